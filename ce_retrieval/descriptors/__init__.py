@@ -1,0 +1,6 @@
+"""Photos as grids of cells: what is stored of a collection, and compared with a photo that has a hole."""
+
+from ce_retrieval.descriptors.base import DESCRIPTORS, Descriptor, make_descriptor
+from ce_retrieval.descriptors.cells import cell_weights, visible_share
+
+__all__ = ["DESCRIPTORS", "Descriptor", "cell_weights", "make_descriptor", "visible_share"]
