@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+from PIL import ImageFont
+
+from ce_retrieval.figures import OUTLINE, contact_sheet, neighbour_sheet, shorten, show_hole
+
+RED, BLUE = (200, 10, 10), (10, 10, 200)
+
+
+def flat(height, width, color):
+    return np.full((height, width, 3), color, np.uint8)
+
+
+def extent(sheet, color):
+    """Rows and columns (first, last) that a flat colour takes."""
+    seen = (sheet == color).all(-1)
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    return rows[0], rows[-1], columns[0], columns[-1]
+
+
+def ink(sheet, background=255):
+    return (sheet != background).any(-1)
+
+
+def test_show_hole_paints_the_hole_alone(bundled_photos):
+    photo = bundled_photos[0][:200, :300]
+    hole = np.zeros((200, 300), bool)
+    hole[50:100, 60:130] = True
+    before = photo.copy()
+    shown = show_hole(photo, hole, (1, 2, 3))
+    assert (photo == before).all()
+    assert (shown[~hole] == photo[~hole]).all()
+    width = 2  # 200 pixels: two
+    assert (shown[50 + width : 100 - width, 60 + width : 130 - width] == (1, 2, 3)).all()
+    for side in (shown[50:52, 60:130], shown[98:100, 60:130], shown[50:100, 60:62], shown[50:100, 128:130]):
+        assert (side == OUTLINE).all()
+
+
+def test_a_hole_at_the_border_is_closed_by_its_outline():
+    hole = np.zeros((40, 40), bool)
+    hole[30:] = True
+    shown = show_hole(flat(40, 40, BLUE), hole)
+    assert (shown[30] == OUTLINE).all() and (shown[-1] == OUTLINE).all() and (shown[31:39, 1:-1] == 255).all()
+
+
+def test_show_hole_refuses_another_shape():
+    with pytest.raises(ValueError, match="expected"):
+        show_hole(flat(4, 5, RED), np.zeros((5, 4), bool))
+
+
+def test_sheet_without_labels_is_a_plain_grid():
+    sheet = contact_sheet([[flat(50, 50, RED), flat(9, 9, BLUE)], [flat(20, 20, BLUE)]], cell=40, gap=6)
+    assert sheet.shape == (6 + 2 * 46, 6 + 2 * 46, 3) and sheet.dtype == np.uint8 and sheet.flags.writeable
+    assert extent(sheet, RED) == (6, 45, 6, 45)
+    assert (sheet[6:46, 52:92] == BLUE).all() and (sheet[52:92, 6:46] == BLUE).all()
+    assert (sheet[52:, 46:] == 255).all()  # the short row
+
+
+@pytest.mark.parametrize(("height", "width"), [(100, 50), (50, 100), (481, 321), (3, 2), (1, 500)])
+def test_aspect_is_kept_and_the_picture_centred(height, width):
+    sheet = contact_sheet([[flat(height, width, RED)]], cell=60, gap=5, background=(0, 0, 0))
+    top, bottom, left, right = extent(sheet, RED)
+    scale = 60 / max(height, width)
+    assert bottom - top + 1 == max(1, round(height * scale)) and right - left + 1 == max(1, round(width * scale))
+    assert abs((top - 5) - (64 - bottom)) <= 1 and abs((left - 5) - (64 - right)) <= 1
+    assert max(bottom - top, right - left) == 59
+
+
+def test_labels_stand_beside_their_row_and_above_their_column():
+    rows = [[flat(30, 30, RED), flat(30, 30, BLUE)], [flat(30, 30, RED), flat(30, 30, BLUE)]]
+    plain = contact_sheet(rows, cell=80, gap=8)
+    sheet = contact_sheet(rows, row_labels=["a", "sea/1.jpg"], column_labels=["query", "truth"], cell=80, gap=8)
+    extra_rows, extra_columns = sheet.shape[0] - plain.shape[0], sheet.shape[1] - plain.shape[1]
+    assert extra_rows > 0 and extra_columns > 0
+    assert (sheet[extra_rows + 8 :, extra_columns + 8 :] == plain[8:, 8:]).all()  # labels never touch the pictures
+    left = ink(sheet)[:, :extra_columns]
+    assert left[extra_rows : extra_rows + 88].any() and left[extra_rows + 88 :].any()
+    above = ink(sheet)[:extra_rows, extra_columns:]
+    assert above[:, :88].any() and above[:, 88:].any()
+    assert not left[:, 0].any() and not above[0].any()  # nothing is cut at the sheet's edge
+    only_first = contact_sheet(rows, column_labels=["query", ""], cell=80, gap=8)
+    assert not ink(only_first)[: only_first.shape[0] - plain.shape[0], 92:].any()
+
+
+def test_long_labels_stay_in_their_place():
+    word = "W" * 300
+    pictures = [[flat(30, 30, RED), flat(30, 30, RED)]]
+    sheet = contact_sheet(pictures, row_labels=[word], column_labels=[word, ""], cell=100, gap=10)
+    first = extent(sheet, RED)[2]
+    assert first <= 120
+    above = ink(sheet)[: extent(sheet, RED)[0]]
+    columns = np.flatnonzero(above.any(0))
+    assert columns[0] >= first and columns[-1] < first + 100
+    beside = np.flatnonzero(ink(sheet)[:, :first].any(0))
+    assert beside[0] >= 9 and beside[-1] < first - 5
+
+
+@pytest.mark.parametrize("width", [0, 5, 9, 20, 50, 51.5, 100, 1000])
+def test_shorten_keeps_the_longest_start_that_fits(width):
+    font = ImageFont.load_default(13)
+    text = "a caption of some\n length, with words"
+    whole = "a caption of some length, with words"
+    short = shorten(text, width, font)
+    assert font.getlength(short) <= width
+    fitting = [n for n in range(len(whole)) if font.getlength(whole[:n].rstrip() + "…") <= width]
+    if font.getlength(whole) <= width:
+        assert short == whole
+    else:
+        assert short == (whole[: fitting[-1]].rstrip() + "…" if fitting else "")
+
+
+def test_neighbours_stand_in_reading_order():
+    colours = [(10 * i, 100, 50) for i in range(1, 8)]
+    query = flat(60, 60, RED)
+    sheet = neighbour_sheet(query, None, [flat(20, 20, c) for c in colours], ["x"] * 7, columns=3, cell=50, gap=6)
+    tops = [extent(sheet, c) for c in colours]
+    assert all(e[1] - e[0] == 49 and e[3] - e[2] == 49 for e in tops)
+    assert len({e[0] for e in tops[:3]}) == len({e[0] for e in tops[3:6]}) == 1
+    assert tops[0][0] < tops[3][0] < tops[6][0]
+    assert tops[0][2] < tops[1][2] < tops[2][2] and tops[0][2] == tops[3][2] == tops[6][2]
+    large = extent(sheet, RED)
+    assert large[1] - large[0] + 1 == 2 * 50 + 6 and large[3] < tops[0][2]
+
+
+def test_captions_stand_under_their_picture_and_are_not_cut():
+    neighbours = [flat(20, 20, RED)] * 4
+    captions = ["one\ntwo", "", "W" * 100, "gj"]
+    sheet = neighbour_sheet(flat(9, 9, BLUE), None, neighbours, captions, columns=4, cell=80, gap=8, title="")
+    seen = (sheet == RED).all(-1)
+    left = np.flatnonzero(seen.any(0))[0]
+    bottom = np.flatnonzero(seen.any(1))[-1] + 1
+    below = ink(sheet)[bottom:]
+    under = [below[:, left + i * 88 : left + i * 88 + 80].any() for i in range(4)]
+    assert under == [True, False, True, True]
+    for i in range(4):  # gaps stay empty
+        assert not below[:, left + i * 88 + 80 : left + i * 88 + 88].any()
+    assert not below[-1].any()
+    lines = ink(sheet)[bottom:, left : left + 80].any(1)
+    assert np.count_nonzero(np.diff(lines.astype(int)) == 1) == 2  # two lines, apart
+
+
+def test_the_querys_hole_is_painted():
+    hole = np.zeros((60, 40), bool)
+    hole[20:40, 10:30] = True
+    sheet = neighbour_sheet(flat(60, 40, BLUE), hole, [flat(9, 9, RED)], [""], cell=120, gap=6, background=(0, 0, 0))
+    top, bottom, left, right = extent(sheet, OUTLINE)
+    assert abs(bottom - top + 1 - 40) <= 1 and abs(right - left + 1 - 40) <= 1
+    assert (sheet[top + 1 : bottom, left + 1 : right] == 255).all()
+
+
+def test_wrong_use_is_refused():
+    picture = flat(4, 4, RED)
+    for call, words in (
+        (lambda: contact_sheet([]), "at least one"),
+        (lambda: contact_sheet([[]]), "at least one"),
+        (lambda: contact_sheet([[picture]], row_labels=["a", "b"]), "2 row labels for 1 rows"),
+        (lambda: contact_sheet([[picture]], column_labels=[]), "0 column labels for 1 columns"),
+        (lambda: contact_sheet([[picture[..., 0]]]), "expected uint8"),
+        (lambda: contact_sheet([[picture / 255]]), "expected uint8"),
+        (lambda: neighbour_sheet(picture, None, [], []), "0 neighbours"),
+        (lambda: neighbour_sheet(picture, None, [picture], []), "0 captions"),
+        (lambda: neighbour_sheet(picture, np.zeros((3, 3), bool), [picture], [""]), "hole"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
