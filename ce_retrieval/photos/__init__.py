@@ -1,0 +1,22 @@
+"""Photos: decoding, and the places that they come from."""
+
+from ce_retrieval.photos.base import IMAGE_SUFFIXES, PhotoItem, PhotoSource
+from ce_retrieval.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
+from ce_retrieval.photos.files import load_photo, save_photo
+from ce_retrieval.photos.sources import SOURCES, FileSource, FolderSource, open_source, open_sources
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "IMAGE_SUFFIXES",
+    "SOURCES",
+    "DecodedPhoto",
+    "FileSource",
+    "FolderSource",
+    "PhotoItem",
+    "PhotoSource",
+    "decode_photo",
+    "load_photo",
+    "open_source",
+    "open_sources",
+    "save_photo",
+]

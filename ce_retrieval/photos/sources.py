@@ -1,0 +1,265 @@
+"""Folders and single files of photos, and the registry that opens any kind of source."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from ce_retrieval.errors import PhotoError, SourceError
+from ce_retrieval.photos.base import (
+    IMAGE_SUFFIXES,
+    PhotoItem,
+    PhotoSource,
+    first_folder,
+    is_image_name,
+    plain_text,
+)
+from ce_retrieval.photos.files import read_bytes
+
+_PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
+_SHARD_SUFFIXES = (".tar", *_PARQUET_SUFFIXES)
+_COMPRESSED_TAR = re.compile(r"\.(tar\.\w+|t[gbxz]z2?|tzst)$")
+
+
+class FolderSource:
+    """The photos under a folder, recursively, as (key, label): relative posix path, and its first folder.
+
+    Order: by relative posix path (code points), the same on every run. Memory: the names of the folders on the way
+    down, never the whole tree. Links to files and folders are followed, except a link back to a folder that contains
+    it. Hidden files and folders (leading dot) and files without a photo's suffix are passed over. A photo that cannot
+    be read is still an item: `read` tells why.
+    """
+
+    kind = "folder"
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.root = os.path.abspath(path)
+        if not os.path.isdir(self.root):
+            raise SourceError(f"{self.root}: not a folder; give the folder that holds the photos")
+
+    def items(self) -> Iterator[PhotoItem]:
+        """Photos in the order of their relative posix paths; SourceError names a folder that cannot be listed."""
+        for relative in _walk(self.root, is_image_name):
+            key = plain_text(relative)
+            yield PhotoItem(key, first_folder(key))
+
+    def count(self) -> int:
+        """Number of photo files; lists every folder once, opens no file."""
+        return sum(1 for _ in _walk(self.root, is_image_name))
+
+    def read(self, item: PhotoItem) -> bytes:
+        """The file's bytes; PhotoError when it is gone, unreadable, or its key would lead out of the folder."""
+        name = f"{self.root}/{item.key}"
+        if item.key.startswith("/") or ".." in item.key.split("/"):
+            raise PhotoError(f"{name}: leads out of the folder {self.root}")
+        if "\\x" in item.key and not os.path.lexists(name):
+            raise PhotoError(f"{name}: its name is not valid UTF-8; rename the file")
+        return read_bytes(name)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class FileSource:
+    """One photo file; its key is the file name."""
+
+    kind = "file"
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.root = os.path.abspath(path)
+        if not os.path.isfile(self.root):
+            raise SourceError(f"{self.root}: not a photo file; give a file with one of {', '.join(IMAGE_SUFFIXES)}")
+
+    def items(self) -> Iterator[PhotoItem]:
+        """The one photo."""
+        yield PhotoItem(plain_text(os.path.basename(self.root)))
+
+    def count(self) -> int:
+        """Always 1."""
+        return 1
+
+    def read(self, item: PhotoItem) -> bytes:
+        """The file's bytes; PhotoError when it cannot be read, or `item` is of another source."""
+        if item.key != plain_text(os.path.basename(self.root)):
+            raise PhotoError(f"{item.key}: not in {plain_text(self.root)}, which is a single photo")
+        return read_bytes(self.root, name=plain_text(self.root))
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _tar(path: str) -> PhotoSource:
+    from ce_retrieval.photos.shards import TarSource
+
+    return TarSource(path)
+
+
+def _parquet(path: str) -> PhotoSource:
+    from ce_retrieval.photos.tables import ParquetSource
+
+    return ParquetSource(path)
+
+
+#: kind -> opener of a source of that kind.
+SOURCES: dict[str, Callable[[str], PhotoSource]] = {
+    "folder": FolderSource,
+    "tar": _tar,
+    "parquet": _parquet,
+    "file": FileSource,
+}
+
+
+def open_source(path: str | os.PathLike[str], kind: str | None = None, *, check: bool = True) -> PhotoSource:
+    """Open one source of photos.
+
+    Parameters
+    ----------
+    path : path
+        a folder, an uncompressed .tar in WebDataset form, a parquet table (.parquet, .parq, .pq), or one photo file.
+    kind : str or None
+        a key of `SOURCES`, to overrule what the path's form says.
+    check : bool
+        look for a photo first, and scan a tar whole for unsafe names and damage. Pass False only to read items
+        that are already known (no item is looked for; reading is as safe, as nothing is ever extracted).
+
+    Raises
+    ------
+    SourceError : missing, unsupported, damaged, unsafe, or without a photo.
+    """
+    where = os.path.abspath(path)
+    if not os.path.lexists(where):
+        raise SourceError(f"{where}: no such file or folder; check the path")
+    if kind is None:
+        kind = _kind_of(where)
+    if kind not in SOURCES:
+        raise SourceError(f"unknown kind of photo source {kind!r}; use one of {', '.join(SOURCES)}")
+    source = SOURCES[kind](where)
+    if check:
+        try:
+            _check_holds_photos(source)
+        except BaseException:
+            source.close()
+            raise
+    return source
+
+
+def open_sources(paths: Iterable[str | os.PathLike[str]]) -> list[PhotoSource]:
+    """Open several sources, in the order given.
+
+    A path that does not exist may be a pattern: `train-*.tar`, or WebDataset's `train-{000..146}.tar`. A folder that
+    holds shards (tar, parquet; at any depth) and not one photo stands for its shards, in the order of their paths; a
+    folder that holds a photo stands for its photos only. A path that comes up twice is opened once.
+
+    Raises
+    ------
+    SourceError : as `open_source`, for the first path that fails; or no path was given.
+    """
+    where: dict[str, None] = {}
+    for path in paths:
+        for found in _matches(os.fspath(path)):
+            is_folder = os.path.isdir(found) and next(_walk(found, is_image_name), None) is None
+            shards = [os.path.join(found, name) for name in _walk(found, _is_shard_name)] if is_folder else []
+            where.update(dict.fromkeys(map(os.path.abspath, shards or [found])))
+    if not where:
+        raise SourceError("no photo source was given; name a folder, a .tar, a .parquet or a photo")
+    opened: list[PhotoSource] = []
+    try:
+        for path in where:
+            opened.append(open_source(path))
+    except BaseException:
+        for source in opened:
+            source.close()
+        raise
+    return opened
+
+
+def _kind_of(path: str) -> str:
+    name = os.path.basename(path).lower()
+    if os.path.isdir(path):
+        return "folder"
+    if name.endswith(".tar") or _COMPRESSED_TAR.search(name):
+        return "tar"
+    if name.endswith(_PARQUET_SUFFIXES):
+        return "parquet"
+    if is_image_name(name):
+        return "file"
+    raise SourceError(
+        f"{path}: not a kind of photo source that is known; expected a folder, a .tar, a .parquet, or a photo "
+        f"({', '.join(IMAGE_SUFFIXES)})"
+    )
+
+
+def _check_holds_photos(source: PhotoSource) -> None:
+    if source.kind == "folder":
+        if next(source.items(), None) is None:
+            shards = sum(1 for _ in _walk(source.root, _is_shard_name))
+            remedy = f"it holds {shards} shards: name them one by one" if shards else "check the path"
+            raise SourceError(f"{source.root}: no photo in it ({', '.join(IMAGE_SUFFIXES)}); {remedy}")
+    elif source.count() == 0:
+        raise SourceError(f"{source.root}: no photo in it; check that it is the file you meant")
+
+
+def _is_shard_name(name: str) -> bool:
+    return name.lower().endswith(_SHARD_SUFFIXES)
+
+
+def _matches(path: str) -> list[str]:
+    """The paths that a pattern stands for; the path itself when it exists or is no pattern."""
+    if os.path.lexists(path):
+        return [path]
+    braces = re.search(r"\{(\d+)\.\.(\d+)\}", path)
+    if braces:
+        first, last = braces.groups()
+        numbers = range(int(first), int(last) + 1)
+        names = [f"{path[: braces.start()]}{n:0{len(first)}d}{path[braces.end() :]}" for n in numbers]
+        return [match for name in names for match in _matches(name)]
+    if not glob.has_magic(path):
+        return [path]
+    found = sorted(glob.glob(path, recursive=True))
+    if not found:
+        raise SourceError(f"{path}: nothing matches this pattern; check the path")
+    return found
+
+
+def _walk(root: str, wanted: Callable[[str], bool]) -> Iterator[str]:
+    """Relative posix paths of the wanted files under `root`, sorted as whole strings."""
+    yield from _walk_folder(root, "", wanted, frozenset([_identity(root)]))
+
+
+def _walk_folder(root: str, relative: str, wanted: Callable[[str], bool], above: frozenset) -> Iterator[str]:
+    folder = os.path.join(root, relative) if relative else root
+    try:
+        with os.scandir(folder) as entries:
+            # A folder sorts as "name/": that makes the walk's order that of the whole paths.
+            names = sorted(
+                entry.name + "/" if _is_folder(entry) else entry.name
+                for entry in entries
+                if not entry.name.startswith(".")
+            )
+    except OSError as error:
+        raise SourceError(f"{plain_text(folder)}: cannot be listed: {error.strerror}; make it readable") from None
+    for name in names:
+        if not name.endswith("/"):
+            if wanted(name):
+                yield relative + name
+            continue
+        identity = _identity(os.path.join(root, relative, name))
+        if identity is None or identity not in above:
+            yield from _walk_folder(root, relative + name, wanted, above | {identity})
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(folder)
+    except OSError:  # gone meanwhile: listing it says so
+        return None
+    return status.st_dev, status.st_ino
