@@ -1,0 +1,37 @@
+"""Retrieval of photos by context, and completion of photos from what is retrieved.
+
+The names below are imported when they are used, so that `import ce_retrieval` is instant.
+"""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "CeretError": "errors",
+    "Completer": "completion.pipeline",
+    "Completion": "completion.result",
+    "CompletionSettings": "completion.result",
+    "IndexSettings": "photo_index",
+    "Neighbor": "retrieval",
+    "PhotoIndex": "photo_index",
+    "add_photos": "photo_index",
+    "build_index": "photo_index",
+    "find_neighbors": "retrieval",
+    "load_photo": "photos",
+    "read_mask": "mask_files",
+    "save_photo": "photos",
+    "verify_index": "photo_index",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module at first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,253 @@
+"""From a photo with a hole to the filled photo: search, re-rank, fill.
+
+After Hays and Efros, "Scene Completion Using Millions of Photographs" (2007), sections 3 to 5. Deviations: scenes are laid
+over the photo as wholes, without local alignment and without a seam.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ce_retrieval.completion.poisson import PoissonSolver
+from ce_retrieval.completion.result import FILLS, RERANKS, Candidate, Completion, CompletionSettings
+from ce_retrieval.completion.rim import rim_distance, rim_of
+from ce_retrieval.completion.scenes import SceneCache, scene_patch
+from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
+from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.retrieval import Neighbor, check_query, default_focus, neighbors_of, search_contexts, square_query
+
+SOLVERS_HELD = 4
+
+
+class _Ranked(NamedTuple):
+    neighbors: list[Neighbor]
+    rim_distances: list[float | None]
+    dropped: tuple[str, ...]
+
+
+class Completer:
+    """Completes photos from one index; keeps decoded scenes and factorised holes, so that many photos go fast.
+
+    cache_bytes bounds the decoded scenes that are kept; workers is the number of threads.
+    """
+
+    def __init__(
+        self,
+        index: PhotoIndex,
+        settings: CompletionSettings | None = None,
+        *,
+        cache_bytes: int = 1 << 30,
+        workers: int | None = None,
+    ) -> None:
+        settings = settings or CompletionSettings()
+        _check_settings(settings)
+        if settings.focus == "auto":
+            settings = replace(settings, focus=default_focus(index.descriptor))
+        self.index, self.settings = index, settings
+        self.workers = workers or os.cpu_count() or 1
+        self._scenes = SceneCache(index, cache_bytes, self.workers)
+        self._solvers: OrderedDict[tuple[tuple[int, ...], bytes], PoissonSolver] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a result says of its index: path, features, size, hole protocol, and the hash of its manifest."""
+        manifest = self.index.manifest
+        return {
+            "path": str(self.index.path),
+            "features": manifest.descriptor,
+            "size": manifest.size,
+            "hole": manifest.hole,
+            "manifest_sha256": manifest.sha256,
+        }
+
+    def complete(self, photo: np.ndarray, hole: np.ndarray, *, candidate_fills: bool = False) -> Completion:
+        """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
+
+        candidate_fills: also fill the photo from each candidate alone. MaskError, PhotoError as `check_query`;
+        PhotoError where none of the nearest scenes can be read; the errors of `search_contexts`.
+        """
+        result = self.complete_many([photo], [hole], candidate_fills=candidate_fills)[0]
+        if isinstance(result, CeretError):
+            raise result
+        return result
+
+    def complete_many(
+        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], *, candidate_fills: bool = False
+    ) -> list[Completion | CeretError]:
+        """Complete several photos, searched as one batch; an error of one takes its place and spares the others."""
+        results: list[Completion | CeretError | None] = [None] * len(photos)
+        squares: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for number, (photo, hole) in enumerate(zip(photos, holes, strict=True)):
+            try:
+                check_query(photo, hole)
+                squares[number] = square_query(photo, hole, self.index.manifest.size)
+            except CeretError as error:
+                results[number] = error
+        contexts = self._search(squares, results)
+
+        def finish(number: int) -> None:
+            try:
+                ranked = self._rank(*squares[number], contexts[number])
+                results[number] = self._fill(photos[number], holes[number], ranked, candidate_fills)
+            except CeretError as error:
+                results[number] = error
+
+        with ThreadPoolExecutor(self.workers) as pool:
+            list(pool.map(finish, contexts))
+        return [result for result in results if result is not None]
+
+    def _search(
+        self, squares: dict[int, tuple[np.ndarray, np.ndarray]], results: list[Completion | CeretError | None]
+    ) -> dict[int, list[Neighbor]]:
+        """Search all queries in one batch; where one of them is refused, each alone, so that the others are served."""
+        if not squares:
+            return {}
+        k = self.settings.candidates if self.settings.rerank != "none" else self.settings.k
+        k = min(k, len(self.index))
+        if self.settings.k > len(self.index):
+            raise PhotoIndexError(
+                f"-k is {self.settings.k}, but {self.index.path} holds {len(self.index)} photos: choose 1 to {len(self.index)}"
+            )
+        focus = self.settings.focus
+        assert not isinstance(focus, str), "resolved by __init__"
+        photos, holes = (np.stack(arrays) for arrays in zip(*squares.values(), strict=True))
+        try:
+            found = search_contexts(self.index, photos, holes, k, focus=focus)
+        except CeretError as error:
+            if len(squares) == 1:
+                results[next(iter(squares))] = error
+                return {}
+            alone = [self._search({number: square}, results) for number, square in squares.items()]
+            return {number: neighbors for one in alone for number, neighbors in one.items()}
+        rows = zip(squares, found.ids, found.scores, strict=True)
+        return {number: neighbors_of(self.index, ids, scores) for number, ids, scores in rows}
+
+    def _rank(self, square: np.ndarray, square_hole: np.ndarray, neighbors: list[Neighbor]) -> _Ranked:
+        """Order the candidates by the rim, if asked for, and keep the k best that can be read."""
+        if self.settings.rerank == "none":
+            return _Ranked(neighbors, [None] * len(neighbors), ())
+        scenes = self._scenes.get([neighbor.id for neighbor in neighbors])
+        if not len(scenes.positions):
+            raise PhotoError(f"none of the {len(neighbors)} nearest scenes can be read, the first: {scenes.dropped[0]}")
+        distances = rim_distance(square, scenes.photos, rim_of(square_hole, self.settings.rim))
+        order = np.argsort(distances, kind="stable")[: self.settings.k]
+        best = [neighbors[position] for position in scenes.positions[order]]
+        return _Ranked(best, [float(distance) for distance in distances[order]], scenes.dropped)
+
+    def _fill(self, photo: np.ndarray, hole: np.ndarray, ranked: _Ranked, candidate_fills: bool) -> Completion:
+        """Open the chosen scenes at their own resolution and fill the photo from them."""
+        several = candidate_fills or self.settings.fill == "mean"
+        box = _box_around(hole)
+        inner = (slice(box[0], box[2]), slice(box[1], box[3]))
+        patches: list[np.ndarray] = []
+        scales: list[tuple[float, float]] = []
+        kept: list[int] = []
+        dropped = list(ranked.dropped)
+        for place, neighbor in enumerate(ranked.neighbors):
+            if several or not patches:
+                try:
+                    scene = self._scene(neighbor, photo.shape[:2])
+                except PhotoError as error:
+                    dropped.append(str(error))
+                    continue
+                patches.append(scene_patch(scene, photo.shape[:2], box))
+            kept.append(place)
+            scales.append((photo.shape[0] / neighbor.record.height, photo.shape[1] / neighbor.record.width))
+        if not patches:
+            raise PhotoError(f"none of the {len(ranked.neighbors)} best scenes can be read, the first: {dropped[0]}")
+        fills = self._fills(photo[inner], hole[inner], np.stack(patches))
+        used = len(fills) if self.settings.fill == "mean" else 1
+        candidates = [
+            _candidate(
+                rank, ranked.neighbors[place], ranked.rim_distances[place], 1 / used if rank <= used else 0.0, scale
+            )
+            for rank, (place, scale) in enumerate(zip(kept, scales, strict=True), start=1)
+        ]
+        return Completion(
+            best=_insert(photo, hole, inner, fills[:used].mean(axis=0)),
+            hole=hole,
+            candidates=candidates,
+            neighbors=[ranked.neighbors[place] for place in kept],
+            settings=self.settings,
+            index=self.about,
+            fills=[_insert(photo, hole, inner, fill) for fill in fills] if candidate_fills else (),
+            dropped=tuple(dropped),
+        )
+
+    def _scene(self, neighbor: Neighbor, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a scene to lay over a photo of `shape`: its own pixels, or those at the index's size if that is it."""
+        size = self.index.manifest.size
+        if shape != (size, size):
+            return self.index.read_photo(neighbor.record).pixels
+        found = self._scenes.get([neighbor.id])
+        if found.dropped:
+            raise PhotoError(found.dropped[0])
+        return found.photos[0]
+
+    def _fills(self, photo: np.ndarray, hole: np.ndarray, patches: np.ndarray) -> np.ndarray:
+        """Return the fills float32 (K, h, w, 3) in [0, 1] of a crop (h, w, 3) from patches uint8 (K, h, w, 3)."""
+        sources = patches.astype(np.float32) / np.float32(255)
+        if self.settings.fill == "paste":
+            return sources
+        return self._solver(hole).blend(sources, photo.astype(np.float32) / np.float32(255))
+
+    def _solver(self, hole: np.ndarray) -> PoissonSolver:
+        key = (hole.shape, np.packbits(hole).tobytes())
+        with self._lock:
+            if key not in self._solvers:
+                self._solvers[key] = PoissonSolver(hole)
+                if len(self._solvers) > SOLVERS_HELD:
+                    self._solvers.popitem(last=False)
+            self._solvers.move_to_end(key)
+            return self._solvers[key]
+
+
+def _check_settings(settings: CompletionSettings) -> None:
+    for name, value, choices in (("rerank", settings.rerank, RERANKS), ("fill", settings.fill, FILLS)):
+        if value not in choices:
+            raise PhotoIndexError(f"{name} {value!r} is unknown: choose one of {', '.join(choices)}")
+    for name, number in (("k", settings.k), ("candidates", settings.candidates), ("rim", settings.rim)):
+        if number < 1:
+            raise PhotoIndexError(f"{name} is {number}: expected 1 or more")
+    if settings.rerank != "none" and settings.k > settings.candidates:
+        raise PhotoIndexError(f"k is {settings.k}, more than the {settings.candidates} candidates that are re-ranked")
+
+
+def _box_around(hole: np.ndarray) -> tuple[int, int, int, int]:
+    """Return (y0, x0, y1, x1) of the hole and the ring of pixels about it: all that a fill depends on."""
+    rows, cols = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
+    height, width = hole.shape
+    return max(0, rows[0] - 1), max(0, cols[0] - 1), min(height, rows[-1] + 2), min(width, cols[-1] + 2)
+
+
+def _insert(photo: np.ndarray, hole: np.ndarray, inner: tuple[slice, slice], fill: np.ndarray) -> np.ndarray:
+    """Return a copy of the photo with the fill float32 (h, w, 3) of the crop `inner` in its hole; the rest is untouched."""
+    filled = photo.copy()
+    pixels = np.clip(np.rint(fill * 255), 0, 255).astype(np.uint8)
+    filled[inner][hole[inner]] = pixels[hole[inner]]
+    return filled
+
+
+def _candidate(rank: int, neighbor: Neighbor, rim: float | None, share: float, scale: tuple[float, float]) -> Candidate:
+    record = neighbor.record
+    return Candidate(
+        rank=rank,
+        photo=neighbor.name,
+        sha256=record.sha256,
+        label=record.label,
+        caption=record.caption,
+        licence=record.licence,
+        context_rank=neighbor.rank,
+        context_distance=neighbor.distance,
+        rim_distance=rim,
+        share=share,
+        offset=(0, 0),
+        scale=scale,
+    )

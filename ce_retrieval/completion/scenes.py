@@ -1,0 +1,88 @@
+"""The photos behind the candidates: decoded once, at the index's size, within a bound of memory."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ce_retrieval.errors import PhotoError
+from ce_retrieval.photo_index import PhotoIndex, PhotoRecord
+
+
+class Scenes(NamedTuple):
+    """Candidate photos that could be read.
+
+    positions: int64 (n,), which of the asked ids they are; photos: uint8 (n, S, S, 3); dropped: one line for each
+    photo that vanished or changed since it was indexed.
+    """
+
+    positions: np.ndarray
+    photos: np.ndarray
+    dropped: tuple[str, ...]
+
+
+class SceneCache:
+    """Photos of an index at its size, the least recently used dropped beyond `max_bytes`. Safe to share by threads."""
+
+    def __init__(self, index: PhotoIndex, max_bytes: int, workers: int) -> None:
+        self._index = index
+        self._capacity = max(1, max_bytes // (3 * index.manifest.size**2))
+        self._photos: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._lock = Lock()
+        self._pool = ThreadPoolExecutor(workers)
+
+    def get(self, ids: Sequence[int] | np.ndarray) -> Scenes:
+        """Return the photos with these ids, decoding those that are not held."""
+        ids = [int(i) for i in ids]
+        with self._lock:
+            held = {i: self._photos[i] for i in ids if i in self._photos}
+            for i in held:
+                self._photos.move_to_end(i)
+        missing = [i for i in ids if i not in held]
+        dropped = []
+        if missing:
+            records = self._index.records(missing)
+            for i, photo in zip(missing, self._pool.map(self._decode, records), strict=True):
+                if isinstance(photo, PhotoError):
+                    dropped.append(str(photo))
+                else:
+                    held[i] = photo
+            with self._lock:
+                self._photos.update((i, held[i]) for i in missing if i in held)
+                while len(self._photos) > self._capacity:
+                    self._photos.popitem(last=False)
+        positions = np.array([position for position, i in enumerate(ids) if i in held], np.int64)
+        size = self._index.manifest.size
+        photos = (
+            np.stack([held[ids[p]] for p in positions]) if len(positions) else np.empty((0, size, size, 3), np.uint8)
+        )
+        return Scenes(positions, photos, tuple(dropped))
+
+    def _decode(self, record: PhotoRecord) -> np.ndarray | PhotoError:
+        try:
+            return self._index.read_photo(record, self._index.manifest.size).pixels
+        except PhotoError as error:
+            return error
+
+
+def scene_patch(scene: np.ndarray, shape: tuple[int, int], box: tuple[int, int, int, int]) -> np.ndarray:
+    """Return the part `box` (y0, x0, y1, x1) of a scene uint8 (h, w, 3) brought to the whole size `shape` (H, W).
+
+    The same pixels as resizing all of it (bicubic) and cropping, without the cost of all of it.
+    """
+    height, width = shape
+    y0, x0, y1, x1 = box
+    if scene.shape[:2] == (height, width):
+        return scene[y0:y1, x0:x1]
+    scale_y, scale_x = scene.shape[0] / height, scene.shape[1] / width
+    # The filter reaches 2 source pixels, or 2 output pixels when it shrinks: with that margin the crop sees all it needs.
+    margin_y, margin_x = (int(np.ceil(2 / min(scale, 1.0))) + 1 for scale in (scale_y, scale_x))
+    top, left = max(0, y0 - margin_y), max(0, x0 - margin_x)
+    bottom, right = min(height, y1 + margin_y), min(width, x1 + margin_x)
+    source_box = (left * scale_x, top * scale_y, right * scale_x, bottom * scale_y)
+    wide = Image.fromarray(scene).resize((right - left, bottom - top), Image.Resampling.BICUBIC, box=source_box)
+    return np.asarray(wide)[y0 - top : y1 - top, x0 - left : x1 - left]

@@ -1,0 +1,140 @@
+"""A segment: a folder of immutable files that holds the grids and the records of a few thousand photos."""
+
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ce_retrieval.errors import CorruptIndexError
+from ce_retrieval.photo_index.manifest import Segment, Skipped, StoredFile, digest
+from ce_retrieval.storage import storage_errors, sync_folder, write_synced
+
+VECTORS = "vectors.h5"
+PHOTOS = "photos.parquet"
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """What an index knows of a photo.
+
+    source: number of its source in the manifest; key: its name there; width, height: pixels, after EXIF orientation;
+    sha256: of the file's bytes; offset, length: place inside a tar shard in bytes, or row in a parquet file; else -1.
+    """
+
+    source: int
+    key: str
+    label: str
+    caption: str
+    licence: str
+    width: int
+    height: int
+    sha256: str
+    offset: int
+    length: int
+
+
+def write_segment(
+    folder: Path,
+    name: str,
+    grids: np.ndarray,
+    records: Sequence[PhotoRecord],
+    *,
+    items: int,
+    keys_sha256: str,
+    skipped: Sequence[Skipped],
+) -> Segment:
+    """Write grids float16 (n, G, C) and n records as the segment `name` of the index `folder`, whole or not at all."""
+    contents = {VECTORS: _vectors_file(grids), PHOTOS: _photos_file(records)}
+    final = folder / "segments" / name
+    temporary = final.with_name(f"{name}.tmp")
+    with storage_errors(final):
+        try:
+            temporary.mkdir(parents=True)
+            for file, content in contents.items():
+                write_synced(temporary / file, content)
+            sync_folder(temporary)
+            os.rename(temporary, final)
+            sync_folder(final.parent)
+        except OSError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    files = {file: digest(content) for file, content in contents.items()}
+    return Segment(name, items, len(records), keys_sha256, files, tuple(skipped))
+
+
+def _vectors_file(grids: np.ndarray) -> memoryview:
+    """Return the bytes of an HDF5 file; made in memory so that writing it is one plain, checkable write."""
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.create_dataset("grids", data=grids, track_times=False)
+    return buffer.getbuffer()
+
+
+def _photos_file(records: Sequence[PhotoRecord]) -> memoryview:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types: dict[Any, Any] = {int: pa.int64(), str: pa.string()}
+    columns = {f.name: pa.array([getattr(r, f.name) for r in records], types[f.type]) for f in fields(PhotoRecord)}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return memoryview(sink.getvalue())
+
+
+def clear_leftovers(folder: Path, segments: Sequence[Segment]) -> None:
+    """Delete what a killed writer left in `segments/`: folders that the manifest does not name. Needs the lock."""
+    known = {segment.name for segment in segments}
+    place = folder / "segments"
+    if place.is_dir():
+        for child in place.iterdir():
+            if child.name not in known:
+                with storage_errors(child):
+                    shutil.rmtree(child)
+
+
+def file_problem(path: Path, stored: StoredFile) -> str | None:
+    """Return what is wrong with a file of a segment (missing, truncated, altered), or None."""
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != stored.bytes:
+                return f"has {size} bytes instead of {stored.bytes}"
+            if hashlib.file_digest(file, "sha256").hexdigest() != stored.sha256:
+                return "is altered: its checksum is not the manifest's"
+    except OSError as error:
+        return f"cannot be read: {(error.strerror or str(error)).lower()}"
+    return None
+
+
+def check_segment(folder: Path, segment: Segment) -> None:
+    """Raise CorruptIndexError for the first file of the segment that is not what was written."""
+    for name, stored in segment.files.items():
+        path = folder / "segments" / segment.name / name
+        problem = file_problem(path, stored)
+        if problem:
+            raise CorruptIndexError(
+                f"{path} {problem}: restore it from a copy, or rebuild the index with `ceret index`"
+            )
+
+
+def read_grids(folder: Path, segment: Segment) -> np.ndarray:
+    """Return the grids float16 (n, G, C) of a segment whose files were checked."""
+    import h5py
+
+    with h5py.File(folder / "segments" / segment.name / VECTORS, "r") as file:
+        return file["grids"][:]
+
+
+def read_table(folder: Path, segment: Segment) -> Any:
+    """Return the records of a segment whose files were checked, as a pyarrow table with PhotoRecord's columns."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(folder / "segments" / segment.name / PHOTOS)

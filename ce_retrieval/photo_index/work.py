@@ -1,0 +1,171 @@
+"""The pipeline of a build: batches of photos are described by threads, in order, and gathered into segments."""
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ce_retrieval.descriptors import Descriptor
+from ce_retrieval.errors import PhotoError, PhotoIndexError
+from ce_retrieval.masks import center_holes
+from ce_retrieval.photo_index.manifest import Manifest, Skipped, write_manifest
+from ce_retrieval.photo_index.segments import PhotoRecord, write_segment
+from ce_retrieval.photos import DEFAULT_MAX_PIXELS, PhotoItem, PhotoSource, decode_photo
+
+SEGMENT_ITEMS = 2048  # what a kill loses at most; fixed, so that a resumed build equals an undisturbed one
+BATCH_ITEMS = 32  # divides SEGMENT_ITEMS
+MIN_SIDE = 16  # px; a smaller photo has no context to speak of
+BYTES_PER_PIXEL = 10  # of a photo under decoding: as stored (up to 4), as RGB (3), and the copy that orients it (3)
+
+Progress = Callable[[int, int], None]  # items done, items in all
+
+
+class Task(NamedTuple):
+    """An item of a source, and the source's number in the manifest."""
+
+    source: int
+    item: PhotoItem
+
+
+class _Described(NamedTuple):
+    grids: np.ndarray
+    records: list[PhotoRecord]
+    skipped: list[Skipped]
+    tasks: list[Task]
+
+
+class Work:
+    """One run of the pipeline; a source that the run does not read may be None."""
+
+    def __init__(
+        self,
+        folder: Path,
+        descriptor: Descriptor,
+        sources: Sequence[PhotoSource | None],
+        workers: int,
+        max_pixels: int,
+    ) -> None:
+        self.folder, self.descriptor, self.sources = folder, descriptor, sources
+        self.workers, self.max_pixels = workers, max_pixels
+
+    def run(
+        self, manifest: Manifest, tasks: Iterable[Task], done: int, total: int, progress: Progress | None
+    ) -> Manifest:
+        """Describe all tasks and write them as segments, the manifest after each; return the last manifest.
+
+        done: items that an earlier run had finished, out of `total`; progress counts on from there.
+        """
+        batches = _batched(iter(tasks), BATCH_ITEMS)
+        describe = functools.partial(self._describe, hole=manifest.hole)
+        gathered: list[_Described] = []
+        with ThreadPoolExecutor(self.workers) as pool:
+            for described in _in_order(pool, describe, batches, 2 * self.workers):
+                gathered.append(described)
+                done += len(described.tasks)
+                if progress:
+                    progress(done, total)
+                if len(gathered) == SEGMENT_ITEMS // BATCH_ITEMS:
+                    manifest = self._write(manifest, gathered)
+                    gathered = []
+        return self._write(manifest, gathered) if gathered else manifest
+
+    def _describe(self, tasks: list[Task], hole: str) -> _Described:
+        """Read, decode and describe one batch; photos that cannot be read are noted, not raised."""
+        size = self.descriptor.size
+        photos = np.empty((len(tasks), size, size, 3), np.uint8)
+        records: list[PhotoRecord] = []
+        skipped: list[Skipped] = []
+        for number, item in tasks:
+            source = self.sources[number]
+            assert source is not None, "a task names a source that was opened"
+            try:
+                data = source.read(item)
+                decoded = decode_photo(data, name=item.key, size=size, max_pixels=self.max_pixels)
+                check_side(decoded.width, decoded.height)
+            except PhotoError as error:
+                skipped.append(Skipped(number, item.key, str(error)))
+                continue
+            photos[len(records)] = decoded.pixels
+            sha256 = hashlib.sha256(data).hexdigest()
+            about = (item.label, item.caption, item.licence, decoded.width, decoded.height, sha256)
+            records.append(PhotoRecord(number, item.key, *about, item.offset, item.length))
+        shape = (len(records), self.descriptor.cells, self.descriptor.channels)
+        grids = np.empty(shape, np.float16)
+        if records:
+            holes = center_holes(len(records), size) if hole == "center" else None
+            grids[:] = self.descriptor.describe(photos[: len(records)], holes)
+        return _Described(grids, records, skipped, tasks)
+
+    def _write(self, manifest: Manifest, gathered: list[_Described]) -> Manifest:
+        number = 1 + max((int(segment.name) for segment in manifest.segments), default=0)
+        segment = write_segment(
+            self.folder,
+            f"{number:06d}",
+            np.concatenate([described.grids for described in gathered]),
+            [record for described in gathered for record in described.records],
+            items=sum(len(described.tasks) for described in gathered),
+            keys_sha256=keys_hash(task for described in gathered for task in described.tasks),
+            skipped=[skipped for described in gathered for skipped in described.skipped],
+        )
+        manifest = dataclasses.replace(manifest, segments=(*manifest.segments, segment))
+        write_manifest(self.folder, manifest)
+        return manifest
+
+
+def check_side(width: int, height: int) -> None:
+    """Raise PhotoError for a photo too small to have a context."""
+    if min(width, height) < MIN_SIDE:
+        raise PhotoError(f"the photo is {width}x{height}: at least {MIN_SIDE} px a side are needed to see a context")
+
+
+def pixel_limit(descriptor: Descriptor, workers: int, max_memory: int) -> int:
+    """Return how many pixels a photo may have so that all threads stay within `max_memory`.
+
+    What does not depend on the photos (libraries, a segment being written, the batches in flight) is taken off first;
+    PhotoIndexError where nothing is left, DEFAULT_MAX_PIXELS where more is.
+    """
+    grid = descriptor.cells * descriptor.channels
+    photo = 3 * descriptor.size**2
+    batches = 3 * workers * BATCH_ITEMS * (2 * photo + 12 * grid)
+    fixed = (250 << 20) + 3 * SEGMENT_ITEMS * grid * 2 + batches
+    left = max_memory - fixed
+    limit = left // (workers * BYTES_PER_PIXEL)
+    if limit < 4 * descriptor.size**2:
+        raise PhotoIndexError(
+            f"--max-memory {max_memory >> 20}MB is too little for {descriptor.spec} with {workers} "
+            f"workers: give at least {(fixed >> 20) + 1 + workers * 40}MB, or fewer --workers"
+        )
+    return min(limit, DEFAULT_MAX_PIXELS)
+
+
+def keys_hash(tasks: Iterable[Task]) -> str:
+    """Return the SHA-256 of the names of tasks, in order."""
+    digest = hashlib.sha256()
+    for number, item in tasks:
+        digest.update(f"{number}\0{item.key}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _batched(items: Iterator[Task], size: int) -> Iterator[list[Task]]:
+    while batch := list(itertools.islice(items, size)):
+        yield batch
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, function: Callable[[list[Task]], _Described], items: Iterator[list[Task]], ahead: int
+) -> Iterator[_Described]:
+    """Map with at most `ahead` calls under way, results in order: memory stays flat however long `items` is."""
+    waiting: deque[Future[_Described]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -1,0 +1,127 @@
+"""Context nearest neighbours: a photo with a hole -> the photos of a collection whose surroundings are most alike.
+
+Pathak et al. 2016, section 5.1 and Figure 8, there with AlexNet and HOG features; here with any descriptor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from ce_retrieval.descriptors import Descriptor, cell_weights
+from ce_retrieval.errors import MaskError, PhotoIndexError
+from ce_retrieval.masks import resize_hole
+from ce_retrieval.photo_index import PhotoIndex, PhotoRecord, check_side
+
+if TYPE_CHECKING:
+    from indexes.base import SearchResult
+
+# How fast a cell's weight falls with its distance from the hole, in pixels of the index's photo size; None: not at all.
+# Chosen on held-out photos by the L2 of a pasted centre (docs/evaluation.md).
+DEFAULT_FOCUS: dict[str, float | None] = {"hog": None, "gist": None, "thumbnail": 8.0}
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """A photo of the collection near a query.
+
+    rank: from 1; distance: mean squared difference of descriptor cells, weighted by visibility and focus (`indexes.masked`);
+    name: path, or container::key.
+    """
+
+    rank: int
+    id: int
+    distance: float
+    name: str
+    record: PhotoRecord
+
+
+def default_focus(descriptor: Descriptor) -> float | None:
+    """Return the focus in pixels that does best for a descriptor, or None for none."""
+    return DEFAULT_FOCUS[descriptor.spec.partition(":")[0]]
+
+
+def check_query(photo: np.ndarray, hole: np.ndarray) -> None:
+    """Raise PhotoError or MaskError unless photo (H, W, 3) and hole (H, W) can make a query."""
+    height, width = photo.shape[:2]
+    if hole.shape != (height, width):
+        raise MaskError(
+            f"the hole is {hole.shape[1]}x{hole.shape[0]}, the photo {width}x{height}: give a mask of the photo's size"
+        )
+    check_side(width, height)
+    if not hole.any():
+        raise MaskError("the hole is empty: mark the missing pixels white (or use --invert-mask if they are dark)")
+    if hole.all():
+        raise MaskError(
+            "the hole covers the whole photo: leave some context around it (--invert-mask if dark marks the hole)"
+        )
+
+
+def square_query(photo: np.ndarray, hole: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Resize a photo uint8 (H, W, 3) and its hole (H, W) to size x size, whatever the shape, bicubic.
+
+    Hidden pixels do not bleed into visible ones: the photo is resized with its hole as transparency (premultiplied), so
+    a pixel's colour comes from known pixels alone. A pixel is in the new hole where any part of it was hidden.
+    """
+    if photo.shape[:2] == (size, size):
+        return photo, hole
+    alpha = np.where(hole, 0, 255).astype(np.uint8)
+    resized = Image.fromarray(np.dstack([photo, alpha])).resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(resized)[:, :, :3].copy(), resize_hole(hole, size)
+
+
+def search_contexts(
+    index: PhotoIndex, photos: np.ndarray, holes: np.ndarray, k: int, *, focus: float | None = None
+) -> "SearchResult":
+    """Find the k nearest contexts of each of a batch of photos at the index's size.
+
+    photos: uint8 (B, S, S, 3); holes: bool (B, S, S); focus: px, weights fall as exp(-distance from the hole / focus).
+    Returns scores (B, k), squared distances, and ids (B, k), nearest first. PhotoIndexError: k out of range, or a hole
+    that is not the one of a `--hole center` index; DescriptorError: a hole that leaves no cell visible.
+    """
+    holes = np.stack([protocol_hole(index, hole) for hole in holes])
+    weights = np.stack([cell_weights(index.descriptor, hole, focus) for hole in holes])
+    return index.search(index.descriptor.describe(photos, holes), weights, k)
+
+
+def protocol_hole(index: PhotoIndex, hole: np.ndarray) -> np.ndarray:
+    """Return the hole (S, S) to describe a query with: its own, or the centre of a `--hole center` index if that is it.
+
+    One pixel of rounding is allowed, since a mask drawn at another size need not fall on the index's pixels.
+    """
+    center = index.protocol_hole
+    if center is None:
+        return hole
+    rows = np.flatnonzero(center.any(axis=1))
+    first, last = rows[0], rows[-1]
+    outer = np.zeros_like(center)
+    outer[first - 1 : last + 2, first - 1 : last + 2] = True
+    inner = np.zeros_like(center)
+    inner[first + 1 : last, first + 1 : last] = True
+    if (hole & ~outer).any() or (inner & ~hole).any():
+        raise PhotoIndexError(
+            f"{index.path} was built with --hole center: a query's hole must be the central square of half the photo's "
+            "side; build an index with --hole none for other holes"
+        )
+    return center
+
+
+def find_neighbors(
+    index: PhotoIndex, photo: np.ndarray, hole: np.ndarray, k: int, *, focus: float | None = None
+) -> list[Neighbor]:
+    """Find the k nearest contexts of one photo uint8 (H, W, 3) with a hole bool (H, W), nearest first.
+
+    Raises as `search_contexts`, and MaskError or PhotoError as `check_query`.
+    """
+    check_query(photo, hole)
+    square, square_hole = square_query(photo, hole, index.manifest.size)
+    found = search_contexts(index, square[None], square_hole[None], k, focus=focus)
+    return neighbors_of(index, found.ids[0], found.scores[0])
+
+
+def neighbors_of(index: PhotoIndex, ids: Sequence[int] | np.ndarray, distances: np.ndarray) -> list[Neighbor]:
+    """Return the neighbours with these ids and distances, ranked as they stand."""
+    pairs = enumerate(zip(ids, distances, index.records(ids), strict=True), start=1)
+    return [Neighbor(rank, int(i), float(d), index.name_of(record), record) for rank, (i, d, record) in pairs]

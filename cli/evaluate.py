@@ -1,0 +1,76 @@
+"""`ceret evaluate`."""
+
+from pathlib import Path
+
+import click
+
+from cli.options import index_option
+from cli.output import one_line_errors, steps_bar, warn_skipped
+
+
+@click.command()
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTOS...", type=click.Path(path_type=Path))
+@index_option
+@click.option(
+    "--methods",
+    metavar="NAME,...",
+    help="What to measure [default: the index's features by several fills, smooth, oracle].",
+)
+@click.option(
+    "--masks",
+    default="center",
+    show_default=True,
+    metavar="STRATEGY|FOLDER",
+    help="center, block, region, or mask files.",
+)
+@click.option(
+    "--shapes", type=click.Path(path_type=Path), help="Object masks for the region strategy (PASCAL palette PNGs)."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides the holes and the photos on the sheets.")
+@click.option("--limit", type=click.IntRange(1), help="Measure so many photos, drawn by the seed [default: all].")
+@click.option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
+@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Where the results go.")
+def command(
+    photos: tuple[Path, ...],
+    index_path: Path,
+    methods: str | None,
+    masks: str,
+    shapes: Path | None,
+    seed: int,
+    limit: int | None,
+    keep_leaks: bool,
+    out: Path,
+) -> None:
+    """Measure methods on PHOTOS whose truth is known: a hole is cut into each, filled, and compared with the truth.
+
+    A method is a baseline (telea, navier-stokes, biharmonic, smooth), a limit (oracle, rim), or FEATURES[@PX][+rim]
+    [+blend|+mean], as in thumbnail@8+rim+blend. Writes results.json, table.md and contact sheets.
+    """
+    with one_line_errors():
+        from ce_retrieval.evaluation import (
+            EvaluationSettings,
+            default_methods,
+            evaluate,
+            markdown_table,
+            notes,
+            write_report,
+        )
+        from ce_retrieval.photo_index import PhotoIndex
+
+        index = PhotoIndex.open(index_path)
+        names = tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor)
+        settings = EvaluationSettings(
+            methods=names,
+            seed=seed,
+            masks=masks,
+            shapes=str(shapes) if shapes else None,
+            keep_leaks=keep_leaks,
+            limit=limit,
+        )
+        with steps_bar() as progress:
+            evaluation = evaluate(photos, index, out, settings, progress)
+        warn_skipped([("", line) for line in evaluation.skipped], "query")
+        click.echo(markdown_table(evaluation))
+        click.echo("")
+        for line in [*notes(evaluation), *(f"written: {path}" for path in write_report(evaluation, out))]:
+            click.echo(line)

@@ -1,0 +1,55 @@
+"""`ceret index`."""
+
+from pathlib import Path
+
+import click
+
+from ce_retrieval.photo_index import IndexSettings, build_index
+from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
+from cli.options import work_options
+from cli.output import one_line_errors, progress_bar, warn_skipped
+
+DEFAULTS = IndexSettings()
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path(path_type=Path))
+@click.option("--out", required=True, metavar="NAME.ceret", type=click.Path(path_type=Path), help="The index to write.")
+@click.option(
+    "--features",
+    default=DEFAULTS.features,
+    show_default=True,
+    help="The descriptor: hog, gist, thumbnail, or with a parameter, as in thumbnail:16.",
+)
+@click.option(
+    "--hole",
+    type=click.Choice(HOLE_PROTOCOLS),
+    default=DEFAULTS.hole,
+    show_default=True,
+    help="none: whole photos are described, queries may have any hole; center: every photo without its centre, as in the "
+    "paper, queries must have that hole.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(1),
+    default=DEFAULTS.size,
+    show_default=True,
+    help="Side to which photos are resized, px.",
+)
+@work_options(DEFAULTS.workers, DEFAULTS.max_memory)
+def command(
+    sources: tuple[Path, ...], out: Path, features: str, hole: str, size: int, workers: int, max_memory: int
+) -> None:
+    """Index the photos of SOURCES by context.
+
+    A SOURCE is a folder (searched recursively for JPEG, PNG, WebP, TIFF, BMP), a tar shard in WebDataset form, a parquet
+    file with an image column, a folder of such shards, or one photo. Files that cannot be read are skipped and listed. A
+    stopped build goes on when the same command is run again.
+    """
+    with one_line_errors():
+        settings = IndexSettings(features, hole, size, workers, max_memory)
+        with progress_bar("indexing") as progress:
+            report = build_index(sources, out, settings, progress)
+        warn_skipped(report.skipped)
+        resumed = f", {report.present} of them from an earlier run" if report.present else ""
+        click.echo(f"{out}: {report.count} photos{resumed}; {len(report.skipped)} files skipped")

@@ -1,0 +1,48 @@
+"""`ceret info`."""
+
+from pathlib import Path
+
+import click
+
+from ce_retrieval.photo_index import read_manifest
+from cli.options import json_option
+from cli.output import one_line_errors, print_json
+
+
+@click.command()
+@click.argument("index_path", metavar="NAME.ceret", type=click.Path(path_type=Path))
+@click.option(
+    "--skipped", "list_skipped", is_flag=True, help="List the files that could not be read, with the reasons."
+)
+@json_option
+def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
+    """Say what an index is: its photos, features, hole protocol, sources, size on disk."""
+    with one_line_errors():
+        manifest = read_manifest(index_path)
+    about = {
+        "photos": manifest.count,
+        "complete": manifest.complete,
+        "features": manifest.descriptor,
+        "cells": manifest.cells,
+        "channels": manifest.channels,
+        "photo_size": manifest.size,
+        "hole": manifest.hole,
+        "recipe": manifest.recipe,
+        "segments": len(manifest.segments),
+        "bytes": sum(stored.bytes for segment in manifest.segments for stored in segment.files.values()),
+        "sources": [f"{source.root} ({source.kind})" for source in manifest.sources],
+        "skipped": len(manifest.skipped),
+        "libraries": dict(manifest.libraries),
+    }
+    named = [(manifest.name_of(skipped.source, skipped.key), skipped.reason) for skipped in manifest.skipped]
+    if as_json:
+        print_json({**about, **({"skipped_files": named} if list_skipped else {})})
+        return
+    for name, value in about.items():
+        lines = value if isinstance(value, list) else [value]
+        if isinstance(value, dict):
+            lines = [", ".join(f"{library} {version}" for library, version in value.items())]
+        for line in lines:
+            click.echo(f"{name.replace('_', ' '):<12} {line}")
+    for photo, reason in named if list_skipped else ():
+        click.echo(f"{photo}: {reason}")

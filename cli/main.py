@@ -1,0 +1,40 @@
+"""`ceret`: the group of all commands. A command's module is imported when it is called, so that help is instant."""
+
+import importlib
+
+import click
+
+COMMANDS = {
+    "index": "Index photos by context.",
+    "add": "Add photos to an index.",
+    "info": "Say what an index is.",
+    "verify": "Check every file of an index.",
+    "query": "Find the nearest contexts of a photo with a hole.",
+    "complete": "Fill the holes of photos from an index.",
+    "evaluate": "Measure methods on photos whose truth is known.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and summaries without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of `COMMANDS`, which is that of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command, or None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"cli.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from `COMMANDS`."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ceret")
+def main() -> None:
+    """Index photos by context, find the nearest contexts of a photo with a hole, and fill the hole from them."""

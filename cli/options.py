@@ -1,0 +1,105 @@
+"""Options that several commands share, and the types of their values."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_UNITS = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+
+
+class Memory(click.ParamType):
+    """An amount of memory such as 4GB, 512MB or 1.5GB, in bytes (powers of 1024)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of bytes."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", str(value).strip().upper())
+        unit = match[2] if match is None or not match[2] or match[2].endswith("B") else f"{match[2]}B" if match else ""
+        if match is None or unit not in _UNITS:
+            self.fail(f"{value!r} is no amount of memory: write it as 4GB or 512MB", param, ctx)
+        return int(float(match[1]) * _UNITS[unit])
+
+
+class Focus(click.ParamType):
+    """A positive number of pixels, `none`, or `auto`."""
+
+    name = "px"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str | None:
+        """Return the number, None, or "auto"."""
+        if value is None or value in ("auto", "none"):
+            return "auto" if value == "auto" else None
+        try:
+            number = float(value)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < float("inf"):
+            self.fail(f"{value!r} is no positive number of pixels, nor `auto` or `none`", param, ctx)
+        return number
+
+
+def readable_memory(amount: int) -> str:
+    """Return an amount of memory as it would be typed."""
+    return f"{amount >> 30}GB" if amount % (1 << 30) == 0 else f"{amount >> 20}MB"
+
+
+index_option: Decorator = click.option(
+    "--index",
+    "index_path",
+    metavar="NAME.ceret",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The index to search.",
+)
+json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+focus_option: Decorator = click.option(
+    "--focus",
+    type=Focus(),
+    default="auto",
+    show_default=True,
+    help="How fast what is far from the hole loses weight, exp(-distance/PX), in pixels of the index's photo size; "
+    "`none`: not at all; `auto`: what does best for the index's features.",
+)
+
+
+def mask_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --mask, --invert-mask and --mask-alpha."""
+    options = (
+        click.option(
+            "--mask",
+            type=click.Path(path_type=Path),
+            required=True,
+            help="The hole: white = missing, the photo's size.",
+        ),
+        click.option("--invert-mask", is_flag=True, help="Dark marks the hole, not white."),
+        click.option("--mask-alpha", is_flag=True, help="Transparent marks the hole."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def work_options(workers: int, max_memory: int) -> Decorator:
+    """Add --workers and --max-memory with these defaults."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        function = click.option(
+            "--max-memory",
+            type=Memory(),
+            default=max_memory,
+            show_default=readable_memory(max_memory),
+            help="Bound on the memory: photos too large to be decoded within it are skipped.",
+        )(function)
+        return click.option("--workers", type=click.IntRange(1), default=workers, show_default=True, help="Threads.")(
+            function
+        )
+
+    return add

@@ -1,0 +1,81 @@
+"""What commands print: results to stdout, progress to stderr, and errors as one line."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import click
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn the library's errors into `Error: ...` on stderr and exit code 1; the one place where that is done."""
+    from ce_retrieval.errors import CeretError
+    from indexes.base import EngineError
+
+    try:
+        yield
+    except (CeretError, EngineError) as error:
+        raise click.ClickException(" ".join(str(error).split())) from error
+    except MemoryError as error:
+        raise click.ClickException("out of memory: use smaller photos, or fewer --workers") from error
+
+
+def print_json(value: Any) -> None:
+    """Print JSON to stdout."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def progress_bar(text: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show done and total with rate and time left on stderr; yields None, for no progress, where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with steps_bar() as step:
+        yield lambda done, total: step(text, done, total)
+
+
+@contextlib.contextmanager
+def steps_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a task that has several steps, one bar after another; silent where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda text, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    class Rate(TextColumn):
+        """Items a second."""
+
+        def __init__(self) -> None:
+            super().__init__("")
+
+        def render(self, task: Any) -> Any:
+            from rich.text import Text
+
+            return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s", style="progress.data.speed")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def step(text: str, done: int, total: int) -> None:
+            if text not in tasks:
+                tasks[text] = bar.add_task(text, total=total)
+            bar.update(tasks[text], completed=done, total=total)
+
+        yield step
+
+
+def warn_skipped(skipped: Sequence[tuple[str, str]], what: str = "file") -> None:
+    """List on stderr what was skipped and why: the first twenty, and how many more."""
+    if not skipped:
+        return
+    click.echo(f"{len(skipped)} {what}{'s' if len(skipped) > 1 else ''} skipped:", err=True)
+    for name, reason in skipped[:20]:
+        click.echo(f"  {name}: {reason}", err=True)
+    if len(skipped) > 20:
+        click.echo(f"  and {len(skipped) - 20} more", err=True)

@@ -1,0 +1,54 @@
+"""`ceret query`."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from cli.options import focus_option, index_option, json_option, mask_options
+from cli.output import one_line_errors, print_json
+
+
+@click.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@mask_options
+@index_option
+@click.option("-k", type=click.IntRange(1), default=20, show_default=True, help="Neighbours.")
+@focus_option
+@click.option("--out", type=click.Path(path_type=Path), help="Also write a picture: the query and its neighbours.")
+@json_option
+def command(
+    photo: Path,
+    mask: Path,
+    invert_mask: bool,
+    mask_alpha: bool,
+    index_path: Path,
+    k: int,
+    focus: float | str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Find the nearest contexts of PHOTO with a hole: the photos whose surroundings of that hole are most alike."""
+    with one_line_errors():
+        from ce_retrieval.figures import neighbour_sheet
+        from ce_retrieval.mask_files import read_mask
+        from ce_retrieval.photo_index import PhotoIndex
+        from ce_retrieval.photos import load_photo, save_photo
+        from ce_retrieval.retrieval import default_focus, find_neighbors
+
+        index = PhotoIndex.open(index_path)
+        pixels = load_photo(photo).pixels
+        hole = read_mask(mask, pixels.shape[:2], invert=invert_mask, alpha=mask_alpha)
+        px = default_focus(index.descriptor) if isinstance(focus, str) else focus
+        neighbors = find_neighbors(index, pixels, hole, k, focus=px)
+        if out:
+            pictures = [index.read_photo(neighbor.record).pixels for neighbor in neighbors]
+            captions = [f"{n.rank}  {Path(n.record.key).name}\n{n.distance:.4f}" for n in neighbors]
+            save_photo(out, neighbour_sheet(pixels, hole, pictures, captions, title=photo.name))
+        if as_json:
+            print_json({"photo": str(photo), "focus": px, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
+            return
+        for neighbor in neighbors:
+            click.echo(f"{neighbor.rank:3d}  {neighbor.distance:.5f}  {neighbor.name}")
+        if out:
+            click.echo(f"picture: {out}")

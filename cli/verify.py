@@ -1,0 +1,26 @@
+"""`ceret verify`."""
+
+from pathlib import Path
+
+import click
+
+from ce_retrieval.photo_index import verify_index
+from cli.options import json_option
+from cli.output import one_line_errors, print_json
+
+
+@click.command()
+@click.argument("index_path", metavar="NAME.ceret", type=click.Path(path_type=Path))
+@json_option
+def command(index_path: Path, as_json: bool) -> None:
+    """Check every file of an index against the manifest; exit code 1 if one is missing, truncated or altered."""
+    with one_line_errors():
+        found = verify_index(index_path)
+    if as_json:
+        print_json({"files": found.files, "problems": list(found.problems)})
+    else:
+        for problem in found.problems:
+            click.echo(problem)
+        click.echo(f"{index_path}: {found.files} files checked, {len(found.problems)} problems")
+    if found.problems:
+        raise SystemExit(1)

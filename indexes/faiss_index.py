@@ -1,0 +1,130 @@
+"""FAISS behind the common contract, from a factory string ("Flat", "IVF256,SQ8", "PQ32", ...)."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from indexes.base import EngineError, SearchResult, check_k, check_vectors
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise EngineError("FAISS is not installed: run `pip install faiss-cpu`") from error
+    return faiss
+
+
+class FaissIndex:
+    """Maximum inner product search by FAISS (Douze et al. 2024, "The Faiss library").
+
+    FAISS scans a flat index with one thread a query, so one query leaves all cores but one idle. A "Flat" factory is
+    therefore split over `shards` sub-indexes, each scanned by a thread of its own; other factories keep one.
+
+    An index that was loaded from a file refuses `add`: segments on disk are immutable, and adding to a memory-mapped
+    FAISS index aborts the process.
+    """
+
+    def __init__(self, dimension: int, factory: str = "Flat", shards: int | None = None) -> None:
+        faiss = _faiss()
+        if shards is not None and shards < 1:
+            raise EngineError(f"shards is {shards}: expected 1 or more")
+        self.dimension = dimension
+        self.factory = factory
+        count = (shards or os.cpu_count() or 1) if factory == "Flat" else 1
+        try:
+            self._parts = [faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT) for _ in range(count)]
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise EngineError(
+                f"FAISS does not know the factory string {factory!r} for {dimension} values: {reason}"
+            ) from error
+        self._frozen = False
+        self._part_of = np.empty(0, np.int32)
+        self._row_of = np.empty(0, np.int64)
+        # FAISS keeps bare pointers, so whatever stands behind the front is held here as well.
+        self._mapped = [faiss.IndexIDMap(part) for part in self._parts] if count > 1 else []
+        self._front = faiss.IndexShards(dimension, True, False) if count > 1 else self._parts[0]
+        for mapped in self._mapped:
+            self._front.add_shard(mapped)
+
+    def __len__(self) -> int:
+        return len(self._part_of)
+
+    def train(self, vectors: np.ndarray) -> None:
+        """Train the quantisers on float32 (N, D); EngineError when there are too few vectors for them."""
+        vectors = check_vectors(vectors, self.dimension)
+        for part in self._parts:
+            if not part.is_trained:
+                try:
+                    part.train(vectors)
+                except RuntimeError as error:
+                    raise EngineError(
+                        f"{len(vectors)} vectors cannot train {self.factory!r}: give more, or choose a smaller factory string"
+                    ) from error
+
+    def add(self, vectors: np.ndarray) -> None:
+        """Append float32 (N, D), spread evenly over the shards."""
+        vectors = check_vectors(vectors, self.dimension)
+        if self._frozen:
+            raise EngineError("an index loaded from a file is immutable: build a new one and add to that")
+        if not all(part.is_trained for part in self._parts):
+            raise EngineError(f"{self.factory!r} must be trained before vectors are added")
+        first = len(self)
+        for number, block in enumerate(np.array_split(vectors, len(self._parts))):
+            part = self._parts[number]
+            self._row_of = np.concatenate([self._row_of, np.arange(part.ntotal, part.ntotal + len(block))])
+            self._part_of = np.concatenate([self._part_of, np.full(len(block), number, np.int32)])
+            if self._mapped:
+                self._mapped[number].add_with_ids(block, np.arange(first, first + len(block)))
+                first += len(block)
+            else:
+                part.add(block)
+        if self._mapped:
+            self._front.syncWithSubIndexes()
+
+    def search(self, queries: np.ndarray, k: int) -> SearchResult:
+        """Return the k largest inner products of each of float32 (B, D)."""
+        queries = check_vectors(queries, self.dimension)
+        check_k(k, len(self))
+        # A shard cannot be asked for more than it holds without padding; the merge of the shards drops the padding.
+        scores, ids = self._front.search(queries, k)
+        return SearchResult(scores, ids)
+
+    def reconstruct(self, ids: np.ndarray) -> np.ndarray:
+        """Return the stored (or, from a compressed engine, the approximated) vectors float32 (n, D)."""
+        ids = np.asarray(ids, np.int64)
+        vectors = np.empty((len(ids), self.dimension), np.float32)
+        for number, part in enumerate(self._parts):
+            mine = self._part_of[ids] == number
+            if mine.any():
+                vectors[mine] = part.reconstruct_batch(self._row_of[ids[mine]])
+        return vectors
+
+    def save(self, path: str) -> None:
+        """Write one FAISS file, in the order of the ids, whatever the number of shards."""
+        faiss = _faiss()
+        if len(self._parts) == 1:
+            faiss.write_index(self._parts[0], path)
+            return
+        whole = faiss.index_factory(self.dimension, self.factory, faiss.METRIC_INNER_PRODUCT)
+        for start in range(0, len(self), 8192):
+            whole.add(self.reconstruct(np.arange(start, min(start + 8192, len(self)))))
+        faiss.write_index(whole, path)
+
+    @classmethod
+    def load(cls, path: str) -> "FaissIndex":
+        """Read what `save` wrote, for searching only. The caller has verified the file's checksum: FAISS does not."""
+        faiss = _faiss()
+        try:
+            part = faiss.read_index(path)
+        except RuntimeError as error:
+            raise EngineError(f"{path} is not a FAISS index: {str(error).strip().splitlines()[-1]}") from error
+        index = cls.__new__(cls)
+        index.dimension, index.factory = part.d, "loaded"
+        index._parts, index._frozen, index._front, index._mapped = [part], True, part, []
+        index._part_of, index._row_of = np.zeros(part.ntotal, np.int32), np.arange(part.ntotal)
+        if hasattr(part, "make_direct_map"):
+            part.make_direct_map()
+        return index
