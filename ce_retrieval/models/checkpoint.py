@@ -1,0 +1,175 @@
+"""Weights on disk: safetensors with a JSON header. Nothing is ever unpickled; writing is atomic; reading is strict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ce_retrieval.errors import CheckpointError
+from ce_retrieval.models.build import build_network
+from ce_retrieval.models.config import config_from_dict, config_to_dict
+from ce_retrieval.models.context_encoder import ContextEncoder
+from ce_retrieval.storage import replace_file
+
+FORMAT = 1
+_KEY = "ceret"
+
+
+def tensors_hash(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes, in the order of the names: the identity of a set of weights."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def save_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
+    """Write tensors and a JSON header as one safetensors file, by temporary file and rename; returns `tensors_hash`.
+
+    The header is stored with `format`, `sha256` of the tensors and `versions` added. Raises StorageError when the
+    disk is full or the folder is not writable; an older file of that name then stays as it was.
+    """
+    from safetensors.torch import save
+
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    sha256 = tensors_hash(flat)
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    header = {**header, "format": FORMAT, "sha256": sha256, "versions": versions}
+    data = save(flat, metadata={_KEY: json.dumps(header, sort_keys=True)})
+    replace_file(Path(path), data)
+    return sha256
+
+
+def load_tensors(path: str | Path, *, verify: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a file of `save_tensors`: (tensors on the CPU, header).
+
+    Raises CheckpointError when the file is missing, truncated, no safetensors file, without this product's header, of
+    another format version, or (with `verify`) altered.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    name = str(path)
+    if not Path(path).is_file():
+        raise CheckpointError(f"{name}: no such checkpoint file; give the path of a .safetensors file")
+    try:
+        with safe_open(name, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{name}: truncated or no safetensors file ({error}); use another checkpoint") from None
+    try:
+        header = json.loads(metadata[_KEY])
+    except (KeyError, ValueError):
+        raise CheckpointError(f"{name}: carries no ceret header; expected a checkpoint written by ceret") from None
+    if header.get("format") != FORMAT:
+        found = header.get("format")
+        raise CheckpointError(f"{name}: format {found}, this version reads format {FORMAT}; train or export it anew")
+    if verify and tensors_hash(tensors) != header.get("sha256"):
+        raise CheckpointError(f"{name}: altered, its weights are not those of its header; use another copy")
+    return tensors, header
+
+
+def network_header(network: ContextEncoder, extra: dict[str, Any]) -> dict[str, Any]:
+    """The header of a network's weights: configuration and preprocessing, and what `extra` adds."""
+    preprocessing = {
+        "size": network.config.size,
+        "channels": "RGB",
+        "range": [-1, 1],
+        "fill_rgb": [round(value * 255) for value in network.config.mean],
+    }
+    return {"kind": "network", "network": config_to_dict(network.config), "preprocessing": preprocessing, **extra}
+
+
+def save_network(
+    path: str | Path,
+    network: ContextEncoder,
+    *,
+    extra: dict[str, Any] | None = None,
+    weights: dict[str, Tensor] | None = None,
+    half: bool = False,
+) -> str:
+    """Write a network's weights with everything needed to rebuild it; returns the weights' hash.
+
+    extra: JSON values for the header (step, metrics, data fingerprint, ...). weights: a state dict to write in place
+    of the network's own (averaged weights). half: float16 for the parameters; statistics of batch norm stay float32.
+    """
+    state = dict(network.state_dict() if weights is None else weights)
+    if half:
+        parameters = {name for name, _ in network.named_parameters()}
+        state = {name: value.half() if name in parameters else value for name, value in state.items()}
+    return save_tensors(path, state, network_header(network, extra or {}))
+
+
+def restore(network: ContextEncoder, tensors: dict[str, Tensor], *, name: str) -> None:
+    """Copy weights into a network, in place; a leaf that is missing, unknown or of another shape is named.
+
+    float16 leaves fill float32 ones; any other difference of type is an error (CheckpointError).
+    """
+    own = network.state_dict()
+    differing = sorted(set(own) ^ set(tensors))
+    if differing:
+        more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
+        raise CheckpointError(f"{name}: its weights are of another network: {differing[0]}{more} not in both")
+    for key, target in own.items():
+        source = tensors[key]
+        if source.shape != target.shape:
+            expected, found = tuple(target.shape), tuple(source.shape)
+            raise CheckpointError(f"{name}: {key} has shape {found}, this network expects {expected}")
+        if source.dtype != target.dtype and not (source.dtype == torch.float16 and target.dtype == torch.float32):
+            raise CheckpointError(f"{name}: {key} is {source.dtype}, this network expects {target.dtype}")
+    with torch.no_grad():
+        for key, target in own.items():
+            target.copy_(tensors[key])
+
+
+def network_from(tensors: dict[str, Tensor], header: dict[str, Any], *, name: str) -> ContextEncoder:
+    """The network that a header describes, with its weights."""
+    if header.get("kind") != "network":
+        raise CheckpointError(f"{name}: holds {header.get('kind')!r}, not a network; use the weights file beside it")
+    network = build_network(config_from_dict(header.get("network", {}), name=name))
+    restore(network, tensors, name=name)
+    return network
+
+
+def load_network(
+    path: str | Path, *, architecture: str | None = None, device: torch.device | str = "cpu"
+) -> tuple[ContextEncoder, dict[str, Any]]:
+    """A network in evaluation mode, channels_last, and the header of its file.
+
+    architecture: the one expected; another raises CheckpointError, as does everything that `load_tensors` refuses.
+    """
+    tensors, header = load_tensors(path)
+    found = header.get("network", {}).get("architecture")
+    if architecture is not None and found != architecture:
+        raise CheckpointError(f"{path}: holds a network of architecture {found!r}, expected {architecture!r}")
+    network = network_from(tensors, header, name=str(path))
+    return network.to(device=device, memory_format=torch.channels_last).eval(), header
+
+
+def export_half(source: str | Path, target: str | Path) -> str:
+    """Write a network's weights again as float16, header kept: half the size; returns the new weights' hash."""
+    tensors, header = load_tensors(source)
+    network = network_from(tensors, header, name=str(source))
+    dropped = ("kind", "network", "preprocessing", "format", "sha256", "versions")
+    extra = {key: value for key, value in header.items() if key not in dropped}
+    return save_network(target, network, extra=extra, half=True)
+
+
+__all__ = [
+    "export_half",
+    "load_network",
+    "load_tensors",
+    "network_from",
+    "restore",
+    "save_network",
+    "save_tensors",
+    "tensors_hash",
+]

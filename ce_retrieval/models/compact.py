@@ -1,0 +1,95 @@
+"""The product's own context encoder: small, for any hole, made for retrieval and completion on modest machines."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ce_retrieval.errors import TrainingError
+from ce_retrieval.models.config import CompactConfig
+from ce_retrieval.models.context_encoder import ContextEncoder
+from ce_retrieval.models.layers import ChannelNorm, ResidualBlock, ResidualMixer, smooth_fill
+
+
+def _blocks(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
+
+
+def _widen(inputs: int, outputs: int) -> nn.Sequential:
+    """Doubles the side: a 1 x 1 convolution to four times the channels, then sub-pixel shuffle (no checkerboard)."""
+    return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2))
+
+
+class Compact(ContextEncoder):
+    """Residual blocks at 1/4, 1/8 and 1/16 of the side, channel-wise layers at 1/16, sub-pixel up-sampling.
+
+    Defaults, for a photo of 128 x 128:
+
+    | layer | output |
+    |---|---|
+    | photo, hole at a smooth fill; the hole as fourth channel | 4 x 128 x 128 |
+    | conv 5x5 / 4 | 64 x 32 x 32 |
+    | conv 3x3 / 2, residual blocks | 128 x 16 x 16 |
+    | conv 3x3 / 2, residual blocks = `cells` | 256 x 8 x 8 |
+    | channel-wise residual layers, residual blocks = `context` | 256 x 8 x 8 |
+    | 1x1, pixel shuffle, + the encoder's map, residual blocks | 128 x 16 x 16 |
+    | 1x1, pixel shuffle, + the encoder's map, residual blocks | 64 x 32 x 32 |
+    | norm, conv 3x3 to 48, pixel shuffle | 3 x 128 x 128 |
+    | + the smooth fill | 3 x 128 x 128 |
+
+    `cells` is local: normalisation is per position, and no layer before it spans the photo, so features of a whole
+    photo and of the same photo with a hole agree away from the hole. `context` mixes all cells. The prediction is a
+    correction of the smooth fill (`config.residual`), which gives the low frequencies near the rim for nothing.
+    """
+
+    LAYERS: ClassVar[tuple[str, ...]] = ("cells", "context")
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__(config)
+        if config.size % 16:
+            raise TrainingError(f"size {config.size} does not suit compact: use a multiple of 16")
+        low, middle, high = config.widths
+        self.stem = nn.Conv2d(4, low, 5, stride=4, padding=2)
+        self.encoder_low = _blocks(low, config.encoder_blocks[0])
+        self.down_middle = nn.Conv2d(low, middle, 3, stride=2, padding=1)
+        self.encoder_middle = _blocks(middle, config.encoder_blocks[1])
+        self.down_high = nn.Conv2d(middle, high, 3, stride=2, padding=1)
+        self.encoder_high = _blocks(high, config.encoder_blocks[2])
+        self.mixers = nn.Sequential(*(ResidualMixer(high, config.size // 16) for _ in range(config.mixers)))
+        self.decoder_high = _blocks(high, config.decoder_blocks[2])
+        self.up_middle = _widen(high, middle)
+        self.decoder_middle = _blocks(middle, config.decoder_blocks[1])
+        self.up_low = _widen(middle, low)
+        self.decoder_low = _blocks(low, config.decoder_blocks[0])
+        head = nn.Conv2d(low, 48, 3, padding=1)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        self.head = nn.Sequential(ChannelNorm(low), nn.ReLU(), head, nn.PixelShuffle(4))
+
+    def _encode(self, photos: Tensor, holes: Tensor) -> tuple[Tensor, ...]:
+        missing = holes[:, None].to(photos.dtype)
+        with torch.no_grad():
+            fill = smooth_fill(photos, missing) if self.config.residual else self.fill_colour.expand_as(photos)
+            filled = torch.where(holes[:, None], fill, photos)
+            stacked = torch.cat([filled, missing], dim=1).contiguous(memory_format=torch.channels_last)
+        low = self.encoder_low(nn.functional.relu(self.stem(stacked)))
+        middle = self.encoder_middle(self.down_middle(low))
+        cells = self.encoder_high(self.down_high(middle))
+        return filled, low, middle, cells
+
+    def layers(self, photos: Tensor, holes: Tensor) -> dict[str, Tensor]:
+        """Cells and context, both (B, 256, S/16, S/16)."""
+        cells = self._encode(photos, holes)[-1]
+        return {"cells": cells, "context": self.decoder_high(self.mixers(cells))}
+
+    def forward(self, photos: Tensor, holes: Tensor) -> Tensor:
+        """The prediction of the whole photo, float32 (B, 3, S, S), not clamped to [-1, 1]."""
+        filled, low, middle, cells = self._encode(photos, holes)
+        maps = self.up_middle(self.decoder_high(self.mixers(cells)))
+        maps = self.decoder_middle(maps + middle if self.config.skips else maps)
+        maps = self.up_low(maps)
+        maps = self.decoder_low(maps + low if self.config.skips else maps)
+        predicted = self.head(maps).float()
+        return predicted + filled if self.config.residual else predicted

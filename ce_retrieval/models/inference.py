@@ -1,0 +1,92 @@
+"""Networks applied to uint8 photos in numpy arrays, in batches: features of photos, fills of holes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ce_retrieval.errors import MaskError, PhotoError
+from ce_retrieval.models.context_encoder import ContextEncoder
+
+
+def _to_device(network: ContextEncoder, photos: np.ndarray, holes: np.ndarray | None) -> tuple[Tensor, Tensor]:
+    size = network.config.size
+    if photos.dtype != np.uint8 or photos.shape[1:] != (size, size, 3):
+        found = f"{photos.dtype} {photos.shape[1:]}"
+        raise PhotoError(f"photos of {found} do not suit the network: expected uint8 ({size}, {size}, 3); resize them")
+    device = next(network.parameters()).device
+    pixels = torch.from_numpy(np.array(photos)).to(device)
+    if holes is None:
+        missing = torch.zeros(pixels.shape[:3], dtype=torch.bool, device=device)
+    else:
+        missing = torch.from_numpy(np.array(np.broadcast_to(holes, photos.shape[:3]))).to(device)
+    # The permuted view of HWC pixels is channels_last already: no copy but the conversion.
+    return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1), missing
+
+
+def _autocast(network: ContextEncoder, fast: bool) -> torch.autocast:
+    device = next(network.parameters()).device
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+
+
+@torch.inference_mode()
+def encode_photos(
+    network: ContextEncoder,
+    photos: np.ndarray,
+    holes: np.ndarray | None = None,
+    *,
+    layer: str | None = None,
+    batch: int = 64,
+    fast: bool = True,
+) -> np.ndarray:
+    """Features of photos: float32 (B, h, w, C), the grid of cells of one layer.
+
+    photos: uint8 (B, S, S, 3) with S the network's size. holes: bool (B, S, S) or (S, S), True = missing, or None for
+    whole photos. layer: one of `network.LAYERS`, the last by default. fast: bfloat16 arithmetic where it pays
+    (relative error near 1 %), else float32. The network must be in evaluation mode.
+    """
+    parts = []
+    for start in range(0, len(photos), batch):
+        window = slice(start, start + batch)
+        inputs = _to_device(network, photos[window], holes if holes is None or holes.ndim == 2 else holes[window])
+        with _autocast(network, fast):
+            maps = network.encode(*inputs, layer)
+        parts.append(maps.float().permute(0, 2, 3, 1).contiguous().cpu().numpy())
+    return np.concatenate(parts)
+
+
+@torch.inference_mode()
+def fill_photos(
+    network: ContextEncoder,
+    photos: np.ndarray,
+    holes: np.ndarray,
+    *,
+    mirror: bool = False,
+    batch: int = 64,
+    fast: bool = True,
+) -> np.ndarray:
+    """The decoder's own fill: uint8 (B, S, S, 3), visible pixels bit-identical.
+
+    photos, holes, fast: as for `encode_photos`. mirror: the mean of the fills of the photo and of its mirror image,
+    twice the time for a slightly lower error. Raises MaskError when a hole covers a whole photo or reaches outside
+    the part that the network predicts.
+    """
+    missing = np.broadcast_to(holes, photos.shape[:3])
+    if missing.all(axis=(1, 2)).any():
+        raise MaskError("a hole covers a whole photo and leaves the network nothing to see: use a smaller hole")
+    outputs = np.array(photos)
+    for start in range(0, len(photos), batch):
+        window = slice(start, start + batch)
+        pixels, gone = _to_device(network, photos[window], missing[window])
+        if network.region(gone).sum() != gone.sum():
+            name = network.config.architecture
+            raise MaskError(f"a hole reaches outside the central half, all that {name} predicts: use another network")
+        with _autocast(network, fast):
+            predicted = network(pixels, gone)
+            if mirror:
+                predicted = (predicted + network(pixels.flip(3), gone.flip(2)).flip(3)) / 2
+        full = network.compose(torch.zeros_like(pixels), gone, predicted)
+        values = full.add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        outputs[window] = np.where(missing[window, ..., None], values, photos[window])
+    return outputs

@@ -1,0 +1,207 @@
+"""One step of training: the networks, their optimisers and averaged weights, and all of this as plain tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ce_retrieval.errors import CheckpointError
+from ce_retrieval.models.build import build_network
+from ce_retrieval.models.checkpoint import restore
+from ce_retrieval.models.config import PaperCenterConfig
+from ce_retrieval.models.discriminator import Discriminator
+from ce_retrieval.training.config import TrainConfig
+from ce_retrieval.training.losses import (
+    discriminator_loss,
+    generator_loss,
+    joint_loss,
+    loss_weights,
+    reconstruction_loss,
+)
+from ce_retrieval.training.team import Team
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How a step is computed; none of it changes what is computed beyond rounding.
+
+    bf16: bfloat16 autocast. channels_last: memory layout of maps and kernels. fused: optimiser in one kernel.
+    compiled: torch.compile of the networks.
+    """
+
+    bf16: bool = True
+    channels_last: bool = True
+    fused: bool = True
+    compiled: bool = False
+
+
+PLAIN = Engine(bf16=False, channels_last=False, fused=False, compiled=False)
+"""Eager float32 in contiguous layout, for comparison."""
+
+
+class Learner:
+    """Networks under training. `update` makes one step; `tensors` and `load` carry everything that a step depends on."""
+
+    def __init__(self, config: TrainConfig, device: torch.device, engine: Engine, team: Team) -> None:
+        self.config, self.device, self.engine, self.team = config, device, engine, team
+        layout = torch.channels_last if engine.channels_last else torch.contiguous_format
+        self.network = build_network(config.network, seed=config.seed).to(device=device, memory_format=layout).train()
+        self.adversary = self._adversary(layout) if config.adversarial else None
+        self.averaged = {k: v.detach().clone() for k, v in self.network.state_dict().items()} if config.average else {}
+        self.step = 0
+        kind = torch.optim.AdamW if config.weight_decay else torch.optim.Adam
+        options = {"betas": (config.beta1, 0.999), "weight_decay": config.weight_decay, "fused": engine.fused}
+        self.optimisers = {"network": kind(self.network.parameters(), config.rate, **options)}
+        if self.adversary is not None:
+            rate = config.rate * config.discriminator_rate
+            self.optimisers["adversary"] = kind(self.adversary.parameters(), rate, **options)
+        self._seeded = any(isinstance(module, nn.Dropout) and module.p > 0 for module in self.network.modules())
+        self._forward: nn.Module = torch.compile(self.network) if engine.compiled else self.network
+        if team.size > 1:
+            self._forward = nn.parallel.DistributedDataParallel(self._forward, broadcast_buffers=False)
+
+    def _adversary(self, layout: torch.memory_format) -> Discriminator:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed + 1)
+            size = self.config.network.size
+            side = size // 2 if isinstance(self.config.network, PaperCenterConfig) else size
+            return Discriminator(side).to(device=self.device, memory_format=layout).train()
+
+    def update(self, photos: Tensor, holes: Tensor, progress: float) -> dict[str, Tensor]:
+        """One step on a batch of `Batches.draw`; progress in [0, 1] is the place in the run, for the rate.
+
+        Returns the losses before the step, 0-dimensional on the device: `reconstruction`, and with an adversary
+        `adversarial` and `discriminator`.
+        """
+        self._set_rates(progress)
+        losses, total = self.losses(photos, holes)
+        self._apply("network", self.network, total, average=False)
+        if self.averaged:
+            self._average()
+        self.step += 1
+        return losses
+
+    def losses(self, photos: Tensor, holes: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """(losses to report, the one to minimise); with an adversary, that one makes its own step on the way."""
+        config = self.config
+        with self._random(), self._autocast():
+            predicted = self._forward(photos, holes)
+        counted = holes if config.masks != "none" else torch.ones_like(holes)
+        weights = self.network.region(loss_weights(counted, config.overlap, config.overlap_weight))
+        target = self.network.region(photos)
+        reconstruction = reconstruction_loss(predicted, target, weights, power=config.power)
+        report = {"reconstruction": reconstruction.detach()}
+        if self.adversary is None:
+            return report, reconstruction
+        real, fake = self.network.judged(photos, counted, predicted)
+        report["discriminator"] = self._adversary_step(real, fake.detach())
+        self.adversary.requires_grad_(False)
+        with self._autocast():
+            adversarial = generator_loss(self.adversary(fake))
+        self.adversary.requires_grad_(True)
+        report["adversarial"] = adversarial.detach()
+        return report, joint_loss(reconstruction, adversarial, config.adversarial)
+
+    def _adversary_step(self, real: Tensor, fake: Tensor) -> Tensor:
+        assert self.adversary is not None
+        with self._autocast():
+            loss = discriminator_loss(self.adversary(real), self.adversary(fake))
+        self._apply("adversary", self.adversary, loss, average=True)
+        return loss.detach()
+
+    def _apply(self, name: str, network: nn.Module, loss: Tensor, *, average: bool) -> None:
+        loss.backward()
+        if average:  # the network's own gradients are averaged by DistributedDataParallel
+            self.team.average_gradients(network.parameters())
+        if self.config.clip:
+            nn.utils.clip_grad_norm_(network.parameters(), self.config.clip, foreach=True)
+        self.optimisers[name].step()
+        self.optimisers[name].zero_grad(set_to_none=True)
+
+    def _set_rates(self, progress: float) -> None:
+        config = self.config
+        factor = 0.5 * (1 + math.cos(math.pi * min(1.0, progress))) if config.cosine else 1.0
+        if config.warmup:
+            factor *= min(1.0, (self.step + 1) / config.warmup)
+        for name, optimiser in self.optimisers.items():
+            share = 1.0 if name == "network" else config.discriminator_rate
+            for group in optimiser.param_groups:
+                group["lr"] = config.rate * share * factor
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # A young average forgets faster, or the first weights would weigh on it for long.
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+        state = self.network.state_dict()
+        floats = [name for name, value in state.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.averaged[name] for name in floats], [state[name] for name in floats], 1 - decay)
+        for name in state.keys() - set(floats):
+            self.averaged[name].copy_(state[name])
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.engine.bf16)
+
+    @contextlib.contextmanager
+    def _random(self) -> Iterator[None]:
+        """Dropout draws from the process's generator: seed it by the step, and leave it as it was."""
+        if not self._seeded:
+            yield
+            return
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed((self.config.seed * 1_000_003 + self.step) * 64 + self.team.rank)
+            yield
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights to judge and to keep: the averaged ones where there are any."""
+        return self.averaged or self.network.state_dict()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything beside the network's own weights that the next step depends on, by name."""
+        found = {f"averaged.{name}": value for name, value in self.averaged.items()}
+        if self.adversary is not None:
+            found |= {f"adversary.{name}": value for name, value in self.adversary.state_dict().items()}
+        for part, optimiser in self.optimisers.items():
+            for name, parameter in self._part(part).named_parameters():
+                for key, value in optimiser.state.get(parameter, {}).items():
+                    found[f"optimiser.{part}.{name}.{key}"] = value
+        return found
+
+    def load(self, network: dict[str, Tensor], rest: dict[str, Tensor], step: int, *, name: str) -> None:
+        """Take up the state of `network.state_dict()` and `tensors()`; CheckpointError when it is another learner's."""
+        restore(self.network, network, name=name)
+        expected = {key for key in self.tensors() if not key.startswith("optimiser.")}
+        if expected != {key for key in rest if not key.startswith("optimiser.")}:
+            raise CheckpointError(f"{name}: its adversary or averaged weights are not those of this configuration")
+        for key, value in self.averaged.items():
+            value.copy_(rest[f"averaged.{key}"])
+        if self.adversary is not None:
+            prefix = "adversary."
+            part = {key.removeprefix(prefix): value for key, value in rest.items() if key.startswith(prefix)}
+            restore(self.adversary, part, name=name)
+        for part_name, optimiser in self.optimisers.items():
+            self._load_optimiser(part_name, optimiser, rest, name)
+        self.step = step
+
+    def _load_optimiser(self, part: str, optimiser: torch.optim.Optimizer, rest: dict[str, Tensor], name: str) -> None:
+        for own, parameter in self._part(part).named_parameters():
+            try:
+                state = {key: rest[f"optimiser.{part}.{own}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            except KeyError as error:
+                raise CheckpointError(f"{name}: {error.args[0]} is missing; resume from another checkpoint") from None
+            for key in ("exp_avg", "exp_avg_sq"):
+                state[key] = torch.empty_like(parameter).copy_(state[key])  # in the parameter's memory layout
+            # The fused optimiser keeps its step count beside the parameter, the plain one on the CPU.
+            state["step"] = state["step"].to(self.device) if self.engine.fused else state["step"]
+            optimiser.state[parameter] = state
+
+    def _part(self, name: str) -> nn.Module:
+        if name == "network":
+            return self.network
+        assert self.adversary is not None
+        return self.adversary

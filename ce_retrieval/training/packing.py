@@ -1,0 +1,202 @@
+"""Photos decoded once: a block of uint8 pixels in memory or in an HDF5 file. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ce_retrieval.errors import PhotoError, SourceError, StorageError
+
+FORMAT = 1
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class PackedPhotos:
+    """Square photos of one size. pixels: uint8 (N, P, P, 3); keys and labels: N each; fingerprint: of all of it."""
+
+    pixels: np.ndarray
+    keys: tuple[str, ...]
+    labels: tuple[str, ...]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        """The number of photos."""
+        return len(self.keys)
+
+    @property
+    def size(self) -> int:
+        """The side of the photos, px."""
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """What packing did: photos written, and (key, reason) of those that could not be read."""
+
+    count: int
+    skipped: tuple[tuple[str, str], ...]
+    fingerprint: str
+
+
+def _decoded(source: Any, size: int, workers: int) -> Iterator[list[tuple[Any, np.ndarray | PhotoError]]]:
+    """Blocks of (item, pixels or the reason why not), in the source's order; at most one block waits in memory."""
+    from ce_retrieval.photos import decode_photo
+
+    def decode(item: Any) -> np.ndarray | PhotoError:
+        try:
+            return decode_photo(source.read(item), name=item.key, size=size).pixels
+        except PhotoError as error:
+            return error
+
+    items = iter(source.items())
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        while block := list(islice(items, _BLOCK)):
+            yield list(zip(block, pool.map(decode, block), strict=True))
+
+
+class _Packer:
+    """Fills rows one after another and keeps the books: keys, labels, skipped photos, fingerprint."""
+
+    def __init__(self, pixels: Any) -> None:
+        self.pixels = pixels
+        self.keys: list[str] = []
+        self.labels: list[str] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.digest = hashlib.sha256()
+
+    def add(self, block: list[tuple[Any, np.ndarray | PhotoError]]) -> None:
+        good = []
+        for item, result in block:
+            if isinstance(result, PhotoError):
+                self.skipped.append((item.key, str(result)))
+                continue
+            good.append(result)
+            self.keys.append(item.key)
+            self.labels.append(item.label)
+            self.digest.update(item.key.encode("utf-8", "surrogateescape"))
+            self.digest.update(result.tobytes())
+        if good:
+            self.pixels[len(self.keys) - len(good) : len(self.keys)] = np.stack(good)
+
+    def report(self, root: str) -> PackReport:
+        if not self.keys:
+            reason = self.skipped[0][1] if self.skipped else "it is empty"
+            raise SourceError(f"{root}: no photo could be read ({reason})")
+        return PackReport(len(self.keys), tuple(self.skipped), self.digest.hexdigest())
+
+
+def _check_size(size: int) -> None:
+    if not 16 <= size <= 4096:
+        raise SourceError(f"size {size} px does not suit packed photos: use 16 to 4096")
+
+
+def pack_photos(
+    source: Any,
+    out: str | Path,
+    size: int,
+    *,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> PackReport:
+    """Decode every photo of a source once, resize it to size x size (whatever its shape), and write them to HDF5.
+
+    source: a `photos.PhotoSource`. out: written by temporary file and rename. The pixels lie in one contiguous,
+    uncompressed dataset, so that training maps the file into memory and reads crops without a copy of the rest.
+    progress: called with (done, total). Photos that cannot be read are skipped and reported; SourceError when none is
+    left; StorageError when the file cannot be written.
+    """
+    import h5py
+
+    _check_size(size)
+    target = Path(out)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    total = source.count()
+    try:
+        with h5py.File(temporary, "w") as file:
+            packer = _Packer(file.create_dataset("pixels", (max(total, 1), size, size, 3), np.uint8))
+            done = 0
+            for block in _decoded(source, size, workers):
+                packer.add(block)
+                done += len(block)
+                if progress is not None:
+                    progress(done, total)
+            report = packer.report(source.root)
+            text = h5py.string_dtype("utf-8")
+            for name, values in (("keys", packer.keys), ("labels", packer.labels)):
+                encoded = [value.encode("utf-8", "surrogateescape") for value in values]
+                file.create_dataset(name, data=encoded, dtype=text)
+            file.attrs.update(format=FORMAT, count=report.count, fingerprint=report.fingerprint)
+        os.replace(temporary, target)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StorageError(f"{target}: cannot write ({reason}); free space or use another folder") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return report
+
+
+def photos_in_memory(
+    source: Any, size: int, *, workers: int = 2, progress: Callable[[int, int], None] | None = None
+) -> tuple[PackedPhotos, PackReport]:
+    """The same as `pack_photos`, in memory: N * size^2 * 3 bytes."""
+    _check_size(size)
+    packer = _Packer(np.empty((source.count(), size, size, 3), np.uint8))
+    done = 0
+    for block in _decoded(source, size, workers):
+        packer.add(block)
+        done += len(block)
+        if progress is not None:
+            progress(done, len(packer.pixels))
+    report = packer.report(source.root)
+    pixels = packer.pixels[: report.count]
+    return PackedPhotos(pixels, tuple(packer.keys), tuple(packer.labels), report.fingerprint), report
+
+
+def open_packed(path: str | Path) -> PackedPhotos:
+    """Map a file of `pack_photos` into memory; SourceError when it is missing, truncated or of another kind."""
+    import h5py
+
+    name = str(path)
+    if not Path(path).is_file():
+        raise SourceError(f"{name}: no such file; make it with `ceret pack PHOTOS --out {name}`")
+    try:
+        with h5py.File(name, "r") as file:
+            if file.attrs.get("format") != FORMAT or "pixels" not in file:
+                raise SourceError(f"{name}: not packed photos of format {FORMAT}; make them with `ceret pack`")
+            count = int(file.attrs["count"])
+            dataset, offset = file["pixels"], file["pixels"].id.get_offset()
+            keys, labels = (tuple(file[part].asstr(errors="surrogateescape")[:]) for part in ("keys", "labels"))
+            fingerprint, shape = str(file.attrs["fingerprint"]), dataset.shape
+    except (OSError, KeyError) as error:
+        raise SourceError(f"{name}: truncated or no HDF5 file ({error}); pack the photos again") from None
+    # Copy on write: torch refuses to wrap read-only memory without a warning, and nothing here writes.
+    pixels = np.memmap(name, np.uint8, "c", offset=offset, shape=(count, *shape[1:]))
+    return PackedPhotos(pixels, keys, labels, fingerprint)
+
+
+def open_photos(
+    path: str | Path, size: int, *, workers: int = 2, progress: Callable[[int, int], None] | None = None
+) -> tuple[PackedPhotos, tuple[tuple[str, str], ...]]:
+    """Packed photos from an HDF5 file of `ceret pack`, or from any photo source, decoded at `size` into memory.
+
+    Returns the photos and (key, reason) of those that were skipped.
+    """
+    if Path(path).suffix.lower() in (".h5", ".hdf5"):
+        return open_packed(path), ()
+    from ce_retrieval.photos import open_source
+
+    source = open_source(path)
+    try:
+        photos, report = photos_in_memory(source, size, workers=workers, progress=progress)
+    finally:
+        source.close()
+    return photos, report.skipped

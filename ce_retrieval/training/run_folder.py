@@ -1,0 +1,107 @@
+"""The folder of a run: checkpoints to resume from, the best weights, the table of metrics, sample grids."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ce_retrieval.errors import CheckpointError, StorageError, TrainingError
+from ce_retrieval.models.checkpoint import export_half, load_tensors, network_header, save_network, save_tensors
+from ce_retrieval.storage import make_folder, replace_file, storage_errors, sync_folder
+from ce_retrieval.training.config import TrainConfig
+from ce_retrieval.training.learner import Learner
+
+_KEPT = 2
+
+
+class RunFolder:
+    """`checkpoints/step-NNNNNNNN/{network,training}.safetensors`, `best.safetensors`, `metrics.csv`, `samples/`."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best.safetensors"
+        make_folder(self.checkpoints)
+        make_folder(self.path / "samples")
+
+    def newest(self) -> Path | None:
+        """The folder of the newest whole checkpoint, or None."""
+        found = sorted(entry for entry in self.checkpoints.iterdir() if entry.name.startswith("step-"))
+        return found[-1] if found else None
+
+    def save(self, learner: Learner, header: dict[str, Any]) -> None:
+        """Write a checkpoint: a temporary folder, renamed when it is whole; older ones but the last are then dropped."""
+        target = self.checkpoints / f"step-{learner.step:08d}"
+        temporary = self.checkpoints / f".{target.name}.{os.getpid()}.tmp"
+        try:
+            with storage_errors(target):
+                shutil.rmtree(temporary, ignore_errors=True)
+                temporary.mkdir()
+                save_network(temporary / "network.safetensors", learner.network, extra=header)
+                save_tensors(temporary / "training.safetensors", learner.tensors(), {"kind": "training", **header})
+                shutil.rmtree(target, ignore_errors=True)
+                os.rename(temporary, target)
+                sync_folder(self.checkpoints)
+        except StorageError as error:
+            last = self.newest()
+            kept = f"{last} is whole, resume from it" if last else "no earlier one exists"
+            raise StorageError(f"{error} ({kept})") from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        for old in sorted(self.checkpoints.glob("step-*"))[:-_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def resume(self, learner: Learner, fingerprint: str) -> dict[str, Any] | None:
+        """Load the newest checkpoint into the learner and give its header, or None when there is none yet.
+
+        TrainingError when it was made with another configuration or other photos; CheckpointError when it is damaged.
+        """
+        newest = self.newest()
+        if newest is None:
+            return None
+        network, header = load_tensors(newest / "network.safetensors")
+        rest, other = load_tensors(newest / "training.safetensors")
+        if header.get("kind") != "network" or other.get("kind") != "training" or other["step"] != header["step"]:
+            raise CheckpointError(f"{newest}: its two files do not belong together; remove it to resume before it")
+        ours, theirs = asdict(learner.config), asdict(TrainConfig.from_dict(header["training"], name=str(newest)))
+        differing = [key for key in ours if ours[key] != theirs[key]]
+        if network_header(learner.network, {})["network"] != header["network"]:
+            differing.append("network")
+        if differing:
+            raise TrainingError(
+                f"{newest} was trained with another {', '.join(sorted(set(differing)))}: resume with the same options, "
+                "or give another --out"
+            )
+        if header["photos"] != fingerprint:
+            raise TrainingError(f"{newest} was trained on other photos: resume with the same, or give another --out")
+        learner.load(network, rest, header["step"], name=str(newest))
+        return header
+
+    def save_best(self, learner: Learner, header: dict[str, Any]) -> None:
+        """Write the weights to keep: `best.safetensors` (float32) and `best-float16.safetensors`, half its size."""
+        save_network(self.best, learner.network, extra=header, weights=self._detached(learner.weights()))
+        export_half(self.best, self.path / "best-float16.safetensors")
+
+    @staticmethod
+    def _detached(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value.detach() for name, value in weights.items()}
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        """Add a row to `metrics.csv`; rows of the same or a later step, from before a resume, are dropped."""
+        path = self.path / "metrics.csv"
+        rows: list[dict[str, Any]] = []
+        with contextlib.suppress(FileNotFoundError), open(path, newline="") as file:
+            rows = [old for old in csv.DictReader(file) if int(old["step"]) < row["step"]]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(row), extrasaction="ignore", restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*rows, row])
+        replace_file(path, text.getvalue().encode())
