@@ -45,6 +45,7 @@ class Compact(ContextEncoder):
     """
 
     LAYERS: ClassVar[tuple[str, ...]] = ("cells", "context")
+    config: CompactConfig
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__(config)

@@ -89,4 +89,5 @@ def config_from_dict(values: dict[str, Any], *, name: str = "the checkpoint") ->
     if set(values) != expected:
         differing = ", ".join(sorted(set(values) ^ expected))
         raise CheckpointError(f"{name}: its {architecture} configuration differs from this version's in: {differing}")
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    return kind(**arguments)

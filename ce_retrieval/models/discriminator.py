@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from ce_retrieval.errors import TrainingError
@@ -29,7 +31,7 @@ class Discriminator(nn.Module):
             raise TrainingError(f"an adversary needs predictions of at least 64 x 64 pixels, not {side}: drop it")
         self.side = 64 if side == 64 else 128
         widths = (3, 64, 128, 256, 512) if self.side == 64 else (3, 64, 64, 128, 256, 512)
-        steps = [down(a, b, norm=a != 3) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+        steps = [down(a, b, norm=a != 3) for a, b in pairwise(widths)]
         self.body = nn.Sequential(*(layer for step in steps for layer in step), nn.Conv2d(512, 1, 4))
         initialise_dcgan(self)
 

@@ -26,7 +26,7 @@ class ChannelWiseLinear(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w), with h x w the side given at construction."""
-        batch, channels, height, width = maps.shape
+        height, width = maps.shape[-2:]
         mixed = torch.baddbmm(self.bias, maps.flatten(2).transpose(0, 1), self.weight)
         # Back through (B, cells, C), which is the channels_last layout of the maps around this layer.
         return mixed.permute(1, 2, 0).contiguous().transpose(1, 2).unflatten(2, (height, width))

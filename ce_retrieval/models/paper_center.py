@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -48,14 +49,14 @@ class DcganEncoder(ContextEncoder):
         if config.size % 32:
             raise TrainingError(f"size {config.size} does not suit {config.architecture}: use a multiple of 32")
         widths = (3, *ENCODER_WIDTHS)
-        steps = [down(a, b, norm=a != 3) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+        steps = [down(a, b, norm=a != 3) for a, b in pairwise(widths)]
         side = config.size // 32
         self.encoder = nn.Sequential(*(layer for step in steps for layer in step))
         self.bottleneck = nn.Sequential(
             nn.Conv2d(512, config.bottleneck, side, bias=False), nn.BatchNorm2d(config.bottleneck), nn.LeakyReLU(0.2)
         )
         first = decoder_widths[0]
-        steps = [up(a, b) for a, b in zip(decoder_widths[:-1], decoder_widths[1:], strict=True)]
+        steps = [up(a, b) for a, b in pairwise(decoder_widths)]
         self.decoder = nn.Sequential(
             nn.ConvTranspose2d(config.bottleneck, first, side, bias=False),
             nn.BatchNorm2d(first),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ class PaperRegion(ContextEncoder):
     """
 
     LAYERS: ClassVar[tuple[str, ...]] = ("cells", "context")
+    config: PaperRegionConfig
 
     def __init__(self, config: PaperRegionConfig) -> None:
         super().__init__(config)
@@ -73,7 +75,7 @@ class PaperRegion(ContextEncoder):
         self.across = nn.Sequential(*_convolution(256, 256, 1))
         widths = (256, *DECODER_WIDTHS)
         ups: list[nn.Module] = []
-        for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        for inputs, outputs in pairwise(widths):
             layer = nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2)
             ups += [layer, nn.BatchNorm2d(outputs), nn.ReLU()]
         self.decoder = nn.Sequential(*ups, nn.ConvTranspose2d(widths[-1], 3, 5, stride=2, padding=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -139,3 +140,38 @@ def preset_config(name: str, **changes: Any) -> TrainConfig:
     if isinstance(network, PaperCenterConfig) and config.masks not in ("center", "none"):
         raise TrainingError(f"paper-center predicts the centre only: masks {config.masks!r} need another preset")
     return config
+
+
+def changed(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
+    """A configuration with single fields changed: settings "FIELD=VALUE" of the run or of its network.
+
+    Tuples are written "0,2,2", truth values "true" and "false". TrainingError for another field or form.
+    """
+    for setting in settings:
+        key, _, text = setting.partition("=")
+        owner: Any = (
+            config if hasattr(config, key) and key not in ("network", "to_dict", "from_dict") else config.network
+        )
+        known = [entry.name for part in (config, config.network) for entry in fields(part) if entry.name != "network"]
+        if key not in known:
+            raise TrainingError(f"setting {setting!r} names no field: use FIELD=VALUE with one of {', '.join(known)}")
+        try:
+            value = _parsed(text, getattr(owner, key))
+        except ValueError:
+            raise TrainingError(f"setting {setting!r}: expected a value like {getattr(owner, key)!r}") from None
+        part = replace(owner, **{key: value})
+        config = part if owner is config else replace(config, network=part)
+    return config
+
+
+def _parsed(text: str, like: Any) -> Any:
+    if isinstance(like, bool):
+        if text not in ("true", "false"):
+            raise ValueError(text)
+        return text == "true"
+    if isinstance(like, tuple):
+        parts = tuple(type(like[0])(part) for part in text.split(","))
+        if len(parts) != len(like):
+            raise ValueError(text)
+        return parts
+    return text if isinstance(like, str) else type(like)(text)

@@ -40,8 +40,12 @@ class Engine:
     compiled: bool = False
 
 
-PLAIN = Engine(bf16=False, channels_last=False, fused=False, compiled=False)
-"""Eager float32 in contiguous layout, for comparison."""
+ENGINES = {
+    "fast": Engine(),
+    "compiled": Engine(compiled=True),
+    "plain": Engine(bf16=False, channels_last=False, fused=False),
+}
+"""By name: the default, the same through torch.compile, and eager float32 in contiguous layout for comparison."""
 
 
 class Learner:

@@ -45,7 +45,9 @@ def out_of_memory_error(learner: Learner, inputs: tuple[Tensor, Tensor]) -> Trai
     batch, where = learner.config.batch, learner.device
     message = f"batch {batch} does not fit into the memory of {where}"
     if learner.team.size > 1:
-        return TrainingError(f"{message}: use a smaller --batch")  # a trial here would leave the other processes waiting
+        return TrainingError(
+            f"{message}: use a smaller --batch"
+        )  # a trial here would leave the other processes waiting
     fits = fitting_batch(learner, *inputs)
     if fits == 0:
         return TrainingError(f"{message}, nor does a single photo: use a smaller network or another device")

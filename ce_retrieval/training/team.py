@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from ce_retrieval.errors import TrainingError
 
 @dataclass(frozen=True)
 class Team:
-    """This process's number (`rank`) among `size`. A team of one communicates with nobody."""
+    """The number of a process (`rank`) among `size`. A team of one communicates with nobody."""
 
     rank: int = 0
     size: int = 1
@@ -55,22 +56,21 @@ class Team:
             distributed.barrier()
 
 
-def join_team(device: torch.device) -> Team:
-    """The team that the environment of `torchrun` describes, or a team of one; `leave_team` ends it."""
+@contextlib.contextmanager
+def team_of(device: torch.device) -> Iterator[Team]:
+    """The team that the environment of `torchrun` describes, or a team of one, until the block ends."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Team()
+        yield Team()
+        return
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Team(distributed.get_rank(), distributed.get_world_size())
-
-
-def leave_team(team: Team) -> None:
-    """End the communication of a team."""
-    if team.size > 1:
+    try:
+        yield Team(distributed.get_rank(), distributed.get_world_size())
+    finally:
         distributed.destroy_process_group()
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" (a GPU if there is one, else the CPU), "cpu", "cuda" or "cuda:N"; TrainingError when it is not there.
+    """The device of a name ("auto": a GPU or else the CPU; "cpu", "cuda", "cuda:N"); TrainingError when it is not there.
 
     Under `torchrun`, "auto" and "cuda" give each process the GPU of its local rank.
     """

@@ -122,7 +122,9 @@ def train(
             if last or learner.step % schedule.checkpoint_every == 0:
                 run.save(clock)
             if report is not None and team.leads and (known or metrics):
-                report(Progress(learner.step, clock.rate(learner.step), watch.loss, *clock.times(learner.step), metrics))
+                report(
+                    Progress(learner.step, clock.rate(learner.step), watch.loss, *clock.times(learner.step), metrics)
+                )
     finally:
         batches.close()
     return Summary(learner.step, clock.elapsed(), run.best["step"], run.best["metrics"], folder.best)
@@ -191,4 +193,3 @@ class _Run:
         with SummaryWriter(str(self.folder.path / "tensorboard")) as writer:
             for name, value in metrics.items():
                 writer.add_scalar(f"validation/{name}", value, step)
-

@@ -1,0 +1,14 @@
+"""The optional packages that networks need, asked for before they are imported."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from ce_retrieval.errors import CeretError
+
+
+def require_torch(what: str) -> None:
+    """CeretError with the command that installs them, when torch or safetensors is not there. what: what needs them."""
+    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise CeretError(f"{what} needs {' and '.join(missing)}: pip install 'ceret[train]'")

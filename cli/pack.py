@@ -1,0 +1,36 @@
+"""`ceret pack`: decode a collection once, into one file that training reads at full speed."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("pack")
+@click.argument("photos", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="HDF5 file to write, NAME.h5.")
+@click.option(
+    "--size", default=160, show_default=True, help="Side of the packed photos, px; crops are taken from them."
+)
+@click.option("--workers", default=2, show_default=True, help="Threads that decode.")
+def command(photos: Path, out: Path, size: int, workers: int) -> None:
+    """Decode PHOTOS (folder, tar shard, parquet) once into uint8 pixels of SIZE x SIZE.
+
+    Every photo is resized whole, whatever its shape. Photos that cannot be read are skipped, named on stderr, and
+    counted at the end.
+    """
+    from ce_retrieval.photos import open_source
+    from ce_retrieval.training.packing import pack_photos
+
+    def progress(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\rpacked {done} of {total}", nl=done == total, err=True)
+
+    source = open_source(str(photos))
+    try:
+        report = pack_photos(source, out, size, workers=workers, progress=progress)
+    finally:
+        source.close()
+    for key, reason in report.skipped:
+        click.echo(f"skipped {key}: {reason}", err=True)
+    click.echo(f"{out}: {report.count} photos of {size} x {size} px, {len(report.skipped)} skipped")
