@@ -77,7 +77,7 @@ class ResidualMixer(nn.Module):
         return maps + self.across(functional.relu(self.spread(self.norm(maps)), inplace=True))
 
 
-def smooth_fill(photos: Tensor, holes: Tensor, *, sweeps: int = 4) -> Tensor:
+def smooth_fill(photos: Tensor, holes: Tensor, *, sweeps: int = 8) -> Tensor:
     """A cheap approximation of the harmonic (smooth) fill, by a pyramid with a few relaxation sweeps a level.
 
     photos: float (B, 3, S, S), any range; what is under the holes is not read. holes: float (B, 1, S, S), 1 = missing;
@@ -98,6 +98,7 @@ def smooth_fill(photos: Tensor, holes: Tensor, *, sweeps: int = 4) -> Tensor:
         coarse = functional.interpolate(fill, size=sums.shape[-2:], mode="bilinear", align_corners=False)
         fill = torch.where(known, sums / visible.clamp_min(1e-6), coarse)
         for _ in range(sweeps):
-            mean = functional.avg_pool2d(functional.pad(fill, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-            fill = torch.where(known, fill, mean)
+            near = functional.pad(fill, (1, 1, 1, 1), mode="replicate")
+            mean = near[..., 1:-1, 2:] + near[..., 1:-1, :-2] + near[..., 2:, 1:-1] + near[..., :-2, 1:-1]
+            fill = torch.where(known, fill, mean * 0.25)
     return functional.interpolate(fill, size=photos.shape[-2:], mode="bilinear", align_corners=False)

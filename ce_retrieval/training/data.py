@@ -64,7 +64,7 @@ class Feed:
 
     def crops(self, step: int, tops: Tensor, lefts: Tensor, side: int) -> Tensor:
         """Crops of the step's photos: uint8 (b, 3, side, side) on the device, channels_last. tops, lefts: int64 (b,)."""
-        if self.device.type == "cpu":
+        if self.device.type == "cpu" and self.resident:
             rows = self.order.rows(step)[self.part]
             places = zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True)
             return torch.stack([self.pixels[r, t : t + side, c : c + side] for r, t, c in places]).permute(0, 3, 1, 2)

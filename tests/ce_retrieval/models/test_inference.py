@@ -1,0 +1,73 @@
+"""Networks on uint8 photos: visible pixels are untouched, features come as a grid."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from ce_retrieval.errors import CeretError, MaskError, PhotoError  # noqa: E402
+from ce_retrieval.models import CompactConfig, PaperCenterConfig  # noqa: E402
+from ce_retrieval.models.build import build_network  # noqa: E402
+from ce_retrieval.models.inference import encode_photos, fill_photos  # noqa: E402
+from ce_retrieval.models.requirements import require_torch  # noqa: E402
+
+TINY = CompactConfig(size=32, widths=(8, 16, 16), mixers=1)
+
+
+@pytest.fixture
+def photos():
+    return np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def hole():
+    hole = np.zeros((32, 32), bool)
+    hole[3:20, 10:32] = True
+    return hole
+
+
+def test_fills_keep_visible_pixels_and_the_inputs(photos, hole):
+    before = photos.copy()
+    filled = fill_photos(build_network(TINY).eval(), photos, hole, batch=2)
+    assert filled.dtype == np.uint8 and filled.shape == photos.shape
+    assert (photos == before).all() and (filled[:, ~hole] == photos[:, ~hole]).all()
+    assert (filled[:, hole] != photos[:, hole]).mean() > 0.9
+
+
+def test_fills_do_not_depend_on_the_batch(photos, hole):
+    network = build_network(TINY).eval()
+    together = fill_photos(network, photos, hole, fast=False)
+    alone = np.concatenate([fill_photos(network, photo[None], hole, fast=False) for photo in photos])
+    assert np.abs(together.astype(int) - alone).max() <= 1
+
+
+def test_mirrored_fills_are_symmetric(photos, hole):
+    network = build_network(TINY).eval()
+    straight = fill_photos(network, photos, hole, mirror=True, fast=False)
+    mirrored = fill_photos(network, photos[:, :, ::-1].copy(), hole[:, ::-1].copy(), mirror=True, fast=False)
+    assert np.abs(straight.astype(int) - mirrored[:, :, ::-1]).max() <= 1
+
+
+def test_features_are_a_grid(photos, hole):
+    network = build_network(TINY).eval()
+    whole, holed = encode_photos(network, photos, batch=2), encode_photos(network, photos, hole, layer="cells")
+    assert whole.shape == holed.shape == (5, 2, 2, 16) and whole.dtype == np.float32
+    exact = encode_photos(network, photos, fast=False)
+    assert np.abs(exact - whole).max() < 0.05 * np.abs(exact).max()
+
+
+def test_bad_input_is_named(photos, hole):
+    network = build_network(TINY).eval()
+    with pytest.raises(PhotoError, match=r"\(16, 16, 3\).*expected uint8 \(32, 32, 3\)"):
+        encode_photos(network, photos[:, :16, :16])
+    with pytest.raises(MaskError, match="nothing to see"):
+        fill_photos(network, photos, np.ones((32, 32), bool))
+    center = build_network(PaperCenterConfig(bottleneck=8, size=64)).eval()
+    with pytest.raises(MaskError, match="outside the central half"):
+        fill_photos(center, np.zeros((1, 64, 64, 3), np.uint8), np.pad(hole, ((0, 32), (0, 32))))
+
+
+def test_missing_torch_gives_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
+    with pytest.raises(CeretError, match=r"training needs torch and safetensors: pip install 'ceret\[train\]'"):
+        require_torch("training")
