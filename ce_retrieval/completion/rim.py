@@ -1,8 +1,9 @@
 """The rim of a hole, the known pixels just around it, and how far candidates are from a photo there.
 
 The re-rank by "local context" of J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007,
-section 4, in its plainest form. Deviations: squared differences of RGB instead of L*a*b*, a rim of 8 px instead of 80 (for
-photos of 128 px instead of 1024), no texture term, and no translation or scaling of the candidate.
+section 4, in its plainest form. Deviations: squared differences of RGB instead of L*a*b*, a rim of 16 px instead of 80 (for
+photos of 128 px instead of 1024) whose weight falls with the distance from the hole, no texture term, and no translation
+or scaling of the candidate.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from numpy.typing import NDArray
 
 from ce_retrieval.errors import MaskError
 
-RIM_WIDTH = 8
+RIM_WIDTH = 16
+# px by which the weight falls by 1/e. Against a flat rim of 8 px, on held-out photos with a centre hole: L2 of the paste
+# 4.40 instead of 4.53 %, of the blend 3.57 instead of 3.64 % (docs/evaluation.md).
+RIM_FALLOFF = 4.0
+CHUNK = 8  # candidates compared at once: their rims stay in the cache
 
 
 def rim_of(hole: NDArray[np.bool_], width: int = RIM_WIDTH) -> NDArray[np.bool_]:
@@ -39,6 +44,30 @@ def rim_of(hole: NDArray[np.bool_], width: int = RIM_WIDTH) -> NDArray[np.bool_]
     return near & ~hole
 
 
+def rim_weights(hole: NDArray[np.bool_], width: int = RIM_WIDTH, falloff: float = RIM_FALLOFF) -> NDArray[np.float32]:
+    """Weights of the rim's pixels, exp(-(distance - 1) / falloff): what touches the hole decides most.
+
+    Args:
+        hole: bool (H, W), True = missing.
+        width: px, at least 1.
+        falloff: px, over 0; distance is Euclidean, from a pixel to the nearest one of the hole.
+
+    Returns:
+        float32 (H, W): 1 at pixels beside the hole, falling outwards, 0 beyond the rim and in the hole.
+
+    Raises:
+        MaskError, ValueError: as `rim_of`; ValueError for a falloff that is not positive.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    if not falloff > 0:
+        raise ValueError(f"falloff of the rim: a positive number of px is needed, not {falloff}")
+    rim = rim_of(hole, width)
+    weights = np.zeros(hole.shape, np.float32)
+    weights[rim] = np.exp(-(distance_transform_edt(~hole)[rim] - 1) / falloff)
+    return weights
+
+
 def _spread(marked: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     """True where a marked pixel of the same column lies within `width` rows: a running count through sums from the top."""
     height = marked.shape[0]
@@ -49,33 +78,40 @@ def _spread(marked: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
 
 
 def rim_distance(
-    photo: NDArray[np.uint8], candidates: NDArray[np.uint8], rim: NDArray[np.bool_]
+    photo: NDArray[np.uint8], candidates: NDArray[np.uint8], weights: NDArray[np.float32] | NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Mean squared difference between a photo and each candidate over the rim.
 
-    Summed in integers, so exact up to the last rounding: equal candidates have equal distances, whatever their order.
-
     Args:
-        photo: uint8 (H, W, 3). Read on the rim only.
+        photo: uint8 (H, W, 3). Read where the weights are positive only.
         candidates: uint8 (K, H, W, 3), aligned with the photo.
-        rim: bool (H, W), as from `rim_of`.
+        weights: float32 (H, W), as from `rim_weights`, or bool (H, W), as from `rim_of`.
 
     Returns:
-        float32 (K,): mean over the rim's pixels and channels of the squared difference of [0, 1] values; in [0, 1].
+        float32 (K,): weighted mean over pixels and channels of the squared difference of [0, 1] values; in [0, 1]. Equal
+        candidates have equal distances, whatever their order.
 
     Raises:
-        MaskError: the rim is empty.
-        ValueError: arrays that are not uint8, or shapes that do not match.
+        MaskError: no weight is positive.
+        ValueError: photos that are not uint8, or shapes that do not match.
     """
     if photo.dtype != np.uint8 or candidates.dtype != np.uint8:
         raise ValueError(f"uint8 photos are needed, not {photo.dtype} and {candidates.dtype}")
-    if rim.dtype != np.bool_ or photo.shape != (*rim.shape, 3) or candidates.shape[1:] != photo.shape:
-        raise ValueError(f"photo {photo.shape}, candidates {candidates.shape} and rim {rim.shape} do not match")
-    if not rim.any():
-        raise MaskError("the rim is empty: take it from a hole, with rim_of")
+    if photo.shape != (*weights.shape, 3) or candidates.shape[1:] != photo.shape:
+        raise ValueError(f"photo {photo.shape}, candidates {candidates.shape} and weights {weights.shape} do not match")
+    if not (weights > 0).any():
+        raise MaskError("the rim is empty: take it from a hole, with rim_weights")
     # One gather of values, not of pixels: three bytes at a time are slower than three gathers of one.
-    values = np.flatnonzero(np.repeat(rim.ravel(), 3))
-    seen = candidates.reshape(len(candidates), -1).take(values, axis=1)
-    difference = np.subtract(seen, photo.reshape(-1)[values], dtype=np.int16)
-    total = np.einsum("kn,kn->k", difference, difference, dtype=np.int64)
-    return (total / (len(values) * 255.0**2)).astype(np.float32)
+    by_value = np.repeat(weights.ravel(), 3).astype(np.float32)
+    values = np.flatnonzero(by_value > 0)
+    pixels = candidates.reshape(len(candidates), -1)
+    mine = photo.reshape(-1)[values].astype(np.float32)
+    roots = np.sqrt(by_value[values] / by_value.sum(dtype=np.float32)) / np.float32(255)
+    distances = np.empty(len(pixels), np.float32)
+    for start in range(0, len(pixels), CHUNK):
+        difference = pixels[start : start + CHUNK].take(values, axis=1).astype(np.float32)
+        difference -= mine
+        difference *= roots
+        # Not a matrix product: each row must be summed in the same order as every other.
+        distances[start : start + CHUNK] = np.einsum("kn,kn->k", difference, difference)
+    return distances

@@ -10,8 +10,9 @@ from ce_retrieval.errors import EvaluationError
 
 # Searches over all pixels of a region of every photo of the collection, by brute force.
 #   oracle: the photo whose true content is nearest to the truth, the limit of any fill from one photo;
-#   rim: the photo whose rim is nearest, which needs no descriptor but reads every photo.
+#   rim: the photo whose rim of FLAT_RIM px, unweighted, is nearest; it needs no descriptor but reads every photo.
 PIXEL_SEARCHES = ("oracle", "rim")
+FLAT_RIM = 8
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,9 @@ class Method:
     rerank: str = "none"
     fill: str = "paste"
 
-    def settings(self, k: int, candidates: int, rim: int) -> CompletionSettings:
-        """Return the completion settings of a method by features."""
-        return CompletionSettings(
-            k=k, rerank=self.rerank, fill=self.fill, focus=self.focus, candidates=candidates, rim=rim
-        )
+    def settings(self) -> CompletionSettings:
+        """Return the completion settings of a method by features; what its name does not say is the default."""
+        return CompletionSettings(rerank=self.rerank, fill=self.fill, focus=self.focus)
 
 
 def default_methods(features: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from ce_retrieval.completion.rim import rim_of
 from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.errors import CeretError, EvaluationError, PhotoError
 from ce_retrieval.evaluation.collection import Leak, LeakGuard, NearestByPixels, read_collection
-from ce_retrieval.evaluation.methods import Method, parse_methods
+from ce_retrieval.evaluation.methods import FLAT_RIM, Method, parse_methods
 from ce_retrieval.mask_files import holes_from_folder, load_shapes
 from ce_retrieval.masks import STRATEGIES, holes_for
 from ce_retrieval.metrics import Summary, measure, precision_at_k, summarise
@@ -34,8 +34,8 @@ class EvaluationSettings:
 
     methods: names as in `parse_methods`; masks: a strategy of `masks.STRATEGIES` or a folder of mask files; shapes: a
     folder of object masks for "region"; keep_leaks: measure queries with near-duplicates in the collection too;
-    limit: at most so many queries, drawn by the seed (None: all); k: neighbours averaged by +mean; candidates, rim: as in
-    CompletionSettings; precision_k: neighbours that P@k looks at; sheet_rows: photos on the contact sheets, drawn by the seed.
+    limit: at most so many queries, drawn by the seed (None: all); precision_k: neighbours that P@k looks at; sheet_rows:
+    photos on the contact sheets, drawn by the seed.
     """
 
     methods: tuple[str, ...]
@@ -44,9 +44,6 @@ class EvaluationSettings:
     shapes: str | None = None
     keep_leaks: bool = False
     limit: int | None = None
-    k: int = 20
-    candidates: int = 200
-    rim: int = 8
     precision_k: int = 10
     sheet_rows: int = 16
 
@@ -114,7 +111,7 @@ def evaluate(
     }
     scenes = SceneCache(index, 1 << 30, 2)
     guard = LeakGuard(queries.names, queries.photos)
-    regions = {"oracle": queries.holes, "rim": np.stack([rim_of(hole, settings.rim) for hole in queries.holes])}
+    regions = {"oracle": queries.holes, "rim": np.stack([rim_of(hole, FLAT_RIM) for hole in queries.holes])}
     wanted = {method.base for method in methods if method.kind == "pixels"}
     searches = {name: NearestByPixels(queries.photos, regions[name]) for name in regions if name in wanted}
     spent: dict[str, float] = defaultdict(float)
@@ -142,7 +139,7 @@ def evaluate(
         elif method.kind == "pixels":
             fills = _from_scenes(method, queries, scenes, searches[method.base].ids[rows])
         else:
-            fills = _by_features(method, queries, indexes[method.base], settings)
+            fills = _by_features(method, queries, indexes[method.base])
         seconds = (time.perf_counter() - start + spent.get(method.base, 0.0)) / len(rows)
         if method.kind == "features":
             precision = _precision(method, queries, indexes[method.base], settings.precision_k)
@@ -212,8 +209,8 @@ def _index_for(features: str, index: PhotoIndex, out: Path, report: Progress) ->
     return PhotoIndex.open(path)
 
 
-def _by_features(method: Method, queries: _Queries, index: PhotoIndex, settings: EvaluationSettings) -> np.ndarray:
-    completer = Completer(index, method.settings(settings.k, settings.candidates, settings.rim))
+def _by_features(method: Method, queries: _Queries, index: PhotoIndex) -> np.ndarray:
+    completer = Completer(index, method.settings())
     fills = queries.photos.copy()
     for start in range(0, len(fills), CHUNK):
         part = slice(start, start + CHUNK)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ce_retrieval.completion.rim import rim_distance, rim_of
+from ce_retrieval.completion.rim import rim_distance, rim_of, rim_weights
 from ce_retrieval.errors import MaskError
 
 
@@ -18,8 +18,8 @@ def test_rim_of_the_papers_hole() -> None:
     hole[32:96, 32:96] = True
     expected = np.zeros_like(hole)
     expected[24:104, 24:104] = True
-    assert (rim_of(hole) == (expected & ~hole)).all()
-    assert rim_of(hole).sum() == 80**2 - 64**2
+    assert (rim_of(hole, 8) == (expected & ~hole)).all()
+    assert rim_of(hole, 8).sum() == 80**2 - 64**2
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 40])
@@ -107,3 +107,25 @@ def test_distance_arguments_are_checked() -> None:
         rim_distance(photo, photo[None, :5], rim)
     with pytest.raises(MaskError):
         rim_distance(photo, photo[None], np.zeros_like(rim))
+
+
+def test_weights_fall_with_the_distance_from_the_hole() -> None:
+    hole = np.zeros((40, 40), dtype=bool)
+    hole[18:22, 18:22] = True
+    weights = rim_weights(hole, 6, 2.0)
+    assert ((weights > 0) == rim_of(hole, 6)).all()
+    assert weights[17, 18] == 1
+    assert weights[14, 20] == pytest.approx(np.exp(-1.5))
+    assert weights[17, 17] == pytest.approx(np.exp(-(np.sqrt(2) - 1) / 2))
+    with pytest.raises(ValueError, match="falloff"):
+        rim_weights(hole, 6, 0.0)
+
+
+def test_weighted_distance_against_numpy() -> None:
+    rng = np.random.default_rng(5)
+    photo, *candidates = rng.integers(0, 256, (21, 40, 40, 3), dtype=np.uint8)
+    hole = rng.random((40, 40)) < 0.2
+    weights = rim_weights(hole, 4, 3.0)
+    squares = ((np.stack(candidates) / 255.0 - photo / 255.0) ** 2).mean(axis=-1)
+    expected = [np.average(square, weights=weights) for square in squares]
+    np.testing.assert_allclose(rim_distance(photo, np.stack(candidates), weights), expected, rtol=1e-5)
