@@ -112,6 +112,7 @@ def rim_distance(
         difference = pixels[start : start + CHUNK].take(values, axis=1).astype(np.float32)
         difference -= mine
         difference *= roots
-        # Not a matrix product: each row must be summed in the same order as every other.
-        distances[start : start + CHUNK] = np.einsum("kn,kn->k", difference, difference)
+        difference *= difference
+        # NumPy's sum is pairwise: precise, and each row is summed in the same order as every other.
+        distances[start : start + CHUNK] = difference.sum(axis=1)
     return distances
