@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ce_retrieval.errors import LockedIndexError, StorageError
 
+LOCK = "lock"
+
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
@@ -31,7 +33,9 @@ def sync_folder(folder: Path) -> None:
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents; StorageError where that is not possible."""
     with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
 
 
 def write_synced(path: Path, data: bytes | memoryview) -> None:
@@ -60,18 +64,22 @@ def writer_lock(folder: Path) -> Iterator[None]:
 
     The lock is the operating system's (flock on the file `lock`), so a killed writer leaves none behind.
     """
-    path = folder / "lock"
+    path = folder / LOCK
     with storage_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            message = f"{folder} is being written by process {owner}: wait until it ends, or stop it, and try again"
-            raise LockedIndexError(message) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        with storage_errors(path):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+                message = f"{folder} is being written by process {owner}: wait until it ends, or stop it, and try again"
+                raise LockedIndexError(message) from error
+            # A writer that gives up an empty index removes the file: a lock on what was removed excludes nobody.
+            if not path.exists() or not os.path.samestat(os.fstat(handle), os.stat(path)):
+                raise LockedIndexError(f"{folder} was just removed by another process: try again")
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)

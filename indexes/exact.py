@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from indexes.base import SearchResult, check_k, check_vectors
+from indexes.base import EngineError, SearchResult, check_k, check_vectors
 
 BLOCK_ROWS = 8192
 
@@ -53,7 +53,10 @@ class ExactIndex:
     @classmethod
     def load(cls, path: str) -> "ExactIndex":
         """Read what `save` wrote; nothing is unpickled."""
-        vectors = np.load(path, allow_pickle=False)
+        try:
+            vectors = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise EngineError(f"{path} is not a saved exact index: {error}") from error
         index = cls(vectors.shape[1])
         index.add(vectors)
         return index

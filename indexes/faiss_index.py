@@ -40,6 +40,7 @@ class FaissIndex:
             raise EngineError(
                 f"FAISS does not know the factory string {factory!r} for {dimension} values: {reason}"
             ) from error
+        self._enable_reconstruct()
         self._frozen = False
         self._part_of = np.empty(0, np.int32)
         self._row_of = np.empty(0, np.int64)
@@ -85,12 +86,37 @@ class FaissIndex:
             self._front.syncWithSubIndexes()
 
     def search(self, queries: np.ndarray, k: int) -> SearchResult:
-        """Return the k largest inner products of each of float32 (B, D)."""
+        """Return the k largest inner products of each of float32 (B, D), or as near as a compressed engine comes.
+
+        EngineError also where the engine finds fewer than k, which inverted lists do not: all are searched if few have k.
+        """
         queries = check_vectors(queries, self.dimension)
         check_k(k, len(self))
-        # A shard cannot be asked for more than it holds without padding; the merge of the shards drops the padding.
+        # A shard with fewer than k pads its answer; the merge of the shards drops the padding.
         scores, ids = self._front.search(queries, k)
+        short = (ids < 0).any(axis=1)
+        if short.any():
+            scores[short], ids[short] = self._search_all_lists(queries[short], k)
         return SearchResult(scores, ids)
+
+    def _search_all_lists(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        faiss = _faiss()
+        ivf = faiss.try_extract_index_ivf(self._front)
+        if ivf is None:
+            raise EngineError(f"{self.factory!r} found fewer than {k} neighbours: ask for fewer")
+        parameters = faiss.SearchParametersIVF(nprobe=ivf.nlist)
+        if isinstance(self._front, faiss.IndexPreTransform):
+            parameters = faiss.SearchParametersPreTransform(index_params=parameters)
+        scores, ids = self._front.search(queries, k, params=parameters)
+        return scores, ids
+
+    def _enable_reconstruct(self) -> None:
+        """Make inverted lists remember where each vector lies; other engines know it."""
+        faiss = _faiss()
+        for part in self._parts:
+            ivf = faiss.try_extract_index_ivf(part)
+            if ivf is not None:
+                ivf.make_direct_map()
 
     def reconstruct(self, ids: np.ndarray) -> np.ndarray:
         """Return the stored (or, from a compressed engine, the approximated) vectors float32 (n, D)."""
@@ -105,13 +131,15 @@ class FaissIndex:
     def save(self, path: str) -> None:
         """Write one FAISS file, in the order of the ids, whatever the number of shards."""
         faiss = _faiss()
-        if len(self._parts) == 1:
-            faiss.write_index(self._parts[0], path)
-            return
-        whole = faiss.index_factory(self.dimension, self.factory, faiss.METRIC_INNER_PRODUCT)
-        for start in range(0, len(self), 8192):
-            whole.add(self.reconstruct(np.arange(start, min(start + 8192, len(self)))))
-        faiss.write_index(whole, path)
+        whole = self._parts[0]
+        if self._mapped:
+            whole = faiss.index_factory(self.dimension, self.factory, faiss.METRIC_INNER_PRODUCT)
+            for start in range(0, len(self), 8192):
+                whole.add(self.reconstruct(np.arange(start, min(start + 8192, len(self)))))
+        try:
+            faiss.write_index(whole, path)
+        except RuntimeError as error:
+            raise EngineError(f"{path} cannot be written: {str(error).strip().splitlines()[-1]}") from error
 
     @classmethod
     def load(cls, path: str) -> "FaissIndex":
@@ -121,10 +149,11 @@ class FaissIndex:
             part = faiss.read_index(path)
         except RuntimeError as error:
             raise EngineError(f"{path} is not a FAISS index: {str(error).strip().splitlines()[-1]}") from error
+        if part.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise EngineError(f"{path} is a FAISS index of another metric: expected inner products")
         index = cls.__new__(cls)
         index.dimension, index.factory = part.d, "loaded"
         index._parts, index._frozen, index._front, index._mapped = [part], True, part, []
         index._part_of, index._row_of = np.zeros(part.ntotal, np.int32), np.arange(part.ntotal)
-        if hasattr(part, "make_direct_map"):
-            part.make_direct_map()
+        index._enable_reconstruct()
         return index

@@ -11,15 +11,15 @@ any hole, and any engine for inner products does the work.
 
 import numpy as np
 
-from indexes.base import EngineError, SearchResult, VectorIndex
+from indexes.base import EngineError, SearchResult, VectorIndex, check_k
 
 
-def lift(grids: np.ndarray) -> np.ndarray:
-    """Turn grids (N, G, C) of any float type into the float32 vectors (N, G*C + G) that are stored."""
+def lift(grids: np.ndarray, origin: np.ndarray | float = 0) -> np.ndarray:
+    """Turn grids (N, G, C) of any float type, less `origin` (G, C), into the float32 vectors (N, G*C + G) to store."""
     count, cells, channels = grids.shape
     vectors = np.empty((count, cells * channels + cells), np.float32)
-    vectors[:, : cells * channels] = grids.reshape(count, -1)
     body = vectors[:, : cells * channels].reshape(count, cells, channels)
+    np.subtract(grids, np.float32(origin), out=body)
     np.einsum("ngc,ngc->ng", body, body, out=vectors[:, cells * channels :])
     return vectors
 
@@ -45,7 +45,12 @@ def masked_distances(grid: np.ndarray, weights: np.ndarray, others: np.ndarray) 
 
 
 class MaskedIndex:
-    """Hole-aware nearest neighbours of grids (G, C) over any VectorIndex of dimension G*C + G."""
+    """Hole-aware nearest neighbours of grids (G, C) over any VectorIndex of dimension G*C + G.
+
+    Grids are stored less the mean of the first that were added: distances do not change, but norms get small, and the
+    inner products of float32 keep the digits that what all grids have in common would take. An engine that holds vectors
+    already is taken to hold them as they are.
+    """
 
     def __init__(self, engine: VectorIndex, cells: int, channels: int) -> None:
         if engine.dimension != cells * channels + cells:
@@ -54,34 +59,48 @@ class MaskedIndex:
                 f"expected {cells * channels + cells}"
             )
         self.engine, self.cells, self.channels = engine, cells, channels
+        self._origin: np.ndarray | None = np.zeros((cells, channels), np.float32) if len(engine) else None
 
     def __len__(self) -> int:
         return len(self.engine)
 
     def add(self, grids: np.ndarray) -> None:
-        """Append grids (N, G, C)."""
-        self.engine.add(lift(grids))
-
-    def grids(self, ids: np.ndarray) -> np.ndarray:
-        """Return the stored grids float32 (n, G, C) of the ids (n,)."""
-        body = self.engine.reconstruct(ids)[:, : self.cells * self.channels]
-        return body.reshape(len(ids), self.cells, self.channels)
+        """Append grids (N, G, C); EngineError for another shape."""
+        self._check(grids)
+        if self._origin is None and len(grids):
+            self._origin = grids.mean(axis=0, dtype=np.float32)
+        self.engine.add(lift(grids, 0 if self._origin is None else self._origin))
 
     def search(self, grids: np.ndarray, weights: np.ndarray, k: int) -> SearchResult:
         """Return the k smallest squared distances, nearest first, ties by id.
 
         grids: (B, G, C); weights: (B, G) in [0, 1], each row with a positive sum. The engine's float32 inner products
         lose digits where the distance is small against the norms, so a few more than k are taken and measured again by
-        `masked_distances` on the stored vectors. EngineError where a row of weights is all zero or k is out of range.
+        `masked_distances` on the stored vectors. EngineError: a row of weights that is all zero or not in [0, 1], k out
+        of range, another shape.
         """
+        self._check(grids)
+        check_k(k, len(self))
+        if weights.shape != grids.shape[:2] or not ((weights >= 0) & (weights <= 1)).all():
+            raise EngineError(f"weights of shape {weights.shape}: expected {grids.shape[:2]}, all in [0, 1]")
         if not (weights.sum(axis=1) > 0).all():
             raise EngineError("a query with no visible cell cannot be searched: every weight is 0")
-        wanted = min(len(self), k + 8 + k // 8) if k <= len(self) else k
-        found = self.engine.search(lift_queries(grids, weights), wanted)
+        assert self._origin is not None, "there are grids, so there is an origin"
+        centred = (grids - self._origin).astype(np.float32)
+        found = self.engine.search(lift_queries(centred, weights), min(len(self), k + 8 + k // 8))
         distances = np.empty((len(grids), k), np.float32)
         ids = np.empty((len(grids), k), np.int64)
         for row in range(len(grids)):
-            exact = masked_distances(grids[row], weights[row], self.grids(found.ids[row]))
+            exact = masked_distances(centred[row], weights[row], self._centred(found.ids[row]))
             order = np.lexsort((found.ids[row], exact))[:k]
             distances[row], ids[row] = exact[order], found.ids[row][order]
         return SearchResult(distances, ids)
+
+    def _centred(self, ids: np.ndarray) -> np.ndarray:
+        """Return the stored grids float32 (n, G, C) of the ids (n,)."""
+        body = self.engine.reconstruct(ids)[:, : self.cells * self.channels]
+        return body.reshape(len(ids), self.cells, self.channels)
+
+    def _check(self, grids: np.ndarray) -> None:
+        if grids.ndim != 3 or grids.shape[1:] != (self.cells, self.channels):
+            raise EngineError(f"grids of shape {grids.shape}: expected (N, {self.cells}, {self.channels})")

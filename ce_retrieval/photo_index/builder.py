@@ -1,5 +1,6 @@
 """Building an index and adding to one: describe photos on all cores, write segment after segment, resume after a kill."""
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -20,10 +21,10 @@ from ce_retrieval.photo_index.manifest import (
     read_manifest,
     write_manifest,
 )
-from ce_retrieval.photo_index.segments import check_segment, clear_leftovers, read_table
-from ce_retrieval.photo_index.work import Progress, Task, Work, keys_hash, pixel_limit
+from ce_retrieval.photo_index.segments import check_segment, clear_leftovers, is_leftover, read_table
+from ce_retrieval.photo_index.work import Progress, Task, Work, decode_budget, keys_hash
 from ce_retrieval.photos import PhotoSource, open_sources
-from ce_retrieval.storage import make_folder, writer_lock
+from ce_retrieval.storage import LOCK, make_folder, storage_errors, writer_lock
 
 
 @dataclass(frozen=True)
@@ -62,35 +63,34 @@ def build_index(
     """
     out = Path(out)
     descriptor = _checked(settings)
-    limit = pixel_limit(descriptor, settings.workers, settings.max_memory)
-    sources = open_sources(paths)
-    fresh = _fresh_manifest(descriptor, settings, sources)
+    budget = decode_budget(descriptor, settings.workers, settings.max_memory)
     _check_place(out)
-    make_folder(out)
-    with writer_lock(out):
-        manifest = _resumable(out, fresh)
-        clear_leftovers(out, manifest.segments)
-        for segment in manifest.segments:
-            check_segment(out, segment)
-        tasks = (Task(number, item) for number, source in enumerate(sources) for item in source.items())
-        _skip_done(out, manifest, tasks)
-        done = sum(segment.items for segment in manifest.segments)
-        found = manifest.count
-        if manifest.complete:
-            if next(tasks, None) is not None:
-                raise PhotoIndexError(
-                    f"{out} is complete, but there are new photos: add them with `ceret add {out} PHOTOS`"
-                )
-            return BuildReport(found, 0, found, ())
-        work = Work(out, descriptor, sources, settings.workers, limit)
-        total = sum(source.count() for source in sources)
-        earlier = len(manifest.skipped)
-        manifest = work.run(manifest, tasks, done, total, progress)
-        if manifest.count == 0:
-            raise _nothing_read(out, manifest)
-        manifest = dataclasses.replace(manifest, complete=True)
-        write_manifest(out, manifest)
-        return BuildReport(manifest.count, manifest.count - found, found, _named(manifest, manifest.skipped[earlier:]))
+    with _opened(paths) as sources:
+        fresh = _fresh_manifest(descriptor, settings, sources)
+        make_folder(out)
+        with writer_lock(out):
+            manifest = _resumable(out, fresh)
+            clear_leftovers(out, manifest.segments)
+            for segment in manifest.segments:
+                check_segment(out, segment)
+            if manifest.complete:
+                return _up_to_date(out, manifest, sources)
+            work = Work(out, descriptor, dict(enumerate(sources)), settings.workers, budget)
+            return _build(work, manifest, sources, progress)
+
+
+def _build(work: Work, manifest: Manifest, sources: Sequence[PhotoSource], progress: Progress | None) -> BuildReport:
+    """Run a build from where `manifest` stands to its end."""
+    tasks = _tasks(sources)
+    _skip_done(work.folder, manifest, tasks)
+    done = sum(segment.items for segment in manifest.segments)
+    found, earlier = manifest.count, len(manifest.skipped)
+    manifest = work.run(manifest, tasks, done, sum(source.count() for source in sources), progress)
+    if manifest.count == 0:
+        raise _nothing_read(work.folder, manifest)
+    manifest = dataclasses.replace(manifest, complete=True)
+    write_manifest(work.folder, manifest)
+    return BuildReport(manifest.count, manifest.count - found, found, _named(manifest, manifest.skipped[earlier:]))
 
 
 def add_photos(
@@ -114,35 +114,47 @@ def add_photos(
         )
     settings = IndexSettings(manifest.descriptor, manifest.hole, manifest.size)
     settings = dataclasses.replace(
-        settings, workers=workers or settings.workers, max_memory=max_memory or settings.max_memory
+        settings,
+        workers=settings.workers if workers is None else workers,
+        max_memory=settings.max_memory if max_memory is None else max_memory,
     )
     descriptor = _checked(settings)
-    limit = pixel_limit(descriptor, settings.workers, settings.max_memory)
-    opened = open_sources(paths)
-    with writer_lock(path):
+    budget = decode_budget(descriptor, settings.workers, settings.max_memory)
+    with _opened(paths) as opened, writer_lock(path):
         manifest = read_manifest(path)
         clear_leftovers(path, manifest.segments)
         for segment in manifest.segments:
             check_segment(path, segment)
-        known = list(manifest.sources)
-        for source in opened:
-            if Source(source.kind, source.root) not in known:
-                known.append(Source(source.kind, source.root))
-        numbers = [known.index(Source(source.kind, source.root)) for source in opened]
-        manifest = dataclasses.replace(manifest, sources=tuple(known))
+        named = [Source(source.kind, source.root) for source in opened]
+        known = (*manifest.sources, *(source for source in named if source not in manifest.sources))
+        numbers = [known.index(source) for source in named]
+        manifest = dataclasses.replace(manifest, sources=known)
         present = _present(path, manifest, set(numbers))
-        pairs = zip(numbers, opened, strict=True)
-        tasks = (Task(n, item) for n, source in pairs for item in source.items() if (n, item.key) not in present)
-        by_number: list[PhotoSource | None] = [None] * len(known)
-        for number, source in zip(numbers, opened, strict=True):
-            by_number[number] = source
-        total = sum(source.count() for source in opened)
+        by_number = dict(zip(numbers, opened, strict=True))
+        tasks = (task for task in _tasks(opened, numbers) if (task.source, task.item.key) not in present)
         found, earlier = manifest.count, len(manifest.skipped)
-        work = Work(path, descriptor, by_number, settings.workers, limit)
-        manifest = work.run(manifest, tasks, len(present), total, progress)
+        work = Work(path, descriptor, by_number, settings.workers, budget)
+        manifest = work.run(manifest, tasks, len(present), sum(source.count() for source in opened), progress)
         return BuildReport(
             manifest.count, manifest.count - found, len(present), _named(manifest, manifest.skipped[earlier:])
         )
+
+
+@contextlib.contextmanager
+def _opened(paths: Sequence[str | Path]) -> Iterator[list[PhotoSource]]:
+    sources = open_sources(paths)
+    try:
+        yield sources
+    finally:
+        for source in sources:
+            source.close()
+
+
+def _tasks(sources: Sequence[PhotoSource], numbers: Sequence[int] | None = None) -> Iterator[Task]:
+    """Yield every item of the sources, with the sources' numbers in the manifest (0, 1, ... unless given)."""
+    for number, source in zip(numbers or range(len(sources)), sources, strict=True):
+        for item in source.items():
+            yield Task(number, item)
 
 
 def _checked(settings: IndexSettings) -> Descriptor:
@@ -167,14 +179,14 @@ def _fresh_manifest(descriptor: Descriptor, settings: IndexSettings, sources: Se
 
 def _check_place(out: Path) -> None:
     """Refuse to build into a folder that holds something other than an index or the start of one."""
-    if out.exists() and not out.is_dir():
-        raise PhotoIndexError(f"{out} is a file: choose another --out")
-    if out.is_dir() and not (out / MANIFEST).exists():
-        foreign = sorted(
-            child.name for child in out.iterdir() if child.name != "lock" and not child.name.endswith(".tmp")
-        )
-        if foreign:
-            raise PhotoIndexError(f"{out} is not empty and not an index (it holds {foreign[0]}): choose another --out")
+    with storage_errors(out):
+        if out.exists() and not out.is_dir():
+            raise PhotoIndexError(f"{out} is a file: choose another --out")
+        if not out.is_dir() or (out / MANIFEST).exists():
+            return
+        foreign = sorted(child.name for child in out.iterdir() if child.name != LOCK and not is_leftover(child))
+    if foreign:
+        raise PhotoIndexError(f"{out} is not empty and not an index (it holds {foreign[0]}): choose another --out")
 
 
 def _resumable(out: Path, fresh: Manifest) -> Manifest:
@@ -189,7 +201,8 @@ def _resumable(out: Path, fresh: Manifest) -> Manifest:
                 f"{out} was built with {name} {getattr(old, name)}, not {getattr(fresh, name)}: "
                 "choose another --out, or delete it first"
             )
-    if old.sources != fresh.sources:
+    # A complete index may have more sources, added later.
+    if fresh.sources != (old.sources[: len(fresh.sources)] if old.complete else old.sources):
         raise PhotoIndexError(
             f"{out} was built from {', '.join(source.root for source in old.sources)}: give the same sources, "
             f"add more with `ceret add {out} PHOTOS`, or choose another --out"
@@ -202,15 +215,22 @@ def _resumable(out: Path, fresh: Manifest) -> Manifest:
 
 def _skip_done(out: Path, manifest: Manifest, tasks: Iterator[Task]) -> None:
     """Consume the tasks that whole segments hold; PhotoIndexError where the sources are no longer the same."""
-    roots = len(manifest.sources)
     for segment in manifest.segments:
         if keys_hash(itertools.islice(tasks, segment.items)) != segment.keys_sha256:
-            advice = (
-                f"add what is new with `ceret add {out} PHOTOS`" if manifest.complete else "delete it and build again"
-            )
             raise PhotoIndexError(
-                f"the photos in {roots} source(s) of {out} are no longer those it was built from: {advice}"
+                f"{out} was begun from other photos than its {len(manifest.sources)} source(s) hold now: "
+                "put them back, or delete it and build again"
             )
+
+
+def _up_to_date(out: Path, manifest: Manifest, sources: Sequence[PhotoSource]) -> BuildReport:
+    """Return the report of a build that finds its index complete; PhotoIndexError where there are new photos."""
+    present = _present(out, manifest, set(range(len(sources))))
+    new = next((task for task in _tasks(sources) if (task.source, task.item.key) not in present), None)
+    if new is not None:
+        name = manifest.name_of(new.source, new.item.key)
+        raise PhotoIndexError(f"{out} is complete, but {name} is new: add what is new with `ceret add {out} PHOTOS`")
+    return BuildReport(manifest.count, 0, manifest.count, ())
 
 
 def _present(path: Path, manifest: Manifest, numbers: set[int]) -> set[tuple[int, str]]:
@@ -227,8 +247,15 @@ def _nothing_read(out: Path, manifest: Manifest) -> SourceError:
     """Take away the empty index and return the error that says why it is empty."""
     roots = ", ".join(source.root for source in manifest.sources)
     named = _named(manifest, manifest.skipped)
-    shutil.rmtree(out / "segments", ignore_errors=True)
-    (out / MANIFEST).unlink()
+    with storage_errors(out):
+        # In this order, so that a kill in between leaves the start of a build.
+        write_manifest(out, dataclasses.replace(manifest, segments=()))
+        if (out / "segments").exists():
+            shutil.rmtree(out / "segments")
+        (out / MANIFEST).unlink()
+        (out / LOCK).unlink()
+        with contextlib.suppress(OSError):  # not empty: something else lies there
+            out.rmdir()
     first = f", the first: {named[0][0]}: {named[0][1]}" if named else ""
     return SourceError(f"no photo of {roots} could be read ({len(named)} files skipped{first}): give other photos")
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +102,10 @@ def photo_name(source: Source, key: str) -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that shape an index's content."""
-    names = ("ceret", "numpy", "pillow", "h5py", "pyarrow", "faiss-cpu")
-    return {name: metadata.version(name) for name in names}
+    """Return the versions of the libraries that shape the bytes of an index."""
+    from importlib import metadata
+
+    return {name: metadata.version(name) for name in ("ceret", "numpy", "pillow", "numba", "h5py", "pyarrow")}
 
 
 def digest(data: bytes | memoryview) -> StoredFile:
@@ -114,9 +114,18 @@ def digest(data: bytes | memoryview) -> StoredFile:
 
 
 def to_json(manifest: Manifest) -> bytes:
-    """Return the content of a manifest file."""
+    """Return the content of a manifest file; its last entry is the SHA-256 of the others."""
     content = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(manifest)}
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="surrogateescape")
+    return _encoded({**content, "sha256": _checksum(content)})
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_encoded(content)).hexdigest()
+
+
+def _encoded(content: Mapping[str, Any]) -> bytes:
+    # Bytes of a path that are no UTF-8 are lone surrogates in Python: written as JSON's escapes, they come back the same.
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -125,16 +134,19 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check the manifest of an index; PhotoIndexError where there is none or it is of another version."""
+    """Read and check the manifest of an index.
+
+    PhotoIndexError: there is none, it is of another version, or it may not be read; CorruptIndexError: it is damaged.
+    """
     path = folder / MANIFEST
-    if not folder.exists():
-        raise PhotoIndexError(f"no index at {folder}: make one with `ceret index PHOTOS --out {folder}`")
-    if not path.is_file():
-        raise PhotoIndexError(
-            f"{folder} is not a ceret index (it has no {MANIFEST}): give the folder that `ceret index` wrote"
-        )
     try:
-        content = json.loads(path.read_bytes())
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise _no_index(folder) from error
+    except OSError as error:
+        raise PhotoIndexError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    try:
+        content = json.loads(data)
         if content["format"] != FORMAT:
             raise PhotoIndexError(f"{path} is of format {content['format']!r}, expected {FORMAT!r}")
         if content["version"] != VERSION:
@@ -142,12 +154,22 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{folder} has format version {content['version']}, this ceret reads version {VERSION}: "
                 "rebuild it with `ceret index`, or use the ceret that wrote it"
             )
+        if content.pop("sha256") != _checksum(content):
+            raise ValueError("its checksum does not match")
         return _parse(content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = (
             f"{path} is damaged ({type(error).__name__}: {error}): restore it, or rebuild the index with `ceret index`"
         )
         raise CorruptIndexError(message) from error
+
+
+def _no_index(folder: Path) -> PhotoIndexError:
+    if not folder.exists():
+        return PhotoIndexError(f"no index at {folder}: make one with `ceret index PHOTOS --out {folder}`")
+    return PhotoIndexError(
+        f"{folder} is not a ceret index (it has no {MANIFEST}): give the folder that `ceret index` wrote"
+    )
 
 
 def _parse(content: dict[str, Any]) -> Manifest:

@@ -79,7 +79,8 @@ class PhotoIndex:
         """The records of all photos as a pyarrow table; row = id."""
         import pyarrow as pa
 
-        return pa.concat_tables([read_table(self.path, segment) for segment in self.manifest.segments])
+        tables = [read_table(self.path, segment) for segment in self.manifest.segments]
+        return pa.concat_tables(tables).combine_chunks()  # in one piece, so that `take` need not join pieces each time
 
     @functools.cached_property
     def vectors(self) -> "MaskedIndex":
@@ -138,7 +139,8 @@ class PhotoIndex:
     def _source(self, number: int) -> PhotoSource:
         if number not in self._sources:
             entry = self.manifest.sources[number]
-            self._sources[number] = open_source(entry.root, kind=entry.kind)
+            # Unchecked: the items are known, and looking through a whole folder or tar first would take seconds.
+            self._sources[number] = open_source(entry.root, kind=entry.kind, check=False)
         return self._sources[number]
 
 

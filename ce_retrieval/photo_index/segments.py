@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.errors import CorruptIndexError
-from ce_retrieval.photo_index.manifest import Segment, Skipped, StoredFile, digest
+from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, StoredFile, digest
 from ce_retrieval.storage import storage_errors, sync_folder, write_synced
 
 VECTORS = "vectors.h5"
 PHOTOS = "photos.parquet"
+_SEGMENT_NAME = re.compile(r"\d{6,}(\.tmp)?")
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,20 @@ def _photos_file(records: Sequence[PhotoRecord]) -> memoryview:
     return memoryview(sink.getvalue())
 
 
+def is_leftover(path: Path) -> bool:
+    """Tell whether a file of an index folder is a manifest that was being written when its writer was killed."""
+    return path.name.startswith(f".{MANIFEST}.") and path.name.endswith(".tmp")
+
+
 def clear_leftovers(folder: Path, segments: Sequence[Segment]) -> None:
-    """Delete what a killed writer left in `segments/`: folders that the manifest does not name. Needs the lock."""
+    """Delete what a killed writer left: segments that the manifest does not name, half written files. Needs the lock."""
     known = {segment.name for segment in segments}
-    place = folder / "segments"
-    if place.is_dir():
-        for child in place.iterdir():
-            if child.name not in known:
-                with storage_errors(child):
-                    shutil.rmtree(child)
+    with storage_errors(folder):
+        for child in filter(is_leftover, folder.iterdir()):
+            child.unlink()
+        for child in (folder / "segments").glob("*"):
+            if child.name not in known and _SEGMENT_NAME.fullmatch(child.name):
+                shutil.rmtree(child)
 
 
 def file_problem(path: Path, stored: StoredFile) -> str | None:

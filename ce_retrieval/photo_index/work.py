@@ -5,7 +5,7 @@ import functools
 import hashlib
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -16,13 +16,14 @@ from ce_retrieval.descriptors import Descriptor
 from ce_retrieval.errors import PhotoError, PhotoIndexError
 from ce_retrieval.masks import center_holes
 from ce_retrieval.photo_index.manifest import Manifest, Skipped, write_manifest
+from ce_retrieval.photo_index.memory import OTHER_BYTES, DecodeBudget
 from ce_retrieval.photo_index.segments import PhotoRecord, write_segment
-from ce_retrieval.photos import DEFAULT_MAX_PIXELS, PhotoItem, PhotoSource, decode_photo
+from ce_retrieval.photos import PhotoItem, PhotoSource
 
 SEGMENT_ITEMS = 2048  # what a kill loses at most; fixed, so that a resumed build equals an undisturbed one
 BATCH_ITEMS = 32  # divides SEGMENT_ITEMS
+AHEAD = 4  # batches under way for each thread: enough to keep all busy while a segment is written
 MIN_SIDE = 16  # px; a smaller photo has no context to speak of
-BYTES_PER_PIXEL = 10  # of a photo under decoding: as stored (up to 4), as RGB (3), and the copy that orients it (3)
 
 Progress = Callable[[int, int], None]  # items done, items in all
 
@@ -42,18 +43,18 @@ class _Described(NamedTuple):
 
 
 class Work:
-    """One run of the pipeline; a source that the run does not read may be None."""
+    """One run of the pipeline. `sources`: by number in the manifest, those that the run reads."""
 
     def __init__(
         self,
         folder: Path,
         descriptor: Descriptor,
-        sources: Sequence[PhotoSource | None],
+        sources: Mapping[int, PhotoSource],
         workers: int,
-        max_pixels: int,
+        budget: DecodeBudget,
     ) -> None:
         self.folder, self.descriptor, self.sources = folder, descriptor, sources
-        self.workers, self.max_pixels = workers, max_pixels
+        self.workers, self.budget = workers, budget
 
     def run(
         self, manifest: Manifest, tasks: Iterable[Task], done: int, total: int, progress: Progress | None
@@ -65,9 +66,15 @@ class Work:
         batches = _batched(iter(tasks), BATCH_ITEMS)
         describe = functools.partial(self._describe, hole=manifest.hole)
         gathered: list[_Described] = []
+        current: int | None = None
         with ThreadPoolExecutor(self.workers) as pool:
-            for described in _in_order(pool, describe, batches, 2 * self.workers):
+            for described in _in_order(pool, describe, batches, AHEAD * self.workers):
                 gathered.append(described)
+                # Sources come one after the other, and a table keeps megabytes for its next read: done with, it is closed.
+                for number, _ in described.tasks:
+                    if current is not None and current != number:
+                        self.sources[current].close()
+                    current = number
                 done += len(described.tasks)
                 if progress:
                     progress(done, total)
@@ -84,18 +91,17 @@ class Work:
         skipped: list[Skipped] = []
         for number, item in tasks:
             source = self.sources[number]
-            assert source is not None, "a task names a source that was opened"
             try:
                 data = source.read(item)
-                decoded = decode_photo(data, name=item.key, size=size, max_pixels=self.max_pixels)
+                decoded = self.budget.decode(data, item.key, size)
                 check_side(decoded.width, decoded.height)
             except PhotoError as error:
-                skipped.append(Skipped(number, item.key, str(error)))
+                skipped.append(Skipped(number, item.key, _reason(error, source, item)))
                 continue
             photos[len(records)] = decoded.pixels
-            sha256 = hashlib.sha256(data).hexdigest()
-            about = (item.label, item.caption, item.licence, decoded.width, decoded.height, sha256)
-            records.append(PhotoRecord(number, item.key, *about, item.offset, item.length))
+            texts = _storable(item.label), _storable(item.caption), _storable(item.licence)
+            about = (decoded.width, decoded.height, hashlib.sha256(data).hexdigest())
+            records.append(PhotoRecord(number, item.key, *texts, *about, item.offset, item.length))
         shape = (len(records), self.descriptor.cells, self.descriptor.channels)
         grids = np.empty(shape, np.float16)
         if records:
@@ -125,24 +131,37 @@ def check_side(width: int, height: int) -> None:
         raise PhotoError(f"the photo is {width}x{height}: at least {MIN_SIDE} px a side are needed to see a context")
 
 
-def pixel_limit(descriptor: Descriptor, workers: int, max_memory: int) -> int:
-    """Return how many pixels a photo may have so that all threads stay within `max_memory`.
+def decode_budget(descriptor: Descriptor, workers: int, max_memory: int) -> DecodeBudget:
+    """Return what `max_memory` bytes leave for decoding photos.
 
     What does not depend on the photos (libraries, a segment being written, the batches in flight) is taken off first;
-    PhotoIndexError where nothing is left, DEFAULT_MAX_PIXELS where more is.
+    PhotoIndexError where too little is left for a photo of four times the descriptor's size.
     """
     grid = descriptor.cells * descriptor.channels
     photo = 3 * descriptor.size**2
-    batches = 3 * workers * BATCH_ITEMS * (2 * photo + 12 * grid)
-    fixed = (250 << 20) + 3 * SEGMENT_ITEMS * grid * 2 + batches
-    left = max_memory - fixed
-    limit = left // (workers * BYTES_PER_PIXEL)
-    if limit < 4 * descriptor.size**2:
+    working = workers * BATCH_ITEMS * (2 * photo + 12 * grid)
+    waiting = AHEAD * workers * BATCH_ITEMS * 2 * grid
+    fixed = (250 << 20) + 3 * SEGMENT_ITEMS * grid * 2 + working + waiting
+    needed = fixed + OTHER_BYTES * 16 * descriptor.size**2
+    if max_memory < needed:
         raise PhotoIndexError(
             f"--max-memory {max_memory >> 20}MB is too little for {descriptor.spec} with {workers} "
-            f"workers: give at least {(fixed >> 20) + 1 + workers * 40}MB, or fewer --workers"
+            f"workers: give at least {(needed >> 20) + 1}MB, or fewer --workers"
         )
-    return min(limit, DEFAULT_MAX_PIXELS)
+    return DecodeBudget(max_memory - fixed)
+
+
+def _reason(error: PhotoError, source: PhotoSource, item: PhotoItem) -> str:
+    """Return why a photo was skipped, without its name, which is kept beside the reason."""
+    reason = str(error)
+    for name in (f"{source.root}/{item.key}", source.root, item.key):
+        reason = reason.removeprefix(f"{name}: ")
+    return reason
+
+
+def _storable(text: str) -> str:
+    """Return text as UTF-8 can hold it: half a surrogate pair, which JSON allows, becomes a visible escape."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def keys_hash(tasks: Iterable[Task]) -> str:
