@@ -1,0 +1,37 @@
+# make demo [PHOTOS=folder]   fill holes in real photos and say where the pictures are
+# make test                   run all tests        make check   lint, format, types
+# make bench [RUN=name]       list the benchmarks, or run one        make clean   remove what make made
+
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+BIN := .venv/bin
+
+.PHONY: demo test check bench clean
+
+demo: .venv/installed
+	$(BIN)/python examples/demo.py --out demo $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+test: .venv/installed-train
+	$(BIN)/python -m pytest
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/installed-train
+	@$(if $(RUN),$(BIN)/python benchmarks/$(RUN).py,echo "make bench RUN=name, where name is one of:"; \
+	  for file in benchmarks/*.py; do basename $$file .py; done)
+
+clean:
+	rm -rf .venv demo build *.egg-info .mypy_cache .ruff_cache .hypothesis
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'ceret needs Python 3.11 or later: make PYTHON=python3.11')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/installed-train: .venv/installed requirements-train.lock
+	$(BIN)/python -m pip install --quiet -r requirements.lock -r requirements-train.lock
+	touch $@
