@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.descriptors import Descriptor, cell_weights
-from ce_retrieval.errors import MaskError, PhotoIndexError
+from ce_retrieval.errors import DescriptorError, MaskError, PhotoError, PhotoIndexError
+from ce_retrieval.mask_files import polarity_hint
 from ce_retrieval.masks import resize_hole
 from ce_retrieval.photo_index import PhotoIndex, PhotoRecord, check_side
 
@@ -39,8 +40,8 @@ class Neighbor:
 
 
 def default_focus(descriptor: Descriptor) -> float | None:
-    """Return the focus in pixels that does best for a descriptor, or None for none."""
-    return DEFAULT_FOCUS[descriptor.spec.partition(":")[0]]
+    """Return the focus in pixels that does best for a descriptor; None, for none, also where it has not been measured."""
+    return DEFAULT_FOCUS.get(descriptor.spec.partition(":")[0])
 
 
 def check_query(photo: np.ndarray, hole: np.ndarray) -> None:
@@ -54,22 +55,34 @@ def check_query(photo: np.ndarray, hole: np.ndarray) -> None:
     if not hole.any():
         raise MaskError("the hole is empty: mark the missing pixels white (or use --invert-mask if they are dark)")
     if hole.all():
-        raise MaskError(
-            "the hole covers the whole photo: leave some context around it (--invert-mask if dark marks the hole)"
-        )
+        raise MaskError(_with_hint("the hole leaves nothing of the photo visible", hole))
 
 
 def square_query(photo: np.ndarray, hole: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Resize a photo uint8 (H, W, 3) and its hole (H, W) to size x size, whatever the shape, bicubic.
 
-    Hidden pixels do not bleed into visible ones: the photo is resized with its hole as transparency (premultiplied), so
-    a pixel's colour comes from known pixels alone. A pixel is in the new hole where any part of it was hidden.
+    A pixel is in the new hole where any part of it was hidden; there the new photo is 0. The filter sees known pixels
+    alone: hidden ones have no weight, and the weights of the others are scaled to sum to 1 (normalised convolution:
+    Knutsson and Westin 1993). Out of the filter's reach of the hole that is bit for bit the plain resize, which the
+    photos of an index went through. A photo that has the size already is returned as it is.
     """
     if photo.shape[:2] == (size, size):
         return photo, hole
-    alpha = np.where(hole, 0, 255).astype(np.uint8)
-    resized = Image.fromarray(np.dstack([photo, alpha])).resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(resized)[:, :, :3].copy(), resize_hole(hole, size)
+    square_hole = resize_hole(hole, size)
+    known = np.where(hole[:, :, None], np.uint8(0), photo)
+    square = _resized(known, size)
+    # A visible pixel lies on known ones, so their weights sum to far more than 0 there; some are negative.
+    weights = _resized((~hole).astype(np.float32), size)
+    near = (np.abs(weights - 1) > 1e-5) & ~square_hole
+    for channel in range(3):
+        sums = _resized(known[:, :, channel].astype(np.float32), size)[near]
+        square[near, channel] = np.clip(np.rint(sums / weights[near]), 0, 255)
+    square[square_hole] = 0
+    return square, square_hole
+
+
+def _resized(values: np.ndarray, size: int) -> np.ndarray:
+    return np.array(Image.fromarray(values).resize((size, size), Image.Resampling.BICUBIC))
 
 
 def search_contexts(
@@ -82,14 +95,28 @@ def search_contexts(
     that is not the one of a `--hole center` index; DescriptorError: a hole that leaves no cell visible.
     """
     holes = np.stack([protocol_hole(index, hole) for hole in holes])
-    weights = np.stack([cell_weights(index.descriptor, hole, focus) for hole in holes])
+    weights = np.stack([_weights(index.descriptor, hole, focus) for hole in holes])
     return index.search(index.descriptor.describe(photos, holes), weights, k)
 
 
-def protocol_hole(index: PhotoIndex, hole: np.ndarray) -> np.ndarray:
-    """Return the hole (S, S) to describe a query with: its own, or the centre of a `--hole center` index if that is it.
+def _weights(descriptor: Descriptor, hole: np.ndarray, focus: float | None) -> np.ndarray:
+    try:
+        return cell_weights(descriptor, hole, focus)
+    except DescriptorError as error:
+        raise DescriptorError(_with_hint(str(error), hole)) from error
 
-    One pixel of rounding is allowed, since a mask drawn at another size need not fall on the index's pixels.
+
+def _with_hint(message: str, hole: np.ndarray) -> str:
+    """Add to a message about a hole that the mask may have been read the wrong way round, if that is likely."""
+    hint = polarity_hint(hole)
+    return f"{message}; {hint}" if hint else message
+
+
+def protocol_hole(index: PhotoIndex, hole: np.ndarray) -> np.ndarray:
+    """Return the hole (S, S) to describe a query with: its own and, in a `--hole center` index, the centre.
+
+    There its own hole must be the centre. One pixel of rounding is allowed, since a mask drawn at another size need not
+    fall on the index's pixels; what is hidden beyond the centre stays hidden.
     """
     center = index.protocol_hole
     if center is None:
@@ -101,11 +128,12 @@ def protocol_hole(index: PhotoIndex, hole: np.ndarray) -> np.ndarray:
     inner = np.zeros_like(center)
     inner[first + 1 : last, first + 1 : last] = True
     if (hole & ~outer).any() or (inner & ~hole).any():
-        raise PhotoIndexError(
-            f"{index.path} was built with --hole center: a query's hole must be the central square of half the photo's "
-            "side; build an index with --hole none for other holes"
+        message = (
+            f"{index.path} was built with --hole center: a query's hole must be the central part of half the photo's "
+            "height and width; build an index with --hole none for other holes"
         )
-    return center
+        raise PhotoIndexError(_with_hint(message, hole))
+    return hole | center
 
 
 def find_neighbors(
@@ -125,3 +153,22 @@ def neighbors_of(index: PhotoIndex, ids: Sequence[int] | np.ndarray, distances: 
     """Return the neighbours with these ids and distances, ranked as they stand."""
     pairs = enumerate(zip(ids, distances, index.records(ids), strict=True), start=1)
     return [Neighbor(rank, int(i), float(d), index.name_of(record), record) for rank, (i, d, record) in pairs]
+
+
+def neighbor_photos(
+    index: PhotoIndex, neighbors: Sequence[Neighbor], side: int
+) -> tuple[list[tuple[Neighbor, np.ndarray]], list[str]]:
+    """Open the neighbours to look at: uint8 (h, w, 3), of their own shape, shrunk to at most `side` px a side.
+
+    Returns those that can be read, and one line for each that vanished or changed since it was indexed.
+    """
+    opened, dropped = [], []
+    for neighbor in neighbors:
+        try:
+            image = Image.fromarray(index.read_photo(neighbor.record).pixels)
+        except PhotoError as error:
+            dropped.append(str(error))
+            continue
+        image.thumbnail((side, side), Image.Resampling.BICUBIC)
+        opened.append((neighbor, np.asarray(image)))
+    return opened, dropped

@@ -9,7 +9,7 @@ import click
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-_UNITS = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 class Memory(click.ParamType):
@@ -21,11 +21,10 @@ class Memory(click.ParamType):
         """Return the number of bytes."""
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", str(value).strip().upper())
-        unit = match[2] if match is None or not match[2] or match[2].endswith("B") else f"{match[2]}B" if match else ""
-        if match is None or unit not in _UNITS:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", str(value).strip().upper())
+        if match is None:
             self.fail(f"{value!r} is no amount of memory: write it as 4GB or 512MB", param, ctx)
-        return int(float(match[1]) * _UNITS[unit])
+        return int(float(match[1]) * _UNITS[match[2]])
 
 
 class Focus(click.ParamType):
@@ -49,6 +48,11 @@ class Focus(click.ParamType):
 def readable_memory(amount: int) -> str:
     """Return an amount of memory as it would be typed."""
     return f"{amount >> 30}GB" if amount % (1 << 30) == 0 else f"{amount >> 20}MB"
+
+
+def default_k(k: int) -> str:
+    """Return how to show the default of an option -k that is None: k, or less where the collection holds less."""
+    return f"{k}, or all of a smaller collection"
 
 
 index_option: Decorator = click.option(

@@ -21,11 +21,17 @@ def one_line_errors() -> Iterator[None]:
         raise click.ClickException(" ".join(str(error).split())) from error
     except MemoryError as error:
         raise click.ClickException("out of memory: use smaller photos, or fewer --workers") from error
+    except BrokenPipeError:
+        raise  # the reader of stdout has gone: click ends quietly
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise click.ClickException(f"{where}{(error.strerror or str(error)).lower()}: check the path") from error
 
 
 def print_json(value: Any) -> None:
     """Print JSON to stdout."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    click.echo(text.encode(errors="backslashreplace"))  # file names need not be valid UTF-8: JSON's own escapes
 
 
 @contextlib.contextmanager

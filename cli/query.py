@@ -5,15 +5,17 @@ from pathlib import Path
 
 import click
 
-from cli.options import focus_option, index_option, json_option, mask_options
+from cli.options import default_k, focus_option, index_option, json_option, mask_options
 from cli.output import one_line_errors, print_json
+
+DEFAULT_K = 20
 
 
 @click.command()
 @click.argument("photo", type=click.Path(path_type=Path))
 @mask_options
 @index_option
-@click.option("-k", type=click.IntRange(1), default=20, show_default=True, help="Neighbours.")
+@click.option("-k", type=click.IntRange(1), show_default=default_k(DEFAULT_K), help="Neighbours.")
 @focus_option
 @click.option("--out", type=click.Path(path_type=Path), help="Also write a picture: the query and its neighbours.")
 @json_option
@@ -23,32 +25,37 @@ def command(
     invert_mask: bool,
     mask_alpha: bool,
     index_path: Path,
-    k: int,
+    k: int | None,
     focus: float | str | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Find the nearest contexts of PHOTO with a hole: the photos whose surroundings of that hole are most alike."""
     with one_line_errors():
-        from ce_retrieval.figures import neighbour_sheet
+        from ce_retrieval.figures import CELL, neighbour_sheet
         from ce_retrieval.mask_files import read_mask
         from ce_retrieval.photo_index import PhotoIndex
         from ce_retrieval.photos import load_photo, save_photo
-        from ce_retrieval.retrieval import default_focus, find_neighbors
+        from ce_retrieval.retrieval import default_focus, find_neighbors, neighbor_photos
 
-        index = PhotoIndex.open(index_path)
         pixels = load_photo(photo).pixels
         hole = read_mask(mask, pixels.shape[:2], invert=invert_mask, alpha=mask_alpha)
+        index = PhotoIndex.open(index_path)
         px = default_focus(index.descriptor) if isinstance(focus, str) else focus
-        neighbors = find_neighbors(index, pixels, hole, k, focus=px)
-        if out:
-            pictures = [index.read_photo(neighbor.record).pixels for neighbor in neighbors]
-            captions = [f"{n.rank}  {Path(n.record.key).name}\n{n.distance:.4f}" for n in neighbors]
-            save_photo(out, neighbour_sheet(pixels, hole, pictures, captions, title=photo.name))
-        if as_json:
-            print_json({"photo": str(photo), "focus": px, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
-            return
+        neighbors = find_neighbors(index, pixels, hole, k or min(DEFAULT_K, len(index)), focus=px)
+        opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
+        if out and opened:
+            captions = [f"{n.rank}  {Path(n.record.key).name}\n{n.distance:.4f}" for n, _ in opened]
+            sheet = neighbour_sheet(pixels, hole, [picture for _, picture in opened], captions, title=photo.name)
+            save_photo(out, sheet)
+    if as_json:
+        print_json({"photo": str(photo), "focus": px, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
+    else:
         for neighbor in neighbors:
             click.echo(f"{neighbor.rank:3d}  {neighbor.distance:.5f}  {neighbor.name}")
-        if out:
+        if opened:
             click.echo(f"picture: {out}")
+    for line in dropped:
+        click.echo(f"not in the picture: {line}", err=True)
+    if out and not opened:
+        raise click.ClickException(f"{out} is not written: none of the neighbours' photos can be read")

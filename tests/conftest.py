@@ -1,8 +1,10 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -22,3 +24,52 @@ def bundled_photos() -> list:
     from skimage import data
 
     return [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
+
+
+@pytest.fixture(scope="session")
+def crop_folder(tmp_path_factory: pytest.TempPathFactory, bundled_photos: list) -> Path:
+    """A small collection: 60 overlapping crops of 96x96 (and some of 120x90) px in a folder a photo; PNG, some JPEG."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("crops")
+    for number, photo in enumerate(bundled_photos):
+        place = folder / f"photo{number}"
+        place.mkdir()
+        rows, cols = (photo.shape[0] - 96) // 2, (photo.shape[1] - 120) // 4
+        for i in range(15):
+            y, x = i % 3 * rows, i // 3 * cols
+            height, width = (90, 120) if i == 7 else (96, 96)
+            crop = Image.fromarray(photo[y : y + height, x : x + width])
+            crop.save(place / (f"{i:02d}.jpg" if i % 5 == 4 else f"{i:02d}.png"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def crop_index(crop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of `crop_folder` by thumbnail:16 at 64 px, for any hole."""
+    from ce_retrieval.photo_index import IndexSettings, build_index
+
+    path = tmp_path_factory.mktemp("index") / "crops.ceret"
+    build_index([crop_folder], path, IndexSettings(features="thumbnail:16", size=64, workers=1))
+    return path
+
+
+@pytest.fixture(scope="session")
+def odd_holes() -> Callable[[int, int], dict[str, np.ndarray]]:
+    """Holes of many kinds for a photo of (height, width): a function that returns name -> bool (height, width)."""
+
+    def holes(height: int, width: int) -> dict[str, np.ndarray]:
+        made = {
+            name: np.zeros((height, width), bool) for name in ("centre", "corner", "band", "pixel", "parts", "ring")
+        }
+        made["centre"][height // 4 : height * 3 // 4, width // 4 : width * 3 // 4] = True
+        made["corner"][: height // 3, width * 2 // 3 :] = True
+        made["band"][height // 3 : height // 2] = True
+        made["pixel"][height // 2 + 3, width // 2 - 5] = True
+        for y, x in ((2, 3), (height // 2, width // 2), (height - 9, width - 12), (height // 2, 0)):
+            made["parts"][y : y + 7, x : x + 9] = True
+        made["ring"][height // 5 : height // 2, width // 5 : width // 2] = True
+        made["ring"][height // 5 + 6 : height // 2 - 6, width // 5 + 6 : width // 2 - 6] = False
+        return made
+
+    return holes

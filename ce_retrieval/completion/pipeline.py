@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ce_retrieval.completion.poisson import PoissonSolver
-from ce_retrieval.completion.result import FILLS, RERANKS, Candidate, Completion, CompletionSettings
-from ce_retrieval.completion.rim import rim_distance, rim_of
+from ce_retrieval.completion.result import Candidate, Completion
+from ce_retrieval.completion.rim import rim_distance, rim_weights
 from ce_retrieval.completion.scenes import SceneCache, scene_patch
+from ce_retrieval.completion.settings import FILLS, RERANKS, CompletionSettings
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.retrieval import Neighbor, check_query, default_focus, neighbors_of, search_contexts, square_query
@@ -26,8 +27,9 @@ SOLVERS_HELD = 4
 
 
 class _Ranked(NamedTuple):
-    neighbors: list[Neighbor]
-    rim_distances: list[float | None]
+    """Neighbours in the order in which they may fill, each with its distance in the rim; and why others may not."""
+
+    order: Sequence[tuple[Neighbor, float | None]]
     dropped: tuple[str, ...]
 
 
@@ -46,26 +48,15 @@ class Completer:
         workers: int | None = None,
     ) -> None:
         settings = settings or CompletionSettings()
-        _check_settings(settings)
+        _check_settings(settings, index)
         if settings.focus == "auto":
             settings = replace(settings, focus=default_focus(index.descriptor))
         self.index, self.settings = index, settings
         self.workers = workers or os.cpu_count() or 1
+        self.about = _about(index)
         self._scenes = SceneCache(index, cache_bytes, self.workers)
         self._solvers: OrderedDict[tuple[tuple[int, ...], bytes], PoissonSolver] = OrderedDict()
         self._lock = Lock()
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What a result says of its index: path, features, size, hole protocol, and the hash of its manifest."""
-        manifest = self.index.manifest
-        return {
-            "path": str(self.index.path),
-            "features": manifest.descriptor,
-            "size": manifest.size,
-            "hole": manifest.hole,
-            "manifest_sha256": manifest.sha256,
-        }
 
     def complete(self, photo: np.ndarray, hole: np.ndarray, *, candidate_fills: bool = False) -> Completion:
         """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
@@ -109,12 +100,7 @@ class Completer:
         """Search all queries in one batch; where one of them is refused, each alone, so that the others are served."""
         if not squares:
             return {}
-        k = self.settings.candidates if self.settings.rerank != "none" else self.settings.k
-        k = min(k, len(self.index))
-        if self.settings.k > len(self.index):
-            raise PhotoIndexError(
-                f"-k is {self.settings.k}, but {self.index.path} holds {len(self.index)} photos: choose 1 to {len(self.index)}"
-            )
+        k = min(max(self.settings.k, self.settings.candidates), len(self.index))
         focus = self.settings.focus
         assert not isinstance(focus, str), "resolved by __init__"
         photos, holes = (np.stack(arrays) for arrays in zip(*squares.values(), strict=True))
@@ -130,54 +116,54 @@ class Completer:
         return {number: neighbors_of(self.index, ids, scores) for number, ids, scores in rows}
 
     def _rank(self, square: np.ndarray, square_hole: np.ndarray, neighbors: list[Neighbor]) -> _Ranked:
-        """Order the candidates by the rim, if asked for, and keep the k best that can be read."""
+        """Order the candidates by the rim, if asked for; those that cannot be read are left out then."""
         if self.settings.rerank == "none":
-            return _Ranked(neighbors, [None] * len(neighbors), ())
+            return _Ranked([(neighbor, None) for neighbor in neighbors], ())
         scenes = self._scenes.get([neighbor.id for neighbor in neighbors])
-        if not len(scenes.positions):
-            raise PhotoError(f"none of the {len(neighbors)} nearest scenes can be read, the first: {scenes.dropped[0]}")
-        distances = rim_distance(square, scenes.photos, rim_of(square_hole, self.settings.rim))
-        order = np.argsort(distances, kind="stable")[: self.settings.k]
-        best = [neighbors[position] for position in scenes.positions[order]]
-        return _Ranked(best, [float(distance) for distance in distances[order]], scenes.dropped)
+        if not len(scenes.photos):
+            return _Ranked([], scenes.dropped)
+        distances = rim_distance(square, scenes.photos, rim_weights(square_hole, self.settings.rim))
+        order = np.argsort(distances, kind="stable")
+        ranked = [(neighbors[scenes.positions[place]], float(distances[place])) for place in order]
+        return _Ranked(ranked, scenes.dropped)
 
     def _fill(self, photo: np.ndarray, hole: np.ndarray, ranked: _Ranked, candidate_fills: bool) -> Completion:
-        """Open the chosen scenes at their own resolution and fill the photo from them."""
-        several = candidate_fills or self.settings.fill == "mean"
+        """Fill the photo from the k best scenes, opened at their own resolution; one that cannot be read gives way."""
+        averages, k = self.settings.fill == "mean", self.settings.k
         box = _box_around(hole)
         inner = (slice(box[0], box[2]), slice(box[1], box[3]))
-        patches: list[np.ndarray] = []
-        scales: list[tuple[float, float]] = []
-        kept: list[int] = []
+        total: np.ndarray | None = None
+        fills: list[np.ndarray] = []
+        kept: list[tuple[Neighbor, float | None]] = []
         dropped = list(ranked.dropped)
-        for place, neighbor in enumerate(ranked.neighbors):
-            if several or not patches:
+        for neighbor, rim in ranked.order:
+            if len(kept) == k:
+                break
+            if averages or candidate_fills or total is None:
                 try:
                     scene = self._scene(neighbor, photo.shape[:2])
                 except PhotoError as error:
                     dropped.append(str(error))
                     continue
-                patches.append(scene_patch(scene, photo.shape[:2], box))
-            kept.append(place)
-            scales.append((photo.shape[0] / neighbor.record.height, photo.shape[1] / neighbor.record.width))
-        if not patches:
-            raise PhotoError(f"none of the {len(ranked.neighbors)} best scenes can be read, the first: {dropped[0]}")
-        fills = self._fills(photo[inner], hole[inner], np.stack(patches))
-        used = len(fills) if self.settings.fill == "mean" else 1
-        candidates = [
-            _candidate(
-                rank, ranked.neighbors[place], ranked.rim_distances[place], 1 / used if rank <= used else 0.0, scale
-            )
-            for rank, (place, scale) in enumerate(zip(kept, scales, strict=True), start=1)
-        ]
+                fill = self._filled(photo[inner], hole[inner], scene_patch(scene, photo.shape[:2], box))
+                if candidate_fills:
+                    fills.append(_insert(photo, hole, inner, fill))
+                total = fill if total is None else total + fill if averages else total
+            kept.append((neighbor, rim))
+        if total is None:
+            raise PhotoError(f"none of the {len(dropped)} nearest scenes can be read, the first: {dropped[0]}")
+        used = len(kept) if averages else 1
         return Completion(
-            best=_insert(photo, hole, inner, fills[:used].mean(axis=0)),
+            best=_insert(photo, hole, inner, total / used),
             hole=hole,
-            candidates=candidates,
-            neighbors=[ranked.neighbors[place] for place in kept],
+            candidates=[
+                _candidate(rank, neighbor, rim, 1 / used if rank <= used else 0.0, photo.shape)
+                for rank, (neighbor, rim) in enumerate(kept, start=1)
+            ],
+            neighbors=[neighbor for neighbor, _ in kept],
             settings=self.settings,
             index=self.about,
-            fills=[_insert(photo, hole, inner, fill) for fill in fills] if candidate_fills else (),
+            fills=fills,
             dropped=tuple(dropped),
         )
 
@@ -191,12 +177,12 @@ class Completer:
             raise PhotoError(found.dropped[0])
         return found.photos[0]
 
-    def _fills(self, photo: np.ndarray, hole: np.ndarray, patches: np.ndarray) -> np.ndarray:
-        """Return the fills float32 (K, h, w, 3) in [0, 1] of a crop (h, w, 3) from patches uint8 (K, h, w, 3)."""
-        sources = patches.astype(np.float32) / np.float32(255)
+    def _filled(self, photo: np.ndarray, hole: np.ndarray, patch: np.ndarray) -> np.ndarray:
+        """Return the fill float32 (h, w, 3) in [0, 1] of a crop of a photo from a scene's patch, uint8 (h, w, 3)."""
+        source = patch.astype(np.float32) / np.float32(255)
         if self.settings.fill == "paste":
-            return sources
-        return self._solver(hole).blend(sources, photo.astype(np.float32) / np.float32(255))
+            return source
+        return self._solver(hole).blend(source[None], photo.astype(np.float32) / np.float32(255))[0]
 
     def _solver(self, hole: np.ndarray) -> PoissonSolver:
         key = (hole.shape, np.packbits(hole).tobytes())
@@ -209,15 +195,29 @@ class Completer:
             return self._solvers[key]
 
 
-def _check_settings(settings: CompletionSettings) -> None:
+def _check_settings(settings: CompletionSettings, index: PhotoIndex) -> None:
     for name, value, choices in (("rerank", settings.rerank, RERANKS), ("fill", settings.fill, FILLS)):
         if value not in choices:
             raise PhotoIndexError(f"{name} {value!r} is unknown: choose one of {', '.join(choices)}")
     for name, number in (("k", settings.k), ("candidates", settings.candidates), ("rim", settings.rim)):
         if number < 1:
             raise PhotoIndexError(f"{name} is {number}: expected 1 or more")
-    if settings.rerank != "none" and settings.k > settings.candidates:
-        raise PhotoIndexError(f"k is {settings.k}, more than the {settings.candidates} candidates that are re-ranked")
+    if settings.k > len(index):
+        raise PhotoIndexError(
+            f"k is {settings.k}, but {index.path} holds {len(index)} photos: choose 1 to {len(index)}"
+        )
+
+
+def _about(index: PhotoIndex) -> dict[str, Any]:
+    """What a result says of its index: path, features, size, hole protocol, and the hash of its manifest."""
+    manifest = index.manifest
+    return {
+        "path": str(index.path),
+        "features": manifest.descriptor,
+        "size": manifest.size,
+        "hole": manifest.hole,
+        "manifest_sha256": manifest.sha256,
+    }
 
 
 def _box_around(hole: np.ndarray) -> tuple[int, int, int, int]:
@@ -235,7 +235,7 @@ def _insert(photo: np.ndarray, hole: np.ndarray, inner: tuple[slice, slice], fil
     return filled
 
 
-def _candidate(rank: int, neighbor: Neighbor, rim: float | None, share: float, scale: tuple[float, float]) -> Candidate:
+def _candidate(rank: int, neighbor: Neighbor, rim: float | None, share: float, shape: tuple[int, ...]) -> Candidate:
     record = neighbor.record
     return Candidate(
         rank=rank,
@@ -249,5 +249,5 @@ def _candidate(rank: int, neighbor: Neighbor, rim: float | None, share: float, s
         rim_distance=rim,
         share=share,
         offset=(0, 0),
-        scale=scale,
+        scale=(shape[0] / record.height, shape[1] / record.width),
     )

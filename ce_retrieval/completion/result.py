@@ -1,5 +1,6 @@
 """What a completion is, and how it is written: the filled photo, and where every filled pixel came from."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,30 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ce_retrieval.completion.settings import CompletionSettings
 from ce_retrieval.photos import save_photo
 from ce_retrieval.retrieval import Neighbor
-from ce_retrieval.storage import make_folder, replace_file
-
-RERANKS = ("none", "rim")
-FILLS = ("paste", "blend", "mean")
-
-
-@dataclass(frozen=True)
-class CompletionSettings:
-    """How a photo is completed. The defaults of the command line are these; they did best on held-out photos.
-
-    k: candidates that are kept, and blends that `fill="mean"` averages; rerank: "none" (order of the context distance)
-    or "rim" (order of the squared difference in the rim); fill: "paste", "blend" (Poisson) or "mean" (of k blends);
-    focus: px, None for no focus, "auto" for the descriptor's best; candidates: how many nearest contexts are re-ranked;
-    rim: width in pixels at the index's size.
-    """
-
-    k: int = 20
-    rerank: str = "rim"
-    fill: str = "blend"
-    focus: float | str | None = "auto"
-    candidates: int = 200
-    rim: int = 8
+from ce_retrieval.storage import make_folder, replace_file, storage_errors
 
 
 @dataclass(frozen=True)
@@ -99,19 +80,53 @@ class Completion:
     def save(self, folder: str | Path, stem: str, about: dict[str, Any] | None = None) -> Path:
         """Write STEM.png, STEM.candidates/NN.png for each fill, and last STEM.json: the JSON says that all is there.
 
-        about: further entries of the JSON (the names and hashes of the inputs). StorageError where it cannot be written.
+        about: further entries of the JSON (the names and hashes of the inputs). `files` in the JSON are the pictures'
+        names and hashes, so that a picture of another run is never taken for one of this. StorageError where it cannot
+        be written.
         """
         folder = Path(folder)
-        make_folder(folder)
-        save_photo(folder / f"{stem}.png", self.best)
-        if self.fills:
-            place = folder / f"{stem}.candidates"
-            make_folder(place)
-            for candidate, fill in zip(self.candidates, self.fills, strict=True):
-                save_photo(place / f"{candidate.rank:02d}.png", fill)
-        text = json.dumps({**(about or {}), **self.provenance()}, indent=1, ensure_ascii=False)
-        replace_file(folder / f"{stem}.json", (text + "\n").encode())
+        pictures = {f"{stem}.png": self.best}
+        for candidate, fill in zip(self.candidates, self.fills, strict=bool(self.fills)):
+            pictures[f"{stem}.candidates/{candidate.rank:02d}.png"] = fill
+        make_folder(folder / f"{stem}.candidates" if self.fills else folder)
+        files = {}
+        for name, pixels in pictures.items():
+            save_photo(folder / name, pixels)
+            with storage_errors(folder / name):
+                files[name] = _sha256(folder / name)
+        for old in (folder / f"{stem}.candidates").glob("[0-9]*.png") if self.fills else ():
+            if f"{stem}.candidates/{old.name}" not in files:
+                old.unlink()
+        text = json_lines({**(about or {}), "files": files, **self.provenance()})
+        # A name that is not valid UTF-8 is written with JSON's own escapes.
+        replace_file(folder / f"{stem}.json", text.encode(errors="backslashreplace"))
         return folder / f"{stem}.png"
+
+
+def read_saved(folder: str | Path, stem: str) -> dict[str, Any] | None:
+    """Return the JSON that `Completion.save` wrote, or None where it is missing or a picture is not the one it names."""
+    folder = Path(folder)
+    try:
+        record = json.loads((folder / f"{stem}.json").read_bytes())
+        whole = all(_sha256(folder / name) == sha256 for name, sha256 in record["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return record if whole else None
+
+
+def json_lines(value: dict[str, Any]) -> str:
+    """Return JSON with one line an entry, and one line an item in lists of objects: short, and readable."""
+    lines = []
+    for name, entry in value.items():
+        text = json.dumps(entry, ensure_ascii=False)
+        if isinstance(entry, list) and entry and isinstance(entry[0], dict):
+            text = "[\n" + ",\n".join(f"  {json.dumps(item, ensure_ascii=False)}" for item in entry) + "\n ]"
+        lines.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def run_lengths(hole: np.ndarray) -> list[int]:

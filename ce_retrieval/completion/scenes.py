@@ -70,19 +70,13 @@ class SceneCache:
 
 
 def scene_patch(scene: np.ndarray, shape: tuple[int, int], box: tuple[int, int, int, int]) -> np.ndarray:
-    """Return the part `box` (y0, x0, y1, x1) of a scene uint8 (h, w, 3) brought to the whole size `shape` (H, W).
+    """Return the part `box` (y0, x0, y1, x1) of a scene uint8 (h, w, 3) brought to the whole size `shape` (H, W), bicubic.
 
-    The same pixels as resizing all of it (bicubic) and cropping, without the cost of all of it.
+    All of it is resized, so that anyone can repeat it to the bit: Pillow orders and rounds its two passes by the size of
+    what it is asked for, and a resize of the part alone may differ by a few grey levels.
     """
     height, width = shape
     y0, x0, y1, x1 = box
-    if scene.shape[:2] == (height, width):
-        return scene[y0:y1, x0:x1]
-    scale_y, scale_x = scene.shape[0] / height, scene.shape[1] / width
-    # The filter reaches 2 source pixels, or 2 output pixels when it shrinks: with that margin the crop sees all it needs.
-    margin_y, margin_x = (int(np.ceil(2 / min(scale, 1.0))) + 1 for scale in (scale_y, scale_x))
-    top, left = max(0, y0 - margin_y), max(0, x0 - margin_x)
-    bottom, right = min(height, y1 + margin_y), min(width, x1 + margin_x)
-    source_box = (left * scale_x, top * scale_y, right * scale_x, bottom * scale_y)
-    wide = Image.fromarray(scene).resize((right - left, bottom - top), Image.Resampling.BICUBIC, box=source_box)
-    return np.asarray(wide)[y0 - top : y1 - top, x0 - left : x1 - left]
+    if scene.shape[:2] != (height, width):
+        scene = np.asarray(Image.fromarray(scene).resize((width, height), Image.Resampling.BICUBIC))
+    return scene[y0:y1, x0:x1]
