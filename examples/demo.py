@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ce_retrieval import CeretError, load_photo, save_photo
+from ce_retrieval import CeretError, load_photo, read_mask, save_photo
 from ce_retrieval.figures import contact_sheet, show_hole
 from ce_retrieval.photos import open_source
 
@@ -156,7 +156,7 @@ def compose(out: Path, truths: dict[str, np.ndarray], first: str) -> None:
     """Draw the summary and the candidates' fills."""
     rows = []
     for name, truth in truths.items():
-        hole = np.asarray(Image.open(out / "masks" / f"{name}.png")).astype(bool)
+        hole = read_mask(out / "masks" / f"{name}.png", truth.shape[:2])
         candidates = json.loads((out / "filled" / f"{name}.json").read_text())["candidates"]
         neighbours = [load_photo(candidate["photo"]).pixels for candidate in candidates[:3]]
         filled = load_photo(out / "filled" / f"{name}.png").pixels
