@@ -17,9 +17,18 @@ def _blocks(channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
 
 
-def _widen(inputs: int, outputs: int) -> nn.Sequential:
-    """Doubles the side: a 1 x 1 convolution to four times the channels, then sub-pixel shuffle (no checkerboard)."""
-    return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2))
+def _halve(inputs: int, outputs: int) -> nn.Sequential:
+    """Halves the side: norm, then a 3 x 3 convolution of stride 2."""
+    convolution = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear")
+    return nn.Sequential(ChannelNorm(inputs), convolution)
+
+
+def _double(inputs: int, outputs: int) -> nn.Sequential:
+    """Doubles the side: norm, a 1 x 1 convolution to four times the channels, sub-pixel shuffle (no checkerboard)."""
+    convolution = nn.Conv2d(inputs, 4 * outputs, 1)
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear")
+    return nn.Sequential(ChannelNorm(inputs), convolution, nn.PixelShuffle(2))
 
 
 class Compact(ContextEncoder):
@@ -31,11 +40,11 @@ class Compact(ContextEncoder):
     |---|---|
     | photo, hole at a smooth fill; the hole as fourth channel | 4 x 128 x 128 |
     | conv 5x5 / 4 | 64 x 32 x 32 |
-    | conv 3x3 / 2, residual blocks | 128 x 16 x 16 |
-    | conv 3x3 / 2, residual blocks = `cells` | 256 x 8 x 8 |
+    | norm, conv 3x3 / 2, residual blocks | 128 x 16 x 16 |
+    | norm, conv 3x3 / 2, residual blocks = `cells` | 256 x 8 x 8 |
     | channel-wise residual layers, residual blocks = `context` | 256 x 8 x 8 |
-    | 1x1, pixel shuffle, + the encoder's map, residual blocks | 128 x 16 x 16 |
-    | 1x1, pixel shuffle, + the encoder's map, residual blocks | 64 x 32 x 32 |
+    | norm, 1x1, pixel shuffle, + the encoder's map, residual blocks | 128 x 16 x 16 |
+    | norm, 1x1, pixel shuffle, + the encoder's map, residual blocks | 64 x 32 x 32 |
     | norm, conv 3x3 to 48, pixel shuffle | 3 x 128 x 128 |
     | + the smooth fill | 3 x 128 x 128 |
 
@@ -53,16 +62,17 @@ class Compact(ContextEncoder):
             raise TrainingError(f"size {config.size} does not suit compact: use a multiple of 16")
         low, middle, high = config.widths
         self.stem = nn.Conv2d(4, low, 5, stride=4, padding=2)
+        nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
         self.encoder_low = _blocks(low, config.encoder_blocks[0])
-        self.down_middle = nn.Conv2d(low, middle, 3, stride=2, padding=1)
+        self.down_middle = _halve(low, middle)
         self.encoder_middle = _blocks(middle, config.encoder_blocks[1])
-        self.down_high = nn.Conv2d(middle, high, 3, stride=2, padding=1)
+        self.down_high = _halve(middle, high)
         self.encoder_high = _blocks(high, config.encoder_blocks[2])
         self.mixers = nn.Sequential(*(ResidualMixer(high, config.size // 16) for _ in range(config.mixers)))
         self.decoder_high = _blocks(high, config.decoder_blocks[2])
-        self.up_middle = _widen(high, middle)
+        self.up_middle = _double(high, middle)
         self.decoder_middle = _blocks(middle, config.decoder_blocks[1])
-        self.up_low = _widen(middle, low)
+        self.up_low = _double(middle, low)
         self.decoder_low = _blocks(low, config.decoder_blocks[0])
         head = nn.Conv2d(low, 48, 3, padding=1)
         nn.init.zeros_(head.weight)

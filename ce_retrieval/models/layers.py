@@ -46,8 +46,12 @@ class ChannelNorm(nn.Module):
         return functional.layer_norm(last, last.shape[-1:], self.weight, self.bias).permute(0, 3, 1, 2)
 
 
+# A step of Adam moves all of a kernel's thousands of weights alike: undamped, the first hundred steps multiply the maps.
+BRANCH = 0.25
+
+
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(norm(x)))), 3 x 3; the last convolution starts at zero, so the block at the identity."""
+    """x + BRANCH conv(relu(conv(norm(x)))), 3 x 3; the last convolution starts at zero, so the block at the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -59,11 +63,11 @@ class ResidualBlock(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
-        return maps + self.second(functional.relu(self.first(self.norm(maps)), inplace=True))
+        return maps.add(self.second(functional.relu(self.first(self.norm(maps)), inplace=True)), alpha=BRANCH)
 
 
 class ResidualMixer(nn.Module):
-    """x + conv1x1(relu(channel-wise layer(norm(x)))): every cell sees every other; starts at the identity."""
+    """x + BRANCH conv1x1(relu(channel-wise layer(norm(x)))): every cell sees every other; starts at the identity."""
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
@@ -74,7 +78,7 @@ class ResidualMixer(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
-        return maps + self.across(functional.relu(self.spread(self.norm(maps)), inplace=True))
+        return maps.add(self.across(functional.relu(self.spread(self.norm(maps)), inplace=True)), alpha=BRANCH)
 
 
 def smooth_fill(photos: Tensor, holes: Tensor, *, sweeps: int = 8) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ce_retrieval.errors import TrainingError
 from ce_retrieval.models.config import PaperCenterConfig, PaperRandomConfig
 from ce_retrieval.models.context_encoder import ContextEncoder
+from ce_retrieval.models.up_convolution import UpConvolution
 
 ENCODER_WIDTHS = (64, 64, 128, 256, 512)
 
@@ -35,7 +36,7 @@ def down(inputs: int, outputs: int, *, norm: bool = True) -> list[nn.Module]:
 
 def up(inputs: int, outputs: int) -> list[nn.Module]:
     """A 4 x 4 up-convolution of stride 2, batch norm and ReLU: doubles the side."""
-    layer = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
+    layer = UpConvolution(inputs, outputs, 4, stride=2, padding=1, bias=False)
     return [layer, nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
@@ -58,11 +59,11 @@ class DcganEncoder(ContextEncoder):
         first = decoder_widths[0]
         steps = [up(a, b) for a, b in pairwise(decoder_widths)]
         self.decoder = nn.Sequential(
-            nn.ConvTranspose2d(config.bottleneck, first, side, bias=False),
+            UpConvolution(config.bottleneck, first, side, bias=False),
             nn.BatchNorm2d(first),
             nn.ReLU(),
             *(layer for step in steps for layer in step),
-            nn.ConvTranspose2d(decoder_widths[-1], 3, 4, stride=2, padding=1),
+            UpConvolution(decoder_widths[-1], 3, 4, stride=2, padding=1),
             nn.Tanh(),
         )
         initialise_dcgan(self)

@@ -11,6 +11,7 @@ from ce_retrieval.errors import TrainingError
 from ce_retrieval.models.config import PaperRegionConfig
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.layers import ChannelWiseLinear
+from ce_retrieval.models.up_convolution import UpConvolution
 
 DECODER_WIDTHS = (128, 64, 64, 32)
 
@@ -76,9 +77,9 @@ class PaperRegion(ContextEncoder):
         widths = (256, *DECODER_WIDTHS)
         ups: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
-            layer = nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2)
+            layer = UpConvolution(inputs, outputs, 5, stride=2, padding=2)
             ups += [layer, nn.BatchNorm2d(outputs), nn.ReLU()]
-        self.decoder = nn.Sequential(*ups, nn.ConvTranspose2d(widths[-1], 3, 5, stride=2, padding=2))
+        self.decoder = nn.Sequential(*ups, UpConvolution(widths[-1], 3, 5, stride=2, padding=2))
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

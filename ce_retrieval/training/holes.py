@@ -158,10 +158,10 @@ class HoleMaker:
         return functional.grid_sample(chosen, grid, align_corners=False)[:, 0]
 
     def _within_limits(self, field: Tensor, centre: Tensor) -> Tensor:
-        side, pixels = field.shape[-1], field.shape[-1] ** 2
-        # The repeat to full size of an odd side drops a row and a column: stay a little inside the limits.
-        most = int(self.params.max_share * pixels * 0.98)
-        least = math.ceil(self.params.region_min_share * pixels * 1.05)
+        side, quarter = field.shape[-1], self.size**2 / 4
+        # A pixel here is four of the photo, or fewer at the border of an odd side: the minimum gets some room for that.
+        most = int(self.params.max_share * quarter)
+        least = math.ceil(self.params.region_min_share * quarter * 1.05)
         holes = field > 0.5
         areas = holes.sum(dim=(1, 2))
         wrong = ((areas > most) | (areas < least)).nonzero()[:, 0]

@@ -7,14 +7,14 @@ import csv
 import io
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ce_retrieval.errors import CheckpointError, StorageError, TrainingError
-from ce_retrieval.models.checkpoint import export_half, load_tensors, network_header, save_network, save_tensors
+from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
 from ce_retrieval.storage import make_folder, replace_file, storage_errors, sync_folder
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.learner import Learner
@@ -71,13 +71,12 @@ class RunFolder:
         rest, other = load_tensors(newest / "training.safetensors")
         if header.get("kind") != "network" or other.get("kind") != "training" or other["step"] != header["step"]:
             raise CheckpointError(f"{newest}: its two files do not belong together; remove it to resume before it")
-        ours, theirs = asdict(learner.config), asdict(TrainConfig.from_dict(header["training"], name=str(newest)))
-        differing = [key for key in ours if ours[key] != theirs[key]]
-        if network_header(learner.network, {})["network"] != header["network"]:
-            differing.append("network")
+        ours, theirs = learner.config, TrainConfig.from_dict(header["training"], name=str(newest))
+        names = [field.name for field in fields(ours)]
+        differing = [name for name in names if getattr(ours, name) != getattr(theirs, name)]
         if differing:
             raise TrainingError(
-                f"{newest} was trained with another {', '.join(sorted(set(differing)))}: resume with the same options, "
+                f"{newest} was trained with another {', '.join(differing)}: resume with the same options, "
                 "or give another --out"
             )
         if header["photos"] != fingerprint:

@@ -23,6 +23,7 @@ class Clock:
         self.config, self.team, self.device = config, team, device
         self._before, self._start = elapsed, time.monotonic()
         self._marks: list[tuple[float, int]] = []
+        self._rate = 0.0
 
     def elapsed(self) -> float:
         """Seconds of training, those before a resume included."""
@@ -45,16 +46,17 @@ class Clock:
         self._marks = [mark for mark in self._marks if now - mark[0] < 30] or self._marks[-1:]
         self._marks.append((now, step))
         (then, first), (now, last) = self._marks[0], self._marks[-1]
-        return self.config.batch * (last - first) / (now - then) if now > then else 0.0
+        self._rate = self.config.batch * (last - first) / (now - then) if now > then else 0.0
+        return self._rate
 
     def times(self, step: int) -> tuple[float, float]:
-        """(seconds of training so far, seconds left)."""
+        """(seconds of training so far, seconds left at the last `rate`)."""
         elapsed = self.elapsed()
         if self.config.minutes is not None:
             return elapsed, max(0.0, 60 * self.config.minutes - elapsed)
         assert self.config.steps is not None
-        rate = self.rate(step)
-        return elapsed, self.config.batch * (self.config.steps - step) / rate if rate else math.inf
+        photos = self.config.batch * (self.config.steps - step)
+        return elapsed, photos / self._rate if photos and self._rate else math.inf if photos else 0.0
 
 
 class Watch:

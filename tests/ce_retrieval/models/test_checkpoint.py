@@ -104,7 +104,7 @@ def test_the_leaf_that_differs_is_named(saved):
     path, _ = saved
     tensors, _ = load_tensors(path)
     wider = build_network(CompactConfig(size=32, widths=(8, 16, 24), mixers=1))
-    with pytest.raises(CheckpointError, match=r"down_high.weight has shape \(16, .* expects \(24, "):
+    with pytest.raises(CheckpointError, match=r"down_high.1.weight has shape \(16, .* expects \(24, "):
         restore(wider, tensors, name="file")
     with pytest.raises(CheckpointError, match=r"another network: .* not in both"):
         restore(build_network(PaperRegionConfig(size=67)), tensors, name="file")

@@ -73,7 +73,7 @@ def test_paper_region_has_alexnets_weights_and_the_channel_wise_count():
     assert [parameter_count(module) for module in convolutions(network, "encoder")] == published
     assert network.spread.weight.numel() == 256 * 6**4
     # A fully connected layer would have m^2 n^4 weights: 256 times as many.
-    assert (256 * 36) ** 2 == 256 * network.spread.weight.numel()
+    assert 256 * network.spread.weight.numel() == (256 * 36) ** 2
     pool_free = on_meta(PaperRegionConfig(pool_free=True))
     extra = sum(9 * width * width + width + 2 * width for width in (96, 256, 256))
     assert parameter_count(pool_free) == parameter_count(network) + extra
@@ -260,3 +260,26 @@ def test_building_is_seeded_and_leaves_the_random_state():
     first, second, other = build_network(TINY, seed=3), build_network(TINY, seed=3), build_network(TINY, seed=4)
     assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(first.stem.weight, second.stem.weight) and not torch.equal(first.stem.weight, other.stem.weight)
+
+
+@pytest.mark.parametrize(
+    ("side", "kernel", "stride", "pad"), [(6, 5, 2, 2), (9, 4, 2, 1), (1, 4, 1, 0), (5, 3, 1, 1), (4, 7, 3, 2)]
+)
+def test_up_convolution_is_the_transposed_one_and_its_gradients_are_reproducible(side, kernel, stride, pad):
+    from ce_retrieval.models.up_convolution import UpConvolution
+
+    torch.manual_seed(0)
+    layer = UpConvolution(8, 6, kernel, stride=stride, padding=pad).to(memory_format=torch.channels_last)
+    maps = torch.randn(3, 8, side, side).contiguous(memory_format=torch.channels_last)
+    exact = torch.nn.ConvTranspose2d.forward(layer, maps)
+    target = torch.randn_like(exact)
+    expected = torch.autograd.grad((exact * target).sum(), [layer.weight, layer.bias])
+    found = []
+    for _ in range(3):
+        with torch.autocast("cpu", torch.bfloat16):
+            output = layer(maps).float()
+        found.append(torch.autograd.grad((output * target).sum(), [layer.weight, layer.bias]))
+    assert (output - exact).abs().max() < 0.03 * exact.abs().max()
+    for gradient, other, truth in zip(found[0], found[2], expected, strict=True):
+        assert torch.equal(gradient, other)
+        assert (gradient - truth).abs().max() < 0.03 * truth.abs().max()
