@@ -1,0 +1,156 @@
+"""The paper's training schedule on a GPU: photos/s of `ceret train` against an eager float32 DataLoader loop.
+
+    python benchmarks/train_gpu.py [--steps 200] [--batch 256] [--out benchmarks/train_gpu.md] [--device cuda|cpu]
+
+AlexNet (`paper-region`, 227 x 227) on random photos, everything on one card in one run: the baseline (a DataLoader that
+crops, flips and normalises on the host, eager float32, contiguous layout, unfused Adam), the full engine, and the full
+engine with its parts switched off one by one. Utilisation is the model's FLOP/s (counted on one step, forward and
+backward) over the card's measured bfloat16 rate on a large matrix product. `--device cpu --steps 5 --batch 8` rehearses
+it without a card.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from ce_retrieval.training import PackedPhotos, preset_config
+from ce_retrieval.training.data import Batches
+from ce_retrieval.training.holes import HoleMaker
+from ce_retrieval.training.learner import ENGINES, Learner
+from ce_retrieval.training.team import Team, choose_device
+
+PAPER_STEPS, PAPER_BATCH, PAPER_HOURS = 100_000, 64, 14
+
+
+def synthetic_photos(count, size):
+    pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    return PackedPhotos(pixels, tuple(map(str, range(count))), ("",) * count, "random")
+
+
+class HostPhotos(Dataset):
+    """What a usual loader does: one photo at a time on the host, float32."""
+
+    def __init__(self, pixels, size, length):
+        self.pixels, self.size, self.length = pixels, size, length
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng(index)
+        top, left = rng.integers(0, self.pixels.shape[1] - self.size + 1, 2)
+        crop = self.pixels[index % len(self.pixels), top : top + self.size, left : left + self.size]
+        crop = crop[:, ::-1] if rng.random() < 0.5 else crop
+        return torch.from_numpy(crop.astype(np.float32).transpose(2, 0, 1).copy()).div_(127.5).sub_(1)
+
+
+def finish(device):
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def timed(step, count, device, warm=3):
+    for number in range(warm):
+        step(number)
+    finish(device)
+    start = time.perf_counter()
+    for number in range(warm, warm + count):
+        step(number)
+    finish(device)
+    return (time.perf_counter() - start) / count
+
+
+def baseline(config, photos, device, steps, workers):
+    learner = Learner(config, device, ENGINES["plain"], Team())
+    maker = HoleMaker(config.masks, config.network.size, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    dataset = HostPhotos(photos.pixels, config.network.size, config.batch * (steps + 4))
+    start = "spawn" if workers else None
+    loader = iter(DataLoader(dataset, config.batch, num_workers=workers, multiprocessing_context=start))
+
+    def step(_number):
+        holes = maker.draw(config.batch, generator)
+        learner.update(next(loader).to(device), holes.to(device), 0.5)
+
+    return timed(step, steps, device)
+
+
+def engine(config, photos, device, steps, *, resident=None, **parts):
+    learner = Learner(
+        config, device, replace(ENGINES["compiled" if device.type == "cuda" else "fast"], **parts), Team()
+    )
+    maker = HoleMaker(config.masks, config.network.size, device)
+    batches = Batches(photos, config, maker, device, Team(), resident=resident)
+    try:
+        return timed(lambda number: learner.update(*batches.draw(number), 0.5), steps, device, warm=5)
+    finally:
+        batches.close()
+
+
+def flops_a_step(config, photos, device):
+    learner = Learner(config, device, ENGINES["plain"], Team())
+    maker = HoleMaker(config.masks, config.network.size, device)
+    inputs = Batches(photos, config, maker, device, Team()).draw(0)
+    with FlopCounterMode(display=False) as counter:
+        learner.update(*inputs, 0.5)
+    return counter.get_total_flops()
+
+
+def measured_rate(device):
+    side = 8192 if device.type == "cuda" else 1024
+    left, right = (torch.randn((side, side), device=device, dtype=torch.bfloat16) for _ in range(2))
+    return 2 * side**3 / timed(lambda _number: left @ right, 20, device)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--photos", type=int, default=8192)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    device = choose_device(options.device)
+    config = preset_config("paper-region", batch=options.batch, steps=10**6)
+    photos = synthetic_photos(max(options.photos, options.batch), 256)
+    flops, rate = flops_a_step(config, photos, device), measured_rate(device)
+    slow = baseline(config, photos, device, max(3, options.steps // 10), options.workers)
+    rows = [("eager float32 DataLoader loop", slow)]
+    variants = {
+        "full engine": {},
+        "without bf16": {"bf16": False},
+        "without channels_last": {"channels_last": False},
+        "without fused optimiser": {"fused": False},
+        "without torch.compile": {"compiled": False},
+        "without resident photos": {"resident": False},
+    }
+    for name, parts in variants.items():
+        rows.append((name, engine(config, photos, device, options.steps, **parts)))
+        print(f"{name}: {options.batch / rows[-1][1]:.0f} photos/s", flush=True)
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    lines = [
+        f"{card}, torch {torch.__version__}, batch {options.batch}, measured bf16 rate {rate / 1e12:.2f} TFLOP/s, "
+        f"{flops / options.batch / 1e9:.2f} GFLOP a photo (forward and backward)",
+        "",
+        f"| | photos/s | ratio | utilisation % | hours for the paper's schedule ({PAPER_HOURS} on its card) |",
+        "|---|---|---|---|---|",
+    ]
+    for name, seconds in rows:
+        hours = PAPER_STEPS * PAPER_BATCH / (options.batch / seconds) / 3600
+        used = 100 * flops / seconds / rate
+        lines.append(f"| {name} | {options.batch / seconds:.0f} | {slow / seconds:.2f} | {used:.1f} | {hours:.2f} |")
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if options.out:
+        options.out.write_text(f"# Training on a GPU\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Packed photos are the decoded ones; bad photos are named; a failed write leaves nothing behind."""
+
+import errno
+import os
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from ce_retrieval.errors import SourceError, StorageError
+from ce_retrieval.photos import load_photo, open_source
+from ce_retrieval.training.packing import open_packed, open_photos, pack_photos
+
+
+@pytest.fixture
+def folder(tmp_path, bundled_photos):
+    path = tmp_path / "photos"
+    for number, photo in enumerate(bundled_photos):
+        (path / f"kind{number % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo[: 200 + 10 * number]).save(path / f"kind{number % 2}" / f"{number}.png")
+    return path
+
+
+def test_pixels_names_and_labels_are_those_of_the_source(folder, tmp_path):
+    source = open_source(str(folder))
+    report = pack_photos(source, tmp_path / "out.h5", 48)
+    packed = open_packed(tmp_path / "out.h5")
+    items = list(source.items())
+    assert packed.keys == tuple(item.key for item in items) and packed.labels == tuple(item.label for item in items)
+    assert len(packed) == report.count == 4 and packed.size == 48 and not report.skipped
+    for item, pixels in zip(items, packed.pixels, strict=True):
+        np.testing.assert_array_equal(pixels, load_photo(folder / item.key, size=48).pixels)
+
+
+def test_memory_and_file_agree(folder, tmp_path):
+    pack_photos(open_source(str(folder)), tmp_path / "out.h5", 48)
+    from_file, from_folder = open_photos(tmp_path / "out.h5", 99)[0], open_photos(folder, 48)[0]
+    np.testing.assert_array_equal(from_file.pixels, from_folder.pixels)
+    assert from_file.keys == from_folder.keys and from_file.fingerprint == from_folder.fingerprint
+
+
+def test_the_fingerprint_follows_the_pixels(folder):
+    before = open_photos(folder, 48)[0].fingerprint
+    path = folder / "kind0" / "0.png"
+    pixels = np.asarray(Image.open(path)).copy()
+    pixels[:20] = 0
+    Image.fromarray(pixels).save(path)
+    assert open_photos(folder, 48)[0].fingerprint != before
+
+
+def test_bad_photos_are_skipped_and_named(folder, tmp_path):
+    (folder / "kind0" / "broken.jpg").write_bytes(b"no photo")
+    report = pack_photos(open_source(str(folder)), tmp_path / "out.h5", 48)
+    assert report.count == 4 and [key for key, _ in report.skipped] == ["kind0/broken.jpg"]
+    assert len(open_packed(tmp_path / "out.h5")) == 4
+    assert open_photos(folder, 48)[1][0][0] == "kind0/broken.jpg"
+
+
+def test_a_collection_of_bad_photos(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"no photo")
+    with pytest.raises(SourceError, match="no photo could be read"):
+        pack_photos(open_source(str(tmp_path / "photos")), tmp_path / "out.h5", 48)
+    assert not list(tmp_path.glob("*.h5")) and not list(tmp_path.glob(".*"))
+
+
+def test_damaged_and_foreign_files(folder, tmp_path):
+    path = tmp_path / "out.h5"
+    pack_photos(open_source(str(folder)), path, 48)
+    data = path.read_bytes()
+    for length in (0, 100, len(data) // 2):
+        path.write_bytes(data[:length])
+        with pytest.raises(SourceError, match=r"out.h5: truncated or no HDF5"):
+            open_packed(path)
+    with h5py.File(path, "w") as file:
+        file["other"] = 1
+    with pytest.raises(SourceError, match="not packed photos"):
+        open_packed(path)
+    with pytest.raises(SourceError, match="no such file"):
+        open_packed(tmp_path / "absent.h5")
+
+
+def test_a_full_disk_leaves_the_older_file(folder, tmp_path, monkeypatch):
+    path = tmp_path / "out.h5"
+    pack_photos(open_source(str(folder)), path, 48)
+    before = path.read_bytes()
+
+    def full(*_names):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StorageError, match="No space left"):
+        pack_photos(open_source(str(folder)), path, 32)
+    assert path.read_bytes() == before and not list(tmp_path.glob(".out*"))
+
+
+def test_impossible_sizes(folder, tmp_path):
+    with pytest.raises(SourceError, match="use 16 to 4096"):
+        pack_photos(open_source(str(folder)), tmp_path / "out.h5", 8)

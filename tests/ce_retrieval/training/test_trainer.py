@@ -1,0 +1,351 @@
+"""Runs resume to the bit, stop at a bad loss, and name what is wrong."""
+
+import csv
+import errno
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from training_cases import make_photos  # noqa: E402
+
+from ce_retrieval.errors import CheckpointError, StorageError, TrainingError  # noqa: E402
+from ce_retrieval.models import PaperRandomConfig, PaperRegionConfig  # noqa: E402
+from ce_retrieval.models.checkpoint import load_network, load_tensors  # noqa: E402
+from ce_retrieval.models.config import CompactConfig  # noqa: E402
+from ce_retrieval.training import preset_config  # noqa: E402
+from ce_retrieval.training.data import Batches  # noqa: E402
+from ce_retrieval.training.learner import ENGINES, Learner  # noqa: E402
+from ce_retrieval.training.team import Team, choose_device  # noqa: E402
+from ce_retrieval.training.trainer import Schedule, hole_maker, train  # noqa: E402
+
+CPU = torch.device("cpu")
+OFTEN = Schedule(validate_every=3, checkpoint_every=2, gallery=16)
+
+
+class Stopped(Exception):
+    """Stands for a kill in the middle of a run."""
+
+
+def stop_at(step):
+    def report(now):
+        if now.step == step:
+            raise Stopped
+
+    return report
+
+
+def final_state(folder, step):
+    found = {}
+    for part in ("network", "training"):
+        tensors, _ = load_tensors(folder / "checkpoints" / f"step-{step:08d}" / f"{part}.safetensors")
+        found |= {f"{part}.{name}": value for name, value in tensors.items()}
+    return found
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys() and len(one) > 10
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+@pytest.mark.parametrize("kind", ["compact", "joint", "dropout"])
+def test_a_stopped_and_resumed_run_ends_bit_identical(kind, tmp_path, photos, held_out, tiny_config):
+    config = tiny_config()
+    if kind == "joint":
+        config = replace(config, network=replace(config.network, size=64), adversarial=0.01, overlap=7)
+    if kind == "dropout":
+        config = preset_config("paper-region", network=PaperRegionConfig(size=67), batch=4, steps=4)
+    size = config.network.size
+    if size != 32:
+        photos = replace(photos, pixels=np.repeat(np.repeat(photos.pixels, 2, 1), 2, 2))
+        held_out = replace(held_out, pixels=np.repeat(np.repeat(held_out.pixels, 2, 1), 2, 2))
+    options = {"device": CPU, "held_out": held_out, "schedule": OFTEN}
+    train(config, photos, tmp_path / "whole", **options)
+    for stop in (1, 3):
+        with pytest.raises(Stopped):
+            train(config, photos, tmp_path / "parts", resume=stop > 1, report=stop_at(stop), **options)
+    train(config, photos, tmp_path / "parts", resume=True, **options)
+    assert_same(final_state(tmp_path / "whole", config.steps), final_state(tmp_path / "parts", config.steps))
+    best = [load_tensors(tmp_path / run / "best.safetensors") for run in ("whole", "parts")]
+    assert_same(best[0][0], best[1][0])
+    assert best[0][1]["metrics"] == best[1][1]["metrics"]
+    rows = [
+        list(csv.DictReader((tmp_path / run / "metrics.csv").read_text().splitlines())) for run in ("whole", "parts")
+    ]
+    drop = ("seconds", "loss")  # the mean loss since the last row: a resumed run has not seen all of it
+    assert [{k: v for k, v in row.items() if k not in drop} for row in rows[0]] == [
+        {k: v for k, v in row.items() if k not in drop} for row in rows[1]
+    ]
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import torch
+torch.set_num_threads(1)
+from training_cases import TINY, make_photos
+from ce_retrieval.training import preset_config
+from ce_retrieval.training.trainer import Schedule, train
+config = preset_config("compact", network=TINY, batch=8, steps=16, warmup=2)
+train(config, make_photos(40, 40), sys.argv[1], device=torch.device("cpu"), held_out=make_photos(10, 32, seed=1),
+      schedule=Schedule(8, 3, 8), resume=True, report=lambda now: print(now.step, flush=True))
+"""
+
+
+def test_a_killed_process_resumes_bit_identical(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(KILLED)
+    root = Path(__file__).resolve().parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+
+    def start(name):
+        command = [sys.executable, str(script), str(tmp_path / name), str(Path(__file__).parent)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    with start("whole") as process:
+        assert process.stdout.read().split()[-1] == "16" and process.wait() == 0
+    with start("parts") as process:
+        for line in process.stdout:
+            if line.strip() == "8":
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    with start("parts") as process:
+        assert int(process.stdout.read().split()[0]) <= 10
+    assert process.returncode == 0
+    assert_same(final_state(tmp_path / "whole", 16), final_state(tmp_path / "parts", 16))
+
+
+def test_training_lowers_the_error_and_keeps_the_best(tmp_path, photos, held_out, tiny_config):
+    # Without the smooth fill under it the network has everything to learn.
+    network = replace(tiny_config().network, residual=False)
+    config = tiny_config(network=network, steps=120, masks="center", rate=3e-3, warmup=5, jitter=0.0)
+    summary = train(config, photos, tmp_path, device=CPU, held_out=held_out, schedule=Schedule(20, 1000, 16))
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
+    errors = [float(row["l2"]) for row in rows]
+    assert [int(row["step"]) for row in rows] == [20, 40, 60, 80, 100, 120]
+    assert errors[-1] < 0.7 * errors[0]
+    assert summary.best["l2"] == pytest.approx(min(errors), abs=1e-4) and summary.weights.is_file()
+    network, header = load_network(tmp_path / "best.safetensors")
+    assert header["metrics"] == summary.best and header["photos"] == photos.fingerprint
+    assert network.config == config.network
+    assert (tmp_path / "best-float16.safetensors").is_file()
+    assert len(list((tmp_path / "samples").glob("step-*.png"))) == 6
+
+
+def test_the_reported_errors_are_those_of_the_metrics_module(tmp_path, photos, held_out, tiny_config):
+    from ce_retrieval.metrics import l1, l2, psnr, sharpness
+    from ce_retrieval.models.inference import fill_photos
+
+    config = tiny_config(masks="center", steps=3)
+    summary = train(config, photos, tmp_path, device=CPU, held_out=held_out, schedule=OFTEN, engine=ENGINES["plain"])
+    network, _ = load_network(tmp_path / "best.safetensors")
+    hole = np.zeros((32, 32), bool)
+    hole[8:24, 8:24] = True
+    filled = fill_photos(network, held_out.pixels, hole, fast=False)
+    for name, metric in (("l1", l1), ("l2", l2), ("psnr", psnr)):
+        assert summary.best[name] == pytest.approx(metric(held_out.pixels, filled, hole).mean(), rel=0.01), name
+    expected = np.median([sharpness(*pair, hole) for pair in zip(held_out.pixels, filled, strict=True)])
+    assert summary.best["sharpness"] == pytest.approx(expected, rel=0.05)
+
+
+def test_paste_error_is_that_of_the_nearest_gallery_photo(photos, held_out, tiny_config):
+    from ce_retrieval.models.build import build_network
+    from ce_retrieval.models.inference import encode_photos
+    from ce_retrieval.training.validation import Validation, resized
+
+    config = tiny_config(masks="center")
+    network = build_network(config.network).eval()
+    validation = Validation(held_out, photos.pixels, 32, hole_maker(config, CPU), CPU, 0)
+    found = validation.measure(network, fast=False)[0]["paste_l2"]
+    hole = np.zeros((32, 32), bool)
+    hole[8:24, 8:24] = True
+    gallery = resized(photos.pixels, 32)
+    features = [
+        encode_photos(network, part, hole, fast=False).reshape(len(part), -1) for part in (held_out.pixels, gallery)
+    ]
+    queries, others = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in features)
+    nearest = (queries @ others.T).argmax(axis=1)
+    difference = (held_out.pixels[:, hole].astype(float) - gallery[nearest][:, hole]) / 255
+    assert found == pytest.approx(100 * np.square(difference).mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("preset", ["paper-center", "paper-random", "paper-region", "autoencoder", "compact"])
+def test_every_preset_trains_a_step(preset, tmp_path):
+    config = preset_config(preset, batch=2, steps=1)
+    small = {"paper-center": 128, "paper-random": 64, "compact": 32}.get(preset, 67)
+    network = replace(config.network, size=small)
+    if hasattr(network, "bottleneck"):
+        network = replace(network, bottleneck=16)
+    config = replace(config, network=network)
+    summary = train(config, make_photos(16, 128), tmp_path, device=CPU, schedule=Schedule(1, 1, 4))
+    assert all(np.isfinite(value) for value in summary.best.values())
+
+
+def test_an_autoencoder_of_compact_cannot_copy_its_input():
+    config = preset_config("compact", masks="none", steps=1)
+    assert isinstance(config.network, CompactConfig)
+    assert not config.network.residual and not config.network.skips
+
+
+def test_averaged_weights_are_the_running_mean(photos, tiny_config):
+    config = tiny_config(average=0.5)
+    learner = Learner(config, CPU, ENGINES["plain"], Team())
+    batches = Batches(photos, config, hole_maker(config, CPU), CPU, Team())
+    name = "stem.weight"
+    mean = learner.network.state_dict()[name].clone()
+    for step in range(4):
+        learner.update(*batches.draw(step), 0.0)
+        decay = min(0.5, (1 + step) / (10 + step))
+        mean = decay * mean + (1 - decay) * learner.network.state_dict()[name]
+    torch.testing.assert_close(learner.weights()[name], mean)
+    assert not torch.equal(mean, learner.network.state_dict()[name])
+
+
+def test_the_adversary_learns_to_tell_real_photos_and_its_gradient_reaches_the_encoder():
+    network = PaperRandomConfig(size=64, bottleneck=8)
+    config = preset_config("paper-random", network=network, batch=8, steps=12, adversarial=0.5, discriminator_rate=1.0)
+    learner = Learner(config, CPU, ENGINES["plain"], Team())
+    batches = Batches(make_photos(40, 70), config, hole_maker(config, CPU), CPU, Team())
+    photos, holes = batches.draw(0)
+    with torch.no_grad():
+        fakes = learner.network.judged(photos, holes, learner.network(photos, holes))[1]
+    told = [float(learner._adversary_step(photos, fakes)) for _ in range(8)]
+    assert told[0] == pytest.approx(2 * np.log(2), rel=0.5) and told[-1] < 0.5 * told[0]
+    before = {name: value.clone() for name, value in learner.adversary.named_parameters()}
+    losses, total = learner.losses(photos, holes)
+    total.backward()
+    assert float(losses["adversarial"]) > 0
+    assert float(total.detach()) == pytest.approx(
+        0.5 * float(losses["reconstruction"]) + 0.5 * float(losses["adversarial"]), rel=1e-5
+    )
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in learner.adversary.parameters())
+    assert any(not torch.equal(before[name], value) for name, value in learner.adversary.named_parameters())
+    assert all(parameter.grad is not None for parameter in learner.network.parameters())
+
+
+def test_the_encoder_learns_ten_times_as_fast_as_its_adversary():
+    config = preset_config(
+        "paper-center", network=replace(preset_config("paper-center", steps=1).network, bottleneck=8), steps=2
+    )
+    learner = Learner(config, CPU, ENGINES["fast"], Team())
+    learner._set_rates(0.0)
+    rates = [learner.optimisers[name].param_groups[0] for name in ("network", "adversary")]
+    assert rates[0]["lr"] == 2e-4 and rates[1]["lr"] == pytest.approx(2e-5) and rates[0]["betas"][0] == 0.5
+
+
+def test_engines_agree_on_the_first_losses(photos, tiny_config):
+    config = tiny_config()
+    batches = Batches(photos, config, hole_maker(config, CPU), CPU, Team())
+    curves = {}
+    for name in ("plain", "fast"):
+        learner = Learner(config, CPU, ENGINES[name], Team())
+        curves[name] = [float(learner.update(*batches.draw(step), 0.0)["reconstruction"]) for step in range(6)]
+    np.testing.assert_allclose(curves["fast"], curves["plain"], rtol=0.02)
+
+
+def test_a_bad_loss_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, photos, held_out, tiny_config):
+    config = tiny_config(steps=20)
+    with pytest.raises(Stopped):
+        train(config, photos, tmp_path, device=CPU, held_out=held_out, schedule=OFTEN, report=stop_at(5))
+    before = final_state(tmp_path, 4)
+
+    def poisoned(self, step):
+        drawn, holes = Batches.whole_draw(self, step)
+        return (drawn * float("nan") if step == 6 else drawn), holes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Batches, "whole_draw", Batches.draw, raising=False)
+        patch.setattr(Batches, "draw", poisoned)
+        with pytest.raises(TrainingError, match=r"step 7: the reconstruction loss is nan.*checkpoint is kept"):
+            train(config, photos, tmp_path, device=CPU, held_out=held_out, schedule=OFTEN, resume=True)
+    assert_same(before, final_state(tmp_path, 4))
+    for value in final_state(tmp_path, 6).values():
+        assert torch.isfinite(value.float()).all()
+
+
+def test_a_diverging_loss_is_noticed():
+    from ce_retrieval.training.watch import Watch
+
+    watch = Watch(100, every=5)
+    with pytest.raises(TrainingError, match=r"step 1\d\d: the loss diverges"):
+        for step in range(95):
+            watch.add({"reconstruction": torch.tensor(0.1 if step < 60 else 5.0)})
+    steady = Watch(0, every=1)
+    for step in range(300):
+        steady.add({"reconstruction": torch.tensor(0.1 + 0.05 * (step % 2))})
+
+
+def test_out_of_memory_names_the_batch_that_fits(tmp_path, photos, held_out, tiny_config, monkeypatch):
+    from ce_retrieval.models.compact import Compact
+
+    forward = Compact.forward
+
+    def hungry(self, batch, holes):
+        if len(batch) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, batch, holes)
+
+    monkeypatch.setattr(Compact, "forward", hungry)
+    with pytest.raises(TrainingError, match="batch 8 does not fit into the memory of cpu, 2 does: use --batch 2"):
+        train(tiny_config(), photos, tmp_path / "a", device=CPU, held_out=held_out)
+    monkeypatch.setattr(Compact, "forward", lambda self, batch, holes: hungry(self, torch.zeros(9), holes))
+    with pytest.raises(TrainingError, match="nor does a single photo"):
+        train(tiny_config(), photos, tmp_path / "b", device=CPU, held_out=held_out)
+
+
+def test_no_disk_for_a_checkpoint(tmp_path, photos, held_out, tiny_config, monkeypatch):
+    with pytest.raises(Stopped):
+        train(tiny_config(), photos, tmp_path, device=CPU, held_out=held_out, schedule=OFTEN, report=stop_at(3))
+    before = final_state(tmp_path, 2)
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StorageError, match=r"no space left.*step-00000002 is whole, resume from it"):
+            schedule = Schedule(validate_every=100, checkpoint_every=2, gallery=16)
+            train(tiny_config(), photos, tmp_path, device=CPU, held_out=held_out, schedule=schedule, resume=True)
+    assert_same(before, final_state(tmp_path, 2))
+    assert [entry.name for entry in (tmp_path / "checkpoints").iterdir()] == ["step-00000002"]
+    train(tiny_config(), photos, tmp_path, device=CPU, held_out=held_out, schedule=OFTEN, resume=True)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, photos, tiny_config):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="file"):
+        train(tiny_config(), photos, tmp_path / "file" / "run", device=CPU)
+
+
+def test_runs_are_not_mixed_up(tmp_path, photos, held_out, tiny_config):
+    options = {"device": CPU, "held_out": held_out, "schedule": OFTEN}
+    train(tiny_config(), photos, tmp_path, **options)
+    with pytest.raises(TrainingError, match="already holds a run: add --resume"):
+        train(tiny_config(), photos, tmp_path, **options)
+    with pytest.raises(TrainingError, match="trained with another rate, seed: resume with the same options"):
+        train(tiny_config(seed=1, rate=0.5), photos, tmp_path, resume=True, **options)
+    with pytest.raises(TrainingError, match="trained on other photos"):
+        train(tiny_config(), replace(photos, fingerprint="other"), tmp_path, resume=True, **options)
+    (tmp_path / "checkpoints" / "step-00000006" / "training.safetensors").write_bytes(b"cut")
+    with pytest.raises(CheckpointError, match="truncated"):
+        train(tiny_config(), photos, tmp_path, resume=True, **options)
+
+
+def test_devices_that_are_not_there():
+    assert choose_device("cpu") == CPU
+    if not torch.cuda.is_available():
+        assert choose_device("auto") == CPU
+        with pytest.raises(TrainingError, match="sees no GPU: use --device cpu"):
+            choose_device("cuda")
+    for name in ("nonsense", "meta"):
+        with pytest.raises(TrainingError, match="use auto, cpu, cuda"):
+            choose_device(name)
