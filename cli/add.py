@@ -6,7 +6,7 @@ import click
 
 from ce_retrieval.photo_index import IndexSettings, add_photos
 from cli.options import work_options
-from cli.output import one_line_errors, progress_bar, warn_skipped
+from cli.output import progress_bar, warn_skipped
 
 DEFAULTS = IndexSettings()
 
@@ -21,11 +21,10 @@ def command(index_path: Path, sources: tuple[Path, ...], workers: int, max_memor
     Photos that the index already has (by source and name) are left alone, so the same command brings an index up to date
     with a folder that has grown. Programs that have the index open keep what they opened.
     """
-    with one_line_errors():
-        with progress_bar("adding") as progress:
-            report = add_photos(index_path, sources, workers=workers, max_memory=max_memory, progress=progress)
-        warn_skipped(report.skipped)
-        click.echo(
-            f"{index_path}: {report.added} photos added, {report.present} were there already, {report.count} in all; "
-            f"{len(report.skipped)} files skipped"
-        )
+    with progress_bar("adding") as progress:
+        report = add_photos(index_path, sources, workers=workers, max_memory=max_memory, progress=progress)
+    warn_skipped(report.skipped)
+    click.echo(
+        f"{index_path}: {report.added} photos added, {report.present} were there already, {report.count} in all; "
+        f"{len(report.skipped)} files skipped"
+    )

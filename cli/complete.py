@@ -6,8 +6,9 @@ import click
 
 from ce_retrieval.completion.settings import FILLS, RERANKS, CompletionSettings
 from cli.options import default_k, focus_option, index_option, json_option, mask_options
-from cli.output import one_line_errors, print_json, progress_bar
+from cli.output import print_json, progress_bar
 
+_RERANK, _FILL = click.Choice(RERANKS), click.Choice(FILLS)
 _PATH = click.Path(path_type=Path)
 DEFAULTS = CompletionSettings()
 
@@ -21,12 +22,8 @@ DEFAULTS = CompletionSettings()
     "-k", type=click.IntRange(1), show_default=default_k(DEFAULTS.k), help="Candidates kept, and blends in a mean."
 )
 @focus_option
-@click.option(
-    "--rerank", type=click.Choice(RERANKS), default=DEFAULTS.rerank, show_default=True, help="Order of the candidates."
-)
-@click.option(
-    "--fill", type=click.Choice(FILLS), default=DEFAULTS.fill, show_default=True, help="How a candidate fills the hole."
-)
+@click.option("--rerank", type=_RERANK, default=DEFAULTS.rerank, show_default=True, help="Order of the candidates.")
+@click.option("--fill", type=_FILL, default=DEFAULTS.fill, show_default=True, help="How a candidate fills the hole.")
 @click.option("--save-candidates", is_flag=True, help="Also write the photo filled from each of the k candidates.")
 @json_option
 def command(
@@ -49,25 +46,24 @@ def command(
     What is done is skipped; a photo that fails is listed at the end, and the exit code is then 1. STEM.json says where
     every filled pixel came from.
     """
-    with one_line_errors():
-        from ce_retrieval.completion.folder import MaskReading, complete_folder, finished, plan_jobs
-        from ce_retrieval.completion.pipeline import Completer
-        from ce_retrieval.photo_index import PhotoIndex
+    from ce_retrieval.completion.folder import MaskReading, complete_folder, finished, plan_jobs
+    from ce_retrieval.completion.pipeline import Completer
+    from ce_retrieval.photo_index import PhotoIndex
 
-        jobs = plan_jobs(photo, mask, out)
-        index = PhotoIndex.open(index_path)
-        settings = CompletionSettings(k=k or min(DEFAULTS.k, len(index)), rerank=rerank, fill=fill, focus=focus)
-        reading = MaskReading(invert_mask, mask_alpha)
-        with progress_bar("completing") as progress:
-            run = complete_folder(
-                Completer(index, settings),
-                jobs,
-                out,
-                reading=reading,
-                candidate_fills=save_candidates,
-                progress=progress,
-            )
-            outcomes = list(run)
+    jobs = plan_jobs(photo, mask, out)
+    index = PhotoIndex.open(index_path)
+    settings = CompletionSettings(k=k or min(DEFAULTS.k, len(index)), rerank=rerank, fill=fill, focus=focus)
+    reading = MaskReading(invert_mask, mask_alpha)
+    with progress_bar("completing") as progress:
+        run = complete_folder(
+            Completer(index, settings),
+            jobs,
+            out,
+            reading=reading,
+            candidate_fills=save_candidates,
+            progress=progress,
+        )
+        outcomes = list(run)
     written, skipped, failed = finished(outcomes)
     if failed and not photo.is_dir():
         raise click.ClickException(failed[0].reason)

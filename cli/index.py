@@ -7,7 +7,7 @@ import click
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
 from cli.options import work_options
-from cli.output import one_line_errors, progress_bar, warn_skipped
+from cli.output import progress_bar, warn_skipped
 
 DEFAULTS = IndexSettings()
 
@@ -46,10 +46,9 @@ def command(
     file with an image column, a folder of such shards, or one photo. Files that cannot be read are skipped and listed. A
     stopped build goes on when the same command is run again.
     """
-    with one_line_errors():
-        settings = IndexSettings(features, hole, size, workers, max_memory)
-        with progress_bar("indexing") as progress:
-            report = build_index(sources, out, settings, progress)
-        warn_skipped(report.skipped)
-        resumed = f", {report.present} of them from an earlier run" if report.present else ""
-        click.echo(f"{out}: {report.count} photos{resumed}; {len(report.skipped)} files skipped")
+    settings = IndexSettings(features, hole, size, workers, max_memory)
+    with progress_bar("indexing") as progress:
+        report = build_index(sources, out, settings, progress)
+    warn_skipped(report.skipped)
+    resumed = f", {report.present} of them from an earlier run" if report.present else ""
+    click.echo(f"{out}: {report.count} photos{resumed}; {len(report.skipped)} files skipped")

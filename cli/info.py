@@ -6,7 +6,7 @@ import click
 
 from ce_retrieval.photo_index import read_manifest
 from cli.options import json_option
-from cli.output import one_line_errors, print_json
+from cli.output import print_json
 
 
 @click.command()
@@ -17,8 +17,7 @@ from cli.output import one_line_errors, print_json
 @json_option
 def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
     """Say what an index is: its photos, features, hole protocol, sources, size on disk."""
-    with one_line_errors():
-        manifest = read_manifest(index_path)
+    manifest = read_manifest(index_path)
     about = {
         "photos": manifest.count,
         "complete": manifest.complete,

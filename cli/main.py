@@ -1,8 +1,11 @@
 """`ceret`: the group of all commands. A command's module is imported when it is called, so that help is instant."""
 
 import importlib
+from typing import Any
 
 import click
+
+from cli.output import one_line_errors
 
 COMMANDS = {
     "index": "Index photos by context.",
@@ -12,6 +15,8 @@ COMMANDS = {
     "query": "Find the nearest contexts of a photo with a hole.",
     "complete": "Fill the holes of photos from an index.",
     "evaluate": "Measure methods on photos whose truth is known.",
+    "pack": "Pack photos into one file for training.",
+    "train": "Train a context encoder.",
 }
 
 
@@ -27,6 +32,11 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         return importlib.import_module(f"cli.{cmd_name}").command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, with the library's errors as one line."""
+        with one_line_errors():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands from `COMMANDS`."""

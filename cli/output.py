@@ -12,20 +12,30 @@ import click
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn the library's errors into `Error: ...` on stderr and exit code 1; the one place where that is done."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        raise  # click's own; and when the reader of stdout has gone, click ends quietly
+    except Exception as error:
+        line = _one_line(error)
+        if line is None:
+            raise
+        raise click.ClickException(line) from error
+
+
+def _one_line(error: Exception) -> str | None:
+    """Return what to tell the user of an error, or None for one that is a fault of the program."""
     from ce_retrieval.errors import CeretError
     from indexes.base import EngineError
 
-    try:
-        yield
-    except (CeretError, EngineError) as error:
-        raise click.ClickException(" ".join(str(error).split())) from error
-    except MemoryError as error:
-        raise click.ClickException("out of memory: use smaller photos, or fewer --workers") from error
-    except BrokenPipeError:
-        raise  # the reader of stdout has gone: click ends quietly
-    except OSError as error:
+    if isinstance(error, CeretError | EngineError):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return "out of memory: use smaller photos, or fewer --workers"
+    if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        raise click.ClickException(f"{where}{(error.strerror or str(error)).lower()}: check the path") from error
+        return f"{where}{(error.strerror or str(error)).lower()}: check the path"
+    return None
 
 
 def print_json(value: Any) -> None:

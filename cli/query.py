@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from cli.options import default_k, focus_option, index_option, json_option, mask_options
-from cli.output import one_line_errors, print_json
+from cli.output import print_json
 
 DEFAULT_K = 20
 
@@ -31,23 +31,22 @@ def command(
     as_json: bool,
 ) -> None:
     """Find the nearest contexts of PHOTO with a hole: the photos whose surroundings of that hole are most alike."""
-    with one_line_errors():
-        from ce_retrieval.figures import CELL, neighbour_sheet
-        from ce_retrieval.mask_files import read_mask
-        from ce_retrieval.photo_index import PhotoIndex
-        from ce_retrieval.photos import load_photo, save_photo
-        from ce_retrieval.retrieval import default_focus, find_neighbors, neighbor_photos
+    from ce_retrieval.figures import CELL, neighbour_sheet
+    from ce_retrieval.mask_files import read_mask
+    from ce_retrieval.photo_index import PhotoIndex
+    from ce_retrieval.photos import load_photo, save_photo
+    from ce_retrieval.retrieval import default_focus, find_neighbors, neighbor_photos
 
-        pixels = load_photo(photo).pixels
-        hole = read_mask(mask, pixels.shape[:2], invert=invert_mask, alpha=mask_alpha)
-        index = PhotoIndex.open(index_path)
-        px = default_focus(index.descriptor) if isinstance(focus, str) else focus
-        neighbors = find_neighbors(index, pixels, hole, k or min(DEFAULT_K, len(index)), focus=px)
-        opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
-        if out and opened:
-            captions = [f"{n.rank}  {Path(n.record.key).name}\n{n.distance:.4f}" for n, _ in opened]
-            sheet = neighbour_sheet(pixels, hole, [picture for _, picture in opened], captions, title=photo.name)
-            save_photo(out, sheet)
+    pixels = load_photo(photo).pixels
+    hole = read_mask(mask, pixels.shape[:2], invert=invert_mask, alpha=mask_alpha)
+    index = PhotoIndex.open(index_path)
+    px = default_focus(index.descriptor) if isinstance(focus, str) else focus
+    neighbors = find_neighbors(index, pixels, hole, k or min(DEFAULT_K, len(index)), focus=px)
+    opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
+    if out and opened:
+        captions = [f"{n.rank}  {Path(n.record.key).name}\n{n.distance:.4f}" for n, _ in opened]
+        sheet = neighbour_sheet(pixels, hole, [picture for _, picture in opened], captions, title=photo.name)
+        save_photo(out, sheet)
     if as_json:
         print_json({"photo": str(photo), "focus": px, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
     else:

@@ -6,7 +6,7 @@ import click
 
 from ce_retrieval.photo_index import verify_index
 from cli.options import json_option
-from cli.output import one_line_errors, print_json
+from cli.output import print_json
 
 
 @click.command()
@@ -14,8 +14,7 @@ from cli.output import one_line_errors, print_json
 @json_option
 def command(index_path: Path, as_json: bool) -> None:
     """Check every file of an index against the manifest; exit code 1 if one is missing, truncated or altered."""
-    with one_line_errors():
-        found = verify_index(index_path)
+    found = verify_index(index_path)
     if as_json:
         print_json({"files": found.files, "problems": list(found.problems)})
     else:

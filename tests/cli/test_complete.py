@@ -1,0 +1,192 @@
+"""`ceret complete`: one photo, folders, what goes to which stream, and every bad input."""
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ce_retrieval.completion.settings import FILLS, RERANKS
+from ce_retrieval.photo_index import IndexSettings, build_index
+from ce_retrieval.photos import load_photo
+
+CERET = [sys.executable, "-c", "from cli.main import main; main()", "complete"]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def photos(photo, tmp_path) -> Path:
+    """Five photos and one that is none."""
+    place = tmp_path / "photos"
+    (place / "sub").mkdir(parents=True)
+    picture = np.asarray(Image.open(photo))
+    for i in range(5):
+        Image.fromarray(np.roll(picture, 9 * i, axis=1)).save(place / ("sub" if i > 2 else "") / f"{i}.png")
+    (place / "bad.jpg").write_bytes(b"\xff\xd8\xff no photo")
+    return place
+
+
+@pytest.mark.parametrize("fill", FILLS)
+@pytest.mark.parametrize("rerank", RERANKS)
+def test_one_photo(ceret, photo, mask, crop_index, tmp_path, fill, rerank):
+    out = tmp_path / "new" / "out"
+    arguments = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", out]
+    arguments += ["--fill", fill, "--rerank", rerank, "-k", 6, "--focus", "12"]
+    result = ceret(*arguments)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{out / 'photo.png'}\n", "")
+    hole = np.asarray(Image.open(mask)) > 0
+    before, after = load_photo(photo).pixels, load_photo(out / "photo.png").pixels
+    np.testing.assert_array_equal(before[~hole], after[~hole])
+    assert (before[hole] != after[hole]).any()
+    settings = json.loads((out / "photo.json").read_text())["settings"]
+    assert (settings["k"], settings["fill"], settings["rerank"], settings["focus"]) == (6, fill, rerank, 12.0)
+    assert ceret(*arguments).stdout == f"{out / 'photo.png'} (done before)\n"
+
+
+def test_the_defaults_are_those_of_the_library(ceret, photo, mask, crop_index, tmp_path):
+    result = ceret(
+        "complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / "out", "--save-candidates"
+    )
+    assert result.exit_code == 0
+    record = json.loads((tmp_path / "out" / "photo.json").read_text())
+    settings = record["settings"]
+    assert (settings["k"], settings["fill"], settings["rerank"], settings["focus"]) == (20, "blend", "rim", 8.0)
+    assert len(record["candidates"]) == len(os.listdir(tmp_path / "out" / "photo.candidates")) == 20
+
+
+def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
+    ceret, one_line_error, photo, mask, crop_folder, tmp_path
+):
+    build_index(
+        [crop_folder / "photo3"], tmp_path / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1)
+    )
+    arguments = ["complete", photo, "--mask", mask, "--index", tmp_path / "a.ceret", "--out", tmp_path / "out"]
+    assert "k is 16, but" in one_line_error(ceret(*arguments, "-k", 16))
+    assert not (tmp_path / "out").exists()
+    assert ceret(*arguments).exit_code == 0
+    assert len(json.loads((tmp_path / "out" / "photo.json").read_text())["candidates"]) == 15
+
+
+def test_a_folder_goes_past_a_bad_photo_and_lists_it_at_the_end(ceret, photos, mask, crop_index, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["complete", photos, "--mask", mask, "--index", crop_index, "--out", out]
+    result = ceret(*arguments)
+    assert result.exit_code == 1
+    assert result.stdout == f"{out}: 5 completed, 0 done before, 1 failed\n"
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith(f"failed: {photos / 'bad.jpg'}: ")
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png")) == [
+        "0.png",
+        "1.png",
+        "2.png",
+        "sub/3.png",
+        "sub/4.png",
+    ]
+    (photos / "bad.jpg").unlink()
+    result = ceret(*arguments)
+    assert (result.exit_code, result.stdout) == (0, f"{out}: 0 completed, 5 done before, 0 failed\n")
+
+
+def test_json_is_all_of_stdout(ceret, photos, mask, crop_index, tmp_path):
+    out = tmp_path / "out"
+    result = ceret("complete", photos, "--mask", mask, "--index", crop_index, "--out", out, "--json")
+    assert result.exit_code == 1 and len(result.stderr.splitlines()) == 1
+    outcomes = json.loads(result.stdout)
+    assert [o["photo"] for o in outcomes] == [
+        str(photos / name) for name in ("0.png", "1.png", "2.png", "bad.jpg", "sub/3.png", "sub/4.png")
+    ]
+    assert [o["written"] is None for o in outcomes] == [False, False, False, True, False, False]
+    assert outcomes[3]["error"].startswith(str(photos / "bad.jpg"))
+    assert outcomes[4] == {
+        "photo": str(photos / "sub/3.png"),
+        "written": str(out / "sub/3.png"),
+        "done_before": False,
+        "error": None,
+    }
+
+
+def test_progress_is_on_stderr_and_only_on_a_terminal(photos, mask, crop_index, tmp_path):
+    (photos / "bad.jpg").unlink()
+    command = [*CERET, str(photos), "--mask", str(mask), "--index", str(crop_index), "--json", "--out"]
+    quiet = subprocess.run([*command, str(tmp_path / "a")], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert quiet.stderr == "" and len(json.loads(quiet.stdout)) == 5
+    ours, theirs = pty.openpty()
+    shown = subprocess.run(
+        [*command, str(tmp_path / "b")],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        cwd=ROOT,
+        check=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(theirs)
+    terminal = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "completing" in terminal and "5/5" in terminal
+    assert len(json.loads(shown.stdout)) == 5
+
+
+def test_bad_input_is_one_line(ceret, one_line_error, photo, mask, photos, crop_index, crop_folder, tmp_path):
+    Image.new("L", (100, 80), 255).save(tmp_path / "full.png")
+    Image.new("L", (100, 80), 0).save(tmp_path / "empty.png")
+    Image.new("L", (99, 80), 0).save(tmp_path / "other.png")
+    (tmp_path / "masks").mkdir()
+    shutil.copy(mask, tmp_path / "masks" / "another.png")
+    (tmp_path / "file").write_text("kept")
+    hole = np.zeros((4, 100), np.uint8)
+    hole[1:3, 40:60] = 255
+    Image.fromarray(hole).save(tmp_path / "small-mask.png")
+    Image.new("RGB", (100, 4), "red").save(tmp_path / "small.png")
+    build_index(
+        [crop_folder / "photo3"],
+        tmp_path / "center.ceret",
+        IndexSettings(features="thumbnail:16", hole="center", size=64, workers=1),
+    )
+    given = {"photo": photo, "mask": mask, "index": crop_index, "out": tmp_path / "out"}
+    for change, message in (
+        ({"photo": tmp_path / "nowhere.jpg"}, "no photo at"),
+        ({"photo": tmp_path / "masks" / ".."}, "choose another"),
+        ({"photo": photos / "bad.jpg"}, "bad.jpg"),
+        ({"photo": tmp_path / "small.png", "mask": tmp_path / "small-mask.png"}, "at least"),
+        ({"mask": tmp_path / "nowhere.png"}, "no mask at"),
+        ({"mask": tmp_path / "full.png"}, "covers the whole photo"),
+        ({"mask": tmp_path / "empty.png"}, "marks nothing as missing"),
+        ({"mask": tmp_path / "other.png"}, "99x80 pixels, its photo is 100x80"),
+        ({"mask": tmp_path / "masks"}, "add photo.png"),
+        ({"mask": photo}, "colour picture"),
+        ({"index": tmp_path / "nowhere.ceret"}, "no index at"),
+        ({"index": tmp_path / "masks"}, "not a ceret index"),
+        ({"index": tmp_path / "center.ceret"}, "--hole center"),
+        ({"out": tmp_path / "file"}, "cannot write"),
+        ({"out": tmp_path / "file" / "sub"}, "cannot write"),
+        ({"out": tmp_path}, "overwrite the photo"),
+    ):
+        use = {**given, **change}
+        if message == "choose another":
+            use["out"] = use["photo"]
+        result = ceret("complete", use["photo"], "--mask", use["mask"], "--index", use["index"], "--out", use["out"])
+        assert message in one_line_error(result), (change, result.stderr)
+    assert (tmp_path / "file").read_text() == "kept"
+    np.testing.assert_array_equal(load_photo(photo).pixels, np.asarray(Image.open(photo)))
+
+
+def test_a_full_disk_is_one_line_and_the_next_run_goes_on(photos, mask, crop_index, tmp_path):
+    """A limit on the size of files stands in for a full disk: the pictures are larger than it, the JSON is not."""
+    (photos / "bad.jpg").unlink()
+    out = tmp_path / "out"
+    command = [*CERET, str(photos), "--mask", str(mask), "--index", str(crop_index), "--out", str(out)]
+    run = subprocess.run(
+        ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *command], capture_output=True, text=True, cwd=ROOT
+    )
+    assert run.returncode == 1 and run.stdout == ""
+    assert run.stderr.startswith("Error: ") and ".png" in run.stderr and len(run.stderr.splitlines()) == 1
+    assert not list(out.rglob("*.png")) and not list(out.rglob("*.json")) and not list(out.rglob(".*"))
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert run.stdout == f"{out}: 5 completed, 0 done before, 0 failed\n"

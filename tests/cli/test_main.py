@@ -1,0 +1,160 @@
+"""Every command: help, documented options, light imports, quiet ends."""
+
+import importlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli.main import COMMANDS, main
+from cli.options import Focus, Memory
+
+HEAVY = ("numpy", "PIL", "torch", "faiss", "pyarrow", "h5py", "scipy", "skimage", "cv2", "numba", "rich")
+CERET = [sys.executable, "-c", "from cli.main import main; main()"]
+
+
+def test_every_command_and_option_is_documented():
+    context = click.Context(main)
+    assert main.list_commands(context) == list(COMMANDS)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None and command.help and len(command.help.split()) >= 5, name
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help and parameter.help.endswith((".", ")")), f"{name} {parameter.opts}"
+            else:
+                # An argument has no help of its own: the command's text speaks of it.
+                word = re.match(r"[A-Z]+|", parameter.metavar or parameter.human_readable_name.upper())[0]
+                assert word in command.help or word == "NAME", f"{name}: {word}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command(ceret, name):
+    for flag in ("-h", "--help"):
+        result = ceret(name, flag)
+        assert result.exit_code == 0 and result.stdout.startswith(f"Usage: main {name}") and result.stderr == ""
+
+
+def test_every_command_module_is_a_command():
+    modules = {path.stem for path in Path(importlib.import_module("cli").__file__).parent.glob("*.py")}
+    assert modules - {"__init__", "main", "options", "output"} == set(COMMANDS)
+
+
+def imported_by(*arguments: str) -> set[str]:
+    script = "import sys\nfrom cli.main import main\ntry: main()\nexcept SystemExit: pass\nprint(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    return {module.partition(".")[0] for module in run.stdout.split()}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["complete", "--help"], ["query", "--help"], ["--version"], ["query"]]
+)
+def test_help_imports_nothing_heavy(arguments):
+    assert imported_by(*arguments) & set(HEAVY) == set()
+
+
+def test_usage_errors_end_with_2(ceret, photo, mask, crop_index, tmp_path):
+    good = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / "out"]
+    for arguments, message in (
+        (["no-such-command"], "No such command"),
+        (["complete"], "Missing argument"),
+        (["complete", photo, "--mask", mask, "--index", crop_index], "Missing option '--out'"),
+        ([*good, "-k", "0"], "-k"),
+        ([*good, "-k", "many"], "-k"),
+        ([*good, "--fill", "magic"], "paste"),
+        ([*good, "--rerank", "luck"], "rim"),
+        ([*good, "--focus", "-1"], "no positive number of pixels"),
+        ([*good, "--focus", "inf"], "no positive number of pixels"),
+        ([*good, "--colour"], "No such option"),
+        (["query", photo, "--index", crop_index], "Missing option '--mask'"),
+        (["query", photo, photo, "--mask", mask, "--index", crop_index], "unexpected extra argument"),
+    ):
+        result = ceret(*arguments)
+        assert result.exit_code == 2 and message in result.stderr and result.stdout == "", (arguments, result.output)
+    assert not (tmp_path / "out").exists()
+
+
+def test_amounts_of_memory():
+    convert = Memory().convert
+    for text, amount in (("4GB", 4 << 30), ("512 mb", 512 << 20), ("1.5G", 3 << 29), ("100", 100), ("2k", 2048)):
+        assert convert(text, None, None) == amount
+    for text in ("", "GB", "4 XB", "-1GB", "1e3", "4GBB"):
+        with pytest.raises(click.BadParameter, match="4GB or 512MB"):
+            convert(text, None, None)
+
+
+def test_focus_values():
+    convert = Focus().convert
+    assert (
+        convert("8", None, None) == 8.0
+        and convert("auto", None, None) == "auto"
+        and convert("none", None, None) is None
+    )
+    for text in ("0", "nan", "wide"):
+        with pytest.raises(click.BadParameter, match="positive number"):
+            convert(text, None, None)
+
+
+def test_a_fault_of_the_program_is_not_hidden(ceret, photo, mask, crop_index, monkeypatch):
+    monkeypatch.setattr("ce_retrieval.retrieval.check_query", lambda *_: 1 / 0)
+    result = ceret("query", photo, "--mask", mask, "--index", crop_index)
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_an_error_of_the_system_is_one_line(ceret, photo, mask, crop_index, monkeypatch):
+    for error, message in (
+        (PermissionError(13, "Permission denied", "/x/y"), "Error: /x/y: permission denied: check the path"),
+        (MemoryError(), "Error: out of memory: use smaller photos, or fewer --workers"),
+    ):
+
+        def fail(*_: object, error: BaseException = error) -> None:
+            raise error
+
+        monkeypatch.setattr("ce_retrieval.retrieval.check_query", fail)
+        result = ceret("query", photo, "--mask", mask, "--index", crop_index)
+        assert (result.exit_code, result.stderr) == (1, message + "\n")
+
+
+def test_a_reader_that_leaves_is_no_error(photo, mask, crop_index):
+    command = [*CERET, "query", str(photo), "--mask", str(mask), "--index", str(crop_index), "--json"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    process.wait()
+    assert errors == ""
+
+
+def test_an_interrupt_ends_without_a_traceback(photo, mask, crop_index, tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    picture = np.asarray(Image.open(photo))
+    for i in range(400):
+        Image.fromarray(np.roll(picture, i, axis=1)).save(photos / f"{i:03d}.png", compress_level=1)
+    command = [*CERET, "complete", str(photos), "--mask", str(mask), "--index", str(crop_index), "--out", str(out)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+    while not list(out.glob("*.json")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate()
+    assert process.returncode == 1
+    assert (output, errors.strip()) == ("", "Aborted!")
+    assert 0 < len(os.listdir(out)) < 800
