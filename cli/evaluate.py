@@ -4,8 +4,11 @@ from pathlib import Path
 
 import click
 
+from ce_retrieval.evaluation.settings import EvaluationSettings
 from cli.options import index_option
 from cli.output import one_line_errors, steps_bar, warn_skipped
+
+DEFAULTS = EvaluationSettings(methods=())
 
 
 @click.command()
@@ -18,7 +21,7 @@ from cli.output import one_line_errors, steps_bar, warn_skipped
 )
 @click.option(
     "--masks",
-    default="center",
+    default=DEFAULTS.masks,
     show_default=True,
     metavar="STRATEGY|FOLDER",
     help="center, block, region, or mask files.",
@@ -26,7 +29,9 @@ from cli.output import one_line_errors, steps_bar, warn_skipped
 @click.option(
     "--shapes", type=click.Path(path_type=Path), help="Object masks for the region strategy (PASCAL palette PNGs)."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides the holes and the photos on the sheets.")
+@click.option(
+    "--seed", type=int, default=DEFAULTS.seed, show_default=True, help="Decides the holes and the photos on the sheets."
+)
 @click.option("--limit", type=click.IntRange(1), help="Measure so many photos, drawn by the seed [default: all].")
 @click.option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
 @click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Where the results go.")
@@ -47,20 +52,12 @@ def command(
     [+blend|+mean], as in thumbnail@8+rim+blend. Writes results.json, table.md and contact sheets.
     """
     with one_line_errors():
-        from ce_retrieval.evaluation import (
-            EvaluationSettings,
-            default_methods,
-            evaluate,
-            markdown_table,
-            notes,
-            write_report,
-        )
+        from ce_retrieval.evaluation import default_methods, evaluate, markdown_table, notes, write_report
         from ce_retrieval.photo_index import PhotoIndex
 
         index = PhotoIndex.open(index_path)
-        names = tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor)
         settings = EvaluationSettings(
-            methods=names,
+            methods=tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor),
             seed=seed,
             masks=masks,
             shapes=str(shapes) if shapes else None,
@@ -69,7 +66,10 @@ def command(
         )
         with steps_bar() as progress:
             evaluation = evaluate(photos, index, out, settings, progress)
-        warn_skipped([("", line) for line in evaluation.skipped], "query")
+        warn_skipped([*evaluation.unreadable, *evaluation.unserved], "query photo")
+        for leak in evaluation.leaks:
+            what = f"{'the mirror image of ' if leak.mirrored else ''}{leak.photo}"
+            click.echo(f"near-duplicate: {leak.query} of {what} (similarity {leak.similarity:.2f})", err=True)
         click.echo(markdown_table(evaluation))
         click.echo("")
         for line in [*notes(evaluation), *(f"written: {path}" for path in write_report(evaluation, out))]:

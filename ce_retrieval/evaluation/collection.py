@@ -1,128 +1,107 @@
-"""One pass over every photo of a collection: the oracle, the rim search and the leak guard all need the pixels."""
+"""The collection: its photos read once for all that needs their pixels, and an index of each of the asked features."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ce_retrieval.completion.scenes import SceneCache
-from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.errors import EvaluationError
+from ce_retrieval.evaluation.settings import Progress
+from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 
 BLOCK = 512  # photos at a time: bounds the memory, whatever the size of the collection
+SLACK = 1e-5  # far above the rounding of a distance in float32, far below what sets photos apart
 
 
-@dataclass
 class NearestByPixels:
     """The photo of a collection nearest to each query over a region of pixels; fed block by block.
 
-    queries: uint8 (Q, S, S, 3); regions: bool (Q, S, S). distance: mean squared difference over the region's pixels and
-    channels of a [0, 1] image.
+    queries: uint8 (Q, S, S, 3); regions: bool (Q, S, S), none empty. `distance`: float64 (Q,), mean squared difference over
+    the region's pixels and channels of a [0, 1] image; `ids`: int64 (Q,), -1 before the first block. A matrix product
+    finds who comes near, integers decide: the result is exact, and of equal photos the one fed first is kept.
     """
 
-    queries: np.ndarray
-    regions: np.ndarray
-
-    def __post_init__(self) -> None:
-        union = self.regions.any(axis=0)
-        self._columns = np.flatnonzero(union.ravel())
-        seen = self.regions.reshape(len(self.regions), -1)[:, self._columns].astype(np.float32)
-        pixels = self._pixels(self.queries)
-        self._seen = seen
+    def __init__(self, queries: np.ndarray, regions: np.ndarray) -> None:
+        self._queries, self._regions = queries, regions
+        self._columns = np.flatnonzero(regions.any(axis=0).ravel())
+        seen = regions.reshape(len(regions), -1)[:, self._columns]
+        # Photos with the same hole share their region: its norms are summed once.
+        shared, self._region_of = np.unique(seen, axis=0, return_inverse=True)
+        self._shared = shared.astype(np.float32)
+        pixels = self._pixels(queries)
         self._masked = (2 * pixels * seen[:, :, None]).reshape(len(pixels), -1)
         self._constant = np.einsum("qpc,qpc,qp->q", pixels, pixels, seen, dtype=np.float64)
-        self._pixel_count = 3 * seen.sum(axis=1)
+        self._values = 3 * seen.sum(axis=1)
         self.distance = np.full(len(pixels), np.inf)
         self.ids = np.full(len(pixels), -1, np.int64)
+
+    def feed(self, ids: np.ndarray, photos: np.ndarray) -> None:
+        """Compare the queries with photos uint8 (n, S, S, 3) of these ids."""
+        pixels = self._pixels(photos)
+        norms = np.einsum("npc,npc->np", pixels, pixels)
+        distances = self._constant[:, None] - self._masked @ pixels.reshape(len(pixels), -1).T
+        distances += (self._shared @ norms.T)[self._region_of.reshape(-1)]
+        distances /= self._values[:, None]
+        nearest = distances.min(axis=1)
+        for row in np.flatnonzero(nearest < self.distance + SLACK).tolist():
+            near = np.flatnonzero(distances[row] <= nearest[row] + SLACK)
+            exact = self._exact(row, photos[near])
+            best = int(np.argmin(exact))
+            if exact[best] < self.distance[row]:
+                self.distance[row], self.ids[row] = exact[best], ids[near[best]]
 
     def _pixels(self, photos: np.ndarray) -> np.ndarray:
         """Return float32 (n, P, 3) about zero: small norms keep the expanded square precise."""
         return photos.reshape(len(photos), -1, 3)[:, self._columns].astype(np.float32) / 255 - 0.5
 
-    def feed(self, ids: np.ndarray, photos: np.ndarray) -> None:
-        """Compare photos uint8 (n, S, S, 3) with these ids; ties keep the smaller id."""
-        pixels = self._pixels(photos)
-        norms = np.einsum("npc,npc->np", pixels, pixels)
-        product = self._masked @ pixels.reshape(len(pixels), -1).T - self._seen @ norms.T
-        distances = (self._constant[:, None] - product) / self._pixel_count[:, None]
-        best = np.argmin(distances, axis=1)
-        nearest = distances[np.arange(len(distances)), best]
-        better = nearest < self.distance
-        self.distance[better], self.ids[better] = nearest[better], ids[best[better]]
+    def _exact(self, row: int, photos: np.ndarray) -> np.ndarray:
+        region = self._regions[row]
+        difference = photos[:, region].astype(np.int64) - self._queries[row][region]
+        return np.square(difference).sum(axis=(1, 2)) / (255.0**2 * self._values[row])
 
 
-def read_collection(
-    index: PhotoIndex, scenes: SceneCache, progress: Callable[[int, int], None] | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (ids, photos uint8 (n, S, S, 3)) of every photo of the collection that can still be read."""
+def read_collection(index: PhotoIndex, scenes: SceneCache, report: Progress) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (ids, photos uint8 (n, S, S, 3)) of every photo of the collection that can still be read.
+
+    EvaluationError where none can.
+    """
+    count = 0
     for start in range(0, len(index), BLOCK):
         ids = np.arange(start, min(start + BLOCK, len(index)))
         found = scenes.get(ids)
+        count += len(found.positions)
         if len(found.positions):
             yield ids[found.positions], found.photos
-        if progress:
-            progress(int(ids[-1]) + 1, len(index))
+        report("reading the collection", int(ids[-1]) + 1, len(index))
+    if not count:
+        raise EvaluationError(f"no photo of {index.path} can be read any more, the first: {found.dropped[0]}")
 
 
-@dataclass(frozen=True)
-class Leak:
-    """A query that the collection holds, or nearly: `rms` is the root mean square difference, [0, 1] image."""
+def indexes_for(specs: Iterable[str], index: PhotoIndex, out: Path, report: Progress) -> dict[str, PhotoIndex]:
+    """Return an index of the same photos for each descriptor: the given one, or one at `out`/FEATURES.ceret.
 
-    query: str
-    photo: str
-    mirrored: bool
-    rms: float
-
-
-class LeakGuard:
-    """Finds queries with a near-duplicate in the collection, mirrored ones too; fed block by block.
-
-    Photos are compared as wholes on 32x32 cell means. A pair is a near-duplicate when its difference is small both in
-    itself (`MAX_RMS`) and against the photo's own contrast (`MAX_SHARE` of its variance): two foggy skies are alike
-    without being the same photo.
+    The latter is built once, with the hole protocol and size of the given one, and opened again by later evaluations.
+    EvaluationError where the photos are no longer those of the given index; the errors of building and opening.
     """
+    return {spec: index if spec == index.manifest.descriptor else _index_of(spec, index, out, report) for spec in specs}
 
-    GRID = 32
-    MAX_RMS = 0.05
-    MAX_SHARE = 0.06
 
-    def __init__(self, names: Sequence[str], queries: np.ndarray) -> None:
-        self._names = names
-        cells = self._cells(queries)
-        mirrored = self._cells(queries[:, :, ::-1])
-        self._queries = np.concatenate([cells, mirrored])
-        self._variance = self._queries.var(axis=1)
-        self._norms = np.einsum("qd,qd->q", self._queries, self._queries)
-        self.score = np.full(len(self._queries), np.inf)
-        self.rms = np.full(len(self._queries), np.inf)
-        self.ids = np.full(len(self._queries), -1, np.int64)
+def _index_of(spec: str, index: PhotoIndex, out: Path, report: Progress) -> PhotoIndex:
+    manifest = index.manifest
+    path = out / f"{spec.replace(':', '-').replace('/', '-')}.ceret"
+    settings = IndexSettings(features=spec, hole=manifest.hole, size=manifest.size)
+    roots = [source.root for source in manifest.sources]
+    build_index(roots, path, settings, lambda done, total: report(f"indexing by {spec}", done, total))
+    opened = PhotoIndex.open(path)
+    if not _photos(opened).equals(_photos(index)):
+        raise EvaluationError(
+            f"{path} and {index.path} are not of the same photos (or not in the same order): the collection has changed; "
+            f"delete {path} and build {index.path} anew"
+        )
+    return opened
 
-    def _cells(self, photos: np.ndarray) -> np.ndarray:
-        count, size = photos.shape[:2]
-        edges = np.linspace(0, size, self.GRID + 1).astype(int)[:-1]
-        sums = np.add.reduceat(np.add.reduceat(photos.astype(np.float32), edges, axis=1), edges, axis=2)
-        area = np.diff(np.append(edges, size)).astype(np.float32)
-        return (sums / (area[:, None, None] * area[:, None]) / 255 - 0.5).reshape(count, -1)
 
-    def feed(self, ids: np.ndarray, photos: np.ndarray) -> None:
-        """Compare photos uint8 (n, S, S, 3) with these ids."""
-        cells = self._cells(photos)
-        norms = np.einsum("nd,nd->n", cells, cells)
-        squares = (self._norms[:, None] + norms - 2 * self._queries @ cells.T) / cells.shape[1]
-        squares = np.maximum(squares, 0)
-        score = np.maximum(squares / self.MAX_RMS**2, squares / (self.MAX_SHARE * self._variance[:, None] + 1e-9))
-        best = np.argmin(score, axis=1)
-        rows = np.arange(len(score))
-        better = score[rows, best] < self.score
-        self.score[better], self.ids[better] = score[rows, best][better], ids[best[better]]
-        self.rms[better] = np.sqrt(squares[rows, best][better])
-
-    def leaks(self, index: PhotoIndex) -> dict[int, Leak]:
-        """Return the leaking queries by their number."""
-        half = len(self._names)
-        found: dict[int, Leak] = {}
-        for row in np.argsort(self.score, kind="stable"):
-            query = int(row % half)
-            if self.score[row] < 1 and query not in found:
-                photo = index.name_of(index.records([self.ids[row]])[0])
-                found[query] = Leak(self._names[query], photo, bool(row >= half), float(self.rms[row]))
-        return dict(sorted(found.items()))
+def _photos(index: PhotoIndex) -> Any:
+    return index.table.select(["source", "key", "sha256"])

@@ -1,23 +1,26 @@
 """The names of methods: FEATURES[@FOCUS][+rim][+blend|+mean] for retrieval, else a baseline or a limit."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ce_retrieval.completion.baselines import BASELINES
-from ce_retrieval.completion.result import CompletionSettings
-from ce_retrieval.descriptors import DESCRIPTORS
-from ce_retrieval.errors import EvaluationError
+from ce_retrieval.descriptors import DESCRIPTORS, Descriptor, make_descriptor
+from ce_retrieval.errors import DescriptorError, EvaluationError
 
 # Searches over all pixels of a region of every photo of the collection, by brute force.
 #   oracle: the photo whose true content is nearest to the truth, the limit of any fill from one photo;
-#   rim: the photo whose rim of FLAT_RIM px, unweighted, is nearest; it needs no descriptor but reads every photo.
+#   rim: the photo nearest in a flat ring around the hole, which needs no descriptor but reads every photo.
 PIXEL_SEARCHES = ("oracle", "rim")
-FLAT_RIM = 8
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to fill: kind "features", "pixels" (brute-force search) or "baseline"; see `parse_methods` for the names."""
+    """A way to fill; see `parse_methods` for the names.
+
+    kind: "features", "pixels" (brute-force search) or "baseline"; base: the descriptor's spec, the search or the baseline;
+    focus: px, None for none, "auto" for the descriptor's best; descriptor: of a method by features, else None.
+    """
 
     name: str
     kind: str
@@ -25,10 +28,7 @@ class Method:
     focus: float | str | None = "auto"
     rerank: str = "none"
     fill: str = "paste"
-
-    def settings(self) -> CompletionSettings:
-        """Return the completion settings of a method by features; what its name does not say is the default."""
-        return CompletionSettings(rerank=self.rerank, fill=self.fill, focus=self.focus)
+    descriptor: Descriptor | None = field(default=None, compare=False)
 
 
 def default_methods(features: str) -> tuple[str, ...]:
@@ -36,29 +36,30 @@ def default_methods(features: str) -> tuple[str, ...]:
     return (features, f"{features}+rim", f"{features}+rim+blend", f"{features}+rim+mean", "smooth", "oracle")
 
 
-def parse_methods(names: Sequence[str]) -> list[Method]:
-    """Return the methods with these names, in order.
+def parse_methods(names: Sequence[str], size: int) -> list[Method]:
+    """Return the methods with these names, in order, for photos of size x size.
 
     A name is `telea`, `navier-stokes`, `biharmonic`, `smooth`; or `oracle`, `rim`; or a descriptor (`hog`, `gist`,
     `thumbnail`, `thumbnail:16`, ...), then `@PX` or `@none` for the focus (default: the descriptor's best). A search may
-    be followed by `+rim` (descriptors: re-rank by the rim) and by `+blend` or `+mean` instead of pasting.
-    EvaluationError names what is wrong and lists what there is.
+    be followed by `+rim` (descriptors: re-rank by the rim) and by `+blend` or `+mean` (descriptors: of the best blends)
+    instead of pasting. EvaluationError names what is wrong and lists what there is.
     """
-    methods = [_parse(name.strip()) for name in names]
-    doubled = {method.name for method in methods if [m.name for m in methods].count(method.name) > 1}
-    if doubled:
-        raise EvaluationError(f"method {doubled.pop()} is named twice")
+    methods = [_parse(name.strip(), size) for name in names]
     if not methods:
         raise EvaluationError("no method is named: give at least one, as in --methods thumbnail+rim,smooth")
+    seen = [method.name for method in methods]
+    for name in seen:
+        if seen.count(name) > 1:
+            raise EvaluationError(f"method {name} is named twice: name it once")
     return methods
 
 
-def _parse(name: str) -> Method:
-    base, *parts = name.split("+")
-    base, at, focus_text = base.partition("@")
+def _parse(name: str, size: int) -> Method:
+    head, *parts = name.split("+")
+    base, at, focus_text = head.partition("@")
     fill, rerank = "paste", "none"
     for part in parts:
-        if part == "rim" and rerank == "none" and base not in PIXEL_SEARCHES:
+        if part == "rim" and rerank == "none":
             rerank = "rim"
         elif part in ("blend", "mean") and fill == "paste":
             fill = part
@@ -71,13 +72,21 @@ def _parse(name: str) -> Method:
             raise EvaluationError(f"method {name}: a baseline takes no additions: name it {base} alone")
         return Method(name, "baseline", base)
     if base in PIXEL_SEARCHES:
-        if at or fill == "mean":
-            raise EvaluationError(f"method {name}: {base} takes +blend alone")
+        if at or rerank != "none" or fill == "mean":
+            raise EvaluationError(f"method {name}: {base} takes +blend alone: name it {base} or {base}+blend")
         return Method(name, "pixels", base, fill=fill)
-    if base.partition(":")[0] in DESCRIPTORS:
-        return Method(name, "features", base, _focus(name, focus_text) if at else "auto", rerank, fill)
-    known = ", ".join([*DESCRIPTORS, *BASELINES, *PIXEL_SEARCHES])
-    raise EvaluationError(f"method {name!r} is unknown: it begins with one of {known}")
+    if base.partition(":")[0] not in DESCRIPTORS:
+        known = ", ".join([*DESCRIPTORS, *BASELINES, *PIXEL_SEARCHES])
+        raise EvaluationError(f"method {name!r} is unknown: it begins with one of {known}")
+    try:
+        descriptor = make_descriptor(base, size)
+    except DescriptorError as error:
+        raise EvaluationError(f"method {name}: {error}") from error
+    focus = _focus(name, focus_text) if at else "auto"
+    # One spelling each, so that an index is shared and nothing is measured twice.
+    suffix = "" if not at else "@none" if focus is None else f"@{focus:g}"
+    suffix += "+rim" * (rerank == "rim") + f"+{fill}" * (fill != "paste")
+    return Method(descriptor.spec + suffix, "features", descriptor.spec, focus, rerank, fill, descriptor)
 
 
 def _focus(name: str, text: str) -> float | None:
@@ -87,6 +96,6 @@ def _focus(name: str, text: str) -> float | None:
         focus = float(text)
     except ValueError:
         focus = 0.0
-    if not focus > 0:
+    if not 0 < focus < math.inf:
         raise EvaluationError(f"method {name}: the focus {text!r} is no positive number of pixels (or `none`)")
     return focus

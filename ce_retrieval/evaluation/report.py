@@ -1,4 +1,4 @@
-"""An evaluation on paper: a Markdown table, `results.json`, and contact sheets."""
+"""An evaluation on paper: a Markdown table with its notes, `results.json`, and contact sheets."""
 
 import json
 import math
@@ -6,61 +6,80 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ce_retrieval.evaluation.protocol import Evaluation
 from ce_retrieval.figures import contact_sheet
 from ce_retrieval.photos import save_photo
-from ce_retrieval.storage import make_folder, replace_file
+from ce_retrieval.storage import make_folder, replace_file, storage_errors
 
 ROWS_A_SHEET = 8
 
 
 def markdown_table(evaluation: Evaluation) -> str:
-    """Return the table of Pathak et al. 2016, Table 1, with more columns; one row a method."""
+    """Return the table of Pathak et al. 2016, Table 1, with more columns; one row a method, "–" where undefined."""
     k = evaluation.settings.precision_k
     head = ["method", "L1 %", "L2 %", "PSNR dB", "PSNR of mean L2", "SSIM", "sharpness", f"P@{k}", "s/photo"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for result in evaluation.results:
         s = result.summary
-        precision = "" if result.precision is None else f"{result.precision:.3f}"
-        cells = [result.method.name, f"{s.l1:.2f}", f"{s.l2:.2f}", f"{s.psnr:.2f}", f"{s.psnr_of_mean_l2:.2f}"]
-        cells += [f"{s.ssim:.3f}", f"{s.sharpness:.2f}", precision, f"{result.seconds:.4f}"]
+        numbers = [(s.l1, 2), (s.l2, 2), (s.psnr, 2), (s.psnr_of_mean_l2, 2), (s.ssim, 3), (s.sharpness, 2)]
+        cells = [result.method.name, *(_shown(value, digits) for value, digits in numbers)]
+        cells += ["" if result.precision is None else f"{result.precision:.3f}", f"{result.seconds:.4f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """Return the lines that belong under the table: what was measured, and what was left out."""
+    """Return the lines that belong under the table: what was measured and how, and what was left out."""
     about, settings = evaluation.about, evaluation.settings
     collection = about["collection"]
     lines = [
-        f"{len(evaluation.names)} photos at {about['size']}x{about['size']}, {settings.masks} holes, seed {settings.seed}; "
+        f"{len(evaluation.names)} photos at {about['size']}x{about['size']}, holes: {settings.masks}, seed {settings.seed}; "
         f"collection of {collection['photos']} photos, --hole {collection['hole']}.",
-        f"Region: {about['region']}. Range: {about['range']}. {about['averaging']}.",
+        f"Region: {about['region']}. Range: {about['range']}. Averaging: {about['averaging']}.",
+        f"s/photo: {about['seconds']}.",
     ]
+    if any(result.summary.identical for result in evaluation.results):
+        each = [f"{r.method.name} {r.summary.identical}" for r in evaluation.results if r.summary.identical]
+        lines.append(f"Fills identical to the truth (infinite PSNR, not in its mean): {', '.join(each)}.")
+    if flat := evaluation.results[0].summary.flat:
+        lines.append(f"{flat} photos are flat inside the hole: their sharpness is undefined, not in its median.")
     if evaluation.leaks:
         what = "kept" if settings.keep_leaks else "left out"
-        lines.append(f"{len(evaluation.leaks)} queries have near-duplicates in the collection and were {what}.")
-    if evaluation.skipped:
-        lines.append(f"{len(evaluation.skipped)} query files could not be read.")
+        names = ", ".join(leak.query for leak in evaluation.leaks[:5]) + ", ..." * (len(evaluation.leaks) > 5)
+        lines.append(f"{len(evaluation.leaks)} queries with near-duplicates in the collection, {what}: {names}.")
+    if evaluation.unserved:
+        lines.append(f"{len(evaluation.unserved)} queries that a method could not fill, left out for all.")
+    if evaluation.unreadable:
+        lines.append(f"{len(evaluation.unreadable)} query files could not be read.")
     return lines
 
 
 def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
-    """Write results.json, table.md and sheet-NN.png into `out`; return the paths. StorageError where that fails."""
+    """Write table.md, sheet-NN.png and results.json into `out`; return the paths. StorageError where that fails.
+
+    results.json comes last: it says that all is there. Sheets of an earlier evaluation that are not replaced are removed.
+    """
     out = Path(out)
     make_folder(out)
-    written = [out / "results.json", out / "table.md"]
-    replace_file(written[0], (json.dumps(_results(evaluation), indent=1, ensure_ascii=False) + "\n").encode())
-    replace_file(written[1], ("\n".join([markdown_table(evaluation), "", *notes(evaluation)]) + "\n").encode())
+    written = [out / "table.md"]
+    replace_file(written[0], ("\n".join([markdown_table(evaluation), "", *notes(evaluation)]) + "\n").encode())
     columns = ["photo", *(result.method.name for result in evaluation.results), "truth"]
     for number, start in enumerate(range(0, len(evaluation.sheet), ROWS_A_SHEET), start=1):
         part = slice(start, start + ROWS_A_SHEET)
         sheet = contact_sheet(evaluation.sheet[part], row_labels=evaluation.sheet_names[part], column_labels=columns)
         written.append(out / f"sheet-{number:02d}.png")
         save_photo(written[-1], sheet)
+    for stale in set(out.glob("sheet-[0-9][0-9].png")) - set(written):
+        with storage_errors(stale):
+            stale.unlink()
+    written.append(out / "results.json")
+    text = json.dumps(_results(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
+    replace_file(written[-1], (text + "\n").encode())
     return written
+
+
+def _shown(value: float, digits: int) -> str:
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _results(evaluation: Evaluation) -> dict[str, Any]:
@@ -80,11 +99,12 @@ def _results(evaluation: Evaluation) -> dict[str, Any]:
         ],
         "photos": list(evaluation.names),
         "leaks": [asdict(leak) for leak in evaluation.leaks],
-        "skipped": list(evaluation.skipped),
+        "unreadable": [left_out._asdict() for left_out in evaluation.unreadable],
+        "unserved": [left_out._asdict() for left_out in evaluation.unserved],
     }
 
 
-def _plain(value: float | np.floating) -> float | int | None:
+def _plain(value: Any) -> float | int | None:
     if isinstance(value, int):
         return value
     return float(value) if math.isfinite(value) else None

@@ -1,0 +1,120 @@
+"""The photos of an evaluation, each with its hole, and which of them the methods cannot serve."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ce_retrieval.descriptors import Descriptor, cell_weights
+from ce_retrieval.errors import CeretError, EvaluationError, PhotoError
+from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
+from ce_retrieval.mask_files import holes_from_folder, load_shapes
+from ce_retrieval.masks import STRATEGIES, holes_for
+from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.photos import PhotoItem, PhotoSource, decode_photo, open_sources
+from ce_retrieval.retrieval import protocol_hole
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Photos uint8 (Q, S, S, 3) and holes bool (Q, S, S), with the photos' names and labels ("": none)."""
+
+    names: Sequence[str]
+    labels: Sequence[str]
+    photos: np.ndarray
+    holes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def only(self, rows: np.ndarray) -> "Queries":
+        """Return these rows, in this order."""
+        names, labels = ([values[row] for row in rows] for values in (self.names, self.labels))
+        return Queries(names, labels, self.photos[rows], self.holes[rows])
+
+    def by_hole(self) -> list[np.ndarray]:
+        """Return the rows of each distinct hole, in the order of their first row."""
+        groups: dict[bytes, list[int]] = {}
+        for row, hole in enumerate(self.holes):
+            groups.setdefault(np.packbits(hole).tobytes(), []).append(row)
+        return [np.array(rows) for rows in groups.values()]
+
+
+def read_queries(
+    paths: Sequence[str | Path], size: int, settings: EvaluationSettings, report: Progress
+) -> tuple[Queries, list[LeftOut]]:
+    """Read the photos at size x size and give each its hole, which hangs on (seed, key) alone.
+
+    Returns them with those that cannot be read. EvaluationError: an unknown mask strategy, shapes without the region
+    strategy, no photo that can be read; MaskError, SourceError as the functions that read masks and sources.
+    """
+    _check_masks(settings)
+    sources = open_sources(paths)
+    entries = [(source, item) for source in sources for item in source.items()]
+    if settings.limit is not None and settings.limit < len(entries):
+        chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(entries))[: settings.limit])
+        entries = [entries[row] for row in chosen]
+    names, labels, photos, unreadable = [], [], [], []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(lambda entry: _read(entry[0], entry[1], size), entries)
+        for number, ((_, item), photo) in enumerate(zip(entries, results, strict=True), start=1):
+            if isinstance(photo, LeftOut):
+                unreadable.append(photo)
+            else:
+                names.append(item.key)
+                labels.append(item.label)
+                photos.append(photo)
+            report("reading the queries", number, len(entries))
+    for source in sources:
+        source.close()
+    if not photos:
+        first = f", the first: {unreadable[0].name}: {unreadable[0].reason}" if unreadable else ""
+        raise EvaluationError(f"no query photo could be read ({len(unreadable)} skipped{first}): give other photos")
+    return Queries(names, labels, np.stack(photos), _holes(names, size, settings)), unreadable
+
+
+def _read(source: PhotoSource, item: PhotoItem, size: int) -> np.ndarray | LeftOut:
+    try:
+        return decode_photo(source.read(item), name=item.key, size=size).pixels
+    except PhotoError as error:
+        return LeftOut(item.key, str(error).removeprefix(f"{item.key}: "))
+
+
+def _check_masks(settings: EvaluationSettings) -> None:
+    if settings.masks not in STRATEGIES and not Path(settings.masks).is_dir():
+        known = ", ".join(STRATEGIES)
+        raise EvaluationError(
+            f"masks {settings.masks!r} are unknown: choose one of {known}, or give a folder of mask files"
+        )
+    if settings.shapes is not None and settings.masks != "region":
+        raise EvaluationError(
+            f"--shapes belongs to --masks region, and masks are {settings.masks!r}: leave --shapes out, or use --masks region"
+        )
+
+
+def _holes(names: Sequence[str], size: int, settings: EvaluationSettings) -> np.ndarray:
+    if settings.masks in STRATEGIES:
+        shapes = load_shapes(settings.shapes) if settings.shapes else None
+        return holes_for(settings.masks, settings.seed, names, size, shapes)
+    return holes_from_folder(settings.masks, settings.seed, names, size)
+
+
+def unserved(
+    queries: Queries, index: PhotoIndex, searches: Sequence[tuple[Descriptor, float | None]]
+) -> dict[int, LeftOut]:
+    """Return, by row, the queries whose hole one of these searches (descriptor, focus) cannot serve.
+
+    They are left out for every method, so that all methods are measured on the same photos. Examples: a hole that
+    touches every block of HOG, or one that is not the centre where the index knows the centre alone.
+    """
+    found: dict[int, LeftOut] = {}
+    for rows in queries.by_hole():
+        try:
+            for descriptor, focus in searches:
+                cell_weights(descriptor, protocol_hole(index, queries.holes[rows[0]]), focus)
+        except CeretError as error:
+            found.update((int(row), LeftOut(queries.names[row], str(error))) for row in rows)
+    return dict(sorted(found.items()))
