@@ -70,7 +70,7 @@ def start_afresh(out: Path) -> None:
     if out.exists() and any(out.iterdir()) and not marker.exists():
         sys.exit(f"Error: {out} holds other things: give an empty or new folder as --out")
     shutil.rmtree(out, ignore_errors=True)
-    for name in ("collection", "queries", "masks"):
+    for name in ("collection", "queries", "masks", "truth"):
         (out / name).mkdir(parents=True)
     marker.touch()
 
@@ -136,7 +136,8 @@ def hold_out_own(folder: Path, out: Path) -> dict[str, np.ndarray]:
 
 
 def save_query(out: Path, name: str, truth: np.ndarray, hole: np.ndarray) -> None:
-    """Write a photo with its hole painted white, so that nothing can look under it, and the hole's mask."""
+    """Write the whole photo, the photo with its hole painted white (so that nothing can look under it), and the mask."""
+    save_photo(out / "truth" / f"{name}.png", truth)
     query = truth.copy()
     query[hole] = 255
     save_photo(out / "queries" / f"{name}.png", query)
