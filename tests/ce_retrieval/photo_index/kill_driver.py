@@ -1,0 +1,161 @@
+"""Run in a process of its own: builds an index again and again, killing the builder at every step that touches the disk.
+
+A step is a moment before or after a call that changes the disk (rename, fsync, mkdir, unlink, ...), and the middle of
+every write. For n = 1, 2, ...: a forked child prepares an index and kills itself at its n-th step (SIGKILL), a reader looks at
+what is left, then an undisturbed child goes on. Prints one JSON line per n; ends after the first n that is never reached.
+
+usage: kill_driver.py build|add PHOTOS MORE FOLDER
+"""
+
+import builtins
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+# Imported before the first fork, so that a child is fast.
+import h5py  # noqa: F401
+import PIL.PngImagePlugin  # noqa: F401
+import pyarrow.parquet  # noqa: F401
+
+from ce_retrieval import storage
+from ce_retrieval.errors import CeretError, SourceError
+from ce_retrieval.photo_index import IndexSettings, add_photos, build_index, builder, read_manifest, verify_index, work
+
+work.SEGMENT_ITEMS, work.BATCH_ITEMS = 8, 4
+VERSIONS = builder.library_versions()
+builder.library_versions = lambda: VERSIONS
+SETTINGS = IndexSettings(features="thumbnail:8", size=32, workers=2)
+CALLS = ("replace", "rename", "fsync", "mkdir", "unlink", "rmdir", "ftruncate", "pwrite")
+
+
+def kill_at(moment):
+    """Make this process kill itself at its `moment`-th step."""
+    steps = 0
+
+    def step():
+        nonlocal steps
+        steps += 1
+        if steps == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def wrapped(function):
+        def call(*args, **kwargs):
+            step()
+            result = function(*args, **kwargs)
+            step()
+            return result
+
+        return call
+
+    class Torn:
+        """A file whose every write stops half-way once."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, data):
+            half = len(data) // 2
+            self.file.write(data[:half])
+            self.file.flush()
+            step()
+            self.file.write(data[half:])
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+    for name in CALLS:
+        setattr(os, name, wrapped(getattr(os, name)))
+    storage.open = lambda *args: Torn(builtins.open(*args))  # noqa: SIM115
+
+
+def in_child(function):
+    """Run in a forked child; return how it ended: "done", "killed", or its error."""
+    receiving, sending = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(receiving)
+            message = function() or "done"
+        except CeretError as error:
+            message = f"{type(error).__name__}: {error}"
+        except BaseException:
+            message = traceback.format_exc()
+        os.write(sending, str(message).encode()[:4000])
+        os._exit(0)
+    os.close(sending)
+    with os.fdopen(receiving, "rb") as pipe:
+        message = pipe.read().decode()
+    _, status = os.waitpid(child, 0)
+    return "killed" if os.WIFSIGNALED(status) else message
+
+
+def digest(folder):
+    import hashlib
+
+    hashes = {}
+    for path in sorted(folder.rglob("*")) if folder.exists() else ():
+        if path.is_file() and path.name != "lock":
+            hashes[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashes
+
+
+def state(index):
+    """What a reader finds between a kill and the next run: no index, or one whose every named segment is whole."""
+    if not (index / "manifest.json").exists():
+        return "no manifest"
+    problems = [problem for problem in verify_index(index).problems if "the build was stopped" not in problem]
+    return "; ".join(problems) or f"{len(read_manifest(index).segments)} whole segments"
+
+
+def main():
+    what, photos, more, folder = sys.argv[1], *map(Path, sys.argv[2:])
+    first, index = folder / "first.ceret", folder / "index.ceret"
+
+    def act():
+        if what == "add":
+            add_photos(index, [photos, more], workers=2)
+        else:
+            build_index([photos], index, SETTINGS)
+
+    def prepare():
+        shutil.rmtree(index, ignore_errors=True)
+        if what == "add":
+            shutil.copytree(first, index)
+
+    if what == "add":
+        in_child(lambda: build_index([photos], first, SETTINGS) and None)
+    for moment in range(1, 10_000):
+        prepare()
+
+        def killed(moment=moment):
+            kill_at(moment)
+            act()
+
+        def resumed():
+            found = state(index)
+            try:
+                act()
+            except SourceError as error:
+                return json.dumps({"between": found, "error": str(error)})
+            return json.dumps({"between": found, "after": state(index)})
+
+        ended = in_child(killed)
+        later = in_child(resumed)
+        line = {"moment": moment, "ended": ended, "later": later, "exists": index.exists(), "files": digest(index)}
+        print(json.dumps(line), flush=True)
+        if ended != "killed":
+            break
+
+
+if __name__ == "__main__":
+    main()

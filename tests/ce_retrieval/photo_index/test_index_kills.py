@@ -1,0 +1,176 @@
+"""SIGKILL at every step that touches the disk, and at random moments: the next run ends as if nothing had happened."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from ce_retrieval.errors import PhotoIndexError
+from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index, verify_index
+from ce_retrieval.photo_index import builder as builder_module
+
+ROOT = Path(__file__).resolve().parents[3]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+SMALL = "from ce_retrieval.photo_index import work; work.SEGMENT_ITEMS, work.BATCH_ITEMS = 8, 4; "
+CLI = SMALL + "from cli.main import main; main()"
+
+
+@pytest.fixture()
+def work_folder(tmp_path):
+    """A folder in memory where there is one: hundreds of builds wait for no disk."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
+def kill_everywhere(what, photos, more, folder):
+    driver = Path(__file__).with_name("kill_driver.py")
+    command = [sys.executable, str(driver), what, str(photos), str(more), str(folder)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["ended"] for line in lines] == ["killed"] * (len(lines) - 1) + ["done"] or "SourceError" in lines[-1][
+        "ended"
+    ]
+    return lines
+
+
+def test_a_build_killed_at_any_step_is_finished_by_the_next_run_to_the_same_bytes(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(10))
+    lines = kill_everywhere("build", photos, photos, work_folder)
+    assert len(lines) > 50
+    whole = lines[-1]["files"]
+    assert len(whole) == 5 and not any(name.endswith(".tmp") for name in whole)
+    segments = []
+    for line in lines:
+        later = json.loads(line["later"])
+        assert later["after"] == "2 whole segments"
+        assert line["files"] == whole, f"killed at step {line['moment']}"
+        segments.append(
+            0 if later["between"] == "no manifest" else int(later["between"].removesuffix(" whole segments"))
+        )
+    assert segments == sorted(segments), "a later kill lost more"
+    assert set(segments) == {0, 1, 2}
+
+
+def test_an_addition_killed_at_any_step_keeps_what_was_and_is_finished_by_the_next_run(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(4))
+    more = helpers.write_photos(tmp_path / "more", range(50, 59))
+    lines = kill_everywhere("add", photos, more, work_folder)
+    assert len(lines) > 30
+    for line in lines:
+        later = json.loads(line["later"])
+        assert later["between"] in ("1 whole segments", "2 whole segments", "3 whole segments")
+        assert later["after"] == "3 whole segments"
+        assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
+
+
+def test_a_build_of_nothing_readable_killed_at_any_step_leaves_no_index_in_the_end(tmp_path, work_folder):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3):
+        (photos / f"{number}.jpg").write_bytes(b"no photo")
+    for line in kill_everywhere("build", photos, photos, work_folder):
+        assert "could be read" in json.loads(line["later"])["error"]
+        assert not line["exists"], f"killed at step {line['moment']}"
+
+
+def test_a_command_killed_at_random_moments_gets_there_and_ends_with_the_same_bytes(tmp_path, small_segments, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(240))
+    (photos / "bad.jpg").write_bytes(b"no photo")
+    expected, index = tmp_path / "expected.ceret", tmp_path / "killed.ceret"
+    settings = IndexSettings(features="thumbnail:8", size=32)
+    build_index([photos], expected, settings)
+    command = [
+        sys.executable,
+        "-c",
+        CLI,
+        "index",
+        str(photos),
+        "--out",
+        str(index),
+        "--features",
+        "thumbnail:8",
+        "--size",
+        "32",
+    ]
+    rng = random.Random(0)
+    kills, segments = 0, 0
+    for _ in range(9):
+        process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Wait until it is at work, then for a random moment more.
+        before = segments
+        deadline = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < deadline and count_segments(index) <= before:
+            time.sleep(0.005)
+        time.sleep(rng.random() * 0.06)
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        problems = [p for p in verify_index(index).problems if "was stopped" not in p]
+        assert problems == []
+        segments = len(builder_module.read_manifest(index).segments)
+        assert segments >= before
+    assert kills >= 4, "the build was over before it could be killed: give it more photos"
+    assert subprocess.run(command, env=ENVIRONMENT, capture_output=True).returncode == 0
+    assert helpers.contents(index) == helpers.contents(expected)
+    assert verify_index(index).problems == ()
+
+
+def count_segments(index):
+    return len(list((index / "segments").glob("??????"))) if (index / "segments").is_dir() else 0
+
+
+def interrupted_build(photos, out, settings, after):
+    """Stop a build by an error after so many items are done, as a kill would."""
+
+    def stop(done, total):
+        if done >= after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_index([photos], out, settings, stop)
+
+
+def test_a_stopped_build_is_not_opened_but_says_how_to_go_on(photos, tmp_path, small_segments, helpers):
+    out = tmp_path / "out.ceret"
+    interrupted_build(photos, out, helpers.SETTINGS, after=20)
+    with pytest.raises(PhotoIndexError, match="stopped after 16 photos: run the same `ceret index`"):
+        PhotoIndex.open(out)
+    with pytest.raises(PhotoIndexError, match="was stopped"):
+        add_photos(out, [photos])
+    assert "was stopped after 16 photos" in verify_index(out).problems[0]
+    report = build_index([photos], out, helpers.SETTINGS)
+    assert (report.count, report.added, report.present) == (30, 14, 16)
+
+
+def test_sources_that_changed_in_between_are_refused_and_what_was_done_stays(photos, tmp_path, small_segments, helpers):
+    out = tmp_path / "out.ceret"
+    interrupted_build(photos, out, helpers.SETTINGS, after=20)
+    before = helpers.contents(out)
+    gone = photos / "even" / "0002.png"
+    data = gone.read_bytes()
+    gone.unlink()
+    with pytest.raises(PhotoIndexError, match="begun from other photos"):
+        build_index([photos], out, helpers.SETTINGS)
+    assert helpers.contents(out) == before
+    gone.write_bytes(data)
+    assert build_index([photos], out, helpers.SETTINGS).count == 30
+
+
+def test_a_build_begun_with_other_libraries_is_not_mixed(photos, tmp_path, small_segments, helpers, monkeypatch):
+    out = tmp_path / "out.ceret"
+    interrupted_build(photos, out, helpers.SETTINGS, after=20)
+    versions = builder_module.library_versions()
+    monkeypatch.setattr(builder_module, "library_versions", lambda: {**versions, "pillow": "1.0"})
+    with pytest.raises(PhotoIndexError, match="other versions of pillow"):
+        build_index([photos], out, helpers.SETTINGS)
