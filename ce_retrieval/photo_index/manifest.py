@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +98,7 @@ class Manifest:
 def photo_name(source: Source, key: str) -> str:
     """Return the path of a photo in a folder, the path of a single file, or `container::key`."""
     if source.kind == "folder":
-        return str(Path(source.root) / key)
+        return os.path.join(source.root, key)
     return source.root if source.kind == "file" else f"{source.root}::{key}"
 
 

@@ -108,7 +108,9 @@ class PhotoIndex:
 
     def records(self, ids: Sequence[int] | np.ndarray) -> list[PhotoRecord]:
         """Return the records of the photos with these ids."""
-        return [PhotoRecord(**row) for row in self.table.take([int(i) for i in ids]).to_pylist()]
+        rows = self.table.take([int(i) for i in ids])
+        columns = [rows.column(field.name).to_pylist() for field in fields(PhotoRecord)]
+        return [PhotoRecord(*row) for row in zip(*columns, strict=True)]
 
     @functools.cached_property
     def labels(self) -> list[str]:
