@@ -10,9 +10,9 @@ from torch import Tensor, nn
 class UpConvolution(nn.ConvTranspose2d):
     """`nn.ConvTranspose2d` (one group, no dilation, square kernel and stride) with the same weights and result.
 
-    In bfloat16 on the CPU, torch 2.13 gives gradients of transposed kernels that hold uninitialised memory, now and
-    then NaN. There each of the s x s phases of the output is an ordinary convolution with every s-th tap of the
-    kernel: one convolution to s^2 times the channels, then a pixel shuffle. As fast, and reproducible.
+    In bfloat16 on the CPU, torch 2.13 was seen to give gradients of transposed kernels that differ from call to call
+    on the same batch, now and then NaN. There each of the s x s phases of the output is an ordinary convolution with
+    every s-th tap of the kernel: one convolution to s^2 times the channels, then a pixel shuffle.
     """
 
     def forward(self, maps: Tensor, output_size: list[int] | None = None) -> Tensor:
