@@ -36,7 +36,9 @@ class Validation:
     def __init__(
         self, held_out: PackedPhotos, gallery: np.ndarray, size: int, holes: HoleMaker, device: torch.device, seed: int
     ) -> None:
-        self.photos = resized(held_out.pixels, size)
+        # Shuffled, so that the photos shown are of all kinds where the collection is sorted by them.
+        order = np.random.default_rng([seed, 4]).permutation(len(held_out))
+        self.photos = resized(held_out.pixels, size)[order]
         self.gallery = resized(gallery, size)
         self.device = device
         generator = Generator(device).manual_seed(seed * 1_000_003 - 1)
