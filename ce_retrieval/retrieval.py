@@ -95,8 +95,10 @@ def search_contexts(
     that is not the one of a `--hole center` index; DescriptorError: a hole that leaves no cell visible.
     """
     holes = np.stack([protocol_hole(index, hole) for hole in holes])
-    weights = np.stack([_weights(index.descriptor, hole, focus) for hole in holes])
-    return index.search(index.descriptor.describe(photos, holes), weights, k)
+    of_hole = {hole.tobytes(): hole for hole in holes}  # most batches share one
+    weights = {key: _weights(index.descriptor, hole, focus) for key, hole in of_hole.items()}
+    grids = index.descriptor.describe(photos, holes)
+    return index.search(grids, np.stack([weights[hole.tobytes()] for hole in holes]), k)
 
 
 def _weights(descriptor: Descriptor, hole: np.ndarray, focus: float | None) -> np.ndarray:

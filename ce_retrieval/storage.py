@@ -46,14 +46,21 @@ def write_synced(path: Path, data: bytes | memoryview) -> None:
         os.fsync(file.fileno())
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one step: a reader sees the old file or the new one; StorageError leaves the old one."""
+def replace_file(path: Path, data: bytes, *, synced: bool = True) -> None:
+    """Put `data` at `path` in one step: a reader sees the old file or the new one; StorageError leaves the old one.
+
+    synced: wait until it is on the disk, so that it also outlives a loss of power.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage_errors(path):
         try:
-            write_synced(temporary, data)
+            if synced:
+                write_synced(temporary, data)
+            else:
+                temporary.write_bytes(data)
             os.replace(temporary, path)
-            sync_folder(path.parent)
+            if synced:
+                sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -98,8 +98,9 @@ class Completion:
             if f"{stem}.candidates/{old.name}" not in files:
                 old.unlink()
         text = json_lines({**(about or {}), "files": files, **self.provenance()})
-        # A name that is not valid UTF-8 is written with JSON's own escapes.
-        replace_file(folder / f"{stem}.json", text.encode(errors="backslashreplace"))
+        # A name that is not valid UTF-8 is written with JSON's own escapes. Nothing waits for the disk: what a loss of
+        # power leaves half written has another hash, and is made again.
+        replace_file(folder / f"{stem}.json", text.encode(errors="backslashreplace"), synced=False)
         return folder / f"{stem}.png"
 
 

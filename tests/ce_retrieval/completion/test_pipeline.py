@@ -1,6 +1,7 @@
 """Completion: known pixels kept, fills as defined, lost scenes passed over, the same whatever the batch or the threads."""
 
 import shutil
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,3 +225,20 @@ def test_auto_focus_is_that_of_the_features_and_is_recorded(index, photo, odd_ho
     none = Completer(index, replace(SETTINGS, focus=None)).complete(photo, hole)
     assert [c.context_distance for c in auto.candidates] == [c.context_distance for c in given.candidates]
     assert [c.context_distance for c in none.candidates] != [c.context_distance for c in auto.candidates]
+
+
+def test_a_collection_in_a_tar_serves_as_one_in_a_folder(crop_folder, photo, odd_holes, tmp_path):
+    with tarfile.open(tmp_path / "crops.tar", "w") as tar:
+        for path in sorted((crop_folder / "photo1").iterdir()):
+            tar.add(path, path.name)
+    results = []
+    for source in (crop_folder / "photo1", tmp_path / "crops.tar"):
+        path = tmp_path / f"{source.name}.ceret"
+        build_index([source], path, IndexSettings(features="thumbnail:16", size=64, workers=1))
+        results.append(
+            Completer(PhotoIndex.open(path), SETTINGS, workers=4).complete(photo, odd_holes(100, 130)["parts"])
+        )
+    np.testing.assert_array_equal(results[0].best, results[1].best)
+    names = [candidate.photo for candidate in results[1].candidates]
+    keys = [Path(candidate.photo).name for candidate in results[0].candidates]
+    assert names == [f"{tmp_path / 'crops.tar'}::{key}" for key in keys]
