@@ -99,7 +99,7 @@ class Filler:
             rerank=method.rerank,
             fill=method.fill,
             focus=method.focus,
-            candidates=min(settings.candidates, count) if method.rerank != "none" else 1,
+            candidates=min(settings.candidates, count),
             rim=settings.rim,
         )
 

@@ -1,0 +1,75 @@
+"""The grammar of methods."""
+
+import pytest
+
+from ce_retrieval.errors import EvaluationError
+from ce_retrieval.evaluation import default_methods, parse_methods
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "base", "focus", "rerank", "fill"),
+    [
+        ("smooth", "baseline", "smooth", "auto", "none", "paste"),
+        ("navier-stokes", "baseline", "navier-stokes", "auto", "none", "paste"),
+        ("oracle", "pixels", "oracle", "auto", "none", "paste"),
+        ("rim+blend", "pixels", "rim", "auto", "none", "blend"),
+        ("hog", "features", "hog", "auto", "none", "paste"),
+        ("thumbnail:16@none", "features", "thumbnail:16", None, "none", "paste"),
+        ("thumbnail@8.5+rim+mean", "features", "thumbnail", 8.5, "rim", "mean"),
+        ("gist+rim", "features", "gist", "auto", "rim", "paste"),
+        ("hog:cells@4+blend", "features", "hog:cells", 4.0, "none", "blend"),
+    ],
+)
+def test_names(name, kind, base, focus, rerank, fill):
+    (method,) = parse_methods([f" {name} "], 128)
+    assert (method.name, method.kind, method.base) == (name, kind, base)
+    assert (method.focus, method.rerank, method.fill) == (focus, rerank, fill)
+    assert (method.descriptor is not None) == (kind == "features")
+
+
+@pytest.mark.parametrize(
+    ("spelled", "name"),
+    [("thumbnail:32@8.0+blend+rim", "thumbnail@8+rim+blend"), ("thumbnail:32", "thumbnail"), ("hog@1e1", "hog@10")],
+)
+def test_every_spelling_has_one_name(spelled, name):
+    (method,) = parse_methods([spelled], 128)
+    assert method == parse_methods([name], 128)[0] and method.name == name
+    assert method.descriptor.spec == name.partition("@")[0]
+    with pytest.raises(EvaluationError, match=f"{name.replace('+', '.')} is named twice"):
+        parse_methods([spelled, "smooth", name], 128)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("sift", "gist, hog, thumbnail, telea, navier-stokes, biharmonic, smooth, oracle, rim"),
+        ("", "begins with one of"),
+        ("hog+rim+rim", "'rim' does not fit"),
+        ("hog+blend+mean", "'mean' does not fit"),
+        ("hog+paste", r"expected FEATURES\[@PX\]"),
+        ("smooth+blend", "takes no additions"),
+        ("telea@4", "takes no additions"),
+        ("oracle+mean", r"takes \+blend alone"),
+        ("rim+rim", r"takes \+blend alone"),
+        ("rim@4", r"takes \+blend alone"),
+        ("hog@", "'' is no positive number"),
+        ("hog@0", "no positive number"),
+        ("hog@inf", "no positive number"),
+        ("hog@nan", "no positive number"),
+        ("thumbnail:7", "method thumbnail:7: "),
+    ],
+)
+def test_what_is_wrong_is_named(name, says):
+    with pytest.raises(EvaluationError, match=says) as caught:
+        parse_methods(["smooth", name], 128)
+    assert "\n" not in str(caught.value)
+
+
+def test_none_at_all():
+    with pytest.raises(EvaluationError, match="no method is named"):
+        parse_methods([], 128)
+
+
+def test_defaults_can_be_parsed():
+    names = default_methods("thumbnail:16")
+    assert [method.name for method in parse_methods(names, 64)] == list(names)

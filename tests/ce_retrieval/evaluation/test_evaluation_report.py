@@ -1,0 +1,102 @@
+"""The report: the table, its notes, results.json and the sheets."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ce_retrieval.errors import StorageError
+from ce_retrieval.evaluation import EvaluationSettings, evaluate, markdown_table, notes, write_report
+from ce_retrieval.metrics import PHOTO_METRICS
+from ce_retrieval.photos import load_photo
+
+
+@pytest.fixture(scope="module")
+def folder(query_folder, tmp_path_factory):
+    """Nine query photos and one without any structure, whose sharpness is undefined."""
+    folder = tmp_path_factory.mktemp("report")
+    for number, path in enumerate(sorted(query_folder.rglob("*.png"))[:9]):
+        (folder / f"{number}.png").write_bytes(path.read_bytes())
+    Image.fromarray(np.full((96, 96, 3), 100, np.uint8)).save(folder / "9.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluation(folder, opened, tmp_path_factory):
+    settings = EvaluationSettings(("thumbnail:16+rim", "smooth", "oracle"), seed=5)
+    return evaluate([folder], opened, tmp_path_factory.mktemp("out"), settings)
+
+
+def test_the_table_is_markdown_of_the_summaries(evaluation):
+    lines = markdown_table(evaluation).splitlines()
+    assert {line.count("|") for line in lines} == {10} and set(lines[1]) == set("|-:")
+    head = [cell.strip() for cell in lines[0].strip("|").split("|")]
+    assert head == ["method", "L1 %", "L2 %", "PSNR dB", "PSNR of mean L2", "SSIM", "sharpness", "P@10", "s/photo"]
+    for line, result in zip(lines[2:], evaluation.results, strict=True):
+        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        summary = result.summary
+        assert name == result.method.name and cells[6] == ""  # no folders, no labels
+        values = [summary.l1, summary.l2, summary.psnr, summary.psnr_of_mean_l2, summary.ssim, summary.sharpness]
+        assert [float(cell) for cell in cells[:6]] == pytest.approx(values, abs=0.006)
+        assert float(cells[7]) == pytest.approx(result.seconds, abs=1e-4)
+
+
+def test_the_notes_name_region_range_averaging_and_time(evaluation):
+    text = "\n".join(notes(evaluation))
+    assert "10 photos at 64x64, holes: center, seed 5; collection of 60 photos, --hole none." in text
+    for wanted in (
+        "Region: hole pixels",
+        "Range: [0, 1]; L1 and L2 in percent",
+        "mean of each photo's PSNR",
+        "s/photo: ",
+    ):
+        assert wanted in text
+    assert "1 photos are flat inside the hole" in text
+    assert "identical to the truth (infinite PSNR, not in its mean): smooth 1" in text
+    assert "near-duplicates" not in text and "could not be read" not in text
+
+
+def test_what_is_written(evaluation, tmp_path):
+    paths = write_report(evaluation, tmp_path / "new" / "out")
+    assert [path.name for path in paths] == ["table.md", "sheet-01.png", "sheet-02.png", "results.json"]
+    table = paths[0].read_text().splitlines()
+    assert table == [*markdown_table(evaluation).splitlines(), "", *notes(evaluation)]
+    heights = [load_photo(path).height for path in paths[1:3]]
+    assert heights[0] > 3 * heights[1] > 0  # eight photos, then two
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    results = json.loads(paths[-1].read_bytes(), parse_constant=refuse)
+    assert results["photos"] == list(evaluation.names) and results["settings"]["seed"] == 5
+    assert results["about"]["collection"]["photos"] == 60 and "numpy" in results["about"]["libraries"]
+    for entry, result in zip(results["methods"], evaluation.results, strict=True):
+        assert entry["name"] == result.method.name and entry["l2"] == result.summary.l2
+        assert set(entry["photos"]) == set(PHOTO_METRICS) and {len(v) for v in entry["photos"].values()} == {10}
+        assert entry["photos"]["sharpness"][9] is None and entry["flat"] == 1
+    assert results["methods"][1]["photos"]["psnr"][9] is None and results["methods"][1]["identical"] == 1
+
+
+def test_undefined_numbers_are_dashes(folder, opened, tmp_path):
+    found = evaluate([folder / "9.png"], opened, tmp_path, EvaluationSettings(("oracle",)))
+    row = markdown_table(found).splitlines()[2]
+    assert re.search(r"\| – \|", row) and "nan" not in row
+    assert json.loads(write_report(found, tmp_path)[-1].read_bytes())["methods"][0]["sharpness"] is None
+
+
+def test_an_earlier_report_is_replaced(evaluation, folder, opened, tmp_path):
+    write_report(evaluation, tmp_path)
+    (tmp_path / "sheet-of-mine.png").write_bytes(b"")
+    fewer = evaluate([folder], opened, tmp_path, EvaluationSettings(("smooth",), limit=3))
+    write_report(fewer, tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["results.json", "sheet-01.png", "sheet-of-mine.png", "table.md"]
+    assert len(json.loads((tmp_path / "results.json").read_bytes())["photos"]) == 3
+
+
+def test_a_folder_that_cannot_be_written(evaluation, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file"):
+        write_report(evaluation, tmp_path / "file")
