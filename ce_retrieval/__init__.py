@@ -23,7 +23,9 @@ _HOMES = {
     "verify_index": "photo_index",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [  # noqa: PLE0604
+    *_HOMES,
+]
 
 
 def __getattr__(name: str) -> Any:
