@@ -91,10 +91,10 @@ def test_gradients_and_plain_colours_are_no_copies(opened, tmp_path):
 def test_photos_in_the_same_frame_are_no_copies(bundled_photos):
     framed = []
     for photo in (bundled_photos[0], bundled_photos[2]):
-        crop = photo[40:240, 100:300].copy()
+        crop = 100 + photo[40:240, 100:300] // 2  # fainter than the edges of the frame
         crop[:30], crop[-30:] = 8, 8
         framed.append(_fine(np.asarray(Image.fromarray(crop).resize((128, 128)))))
-    assert similarity(*framed) < NEAR_DUPLICATE - 0.1
+    assert similarity(*framed) < NEAR_DUPLICATE - 0.05
 
 
 def test_the_order_and_size_of_blocks_change_nothing(crop_folder, opened):
