@@ -1,8 +1,6 @@
 """How much memory photos may take while they are decoded, however many threads decode them."""
 
-import contextlib
 import threading
-from collections.abc import Iterator
 
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
@@ -32,22 +30,23 @@ class DecodeBudget:
         most = min(self.total // cost, DEFAULT_MAX_PIXELS)
         for step in STEPS:
             limit = min(step, most)
-            with self._hold(limit * cost):
-                try:
-                    return decode_photo(data, name=name, size=size, max_pixels=limit)
-                except PhotoError:
-                    if limit == most:
-                        raise
+            self._take(limit * cost)
+            try:
+                return decode_photo(data, name=name, size=size, max_pixels=limit)
+            except PhotoError:
+                if limit == most:
+                    raise
+            finally:
+                self._give_back(limit * cost)
         raise AssertionError("the last step is the most")
 
-    @contextlib.contextmanager
-    def _hold(self, amount: int) -> Iterator[None]:
+    def _take(self, amount: int) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._free >= amount)
+            while self._free < amount:
+                self._changed.wait()
             self._free -= amount
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += amount
-                self._changed.notify_all()
+
+    def _give_back(self, amount: int) -> None:
+        with self._changed:
+            self._free += amount
+            self._changed.notify_all()

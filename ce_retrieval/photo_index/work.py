@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -55,6 +56,7 @@ class Work:
     ) -> None:
         self.folder, self.descriptor, self.sources = folder, descriptor, sources
         self.workers, self.budget = workers, budget
+        self._mine = threading.local()
 
     def run(
         self, manifest: Manifest, tasks: Iterable[Task], done: int, total: int, progress: Progress | None
@@ -86,7 +88,7 @@ class Work:
     def _describe(self, tasks: list[Task], hole: str) -> _Described:
         """Read, decode and describe one batch; photos that cannot be read are noted, not raised."""
         size = self.descriptor.size
-        photos = np.empty((len(tasks), size, size, 3), np.uint8)
+        photos = self._buffer()
         records: list[PhotoRecord] = []
         skipped: list[Skipped] = []
         for number, item in tasks:
@@ -108,6 +110,12 @@ class Work:
             holes = center_holes(len(records), size) if hole == "center" else None
             grids[:] = self.descriptor.describe(photos[: len(records)], holes)
         return _Described(grids, records, skipped, tasks)
+
+    def _buffer(self) -> np.ndarray:
+        """Return this thread's room for a batch of photos; to ask the system for new pages every time is slow."""
+        if not hasattr(self._mine, "photos"):
+            self._mine.photos = np.empty((BATCH_ITEMS, self.descriptor.size, self.descriptor.size, 3), np.uint8)
+        return self._mine.photos
 
     def _write(self, manifest: Manifest, gathered: list[_Described]) -> Manifest:
         number = 1 + max((int(segment.name) for segment in manifest.segments), default=0)
