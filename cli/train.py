@@ -35,6 +35,7 @@ _ENGINES = click.Choice(["fast", "compiled", "plain"])
 @click.option("--engine", type=_ENGINES, default="fast", show_default=True, help="plain: eager float32, to compare.")
 @click.option("--validate-every", default=500, show_default=True, help="Steps between validations.")
 @click.option("--checkpoint-every", default=250, show_default=True, help="Steps between checkpoints.")
+@click.option("--init", "begin_with", type=_PATH, help="Weights to start from (.safetensors), instead of random ones.")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in OUT.")
 def command(photos: Path, preset: str, out: Path, shapes: Path | None, val: Path | None, **options: Any) -> None:
     """Train on PHOTOS: a file of `ceret pack`, a folder, a tar shard or parquet.
@@ -59,11 +60,12 @@ def command(photos: Path, preset: str, out: Path, shapes: Path | None, val: Path
     for key, reason in skipped:
         click.echo(f"skipped {key}: {reason}", err=True)
     inputs: dict[str, Any] = {
+        "engine": ENGINES[options["engine"]],
+        "schedule": Schedule(options["validate_every"], options["checkpoint_every"]),
         "held_out": open_photos(val, size)[0] if val else None,
         "shapes": load_shapes(shapes) if shapes else None,
     }
-    schedule = Schedule(options["validate_every"], options["checkpoint_every"])
-    how: dict[str, Any] = {"engine": ENGINES[options["engine"]], "schedule": schedule, "resume": options["resume"]}
+    how: dict[str, Any] = {name: options[name] for name in ("resume", "begin_with")}
     with team_of(device) as team:
         summary = train(config, packed, out, device=device, team=team, report=_report, **inputs, **how)
     if team.leads:

@@ -176,6 +176,12 @@ class Learner:
                     found[f"optimiser.{part}.{name}.{key}"] = value
         return found
 
+    def begin_from(self, weights: dict[str, Tensor], *, name: str) -> None:
+        """Start with trained weights instead of random ones; CheckpointError when they are of another network."""
+        restore(self.network, weights, name=name)
+        for key, value in self.averaged.items():
+            value.copy_(self.network.state_dict()[key])
+
     def load(self, network: dict[str, Tensor], rest: dict[str, Tensor], step: int, *, name: str) -> None:
         """Take up the state of `network.state_dict()` and `tensors()`; CheckpointError when it is another learner's."""
         restore(self.network, network, name=name)

@@ -12,7 +12,7 @@ import torch
 
 from ce_retrieval.errors import TrainingError
 from ce_retrieval.models.build import build_network
-from ce_retrieval.models.checkpoint import restore
+from ce_retrieval.models.checkpoint import load_tensors, restore
 from ce_retrieval.models.config import PaperCenterConfig
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.data import Batches, split_photos
@@ -40,7 +40,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to. best: metrics of the best validation (least L2); weights: the file that holds its weights."""
+    """What a run came to. best: metrics of the best validation (least L2; with an adversary, the last); weights: the file that holds its weights."""
 
     steps: int
     seconds: float
@@ -76,6 +76,7 @@ def train(
     engine: Engine | None = None,
     schedule: Schedule | None = None,
     resume: bool = False,
+    begin_with: str | Path | None = None,
     team: Team | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Summary:
@@ -83,7 +84,7 @@ def train(
 
     held_out: photos to validate on, by default a part of `photos` (`split_photos`). shapes: object masks for region
     holes. resume: go on from the newest checkpoint in `out`; a run of so many steps then ends exactly as if it had
-    never been interrupted. report: called after every step whose losses are known.
+    never been interrupted. begin_with: a file of weights to start from, instead of random ones. report: called after every step whose losses are known.
 
     Raises TrainingError: too few or too small photos, a loss that is not finite or diverges (the last good checkpoint is
     kept), no memory (it names the batch that fits), a folder that holds another run. StorageError: a checkpoint cannot
@@ -99,6 +100,8 @@ def train(
     holes = hole_maker(config, device, shapes)
     batches = Batches(photos, config, holes, device, team)
     learner = Learner(config, device, engine, team)
+    if begin_with is not None:
+        learner.begin_from(load_tensors(begin_with)[0], name=str(begin_with))
     header = folder.resume(learner, fingerprint) if resume else None
     run = _Run(config, learner, folder, fingerprint, header, team)
     if team.leads:
@@ -169,7 +172,9 @@ class _Run:
             self.folder.append_metrics(metrics_row(step, clock.elapsed(), self.watch.mean(), metrics))
             save_grid(self.folder.path / "samples" / f"step-{step:08d}.png", grid)
             self._board(step, metrics)
-            if not self.best["metrics"] or metrics["l2"] < self.best["metrics"]["l2"]:
+            # No figure tells which of two sharp fills is better, and L2 prefers the blurred: with an adversary, the newest.
+            newest = self.config.adversarial > 0
+            if newest or not self.best["metrics"] or metrics["l2"] < self.best["metrics"]["l2"]:
                 self.best = {"step": step, "metrics": metrics}
                 self.folder.save_best(self.learner, {**self.header(clock.elapsed()), "metrics": metrics})
         self.team.wait()

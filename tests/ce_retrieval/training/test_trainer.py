@@ -250,3 +250,22 @@ def test_devices_that_are_not_there():
     for name in ("nonsense", "meta"):
         with pytest.raises(TrainingError, match="use auto, cpu, cuda"):
             choose_device(name)
+
+
+def test_a_run_can_begin_with_trained_weights(tmp_path, photos, held_out, tiny_config):
+    first = train(tiny_config(steps=30), photos, tmp_path / "a", device=CPU, held_out=held_out, schedule=OFTEN)
+    config = tiny_config(steps=1, rate=1e-9, warmup=0)
+    second = train(
+        config, photos, tmp_path / "b", device=CPU, held_out=held_out, schedule=OFTEN, begin_with=first.weights
+    )
+    assert second.best["l2"] == pytest.approx(first.best["l2"], rel=1e-3)
+    other = tiny_config(network=replace(config.network, mixers=config.network.mixers + 1), steps=1)
+    with pytest.raises(CheckpointError, match="another network"):
+        train(other, photos, tmp_path / "c", device=CPU, held_out=held_out, begin_with=first.weights)
+
+
+def test_with_an_adversary_the_newest_weights_are_kept(tmp_path, photos, held_out, tiny_config):
+    config = tiny_config(network=PaperRandomConfig(size=64), steps=3, masks="block", adversarial=0.9, rate=0.05)
+    photos64, held64 = make_photos(40, 80), make_photos(8, 64)
+    summary = train(config, photos64, tmp_path, device=CPU, held_out=held64, schedule=Schedule(1, 10, 8))
+    assert summary.best_step == 3
