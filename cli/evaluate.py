@@ -6,7 +6,7 @@ import click
 
 from ce_retrieval.evaluation.settings import EvaluationSettings
 from cli.options import index_option
-from cli.output import one_line_errors, steps_bar, warn_skipped
+from cli.output import steps_bar, warn_skipped
 
 DEFAULTS = EvaluationSettings(methods=())
 
@@ -51,26 +51,25 @@ def command(
     A method is a baseline (telea, navier-stokes, biharmonic, smooth), a limit (oracle, rim), or FEATURES[@PX][+rim]
     [+blend|+mean], as in thumbnail@8+rim+blend. Writes results.json, table.md and contact sheets.
     """
-    with one_line_errors():
-        from ce_retrieval.evaluation import default_methods, evaluate, markdown_table, notes, write_report
-        from ce_retrieval.photo_index import PhotoIndex
+    from ce_retrieval.evaluation import default_methods, evaluate, markdown_table, notes, write_report
+    from ce_retrieval.photo_index import PhotoIndex
 
-        index = PhotoIndex.open(index_path)
-        settings = EvaluationSettings(
-            methods=tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor),
-            seed=seed,
-            masks=masks,
-            shapes=str(shapes) if shapes else None,
-            keep_leaks=keep_leaks,
-            limit=limit,
-        )
-        with steps_bar() as progress:
-            evaluation = evaluate(photos, index, out, settings, progress)
-        warn_skipped([*evaluation.unreadable, *evaluation.unserved], "query photo")
-        for leak in evaluation.leaks:
-            what = f"{'the mirror image of ' if leak.mirrored else ''}{leak.photo}"
-            click.echo(f"near-duplicate: {leak.query} of {what} (similarity {leak.similarity:.2f})", err=True)
-        click.echo(markdown_table(evaluation))
-        click.echo("")
-        for line in [*notes(evaluation), *(f"written: {path}" for path in write_report(evaluation, out))]:
-            click.echo(line)
+    index = PhotoIndex.open(index_path)
+    settings = EvaluationSettings(
+        methods=tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor),
+        seed=seed,
+        masks=masks,
+        shapes=str(shapes) if shapes else None,
+        keep_leaks=keep_leaks,
+        limit=limit,
+    )
+    with steps_bar() as progress:
+        evaluation = evaluate(photos, index, out, settings, progress)
+    warn_skipped([*evaluation.unreadable, *evaluation.unserved], "query photo")
+    for leak in evaluation.leaks:
+        what = f"{'the mirror image of ' if leak.mirrored else ''}{leak.photo}"
+        click.echo(f"near-duplicate: {leak.query} of {what} (similarity {leak.similarity:.2f})", err=True)
+    click.echo(markdown_table(evaluation))
+    click.echo("")
+    for line in [*notes(evaluation), *(f"written: {path}" for path in write_report(evaluation, out))]:
+        click.echo(line)

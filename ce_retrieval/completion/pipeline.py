@@ -24,6 +24,7 @@ from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.retrieval import Neighbor, check_query, default_focus, neighbors_of, search_contexts, square_query
 
 SOLVERS_HELD = 4
+CACHE_BYTES = 1 << 30
 
 
 class _Ranked(NamedTuple):
@@ -36,7 +37,7 @@ class _Ranked(NamedTuple):
 class Completer:
     """Completes photos from one index; keeps decoded scenes and factorised holes, so that many photos go fast.
 
-    cache_bytes bounds the decoded scenes that are kept; workers is the number of threads.
+    scenes: the decoded scenes to share with others; by default its own, of up to CACHE_BYTES. workers: threads.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Completer:
         index: PhotoIndex,
         settings: CompletionSettings | None = None,
         *,
-        cache_bytes: int = 1 << 30,
+        scenes: SceneCache | None = None,
         workers: int | None = None,
     ) -> None:
         settings = settings or CompletionSettings()
@@ -54,7 +55,7 @@ class Completer:
         self.index, self.settings = index, settings
         self.workers = workers or os.cpu_count() or 1
         self.about = _about(index)
-        self._scenes = SceneCache(index, cache_bytes, self.workers)
+        self._scenes = scenes or SceneCache(index, CACHE_BYTES, self.workers)
         self._solvers: OrderedDict[tuple[tuple[int, ...], bytes], PoissonSolver] = OrderedDict()
         self._lock = Lock()
 

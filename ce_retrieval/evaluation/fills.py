@@ -34,14 +34,6 @@ class Filled:
     seconds: float = 0.0
 
 
-class SharedCompleter(Completer):
-    """A completer that takes its scenes from those that the evaluation has decoded already."""
-
-    def __init__(self, index: PhotoIndex, settings: CompletionSettings, scenes: SceneCache) -> None:
-        super().__init__(index, settings, cache_bytes=0)
-        self._scenes = scenes
-
-
 class Filler:
     """Fills the queries by one method after the other.
 
@@ -77,7 +69,7 @@ class Filler:
 
     def _by_features(self, method: Method, filled: Filled) -> Iterator[int]:
         index, queries = self._indexes[method.base], self._queries
-        completer = SharedCompleter(index, self._completion(method, len(index)), self._scenes)
+        completer = Completer(index, self._completion(method, len(index)), scenes=self._scenes)
         focus = completer.settings.focus
         assert not isinstance(focus, str), "resolved by the completer"
         search_contexts(index, queries.photos[:1], queries.holes[:1], 1, focus=focus)

@@ -40,7 +40,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to. best: metrics of the best validation (least L2; with an adversary, the last); weights: the file that holds its weights."""
+    """What a run came to.
+
+    best: metrics of the best validation (least L2; with an adversary, the last); weights: the file of its weights.
+    """
 
     steps: int
     seconds: float
@@ -84,7 +87,8 @@ def train(
 
     held_out: photos to validate on, by default a part of `photos` (`split_photos`). shapes: object masks for region
     holes. resume: go on from the newest checkpoint in `out`; a run of so many steps then ends exactly as if it had
-    never been interrupted. begin_with: a file of weights to start from, instead of random ones. report: called after every step whose losses are known.
+    never been interrupted. begin_with: a file of weights to start from, instead of random
+    ones. report: called after every step whose losses are known.
 
     Raises TrainingError: too few or too small photos, a loss that is not finite or diverges (the last good checkpoint is
     kept), no memory (it names the batch that fits), a folder that holds another run. StorageError: a checkpoint cannot

@@ -11,6 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ce_retrieval.completion.pipeline import Completer
+from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.completion.settings import FILLS, CompletionSettings
 from ce_retrieval.errors import CeretError, DescriptorError, MaskError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
@@ -131,7 +132,7 @@ def test_results_hang_on_neither_the_batch_nor_the_threads_nor_what_was_done_bef
     photos = [resized(bundled_photos[i % 4], shapes[i % 4]) for i in range(24)]
     holes = [list(odd_holes(*photo.shape[:2]).values())[i % 6] for i, photo in enumerate(photos)]
     together = Completer(index, SETTINGS, workers=4).complete_many(photos, holes)
-    small = Completer(index, SETTINGS, workers=1, cache_bytes=1)
+    small = Completer(index, SETTINGS, workers=1, scenes=SceneCache(index, 1, 1))
     for photo, hole, one in zip(photos, holes, together, strict=True):
         assert not isinstance(one, CeretError)
         alone = small.complete(photo, hole)
