@@ -124,14 +124,15 @@ def train(
                     raise out_of_memory_error(learner, inputs) from None
                 raise
             known = watch.add(losses)
+            rate = clock.rate(learner.step)
             last = clock.done(learner.step)
             metrics = run.validate(clock) if last or learner.step % schedule.validate_every == 0 else None
             if last or learner.step % schedule.checkpoint_every == 0:
                 run.save(clock)
             if report is not None and team.leads and (known or metrics):
-                report(
-                    Progress(learner.step, clock.rate(learner.step), watch.loss, *clock.times(learner.step), metrics)
-                )
+                report(Progress(learner.step, rate, watch.loss, *clock.times(learner.step), metrics))
+            if metrics is not None:
+                clock.rest()
     finally:
         batches.close()
     return Summary(learner.step, clock.elapsed(), run.best["step"], run.best["metrics"], folder.best)

@@ -40,13 +40,18 @@ class Clock:
         """Whether the run is over after `step` steps; the same in every process."""
         return self.progress(step) >= 1
 
+    def rest(self) -> None:
+        """Leave what has passed since the last `rate` (a validation, a checkpoint) out of the next."""
+        self._marks = []
+
     def rate(self, step: int) -> float:
-        """Photos a second over the last half minute or so."""
+        """Photos a second over the last half minute or so; the last known where there is nothing to measure."""
         now = time.monotonic()
         self._marks = [mark for mark in self._marks if now - mark[0] < 30] or self._marks[-1:]
         self._marks.append((now, step))
         (then, first), (now, last) = self._marks[0], self._marks[-1]
-        self._rate = self.config.batch * (last - first) / (now - then) if now > then else 0.0
+        if last > first:
+            self._rate = self.config.batch * (last - first) / (now - then)
         return self._rate
 
     def times(self, step: int) -> tuple[float, float]:

@@ -269,3 +269,21 @@ def test_with_an_adversary_the_newest_weights_are_kept(tmp_path, photos, held_ou
     photos64, held64 = make_photos(40, 80), make_photos(8, 64)
     summary = train(config, photos64, tmp_path, device=CPU, held_out=held64, schedule=Schedule(1, 10, 8))
     assert summary.best_step == 3
+
+
+def test_the_rate_leaves_validations_out(monkeypatch, tiny_config):
+    from ce_retrieval.training import watch
+
+    now = [0.0]
+    monkeypatch.setattr(watch.time, "monotonic", lambda: now[0])
+    config = tiny_config(steps=100)
+    clock = watch.Clock(config, elapsed=0.0, team=Team(), device=CPU)
+    for step in range(1, 11):
+        now[0] += 2.0
+        clock.rate(step)
+    assert clock.rate(10) == pytest.approx(config.batch / 2)
+    now[0] += 600.0
+    clock.rest()
+    assert clock.rate(10) == pytest.approx(config.batch / 2)
+    now[0] += 4.0
+    assert clock.rate(11) == pytest.approx(config.batch / 4)
