@@ -52,17 +52,16 @@ def command(photos: Path, preset: str, out: Path, shapes: Path | None, val: Path
     from ce_retrieval.training.team import choose_device, team_of
     from ce_retrieval.training.trainer import Schedule, train
 
-    named = ("masks", "batch", "rate", "adversarial", "seed", "steps", "minutes")
-    config = changed(preset_config(preset, **{key: options[key] for key in named}), options["settings"])
+    named = {key: options[key] for key in ("masks", "batch", "rate", "adversarial", "seed", "steps", "minutes")}
+    config = changed(preset_config(preset, **named), options["settings"])
     device = choose_device(options["device"])
-    size = config.network.size
-    packed, skipped = open_photos(photos, options["size"] or size * 5 // 4)
+    packed, skipped = open_photos(photos, options["size"] or config.network.size * 5 // 4)
     for key, reason in skipped:
         click.echo(f"skipped {key}: {reason}", err=True)
     inputs: dict[str, Any] = {
         "engine": ENGINES[options["engine"]],
         "schedule": Schedule(options["validate_every"], options["checkpoint_every"]),
-        "held_out": open_photos(val, size)[0] if val else None,
+        "held_out": open_photos(val, config.network.size)[0] if val else None,
         "shapes": load_shapes(shapes) if shapes else None,
     }
     how: dict[str, Any] = {name: options[name] for name in ("resume", "begin_with")}
