@@ -73,7 +73,8 @@ def command(
         click.echo(f"{out}: {written} completed, {skipped} done before, {len(failed)} failed")
     else:
         click.echo(f"{outcomes[0].written}{' (done before)' if skipped else ''}")
-    for outcome in failed:
-        click.echo(f"failed: {outcome.reason}", err=True)
+    notes = [f"note: {outcome.photo}: {outcome.hint}" for outcome in outcomes if outcome.hint]
+    for line in [*notes, *(f"failed: {outcome.reason}" for outcome in failed)]:
+        click.echo(line, err=True)
     if failed:
         raise SystemExit(1)

@@ -32,7 +32,7 @@ def command(
 ) -> None:
     """Find the nearest contexts of PHOTO with a hole: the photos whose surroundings of that hole are most alike."""
     from ce_retrieval.figures import CELL, neighbour_sheet
-    from ce_retrieval.mask_files import read_mask
+    from ce_retrieval.mask_files import polarity_hint, read_mask
     from ce_retrieval.photo_index import PhotoIndex
     from ce_retrieval.photos import load_photo, save_photo
     from ce_retrieval.retrieval import default_focus, find_neighbors, neighbor_photos
@@ -42,6 +42,8 @@ def command(
     index = PhotoIndex.open(index_path)
     px = default_focus(index.descriptor) if isinstance(focus, str) else focus
     neighbors = find_neighbors(index, pixels, hole, k or min(DEFAULT_K, len(index)), focus=px)
+    if hint := polarity_hint(hole):
+        click.echo(f"note: {hint}", err=True)
     opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
     if out and opened:
         captions = [f"{n.rank}  {Path(n.record.key).name}\n{n.distance:.4f}" for n, _ in opened]

@@ -13,7 +13,7 @@ import numpy as np
 from ce_retrieval.completion.pipeline import Completer
 from ce_retrieval.completion.result import Completion, read_saved
 from ce_retrieval.errors import CeretError, MaskError, SourceError, StorageError
-from ce_retrieval.mask_files import MASK_SUFFIXES, read_mask
+from ce_retrieval.mask_files import MASK_SUFFIXES, polarity_hint, read_mask
 from ce_retrieval.photos import decode_photo, open_source
 from ce_retrieval.photos.files import read_bytes
 from ce_retrieval.storage import make_folder
@@ -41,12 +41,16 @@ class MaskReading:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a photo: the written picture, or why there is none; skipped: it was there already."""
+    """What became of a photo: the written picture, or why there is none; skipped: it was there already.
+
+    hint: a doubt about its mask, "" where there is none.
+    """
 
     photo: Path
     written: Path | None = None
     skipped: bool = False
     error: CeretError | None = None
+    hint: str = ""
 
     @property
     def reason(self) -> str:
@@ -61,6 +65,7 @@ class Outcome:
             "written": str(self.written) if self.written else None,
             "done_before": self.skipped,
             "error": self.reason or None,
+            "hint": self.hint or None,
         }
 
 
@@ -226,7 +231,8 @@ def _save(item: _Loaded, result: Completion | CeretError, out: Path) -> Outcome:
     if isinstance(result, CeretError):
         return Outcome(item.job.photo, error=result)
     target = out / item.job.stem
-    return Outcome(item.job.photo, result.save(target.parent, target.name, item.about))
+    written = result.save(target.parent, target.name, item.about)
+    return Outcome(item.job.photo, written, hint=polarity_hint(item.hole))
 
 
 def _is_done(job: Job, about: dict[str, Any], completer: Completer, out: Path, candidate_fills: bool) -> bool:

@@ -108,6 +108,7 @@ def test_json_is_all_of_stdout(ceret, photos, mask, crop_index, tmp_path):
         "written": str(out / "sub/3.png"),
         "done_before": False,
         "error": None,
+        "hint": None,
     }
 
 
@@ -190,3 +191,17 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(photos, mask, crop_ind
     assert not list(out.rglob("*.png")) and not list(out.rglob("*.json")) and not list(out.rglob(".*"))
     run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert run.stdout == f"{out}: 5 completed, 0 done before, 0 failed\n"
+
+
+def test_a_hole_over_most_of_the_photo_is_doubted(ceret, photo, crop_index, tmp_path):
+    height, width = load_photo(photo).pixels.shape[:2]
+    values = np.full((height, width), 255, np.uint8)
+    values[: height // 3] = 0
+    mask = tmp_path / "wide.png"
+    Image.fromarray(values).save(mask)
+    options = ["--mask", mask, "--index", crop_index, "-k", 2]
+    for arguments in (["complete", photo, *options, "--out", tmp_path / "out"], ["query", photo, *options]):
+        result = ceret(*arguments)
+        assert result.exit_code == 0
+        assert result.stderr.startswith("note: ") and "--invert-mask" in result.stderr
+        assert len(result.stderr.splitlines()) == 1

@@ -236,6 +236,7 @@ def test_a_bad_photo_or_mask_spares_the_others(completer, photos, mask, tmp_path
             "written": None,
             "done_before": False,
             "error": outcome.reason,
+            "hint": None,
         }
     assert sorted(contents(tmp_path / "out")) == ["sub/6.json", "sub/6.png"]
 
