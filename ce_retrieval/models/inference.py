@@ -57,6 +57,39 @@ def encode_photos(
 
 
 @torch.inference_mode()
+def predict_photos(
+    network: ContextEncoder,
+    photos: np.ndarray,
+    holes: np.ndarray,
+    *,
+    mirror: bool = False,
+    batch: int = 64,
+    fast: bool = True,
+) -> np.ndarray:
+    """The raw prediction over whole photos: float32 (B, S, S, 3), 0 to 1 for black to white, not clipped.
+
+    photos, holes, fast: as for `encode_photos`. mirror: the mean of the predictions for the photo and for its mirror
+    image, twice the time for a slightly lower error. Where a network predicts the central half alone, its outermost
+    pixels are repeated beyond. Raises MaskError when a hole covers a whole photo.
+    """
+    missing = np.broadcast_to(holes, photos.shape[:3])
+    if missing.all(axis=(1, 2)).any():
+        raise MaskError("a hole covers a whole photo and leaves the network nothing to see: use a smaller hole")
+    outputs = np.empty(photos.shape, np.float32)
+    for start in range(0, len(photos), batch):
+        window = slice(start, start + batch)
+        pixels, gone = _to_device(network, photos[window], missing[window])
+        with _autocast(network, fast):
+            predicted = network(pixels, gone)
+            if mirror:
+                predicted = (predicted + network(pixels.flip(3), gone.flip(2)).flip(3)) / 2
+        margin = (network.config.size - predicted.shape[-1]) // 2
+        if margin:
+            predicted = torch.nn.functional.pad(predicted, (margin,) * 4, mode="replicate")
+        outputs[window] = predicted.float().add(1).div_(2).permute(0, 2, 3, 1).cpu().numpy()
+    return outputs
+
+
 def fill_photos(
     network: ContextEncoder,
     photos: np.ndarray,
@@ -68,25 +101,19 @@ def fill_photos(
 ) -> np.ndarray:
     """The decoder's own fill: uint8 (B, S, S, 3), visible pixels bit-identical.
 
-    photos, holes, fast: as for `encode_photos`. mirror: the mean of the fills of the photo and of its mirror image,
-    twice the time for a slightly lower error. Raises MaskError when a hole covers a whole photo or reaches outside
-    the part that the network predicts.
+    Arguments as for `predict_photos`. Raises MaskError when a hole covers a whole photo or reaches outside the part
+    that the network predicts.
     """
     missing = np.broadcast_to(holes, photos.shape[:3])
-    if missing.all(axis=(1, 2)).any():
-        raise MaskError("a hole covers a whole photo and leaves the network nothing to see: use a smaller hole")
-    outputs = np.array(photos)
-    for start in range(0, len(photos), batch):
-        window = slice(start, start + batch)
-        pixels, gone = _to_device(network, photos[window], missing[window])
-        if network.region(gone).sum() != gone.sum():
-            name = network.config.architecture
-            raise MaskError(f"a hole reaches outside the central half, all that {name} predicts: use another network")
-        with _autocast(network, fast):
-            predicted = network(pixels, gone)
-            if mirror:
-                predicted = (predicted + network(pixels.flip(3), gone.flip(2)).flip(3)) / 2
-        full = network.compose(torch.zeros_like(pixels), gone, predicted)
-        values = full.add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        outputs[window] = np.where(missing[window, ..., None], values, photos[window])
-    return outputs
+    if not predicts(network, missing):
+        name = network.config.architecture
+        raise MaskError(f"a hole reaches outside the central half, all that {name} predicts: use another network")
+    predicted = predict_photos(network, photos, missing, mirror=mirror, batch=batch, fast=fast)
+    values = np.rint(predicted * np.float32(255)).clip(0, 255).astype(np.uint8)
+    return np.where(missing[..., None], values, photos)
+
+
+def predicts(network: ContextEncoder, holes: np.ndarray) -> bool:
+    """Whether the holes bool (..., S, S) lie within the part of a photo that the network predicts."""
+    missing = torch.from_numpy(np.array(holes))
+    return bool(network.region(missing).sum() == missing.sum())

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from ce_retrieval.errors import CeretError, MaskError, PhotoError  # noqa: E402
 from ce_retrieval.models import CompactConfig, PaperCenterConfig  # noqa: E402
 from ce_retrieval.models.build import build_network  # noqa: E402
-from ce_retrieval.models.inference import encode_photos, fill_photos  # noqa: E402
+from ce_retrieval.models.inference import encode_photos, fill_photos, predict_photos  # noqa: E402
 from ce_retrieval.models.requirements import require_torch  # noqa: E402
 
 TINY = CompactConfig(size=32, widths=(8, 16, 16), mixers=1)
@@ -71,3 +71,26 @@ def test_missing_torch_gives_the_command_that_installs_it(monkeypatch):
     monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
     with pytest.raises(CeretError, match=r"training needs torch and safetensors: pip install 'ceret\[train\]'"):
         require_torch("training")
+
+
+def test_predictions_are_what_fills_are_made_of(photos, hole):
+    network = build_network(TINY).eval()
+    torch.nn.init.normal_(network.head[2].weight, std=0.1)
+    predicted = predict_photos(network, photos, hole, batch=3, fast=False)
+    assert predicted.dtype == np.float32 and predicted.shape == photos.shape
+    with torch.inference_mode():
+        inputs = torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 127.5 - 1
+        expected = (network(inputs, torch.from_numpy(hole).expand(5, -1, -1)) + 1) / 2
+    np.testing.assert_allclose(predicted, expected.permute(0, 2, 3, 1).numpy(), atol=1e-5)
+    filled = fill_photos(network, photos, hole, fast=False)
+    assert np.abs(filled[:, hole] - predicted[:, hole].clip(0, 1) * 255).max() <= 0.51
+
+
+def test_a_predicted_centre_is_continued_to_the_photos_edge():
+    network = build_network(PaperCenterConfig(bottleneck=8, size=64)).eval()
+    photos = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    hole = np.pad(np.ones((32, 32), bool), 16)
+    predicted = predict_photos(network, photos, hole, fast=False)
+    np.testing.assert_array_equal(predicted[:, :16, 16:48], np.broadcast_to(predicted[:, 16:17, 16:48], (2, 16, 32, 3)))
+    np.testing.assert_array_equal(predicted[:, 48:, 48:], np.broadcast_to(predicted[:, 47:48, 47:48], (2, 16, 16, 3)))
+    assert predicted[:, 16:48, 16:48].std() > 0
