@@ -19,6 +19,8 @@ from ce_retrieval.storage import replace_file
 
 FORMAT = 1
 _KEY = "ceret"
+# Tensors of this name stand beside the network's own: how its features are compressed (`compression`).
+COMPRESSION = "compression."
 
 
 def tensors_hash(tensors: dict[str, Tensor]) -> str:
@@ -95,26 +97,34 @@ def save_network(
     extra: dict[str, Any] | None = None,
     weights: dict[str, Tensor] | None = None,
     half: bool = False,
+    beside: dict[str, Tensor] | None = None,
 ) -> str:
     """Write a network's weights with everything needed to rebuild it; returns the weights' hash.
 
     extra: JSON values for the header (step, metrics, data fingerprint, ...). weights: a state dict to write in place
     of the network's own (averaged weights). half: float16 for the parameters; statistics of batch norm stay float32.
+    beside: tensors to store with them, named `COMPRESSION` and more; the hash covers them.
     """
     state = dict(network.state_dict() if weights is None else weights)
     if half:
         parameters = {name for name, _ in network.named_parameters()}
         state = {name: value.half() if name in parameters else value for name, value in state.items()}
-    return save_tensors(path, state, network_header(network, extra or {}))
+    return save_tensors(path, {**state, **(beside or {})}, network_header(network, extra or {}))
+
+
+def tensors_beside(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file that are no weights of its network: those named `COMPRESSION` and more."""
+    return {name: value for name, value in tensors.items() if name.startswith(COMPRESSION)}
 
 
 def restore(network: ContextEncoder, tensors: dict[str, Tensor], *, name: str) -> None:
     """Copy weights into a network, in place; a leaf that is missing, unknown or of another shape is named.
 
-    float16 leaves fill float32 ones; any other difference of type is an error (CheckpointError).
+    float16 leaves fill float32 ones; any other difference of type is an error (CheckpointError). What a file holds
+    beside its network (`tensors_beside`) is passed over.
     """
     own = network.state_dict()
-    differing = sorted(set(own) ^ set(tensors))
+    differing = sorted(set(own) ^ (set(tensors) - set(tensors_beside(tensors))))
     if differing:
         more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
         raise CheckpointError(f"{name}: its weights are of another network: {differing[0]}{more} not in both")
@@ -150,26 +160,40 @@ def load_network(
     found = header.get("network", {}).get("architecture")
     if architecture is not None and found != architecture:
         raise CheckpointError(f"{path}: holds a network of architecture {found!r}, expected {architecture!r}")
-    network = network_from(tensors, header, name=str(path))
-    return network.to(device=device, memory_format=torch.channels_last).eval(), header
+    return ready_network(tensors, header, name=str(path), device=device), header
+
+
+def ready_network(
+    tensors: dict[str, Tensor], header: dict[str, Any], *, name: str, device: torch.device | str = "cpu"
+) -> ContextEncoder:
+    """As `network_from`, in evaluation mode and channels_last on a device."""
+    return network_from(tensors, header, name=name).to(device=device, memory_format=torch.channels_last).eval()
+
+
+def own_header(header: dict[str, Any]) -> dict[str, Any]:
+    """What a network's header says beyond what `save_network` writes by itself: the `extra` it was given."""
+    written = ("kind", "network", "preprocessing", "format", "sha256", "versions")
+    return {key: value for key, value in header.items() if key not in written}
 
 
 def export_half(source: str | Path, target: str | Path) -> str:
-    """Write a network's weights again as float16, header kept: half the size; returns the new weights' hash."""
+    """Write a file of `save_network` again as float16, the rest kept: half the size; returns the new hash."""
     tensors, header = load_tensors(source)
     network = network_from(tensors, header, name=str(source))
-    dropped = ("kind", "network", "preprocessing", "format", "sha256", "versions")
-    extra = {key: value for key, value in header.items() if key not in dropped}
-    return save_network(target, network, extra=extra, half=True)
+    return save_network(target, network, extra=own_header(header), half=True, beside=tensors_beside(tensors))
 
 
 __all__ = [
+    "COMPRESSION",
     "export_half",
     "load_network",
     "load_tensors",
     "network_from",
+    "own_header",
+    "ready_network",
     "restore",
     "save_network",
     "save_tensors",
+    "tensors_beside",
     "tensors_hash",
 ]

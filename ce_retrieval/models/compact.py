@@ -31,6 +31,19 @@ def _double(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(ChannelNorm(inputs), convolution, nn.PixelShuffle(2))
 
 
+def _head(channels: int, shuffles: int) -> nn.Sequential:
+    """From 1/4 of the side to the photo; the last convolution starts at zero, so the network at its smooth fill."""
+    last = nn.Conv2d(channels if shuffles == 1 else channels // 2, 48 if shuffles == 1 else 12, 3, padding=1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    start: list[nn.Module] = [ChannelNorm(channels), nn.ReLU()]
+    if shuffles == 1:
+        return nn.Sequential(*start, last, nn.PixelShuffle(4))
+    middle = nn.Conv2d(channels, 2 * channels, 3, padding=1)
+    nn.init.kaiming_normal_(middle.weight, nonlinearity="relu")
+    return nn.Sequential(*start, middle, nn.PixelShuffle(2), nn.ReLU(), last, nn.PixelShuffle(2))
+
+
 class Compact(ContextEncoder):
     """Residual blocks at 1/4, 1/8 and 1/16 of the side, channel-wise layers at 1/16, sub-pixel up-sampling.
 
@@ -45,7 +58,7 @@ class Compact(ContextEncoder):
     | channel-wise residual layers, residual blocks = `context` | 256 x 8 x 8 |
     | norm, 1x1, pixel shuffle, + the encoder's map, residual blocks | 128 x 16 x 16 |
     | norm, 1x1, pixel shuffle, + the encoder's map, residual blocks | 64 x 32 x 32 |
-    | norm, conv 3x3 to 48, pixel shuffle | 3 x 128 x 128 |
+    | norm, conv 3x3 to 48, pixel shuffle by 4 (or to 128, shuffle by 2, conv 3x3 to 12, shuffle by 2) | 3 x 128 x 128 |
     | + the smooth fill | 3 x 128 x 128 |
 
     `cells` is local: normalisation is per position, and no layer before it spans the photo, so features of a whole
@@ -60,6 +73,8 @@ class Compact(ContextEncoder):
         super().__init__(config)
         if config.size % 16:
             raise TrainingError(f"size {config.size} does not suit compact: use a multiple of 16")
+        if config.shuffles not in (1, 2):
+            raise TrainingError(f"shuffles {config.shuffles} do not suit compact: use 1 or 2")
         low, middle, high = config.widths
         self.stem = nn.Conv2d(4, low, 5, stride=4, padding=2)
         nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
@@ -74,10 +89,7 @@ class Compact(ContextEncoder):
         self.decoder_middle = _blocks(middle, config.decoder_blocks[1])
         self.up_low = _double(middle, low)
         self.decoder_low = _blocks(low, config.decoder_blocks[0])
-        head = nn.Conv2d(low, 48, 3, padding=1)
-        nn.init.zeros_(head.weight)
-        nn.init.zeros_(head.bias)
-        self.head = nn.Sequential(ChannelNorm(low), nn.ReLU(), head, nn.PixelShuffle(4))
+        self.head = _head(low, config.shuffles)
 
     def _encode(self, photos: Tensor, holes: Tensor) -> tuple[Tensor, ...]:
         missing = holes[:, None].to(photos.dtype)
@@ -94,6 +106,10 @@ class Compact(ContextEncoder):
         """Cells and context, both (B, 256, S/16, S/16)."""
         cells = self._encode(photos, holes)[-1]
         return {"cells": cells, "context": self.decoder_high(self.mixers(cells))}
+
+    def encode(self, photos: Tensor, holes: Tensor, layer: str | None = None) -> Tensor:
+        """The features of one layer; `cells` without the work that only `context` needs."""
+        return self._encode(photos, holes)[-1] if layer == "cells" else super().encode(photos, holes, layer)
 
     def forward(self, photos: Tensor, holes: Tensor) -> Tensor:
         """The prediction of the whole photo, float32 (B, 3, S, S), not clamped to [-1, 1]."""

@@ -50,7 +50,8 @@ class CompactConfig:
 
     widths: channels at 1/4, 1/8 and 1/16 of the photo's side. encoder_blocks, decoder_blocks: residual blocks at each
     of these (both in the order of `widths`). mixers: channel-wise residual layers. skips: the encoder's maps at 1/4
-    and 1/8 are added to the decoder's. residual: the output is added to a smooth fill of the hole.
+    and 1/8 are added to the decoder's. residual: the output is added to a smooth fill of the hole. shuffles: of the head,
+    1 (from 1/4 of the side at once) or 2 (by way of 1/2, so that it can draw detail finer than a step of 4 px).
     """
 
     architecture: ClassVar[str] = "compact"
@@ -61,6 +62,7 @@ class CompactConfig:
     mixers: int = 2
     skips: bool = True
     residual: bool = True
+    shuffles: int = 1
     mean: tuple[float, float, float] = MEAN_COLOUR
 
 

@@ -24,7 +24,8 @@ MASKS = ("center", "block", "region", "mixed", "none")
 class TrainConfig:
     """A run is a pure function of this and of the photos (on one device; `minutes` alone makes it depend on speed).
 
-    masks: strategy of the holes; "none" trains an autoencoder. batch: photos a step, over all processes.
+    masks: strategy of the holes; "none" trains an autoencoder. mix: chances of centre, block and region holes under
+    "mixed" (any positive numbers; they are divided by their sum). batch: photos a step, over all processes.
     steps, minutes: length of the run; exactly one is given. rate, beta1, weight_decay: of Adam (AdamW when weight_decay
     is not 0). warmup: steps over which the rate rises. cosine: the rate falls to 0 along a cosine, else it is constant.
     power: 2 for the L2 loss of equation 1, 1 for L1. adversarial: weight of the adversarial loss (0.001 in equation 3;
@@ -36,12 +37,14 @@ class TrainConfig:
 
     network: NetworkConfig = field(default_factory=CompactConfig)
     masks: str = "center"
+    mix: tuple[float, float, float] = (1.0, 1.0, 1.0)
     batch: int = 64
     steps: int | None = None
     minutes: float | None = None
     rate: float = 1e-3
     beta1: float = 0.9
     weight_decay: float = 0.0
+    muon_rate: float = 0.0
     warmup: int = 0
     cosine: bool = False
     power: int = 2
@@ -60,6 +63,8 @@ class TrainConfig:
         """Refuse values that no run can have."""
         if self.masks not in MASKS:
             raise TrainingError(f"masks {self.masks!r} are unknown: use one of {', '.join(MASKS)}")
+        if min(self.mix) < 0 or sum(self.mix) <= 0:
+            raise TrainingError(f"mix {self.mix} gives no chances: use three numbers of at least 0, not all 0")
         if (self.steps is None) == (self.minutes is None):
             raise TrainingError("give the length of the run either as steps or as minutes")
         if (self.steps is not None and self.steps < 1) or (self.minutes is not None and self.minutes <= 0):
@@ -84,6 +89,7 @@ class TrainConfig:
         if set(values) != expected:
             differing = ", ".join(sorted(set(values) ^ expected))
             raise CheckpointError(f"{name}: its training configuration differs from this version's in: {differing}")
+        values = {**values, "mix": tuple(values["mix"])}
         return TrainConfig(**{**values, "network": config_from_dict(values["network"], name=name)})
 
 
@@ -107,6 +113,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "masks": "mixed",
         "batch": 32,
         "weight_decay": 0.05,
+        "muon_rate": 0.02,
         "warmup": 100,
         "cosine": True,
         "average": 0.998,

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from ce_retrieval.errors import TrainingError
 from ce_retrieval.masks import DEFAULT_HOLES, HoleParams
-from ce_retrieval.training.config import MASKS
+from ce_retrieval.training.config import MASKS, TrainConfig
 
 _BANK = 256
 
@@ -52,7 +52,7 @@ def shape_bank(shapes: Sequence[np.ndarray] | None, seed: int, params: HoleParam
 class HoleMaker:
     """Draws holes of one strategy on one device.
 
-    strategy: one of `config.MASKS`; "mixed" gives each photo one of centre, block and region with equal chance. margin:
+    strategy: one of `config.MASKS`; "mixed" gives each photo a centre, block or region hole, with the chances `mix`. margin:
     px by which the central hole is smaller on every side (the overlap of a network that predicts the centre only).
     """
 
@@ -64,11 +64,13 @@ class HoleMaker:
         *,
         bank: Tensor | None = None,
         margin: int = 0,
+        mix: tuple[float, float, float] = TrainConfig.mix,
         params: HoleParams = DEFAULT_HOLES,
     ) -> None:
         if strategy not in MASKS:
             raise TrainingError(f"masks {strategy!r} are unknown: use one of {', '.join(MASKS)}")
         self.strategy, self.size, self.device, self.margin, self.params = strategy, size, device, margin, params
+        self.mix = mix
         needs_bank = strategy in ("region", "mixed")
         self.bank = (shape_bank(None, 0, params) if bank is None else bank).to(device) if needs_bank else None
 
@@ -83,9 +85,10 @@ class HoleMaker:
                 return self.region(batch, generator)
             case "none":
                 return torch.zeros((batch, self.size, self.size), dtype=torch.bool, device=self.device)
-        choice = torch.randint(3, (batch, 1, 1), generator=generator, device=self.device)
-        drawn = torch.where(choice == 1, self.block(batch, generator), self.region(batch, generator))
-        return torch.where(choice == 0, self.center(batch), drawn)
+        chance = _uniform((batch, 1, 1), generator) * sum(self.mix)
+        center, block, _ = self.mix
+        drawn = torch.where(chance < center + block, self.block(batch, generator), self.region(batch, generator))
+        return torch.where(chance < center, self.center(batch), drawn)
 
     def center(self, batch: int) -> Tensor:
         """The central square of half the side, less `margin` on every side (section 3.3 a)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +23,7 @@ from ce_retrieval.training.losses import (
     loss_weights,
     reconstruction_loss,
 )
+from ce_retrieval.training.muon import Muon, kernels
 from ce_retrieval.training.team import Team
 
 
@@ -58,16 +59,31 @@ class Learner:
         self.adversary = self._adversary(layout) if config.adversarial else None
         self.averaged = {k: v.detach().clone() for k, v in self.network.state_dict().items()} if config.average else {}
         self.step = 0
-        kind = torch.optim.AdamW if config.weight_decay else torch.optim.Adam
-        options = {"betas": (config.beta1, 0.999), "weight_decay": config.weight_decay, "fused": engine.fused}
-        self.optimisers = {"network": kind(self.network.parameters(), config.rate, **options)}
+        self.optimisers = {"network": self._optimisers()}
         if self.adversary is not None:
             rate = config.rate * config.discriminator_rate
-            self.optimisers["adversary"] = kind(self.adversary.parameters(), rate, **options)
+            self.optimisers["adversary"] = [self._adam(self.adversary.parameters(), rate)]
         self._seeded = any(isinstance(module, nn.Dropout) and module.p > 0 for module in self.network.modules())
         self._forward: nn.Module = torch.compile(self.network) if engine.compiled else self.network
         if team.size > 1:
             self._forward = nn.parallel.DistributedDataParallel(self._forward, broadcast_buffers=False)
+
+    def _adam(self, parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Optimizer:
+        kind = torch.optim.AdamW if self.config.weight_decay else torch.optim.Adam
+        options = {"betas": (self.config.beta1, 0.999), "weight_decay": self.config.weight_decay}
+        return kind([{"params": list(parameters), "initial_lr": rate}], rate, fused=self.engine.fused, **options)
+
+    def _optimisers(self) -> list[torch.optim.Optimizer]:
+        """Adam for everything, or Muon for the kernels and Adam for the rest."""
+        config = self.config
+        if not config.muon_rate:
+            return [self._adam(self.network.parameters(), config.rate)]
+        matrices = kernels(self.network)
+        chosen = {id(parameter) for parameter in matrices}
+        rest = [parameter for parameter in self.network.parameters() if id(parameter) not in chosen]
+        muon = Muon(matrices, config.muon_rate, config.weight_decay)
+        muon.param_groups[0]["initial_lr"] = config.muon_rate
+        return [self._adam(rest, config.rate), muon]
 
     def _adversary(self, layout: torch.memory_format) -> Discriminator:
         with torch.random.fork_rng(devices=[]):
@@ -124,18 +140,17 @@ class Learner:
             self.team.average_gradients(network.parameters())
         if self.config.clip:
             nn.utils.clip_grad_norm_(network.parameters(), self.config.clip, foreach=True)
-        self.optimisers[name].step()
-        self.optimisers[name].zero_grad(set_to_none=True)
+        for optimiser in self.optimisers[name]:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
 
     def _set_rates(self, progress: float) -> None:
         config = self.config
         factor = 0.5 * (1 + math.cos(math.pi * min(1.0, progress))) if config.cosine else 1.0
         if config.warmup:
             factor *= min(1.0, (self.step + 1) / config.warmup)
-        for name, optimiser in self.optimisers.items():
-            share = 1.0 if name == "network" else config.discriminator_rate
-            for group in optimiser.param_groups:
-                group["lr"] = config.rate * share * factor
+        for group in (group for part in self.optimisers.values() for one in part for group in one.param_groups):
+            group["lr"] = group["initial_lr"] * factor
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -170,9 +185,9 @@ class Learner:
         found = {f"averaged.{name}": value for name, value in self.averaged.items()}
         if self.adversary is not None:
             found |= {f"adversary.{name}": value for name, value in self.adversary.state_dict().items()}
-        for part, optimiser in self.optimisers.items():
+        for part, optimisers in self.optimisers.items():
             for name, parameter in self._part(part).named_parameters():
-                for key, value in optimiser.state.get(parameter, {}).items():
+                for key, value in _owner(optimisers, parameter).state.get(parameter, {}).items():
                     found[f"optimiser.{part}.{name}.{key}"] = value
         return found
 
@@ -194,20 +209,24 @@ class Learner:
             prefix = "adversary."
             part = {key.removeprefix(prefix): value for key, value in rest.items() if key.startswith(prefix)}
             restore(self.adversary, part, name=name)
-        for part_name, optimiser in self.optimisers.items():
-            self._load_optimiser(part_name, optimiser, rest, name)
+        for part_name in self.optimisers:
+            self._load_optimisers(part_name, rest, name)
         self.step = step
 
-    def _load_optimiser(self, part: str, optimiser: torch.optim.Optimizer, rest: dict[str, Tensor], name: str) -> None:
+    def _load_optimisers(self, part: str, rest: dict[str, Tensor], name: str) -> None:
         for own, parameter in self._part(part).named_parameters():
+            optimiser = _owner(self.optimisers[part], parameter)
+            moments = ("momentum",) if isinstance(optimiser, Muon) else ("exp_avg", "exp_avg_sq")
             try:
-                state = {key: rest[f"optimiser.{part}.{own}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+                state = {key: rest[f"optimiser.{part}.{own}.{key}"] for key in moments}
+                if not isinstance(optimiser, Muon):
+                    # The fused optimiser keeps its step count beside the parameter, the plain one on the CPU.
+                    count = rest[f"optimiser.{part}.{own}.step"]
+                    state["step"] = count.to(self.device) if self.engine.fused else count
             except KeyError as error:
                 raise CheckpointError(f"{name}: {error.args[0]} is missing; resume from another checkpoint") from None
-            for key in ("exp_avg", "exp_avg_sq"):
+            for key in moments:
                 state[key] = torch.empty_like(parameter).copy_(state[key])  # in the parameter's memory layout
-            # The fused optimiser keeps its step count beside the parameter, the plain one on the CPU.
-            state["step"] = state["step"].to(self.device) if self.engine.fused else state["step"]
             optimiser.state[parameter] = state
 
     def _part(self, name: str) -> nn.Module:
@@ -215,3 +234,11 @@ class Learner:
             return self.network
         assert self.adversary is not None
         return self.adversary
+
+
+def _owner(optimisers: Sequence[torch.optim.Optimizer], parameter: nn.Parameter) -> torch.optim.Optimizer:
+    """The optimiser that moves a parameter."""
+    for optimiser in optimisers:
+        if any(parameter is one for group in optimiser.param_groups for one in group["params"]):
+            return optimiser
+    raise AssertionError("every parameter has an optimiser")

@@ -17,7 +17,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _free(learner: Learner) -> None:
-    for optimiser in learner.optimisers.values():
+    for optimiser in (one for part in learner.optimisers.values() for one in part):
         optimiser.zero_grad(set_to_none=True)
     if learner.device.type == "cuda":
         torch.cuda.empty_cache()

@@ -65,7 +65,7 @@ def hole_maker(config: TrainConfig, device: torch.device, shapes: list[np.ndarra
     """The holes of a run; a network that predicts the centre only gets its overlap band from inside that centre."""
     margin = config.overlap if isinstance(config.network, PaperCenterConfig) else 0
     bank = shape_bank(shapes, config.seed) if shapes is not None else None
-    return HoleMaker(config.masks, config.network.size, device, bank=bank, margin=margin)
+    return HoleMaker(config.masks, config.network.size, device, bank=bank, margin=margin, mix=config.mix)
 
 
 def train(

@@ -139,7 +139,7 @@ def test_the_encoder_learns_ten_times_as_fast_as_its_adversary():
     )
     learner = Learner(config, CPU, ENGINES["fast"], Team())
     learner._set_rates(0.0)
-    rates = [learner.optimisers[name].param_groups[0] for name in ("network", "adversary")]
+    rates = [learner.optimisers[name][0].param_groups[0] for name in ("network", "adversary")]
     assert rates[0]["lr"] == 2e-4 and rates[1]["lr"] == pytest.approx(2e-5) and rates[0]["betas"][0] == 0.5
 
 
