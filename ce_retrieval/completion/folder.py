@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ce_retrieval.completion.decoder import DecoderCompleter
 from ce_retrieval.completion.pipeline import Completer
 from ce_retrieval.completion.result import Completion, read_saved
 from ce_retrieval.errors import CeretError, MaskError, SourceError, StorageError
@@ -150,7 +151,7 @@ def _check_apart(job: Job, out: Path) -> None:
 
 
 def complete_folder(
-    completer: Completer,
+    completer: Completer | DecoderCompleter,
     jobs: Sequence[Job | Outcome],
     out: str | Path,
     *,
@@ -206,7 +207,9 @@ def _batches(
         yield batch
 
 
-def _load(job: Job, completer: Completer, out: Path, reading: MaskReading, candidate_fills: bool) -> Outcome | _Loaded:
+def _load(
+    job: Job, completer: Completer | DecoderCompleter, out: Path, reading: MaskReading, candidate_fills: bool
+) -> Outcome | _Loaded:
     """Return the photo and hole of a job, or its outcome where it needs no work or cannot be read."""
     try:
         data = read_bytes(job.photo)
@@ -235,20 +238,25 @@ def _save(item: _Loaded, result: Completion | CeretError, out: Path) -> Outcome:
     return Outcome(item.job.photo, written, hint=polarity_hint(item.hole))
 
 
-def _is_done(job: Job, about: dict[str, Any], completer: Completer, out: Path, candidate_fills: bool) -> bool:
+def _is_done(
+    job: Job, about: dict[str, Any], completer: Completer | DecoderCompleter, out: Path, candidate_fills: bool
+) -> bool:
     """Whether `out` holds the result of this very job: same inputs, index and settings, wherever the files lie."""
     target = out / job.stem
     old = read_saved(target.parent, target.name)
     if old is None or (candidate_fills and len(old["files"]) <= len(old["candidates"])):
         return False
-    wanted = {**about, "index": completer.about, "settings": asdict(completer.settings)}
+    settings = asdict(completer.settings)
+    wanted = {**about, "index": completer.about, "network": completer.network, "settings": settings}
     return all(_without_path(old.get(name)) == _without_path(value) for name, value in wanted.items())
 
 
 def _without_path(entry: Any) -> Any:
-    """Return a JSON value as it reads back from a file, less its path."""
+    """Return a JSON value as it reads back from a file, less its path; weights are known by the network's hash."""
     plain = json.loads(json.dumps(entry))
-    return {name: value for name, value in plain.items() if name != "path"} if isinstance(plain, dict) else plain
+    if not isinstance(plain, dict):
+        return plain
+    return {name: value for name, value in plain.items() if name not in ("path", "weights")}
 
 
 def finished(outcomes: Sequence[Outcome]) -> tuple[int, int, list[Outcome]]:

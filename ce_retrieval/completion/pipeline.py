@@ -5,16 +5,16 @@ over the photo as wholes, without local alignment and without a seam.
 """
 
 import os
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ce_retrieval.completion.poisson import PoissonSolver
+from ce_retrieval.completion.decoder import DecoderFill
+from ce_retrieval.completion.guided import Guide
+from ce_retrieval.completion.insertion import Blender, box_around, insert
 from ce_retrieval.completion.result import Candidate, Completion
 from ce_retrieval.completion.rim import rim_distance, rim_weights
 from ce_retrieval.completion.scenes import SceneCache, scene_patch
@@ -23,21 +23,31 @@ from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.retrieval import Neighbor, check_query, default_focus, neighbors_of, search_contexts, square_query
 
-SOLVERS_HELD = 4
 CACHE_BYTES = 1 << 30
 
 
 class _Ranked(NamedTuple):
-    """Neighbours in the order in which they may fill, each with its distance in the rim; and why others may not."""
+    """Neighbours in the order in which they may fill, and why others may not."""
 
-    order: Sequence[tuple[Neighbor, float | None]]
+    order: Sequence["_Place"]
     dropped: tuple[str, ...]
+
+
+class _Place(NamedTuple):
+    """A neighbour, and what the re-rank has measured of it: its distances in the rim and of its content."""
+
+    neighbor: Neighbor
+    rim: float | None = None
+    content: float | None = None
 
 
 class Completer:
     """Completes photos from one index; keeps decoded scenes and factorised holes, so that many photos go fast.
 
-    scenes: the decoded scenes to share with others; by default its own, of up to CACHE_BYTES. workers: threads.
+    scenes: the decoded scenes to share with others; by default its own, of up to CACHE_BYTES. workers: threads. about,
+    network: what its results say of the index, and of the weights of a guided re-rank (else None).
+
+    PhotoIndexError: settings out of range; CheckpointError, CeretError: weights, or torch, are missing for a guided re-rank.
     """
 
     def __init__(
@@ -54,10 +64,13 @@ class Completer:
             settings = replace(settings, focus=default_focus(index.descriptor))
         self.index, self.settings = index, settings
         self.workers = workers or os.cpu_count() or 1
-        self.about = _about(index)
+        self.about: dict[str, Any] | None = _about(index)
+        guided = settings.rerank == "guided"
+        self._decoder = DecoderFill(settings.weights) if guided else None
+        self._guide = Guide(settings.guided, settings.rim, blended=settings.fill != "paste") if guided else None
+        self.network: dict[str, Any] | None = self._decoder.about if self._decoder else None
         self._scenes = scenes or SceneCache(index, CACHE_BYTES, self.workers)
-        self._solvers: OrderedDict[tuple[tuple[int, ...], bytes], PoissonSolver] = OrderedDict()
-        self._lock = Lock()
+        self._blender = Blender()
 
     def complete(self, photo: np.ndarray, hole: np.ndarray, *, candidate_fills: bool = False) -> Completion:
         """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
@@ -83,16 +96,17 @@ class Completer:
             except CeretError as error:
                 results[number] = error
         contexts = self._search(squares, results)
+        expected = self._expected(photos, holes, squares, contexts, results) if self._decoder else {}
 
         def finish(number: int) -> None:
             try:
-                ranked = self._rank(*squares[number], contexts[number])
+                ranked = self._rank(*squares[number], contexts[number], expected.get(number))
                 results[number] = self._fill(photos[number], holes[number], ranked, candidate_fills)
             except CeretError as error:
                 results[number] = error
 
         with ThreadPoolExecutor(self.workers) as pool:
-            list(pool.map(finish, contexts))
+            list(pool.map(finish, expected if self._decoder else contexts))
         return [result for result in results if result is not None]
 
     def _search(
@@ -116,54 +130,85 @@ class Completer:
         rows = zip(squares, found.ids, found.scores, strict=True)
         return {number: neighbors_of(self.index, ids, scores) for number, ids, scores in rows}
 
-    def _rank(self, square: np.ndarray, square_hole: np.ndarray, neighbors: list[Neighbor]) -> _Ranked:
-        """Order the candidates by the rim, if asked for; those that cannot be read are left out then."""
+    def _expected(
+        self,
+        photos: Sequence[np.ndarray],
+        holes: Sequence[np.ndarray],
+        squares: dict[int, tuple[np.ndarray, np.ndarray]],
+        numbers: Iterable[int],
+        results: list[Completion | CeretError | None],
+    ) -> dict[int, np.ndarray]:
+        """Return what the network makes of these queries, float32 (S, S, 3) at the index's size; one call for all."""
+        assert self._decoder is not None
+        ready: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for number in numbers:
+            try:
+                ready[number] = self._decoder.square(photos[number], holes[number], squares[number])
+            except CeretError as error:
+                results[number] = error
+        if not ready:
+            return {}
+        mirror = self.settings.guided.mirror
+        fills = self._decoder.fills(list(ready.values()), self.index.manifest.size, mirror=mirror)
+        return dict(zip(ready, fills, strict=True))
+
+    def _rank(
+        self, square: np.ndarray, square_hole: np.ndarray, neighbors: list[Neighbor], expected: np.ndarray | None
+    ) -> _Ranked:
+        """Order the candidates by the rim or the guide, if asked for; those that cannot be read are left out then."""
         if self.settings.rerank == "none":
-            return _Ranked([(neighbor, None) for neighbor in neighbors], ())
+            return _Ranked([_Place(neighbor) for neighbor in neighbors], ())
         scenes = self._scenes.get([neighbor.id for neighbor in neighbors])
         if not len(scenes.photos):
             return _Ranked([], scenes.dropped)
-        distances = rim_distance(square, scenes.photos, rim_weights(square_hole, self.settings.rim))
-        order = np.argsort(distances, kind="stable")
-        ranked = [(neighbors[scenes.positions[place]], float(distances[place])) for place in order]
-        return _Ranked(ranked, scenes.dropped)
+        found = [neighbors[position] for position in scenes.positions]
+        if self._guide is None:
+            rims = rim_distance(square, scenes.photos, rim_weights(square_hole, self.settings.rim))
+            places = [_Place(neighbor, float(rim)) for neighbor, rim in zip(found, rims, strict=True)]
+            return _Ranked([places[i] for i in np.argsort(rims, kind="stable")], scenes.dropped)
+        assert expected is not None, "made for every query that is ranked"
+        contexts = np.array([neighbor.distance for neighbor in found])
+        scores = self._guide.scores(square, square_hole, expected, scenes.photos, contexts)
+        places = [_Place(n, float(rim), float(c)) for n, rim, c in zip(found, scores.rim, scores.content, strict=True)]
+        return _Ranked([places[i] for i in np.argsort(scores.score, kind="stable")], scenes.dropped)
 
     def _fill(self, photo: np.ndarray, hole: np.ndarray, ranked: _Ranked, candidate_fills: bool) -> Completion:
         """Fill the photo from the k best scenes, opened at their own resolution; one that cannot be read gives way."""
         averages, k = self.settings.fill == "mean", self.settings.k
-        box = _box_around(hole)
+        box = box_around(hole)
         inner = (slice(box[0], box[2]), slice(box[1], box[3]))
         total: np.ndarray | None = None
         fills: list[np.ndarray] = []
-        kept: list[tuple[Neighbor, float | None]] = []
+        kept: list[_Place] = []
         dropped = list(ranked.dropped)
-        for neighbor, rim in ranked.order:
+        for place in ranked.order:
             if len(kept) == k:
                 break
             if averages or candidate_fills or total is None:
                 try:
-                    scene = self._scene(neighbor, photo.shape[:2])
+                    scene = self._scene(place.neighbor, photo.shape[:2])
                 except PhotoError as error:
                     dropped.append(str(error))
                     continue
                 fill = self._filled(photo[inner], hole[inner], scene_patch(scene, photo.shape[:2], box))
                 if candidate_fills:
-                    fills.append(_insert(photo, hole, inner, fill))
+                    fills.append(insert(photo, hole, inner, fill))
                 total = fill if total is None else total + fill if averages else total
-            kept.append((neighbor, rim))
+            kept.append(place)
         if total is None:
             raise PhotoError(f"none of the {len(dropped)} nearest scenes can be read, the first: {dropped[0]}")
         used = len(kept) if averages else 1
         return Completion(
-            best=_insert(photo, hole, inner, total / used),
+            best=insert(photo, hole, inner, total / used),
             hole=hole,
             candidates=[
-                _candidate(rank, neighbor, rim, 1 / used if rank <= used else 0.0, photo.shape)
-                for rank, (neighbor, rim) in enumerate(kept, start=1)
+                _candidate(rank, place, 1 / used if rank <= used else 0.0, photo.shape)
+                for rank, place in enumerate(kept, start=1)
             ],
-            neighbors=[neighbor for neighbor, _ in kept],
+            neighbors=[place.neighbor for place in kept],
             settings=self.settings,
             index=self.about,
+            network=self.network,
             fills=fills,
             dropped=tuple(dropped),
         )
@@ -183,17 +228,7 @@ class Completer:
         source = patch.astype(np.float32) / np.float32(255)
         if self.settings.fill == "paste":
             return source
-        return self._solver(hole).blend(source[None], photo.astype(np.float32) / np.float32(255))[0]
-
-    def _solver(self, hole: np.ndarray) -> PoissonSolver:
-        key = (hole.shape, np.packbits(hole).tobytes())
-        with self._lock:
-            if key not in self._solvers:
-                self._solvers[key] = PoissonSolver(hole)
-                if len(self._solvers) > SOLVERS_HELD:
-                    self._solvers.popitem(last=False)
-            self._solvers.move_to_end(key)
-            return self._solvers[key]
+        return self._blender.blend(source, photo, hole)
 
 
 def _check_settings(settings: CompletionSettings, index: PhotoIndex) -> None:
@@ -221,23 +256,8 @@ def _about(index: PhotoIndex) -> dict[str, Any]:
     }
 
 
-def _box_around(hole: np.ndarray) -> tuple[int, int, int, int]:
-    """Return (y0, x0, y1, x1) of the hole and the ring of pixels about it: all that a fill depends on."""
-    rows, cols = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
-    height, width = hole.shape
-    return max(0, rows[0] - 1), max(0, cols[0] - 1), min(height, rows[-1] + 2), min(width, cols[-1] + 2)
-
-
-def _insert(photo: np.ndarray, hole: np.ndarray, inner: tuple[slice, slice], fill: np.ndarray) -> np.ndarray:
-    """Return a copy of the photo with the fill float32 (h, w, 3) of the crop `inner` in its hole; the rest is untouched."""
-    filled = photo.copy()
-    pixels = np.clip(np.rint(fill * 255), 0, 255).astype(np.uint8)
-    filled[inner][hole[inner]] = pixels[hole[inner]]
-    return filled
-
-
-def _candidate(rank: int, neighbor: Neighbor, rim: float | None, share: float, shape: tuple[int, ...]) -> Candidate:
-    record = neighbor.record
+def _candidate(rank: int, place: _Place, share: float, shape: tuple[int, ...]) -> Candidate:
+    neighbor, record = place.neighbor, place.neighbor.record
     return Candidate(
         rank=rank,
         photo=neighbor.name,
@@ -247,7 +267,8 @@ def _candidate(rank: int, neighbor: Neighbor, rim: float | None, share: float, s
         licence=record.licence,
         context_rank=neighbor.rank,
         context_distance=neighbor.distance,
-        rim_distance=rim,
+        rim_distance=place.rim,
+        content_distance=place.content,
         share=share,
         offset=(0, 0),
         scale=(shape[0] / record.height, shape[1] / record.width),

@@ -104,6 +104,20 @@ class PoissonSolver:
             out[self._window][self._unknown_at] = np.clip(inner[self._unknown_at] + correction, 0.0, 1.0)
         return result
 
+    @property
+    def edge(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows and columns (R,) in the photo of the known pixels next to the hole: all that a membrane hangs from."""
+        rows, cols = self._known_at
+        return rows + self._window[0].start, cols + self._window[1].start
+
+    def membrane(self, values: Float64) -> Float64:
+        """The membranes through C sets of values, float64 (R, C), on the pixels of `edge`.
+
+        Returns float64 (N, C), over the hole's N pixels in the order of `np.nonzero(hole)`. What `blend` adds to a source
+        is the membrane of the photo less the source. SolverError as `blend`.
+        """
+        return self._solve(self._coupling @ values)
+
     def smooth(self, photo: NDArray[np.float32]) -> NDArray[np.float32]:
         """Laplace fill: the membrane through the known pixels around the hole (a blend of a constant source).
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.completion.settings import CompletionSettings
+from ce_retrieval.completion.settings import CompletionSettings, DecoderSettings
 from ce_retrieval.photos import save_photo
 from ce_retrieval.retrieval import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
@@ -20,8 +20,9 @@ class Candidate:
     """A scene that can fill the hole, with its place after re-ranking.
 
     context_rank, context_distance: from the search; rim_distance: mean squared difference in the rim, [0, 1] image, None
-    when not re-ranked; share: of every filled pixel's value that is this scene's; offset: (row, col) px by which the
-    scene is moved; scale: (row, col) by which it is resized to the photo.
+    when not re-ranked; content_distance: mean squared difference from the network's fill after the low-pass, None unless
+    guided; share: of every filled pixel's value that is this scene's; offset: (row, col) px by which the scene is moved;
+    scale: (row, col) by which it is resized to the photo.
     """
 
     rank: int
@@ -33,6 +34,7 @@ class Candidate:
     context_rank: int
     context_distance: float
     rim_distance: float | None
+    content_distance: float | None
     share: float
     offset: tuple[int, int]
     scale: tuple[float, float]
@@ -43,15 +45,17 @@ class Completion:
     """A completed photo.
 
     best: uint8 (H, W, 3), known pixels as they were; hole: bool (H, W); candidates: the k best, best first; fills: the
-    photo filled from each candidate alone, uint8, one each, if asked for; dropped: scenes that could not be read.
+    photo filled from each candidate alone, uint8, one each, if asked for; dropped: scenes that could not be read; index,
+    network: what the fill hangs on beside the photo: an index (None: the network alone), weights (None: no network).
     """
 
     best: np.ndarray
     hole: np.ndarray
     candidates: Sequence[Candidate]
     neighbors: Sequence[Neighbor]
-    settings: CompletionSettings
-    index: dict[str, Any]
+    settings: CompletionSettings | DecoderSettings
+    index: dict[str, Any] | None
+    network: dict[str, Any] | None = None
     fills: Sequence[np.ndarray] = ()
     dropped: tuple[str, ...] = ()
 
@@ -71,7 +75,9 @@ class Completion:
                 "runs": run_lengths(self.hole),
             },
             "changed_outside_hole": 0,
+            "method": "encoder" if self.index is None else "retrieval",
             "index": self.index,
+            "network": self.network,
             "settings": asdict(self.settings),
             "candidates": [asdict(candidate) for candidate in self.candidates],
             "dropped": list(self.dropped),

@@ -105,7 +105,7 @@ def fill_photos(
     that the network predicts.
     """
     missing = np.broadcast_to(holes, photos.shape[:3])
-    if not predicts(network, missing):
+    if (missing & ~predicted_part(network)).any():
         name = network.config.architecture
         raise MaskError(f"a hole reaches outside the central half, all that {name} predicts: use another network")
     predicted = predict_photos(network, photos, missing, mirror=mirror, batch=batch, fast=fast)
@@ -113,7 +113,8 @@ def fill_photos(
     return np.where(missing[..., None], values, photos)
 
 
-def predicts(network: ContextEncoder, holes: np.ndarray) -> bool:
-    """Whether the holes bool (..., S, S) lie within the part of a photo that the network predicts."""
-    missing = torch.from_numpy(np.array(holes))
-    return bool(network.region(missing).sum() == missing.sum())
+def predicted_part(network: ContextEncoder) -> np.ndarray:
+    """The part of a photo that the network predicts: bool (S, S)."""
+    part = torch.zeros((network.config.size,) * 2, dtype=torch.bool)
+    network.region(part).fill_(True)
+    return part.numpy()
