@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.descriptors.gist import make_gist
 from ce_retrieval.descriptors.hog import make_hog
+from ce_retrieval.descriptors.onnx import make_onnx
 from ce_retrieval.descriptors.thumbnail import make_thumbnail
 from ce_retrieval.errors import DescriptorError
 
@@ -51,6 +52,7 @@ class Descriptor(Protocol):
 DESCRIPTORS: dict[str, Callable[[str | None, int], Descriptor]] = {
     "gist": make_gist,
     "hog": make_hog,
+    "onnx": make_onnx,
     "thumbnail": make_thumbnail,
 }
 """By name: (what follows the first colon of the spec or None, size in pixels) -> the descriptor."""

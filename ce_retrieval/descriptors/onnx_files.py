@@ -1,0 +1,100 @@
+"""Which files an ONNX model consists of, and their hash: large models keep their weights in files beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from ce_retrieval.descriptors.onnx_sidecar import Sidecar
+from ce_retrieval.errors import DescriptorError
+
+# Where tensors are in a model: message -> number of a field -> the message in it (onnx.proto; numbers are fixed for good).
+_FIELDS: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "entry"},
+}
+
+
+def external_files(model: Path) -> list[str]:
+    """Return the names, relative to the model's folder, of the files that hold weights of it; sorted.
+
+    Reads the wire format of protocol buffers itself, so that the `onnx` package is not needed. DescriptorError where the
+    bytes are no such message.
+    """
+    with model.open("rb") as file:
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    try:
+        return sorted(set(_locations(data, "model")))
+    except (IndexError, ValueError) as error:
+        raise DescriptorError(f"{model} is no ONNX file: {error}") from error
+
+
+def model_files(model: Path) -> list[Path]:
+    """Return the paths of the model and of the files that hold weights of it."""
+    return [model, *(model.parent / name for name in external_files(model))]
+
+
+def weights_hash(model: Path, sidecar: Sidecar, output: str) -> str:
+    """Return a SHA-256 of all that decides about the features: the model, its weights' files, the sidecar's meaning.
+
+    output: the name of the one that is taken. Neither where the files lie nor how the sidecar is written counts.
+    """
+    whole = hashlib.sha256(json.dumps({**asdict(sidecar), "output": output}, sort_keys=True).encode())
+    for path in model_files(model):
+        try:
+            with path.open("rb") as file:
+                whole.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise DescriptorError(f"{model}: its weights in {path} cannot be read ({error.strerror})") from error
+    return whole.hexdigest()
+
+
+def _locations(data: memoryview, message: str) -> Iterator[str]:
+    for number, part in _parts(data):
+        inner = _FIELDS[message].get(number)
+        if inner == "entry":
+            entry = dict(_parts(part))
+            if bytes(entry.get(1, b"")) == b"location":
+                yield bytes(entry.get(2, b"")).decode()
+        elif inner:
+            yield from _locations(part, inner)
+
+
+def _parts(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield (field number, content) of the fields of a message that have a length; the others are stepped over."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        kind = tag & 7
+        if kind == 2:
+            length, at = _varint(data, at)
+            if at + length > len(data):
+                raise ValueError("a field is longer than what holds it")
+            yield tag >> 3, data[at : at + length]
+            at += length
+        elif kind == 0:
+            _, at = _varint(data, at)
+        elif kind in (1, 5):
+            at += 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"a field of kind {kind}")
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+        shift += 7
