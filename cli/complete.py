@@ -1,29 +1,22 @@
 """`ceret complete`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ce_retrieval.completion.settings import FILLS, RERANKS, CompletionSettings
-from cli.options import default_k, focus_option, index_option, json_option, mask_options
+from cli.completers import check_choices, completer_options, make_completer
+from cli.options import json_option, mask_options
 from cli.output import print_json, progress_bar
 
-_RERANK, _FILL = click.Choice(RERANKS), click.Choice(FILLS)
 _PATH = click.Path(path_type=Path)
-DEFAULTS = CompletionSettings()
 
 
 @click.command()
 @click.argument("photo", metavar="PHOTO|FOLDER", type=_PATH)
 @mask_options
-@index_option
+@completer_options
 @click.option("--out", required=True, metavar="DIR", type=_PATH, help="Where STEM.png and STEM.json go.")
-@click.option(
-    "-k", type=click.IntRange(1), show_default=default_k(DEFAULTS.k), help="Candidates kept, and blends in a mean."
-)
-@focus_option
-@click.option("--rerank", type=_RERANK, default=DEFAULTS.rerank, show_default=True, help="Order of the candidates.")
-@click.option("--fill", type=_FILL, default=DEFAULTS.fill, show_default=True, help="How a candidate fills the hole.")
 @click.option("--save-candidates", is_flag=True, help="Also write the photo filled from each of the k candidates.")
 @json_option
 def command(
@@ -31,38 +24,26 @@ def command(
     mask: Path,
     invert_mask: bool,
     mask_alpha: bool,
-    index_path: Path,
     out: Path,
-    k: int | None,
-    focus: float | str | None,
-    rerank: str,
-    fill: str,
     save_candidates: bool,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
-    """Fill the hole of PHOTO, or of every photo of FOLDER and its subfolders, from the nearest contexts in an index.
+    """Fill the hole of PHOTO, or of every photo of FOLDER and its subfolders: from the nearest contexts in an index, or by a
+    network alone.
 
     With a folder, --mask is one mask for all or a folder of masks with the photos' names, and DIR gets FOLDER's subfolders.
     What is done is skipped; a photo that fails is listed at the end, and the exit code is then 1. STEM.json says where
     every filled pixel came from.
     """
     from ce_retrieval.completion.folder import MaskReading, complete_folder, finished, plan_jobs
-    from ce_retrieval.completion.pipeline import Completer
-    from ce_retrieval.photo_index import PhotoIndex
 
+    check_choices(chosen, save_candidates=save_candidates)
     jobs = plan_jobs(photo, mask, out)
-    index = PhotoIndex.open(index_path)
-    settings = CompletionSettings(k=k or min(DEFAULTS.k, len(index)), rerank=rerank, fill=fill, focus=focus)
+    completer = make_completer(**chosen)
     reading = MaskReading(invert_mask, mask_alpha)
     with progress_bar("completing") as progress:
-        run = complete_folder(
-            Completer(index, settings),
-            jobs,
-            out,
-            reading=reading,
-            candidate_fills=save_candidates,
-            progress=progress,
-        )
+        run = complete_folder(completer, jobs, out, reading=reading, candidate_fills=save_candidates, progress=progress)
         outcomes = list(run)
     written, skipped, failed = finished(outcomes)
     if failed and not photo.is_dir():

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ce_retrieval.evaluation.settings import EvaluationSettings
-from cli.options import index_option
+from cli.options import index_option, weights_option
 from cli.output import steps_bar, warn_skipped
 
 DEFAULTS = EvaluationSettings(methods=())
@@ -34,6 +34,7 @@ DEFAULTS = EvaluationSettings(methods=())
 )
 @click.option("--limit", type=click.IntRange(1), help="Measure so many photos, drawn by the seed [default: all].")
 @click.option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
+@weights_option
 @click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Where the results go.")
 def command(
     photos: tuple[Path, ...],
@@ -44,24 +45,28 @@ def command(
     seed: int,
     limit: int | None,
     keep_leaks: bool,
+    weights: Path | None,
     out: Path,
 ) -> None:
     """Measure methods on PHOTOS whose truth is known: a hole is cut into each, filled, and compared with the truth.
 
-    A method is a baseline (telea, navier-stokes, biharmonic, smooth), a limit (oracle, rim), or FEATURES[@PX][+rim]
-    [+blend|+mean], as in thumbnail@8+rim+blend. Writes results.json, table.md and contact sheets.
+    A method is a baseline (telea, navier-stokes, biharmonic, smooth), a limit (oracle, rim), a network's own fill
+    (decoder[:CHECKPOINT][+blend]), or FEATURES[@PX][+rim|+guided][+blend|+mean], as in thumbnail@8+rim+blend. Writes
+    results.json, table.md and contact sheets.
     """
     from ce_retrieval.evaluation import default_methods, evaluate, markdown_table, notes, write_report
     from ce_retrieval.photo_index import PhotoIndex
 
     index = PhotoIndex.open(index_path)
+    chosen = str(weights) if weights else None
     settings = EvaluationSettings(
-        methods=tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor),
+        methods=tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor, chosen),
         seed=seed,
         masks=masks,
         shapes=str(shapes) if shapes else None,
         keep_leaks=keep_leaks,
         limit=limit,
+        weights=chosen,
     )
     with steps_bar() as progress:
         evaluation = evaluate(photos, index, out, settings, progress)

@@ -55,13 +55,18 @@ def default_k(k: int) -> str:
     return f"{k}, or all of a smaller collection"
 
 
-index_option: Decorator = click.option(
-    "--index",
-    "index_path",
-    metavar="NAME.ceret",
+def _index_option(help_text: str, *, required: bool) -> Decorator:
+    path = click.Path(path_type=Path)
+    return click.option("--index", "index_path", metavar="NAME.ceret", type=path, required=required, help=help_text)
+
+
+index_option: Decorator = _index_option("The index to search.", required=True)
+optional_index_option: Decorator = _index_option("The index to search: for all but --method encoder.", required=False)
+weights_option: Decorator = click.option(
+    "--weights",
+    metavar="FILE",
     type=click.Path(path_type=Path),
-    required=True,
-    help="The index to search.",
+    help="The network's weights, a checkpoint of `ceret train` [default: those of the package].",
 )
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 focus_option: Decorator = click.option(

@@ -17,6 +17,7 @@ from ce_retrieval.completion.result import Completion
 from ce_retrieval.completion.rim import rim_of
 from ce_retrieval.completion.settings import DECODER_FILLS, DecoderSettings
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError
+from ce_retrieval.masks import resize_hole
 from ce_retrieval.retrieval import check_query, square_query
 
 ROUNDING = 1  # px by which a hole may leave the part that a network predicts, where the photo had to be resized
@@ -52,8 +53,13 @@ class DecoderFill:
         """
         if made is None or made[1].shape != (self.size, self.size):
             made = square_query(photo, hole, self.size)
-        self._check(made[1], ROUNDING if hole.shape != made[1].shape else 0)
+        self._check(made[1], resized=hole.shape != made[1].shape)
         return made
+
+    def check(self, hole: np.ndarray) -> None:
+        """Raise the MaskError of `square` where a hole bool (H, W) deserves it."""
+        resized = hole.shape != (self.size, self.size)
+        self._check(resize_hole(hole, self.size) if resized else hole, resized=resized)
 
     def predict(self, photos: np.ndarray, holes: np.ndarray, *, mirror: bool = False) -> np.ndarray:
         """Return the raw predictions float32 (B, S, S, 3) for photos and holes of `square`: see `predict_photos`.
@@ -73,14 +79,14 @@ class DecoderFill:
         composed = compose(photos, holes, self.predict(photos, holes, mirror=mirror))
         return np.stack([resize_values(photo, (size, size)) for photo in composed])
 
-    def _check(self, hole: np.ndarray, slack: int) -> None:
+    def _check(self, hole: np.ndarray, *, resized: bool) -> None:
         from ce_retrieval.models.inference import predicted_part
 
         if hole.all():
             raise MaskError("the hole leaves the encoder nothing to see at its size: use a smaller hole")
         part = predicted_part(self._network)
-        if slack and not part.all():
-            part |= rim_of(part, slack)
+        if resized and not part.all():
+            part |= rim_of(part, ROUNDING)
         if (hole & ~part).any():
             name = self.about["architecture"]
             raise MaskError(f"the hole reaches outside the central half, all that {name} predicts: use other weights")

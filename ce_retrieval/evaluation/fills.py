@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ce_retrieval.completion.baselines import baseline
+from ce_retrieval.completion.decoder import DecoderCompleter
 from ce_retrieval.completion.pipeline import Completer
 from ce_retrieval.completion.poisson import PoissonSolver
 from ce_retrieval.completion.scenes import SceneCache
-from ce_retrieval.completion.settings import CompletionSettings
+from ce_retrieval.completion.settings import CompletionSettings, DecoderSettings
 from ce_retrieval.errors import CeretError
 from ce_retrieval.evaluation.methods import Method
 from ce_retrieval.evaluation.queries import Queries
@@ -55,7 +56,12 @@ class Filler:
 
     def fill(self, method: Method, done: Done) -> Filled:
         """Fill every query; the seconds are those of the filling alone, with the index loaded and searched once before."""
-        ways = {"features": self._by_features, "baseline": self._by_baseline, "pixels": self._from_scenes}
+        ways = {
+            "features": self._by_features,
+            "decoder": self._by_decoder,
+            "baseline": self._by_baseline,
+            "pixels": self._from_scenes,
+        }
         filled = Filled(self._queries.photos.copy())
         steps = ways[method.kind](method, filled)
         next(steps)  # what is made once for all queries
@@ -74,6 +80,18 @@ class Filler:
         assert not isinstance(focus, str), "resolved by the completer"
         search_contexts(index, queries.photos[:1], queries.holes[:1], 1, focus=focus)
         yield 0
+        yield from self._complete(completer, filled)
+
+    def _by_decoder(self, method: Method, filled: Filled) -> Iterator[int]:
+        weights = method.base or self._settings.weights
+        settings = DecoderSettings(fill=method.fill, mirror=self._settings.guided.mirror, weights=weights)
+        completer = DecoderCompleter(settings)
+        completer.complete_many([self._queries.photos[0]], [self._queries.holes[0]])
+        yield 0
+        yield from self._complete(completer, filled)
+
+    def _complete(self, completer: Completer | DecoderCompleter, filled: Filled) -> Iterator[int]:
+        queries = self._queries
         for start in range(0, len(queries), CHUNK):
             part = slice(start, start + CHUNK)
             results = completer.complete_many(list(queries.photos[part]), list(queries.holes[part]))
@@ -93,6 +111,8 @@ class Filler:
             focus=method.focus,
             candidates=min(settings.candidates, count),
             rim=settings.rim,
+            guided=settings.guided,
+            weights=settings.weights,
         )
 
     def _by_baseline(self, method: Method, filled: Filled) -> Iterator[int]:

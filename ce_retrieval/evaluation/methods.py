@@ -1,4 +1,4 @@
-"""The names of methods: FEATURES[@FOCUS][+rim][+blend|+mean] for retrieval, else a baseline or a limit."""
+"""The names of methods: FEATURES[@FOCUS][+rim|+guided][+blend|+mean] for retrieval, else a network, a baseline or a limit."""
 
 import math
 from collections.abc import Sequence
@@ -6,20 +6,24 @@ from dataclasses import dataclass, field
 
 from ce_retrieval.completion.baselines import BASELINES
 from ce_retrieval.descriptors import DESCRIPTORS, Descriptor, make_descriptor
-from ce_retrieval.errors import DescriptorError, EvaluationError
+from ce_retrieval.errors import CeretError, DescriptorError, EvaluationError
+from ce_retrieval.models.requirements import require_torch
+from ce_retrieval.models.shipped import weights_path
 
 # Searches over all pixels of a region of every photo of the collection, by brute force.
 #   oracle: the photo whose true content is nearest to the truth, the limit of any fill from one photo;
 #   rim: the photo nearest in a flat ring around the hole, which needs no descriptor but reads every photo.
 PIXEL_SEARCHES = ("oracle", "rim")
+DECODER = "decoder"  # a network's own fill
 
 
 @dataclass(frozen=True)
 class Method:
     """A way to fill; see `parse_methods` for the names.
 
-    kind: "features", "pixels" (brute-force search) or "baseline"; base: the descriptor's spec, the search or the baseline;
-    focus: px, None for none, "auto" for the descriptor's best; descriptor: of a method by features, else None.
+    kind: "features", "pixels" (brute-force search), "decoder" or "baseline"; base: the descriptor's spec, the search, the
+    checkpoint ("": that of the settings) or the baseline; focus: px, None for none, "auto" for the descriptor's best;
+    descriptor: of a method by features, else None.
     """
 
     name: str
@@ -31,9 +35,24 @@ class Method:
     descriptor: Descriptor | None = field(default=None, compare=False)
 
 
-def default_methods(features: str) -> tuple[str, ...]:
-    """Return what is measured when nothing is named: these features by every fill, the best baseline, and the limit."""
-    return (features, f"{features}+rim", f"{features}+rim+blend", f"{features}+rim+mean", "smooth", "oracle")
+def default_methods(features: str, weights: str | None = None) -> tuple[str, ...]:
+    """Return what is measured when nothing is named: these features by every fill, the best baseline, and the limit.
+
+    Where torch and the weights are there, the guided re-rank and the network's own fill too.
+    """
+    hand_made = (features, f"{features}+rim", f"{features}+rim+blend", f"{features}+rim+mean")
+    guided = (f"{features}+guided", f"{features}+guided+blend", f"{features}+guided+mean", DECODER)
+    return (*hand_made, *(guided if _can_predict(weights) else ()), "smooth", "oracle")
+
+
+def _can_predict(weights: str | None) -> bool:
+    """Whether a network can be loaded, by a look at the files alone."""
+    try:
+        require_torch("a network")
+        weights_path(weights)
+    except CeretError:
+        return False
+    return True
 
 
 def parse_methods(names: Sequence[str], size: int) -> list[Method]:
@@ -41,8 +60,9 @@ def parse_methods(names: Sequence[str], size: int) -> list[Method]:
 
     A name is `telea`, `navier-stokes`, `biharmonic`, `smooth`; or `oracle`, `rim`; or a descriptor (`hog`, `gist`,
     `thumbnail`, `thumbnail:16`, ...), then `@PX` or `@none` for the focus (default: the descriptor's best). A search may
-    be followed by `+rim` (descriptors: re-rank by the rim) and by `+blend` or `+mean` (descriptors: of the best blends)
-    instead of pasting. EvaluationError names what is wrong and lists what there is.
+    be followed by `+rim` or `+guided` (descriptors: the re-rank) and by `+blend` or `+mean` (descriptors: of the best
+    blends) instead of pasting. `decoder[:CHECKPOINT][+blend]` is a network's own fill. EvaluationError names what is wrong
+    and lists what there is.
     """
     methods = [_parse(name.strip(), size) for name in names]
     if not methods:
@@ -55,17 +75,19 @@ def parse_methods(names: Sequence[str], size: int) -> list[Method]:
 
 
 def _parse(name: str, size: int) -> Method:
+    if name.partition("+")[0].partition(":")[0] == DECODER:
+        return _parse_decoder(name)
     head, *parts = name.split("+")
     base, at, focus_text = head.partition("@")
     fill, rerank = "paste", "none"
     for part in parts:
-        if part == "rim" and rerank == "none":
-            rerank = "rim"
+        if part in ("rim", "guided") and rerank == "none":
+            rerank = part
         elif part in ("blend", "mean") and fill == "paste":
             fill = part
         else:
             raise EvaluationError(
-                f"method {name}: {part!r} does not fit there: expected FEATURES[@PX][+rim][+blend|+mean]"
+                f"method {name}: {part!r} does not fit there: expected FEATURES[@PX][+rim|+guided][+blend|+mean]"
             )
     if base in BASELINES:
         if parts or at:
@@ -76,7 +98,7 @@ def _parse(name: str, size: int) -> Method:
             raise EvaluationError(f"method {name}: {base} takes +blend alone: name it {base} or {base}+blend")
         return Method(name, "pixels", base, fill=fill)
     if base.partition(":")[0] not in DESCRIPTORS:
-        known = ", ".join([*DESCRIPTORS, *BASELINES, *PIXEL_SEARCHES])
+        known = ", ".join([*DESCRIPTORS, DECODER, *BASELINES, *PIXEL_SEARCHES])
         raise EvaluationError(f"method {name!r} is unknown: it begins with one of {known}")
     try:
         descriptor = make_descriptor(base, size)
@@ -85,8 +107,18 @@ def _parse(name: str, size: int) -> Method:
     focus = _focus(name, focus_text) if at else "auto"
     # One spelling each, so that an index is shared and nothing is measured twice.
     suffix = "" if not at else "@none" if focus is None else f"@{focus:g}"
-    suffix += "+rim" * (rerank == "rim") + f"+{fill}" * (fill != "paste")
+    suffix += f"+{rerank}" * (rerank != "none") + f"+{fill}" * (fill != "paste")
     return Method(descriptor.spec + suffix, "features", descriptor.spec, focus, rerank, fill, descriptor)
+
+
+def _parse_decoder(name: str) -> Method:
+    """Parse `decoder[:CHECKPOINT][+blend]`; a path may hold any character."""
+    base = name.removesuffix("+blend")
+    fill = "paste" if base == name else "blend"
+    head, colon, checkpoint = base.partition(":")
+    if head != DECODER or (colon and not checkpoint):
+        raise EvaluationError(f"method {name}: expected decoder[:CHECKPOINT][+blend]")
+    return Method(name, "decoder", checkpoint, fill=fill)
 
 
 def _focus(name: str, text: str) -> float | None:

@@ -5,7 +5,7 @@ The protocol of Pathak et al. 2016, Table 1, with more measures; docs/evaluation
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ce_retrieval.completion.decoder import DecoderFill
 from ce_retrieval.completion.rim import rim_of
 from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.errors import EvaluationError
@@ -89,7 +90,8 @@ def evaluate(
     methods = parse_methods(settings.methods, size)
     make_folder(Path(out))
     queries, unreadable = read_queries(photos, size, settings, report)
-    refused = _refused(queries, index, methods)
+    decoders = _decoders(methods, settings)
+    refused = _refused(queries, index, methods, decoders.values())
     queries = queries.only(np.array([row for row in range(len(queries)) if row not in refused]))
     indexes = indexes_for({m.base: None for m in methods if m.kind == "features"}, index, Path(out), report)
     scenes = SceneCache(index, SCENE_BYTES, os.cpu_count() or 1)
@@ -101,16 +103,28 @@ def evaluate(
         run.measure(method, scan.seconds.get(method.base, 0.0), report)
     names, results, failed, (sheet, sheet_names) = run.finish()
     left_out = [*refused.values(), *failed]
-    about = _about(index, indexes)
+    about = _about(index, indexes, decoders)
     leaks = list(scan.leaks.values())
     return Evaluation(settings, names, results, leaks, unreadable, left_out, about, sheet, sheet_names)
 
 
-def _refused(queries: Queries, index: PhotoIndex, methods: Sequence[Method]) -> dict[int, LeftOut]:
+def _decoders(methods: Sequence[Method], settings: EvaluationSettings) -> dict[str, DecoderFill]:
+    """Return the networks of all methods by their weights, "" for those of the package: they are loaded before any work."""
+    own = {method.base for method in methods if method.kind == "decoder"}
+    guided = {"" for method in methods if method.rerank == "guided"}
+    names = {name or settings.weights or "" for name in own | guided}
+    return {name: DecoderFill(name or None) for name in sorted(names)}
+
+
+def _refused(
+    queries: Queries, index: PhotoIndex, methods: Sequence[Method], decoders: Iterable[DecoderFill]
+) -> dict[int, LeftOut]:
     """Return the queries that a method cannot serve; EvaluationError, before anything is measured, if that is all."""
     searches = [(method.descriptor, method.focus) for method in methods if method.descriptor]
     resolved = [(d, default_focus(d) if focus == "auto" else focus) for d, focus in searches]
-    refused = unserved(queries, index, [(d, focus) for d, focus in resolved if not isinstance(focus, str)])
+    refused = unserved(
+        queries, index, [(d, focus) for d, focus in resolved if not isinstance(focus, str)], list(decoders)
+    )
     if len(refused) == len(queries):
         first = next(iter(refused.values()))
         raise EvaluationError(f"none of the {len(queries)} photos can be measured; {first.name}: {first.reason}")
@@ -235,7 +249,7 @@ def _measured(queries: Queries, fills: np.ndarray) -> dict[str, Floats]:
     return {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
 
 
-def _about(index: PhotoIndex, indexes: Mapping[str, PhotoIndex]) -> dict[str, Any]:
+def _about(index: PhotoIndex, indexes: Mapping[str, PhotoIndex], decoders: Mapping[str, DecoderFill]) -> dict[str, Any]:
     """What a reader needs to know to read the figures: region, range, averaging, timing, collection, versions."""
     manifest = index.manifest
     held = SCENE_BYTES // (3 * manifest.size**2)
@@ -250,5 +264,6 @@ def _about(index: PhotoIndex, indexes: Mapping[str, PhotoIndex]) -> dict[str, An
         "size": manifest.size,
         "collection": {"index": str(index.path), "photos": len(index), "hole": manifest.hole},
         "features": sorted({manifest.descriptor, *indexes}),
+        "networks": [decoder.about for decoder in decoders.values()],
         "libraries": dict(manifest.libraries),
     }

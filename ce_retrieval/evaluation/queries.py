@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ce_retrieval.completion.decoder import DecoderFill
 from ce_retrieval.descriptors import Descriptor, cell_weights
 from ce_retrieval.errors import CeretError, EvaluationError, PhotoError
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
@@ -103,18 +104,23 @@ def _holes(names: Sequence[str], size: int, settings: EvaluationSettings) -> np.
 
 
 def unserved(
-    queries: Queries, index: PhotoIndex, searches: Sequence[tuple[Descriptor, float | None]]
+    queries: Queries,
+    index: PhotoIndex,
+    searches: Sequence[tuple[Descriptor, float | None]],
+    decoders: Sequence[DecoderFill] = (),
 ) -> dict[int, LeftOut]:
-    """Return, by row, the queries whose hole one of these searches (descriptor, focus) cannot serve.
+    """Return, by row, the queries whose hole one of these searches (descriptor, focus) or networks cannot serve.
 
     They are left out for every method, so that all methods are measured on the same photos. Examples: a hole that
-    touches every block of HOG, or one that is not the centre where the index knows the centre alone.
+    touches every block of HOG, or one that is not the centre where the index or the network knows the centre alone.
     """
     found: dict[int, LeftOut] = {}
     for rows in queries.by_hole():
         try:
             for descriptor, focus in searches:
                 cell_weights(descriptor, protocol_hole(index, queries.holes[rows[0]]), focus)
+            for decoder in decoders:
+                decoder.check(queries.holes[rows[0]])
         except CeretError as error:
             found.update((int(row), LeftOut(queries.names[row], str(error))) for row in rows)
     return dict(sorted(found.items()))
