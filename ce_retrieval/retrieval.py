@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # How fast a cell's weight falls with its distance from the hole, in pixels of the index's photo size; None: not at all.
 # Chosen on held-out photos by the L2 of a pasted centre (docs/evaluation.md).
-DEFAULT_FOCUS: dict[str, float | None] = {"hog": None, "gist": None, "thumbnail": 8.0}
+DEFAULT_FOCUS: dict[str, float | None] = {"encoder": 16.0, "hog": None, "gist": None, "thumbnail": 8.0}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,12 @@ class Neighbor:
 
 
 def default_focus(descriptor: Descriptor) -> float | None:
-    """Return the focus in pixels that does best for a descriptor; None, for none, also where it has not been measured."""
+    """Return the focus in pixels that does best for a descriptor; None, for none, also where it has not been measured.
+
+    Nor is there a focus where every cell sees the same part of the photo: all are as far from the hole.
+    """
+    if (descriptor.boxes == descriptor.boxes[0]).all():
+        return None
     return DEFAULT_FOCUS.get(descriptor.spec.partition(":")[0])
 
 

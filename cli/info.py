@@ -24,6 +24,7 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         "features": manifest.descriptor,
         "cells": manifest.cells,
         "channels": manifest.channels,
+        "weights": manifest.weights_sha256,
         "photo_size": manifest.size,
         "hole": manifest.hole,
         "recipe": manifest.recipe,
@@ -38,7 +39,7 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         print_json({**about, **({"skipped_files": named} if list_skipped else {})})
         return
     for name, value in about.items():
-        lines = value if isinstance(value, list) else [value]
+        lines = value if isinstance(value, list) else [] if value is None else [value]
         if isinstance(value, dict):
             lines = [", ".join(f"{library} {version}" for library, version in value.items())]
         for line in lines:

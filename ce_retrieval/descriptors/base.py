@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ce_retrieval.descriptors.encoder import make_encoder, protocol_layer
 from ce_retrieval.descriptors.gist import make_gist
 from ce_retrieval.descriptors.hog import make_hog
 from ce_retrieval.descriptors.onnx import make_onnx
@@ -25,6 +26,9 @@ class Descriptor(Protocol):
     cells, channels: G and C.
     boxes: int32 (G, 4), the footprint y0, x0, y1, x1 of each cell in pixels at ``size``, half-open.
     min_share: a cell whose footprint is visible to a lesser share has weight 0.
+
+    A learned descriptor has more of them: weights_sha256 (`weights_hash`); libraries, the names of the packages whose
+    versions shape its numbers; memory and photo_memory, bytes that it takes once, and for each photo being described.
     """
 
     @property
@@ -50,6 +54,7 @@ class Descriptor(Protocol):
 
 
 DESCRIPTORS: dict[str, Callable[[str | None, int], Descriptor]] = {
+    "encoder": make_encoder,
     "gist": make_gist,
     "hog": make_hog,
     "onnx": make_onnx,
@@ -61,8 +66,9 @@ DESCRIPTORS: dict[str, Callable[[str | None, int], Descriptor]] = {
 def make_descriptor(spec: str, size: int) -> Descriptor:
     """The descriptor that ``spec``, ``name[:argument]``, names, for photos of ``size`` x ``size`` pixels.
 
-    Examples: ``hog``, ``hog:cells``, ``gist``, ``thumbnail``, ``thumbnail:16``. Raises `DescriptorError` for an unknown name,
-    a bad argument, or a size that the descriptor cannot use.
+    Examples: ``hog``, ``hog:cells``, ``gist``, ``thumbnail``, ``thumbnail:16``, ``encoder``, ``encoder:context``. Raises
+    `DescriptorError` for an unknown name, a bad argument, or a size that the descriptor cannot use; `CheckpointError` for
+    weights that are missing or damaged.
     """
     name, colon, argument = spec.partition(":")
     if name not in DESCRIPTORS:
@@ -70,3 +76,18 @@ def make_descriptor(spec: str, size: int) -> Descriptor:
     if size < 1:
         raise DescriptorError(f"{spec}: size {size} px: expected a positive number of pixels")
     return DESCRIPTORS[name](argument if colon else None, size)
+
+
+def protocol_spec(spec: str, hole: str) -> str:
+    """What ``spec`` stands for in an index of the hole protocol ``hole`` ("none" or "center"), as far as that differs.
+
+    Only an encoder whose layer is not named depends on it (`encoder.protocol_layer`): a spec that names one, as every
+    canonical spec does, is returned as it is. Raises as `make_descriptor`.
+    """
+    name, _, argument = spec.partition(":")
+    return protocol_layer(argument or None, hole) if name == "encoder" else spec
+
+
+def weights_hash(descriptor: Descriptor) -> str | None:
+    """SHA-256 of the weights of a learned descriptor, in hexadecimal; None for one that is not learned."""
+    return getattr(descriptor, "weights_sha256", None)

@@ -94,8 +94,11 @@ class Compact(ContextEncoder):
     def _encode(self, photos: Tensor, holes: Tensor) -> tuple[Tensor, ...]:
         missing = holes[:, None].to(photos.dtype)
         with torch.no_grad():
-            fill = smooth_fill(photos, missing) if self.config.residual else self.fill_colour.expand_as(photos)
-            filled = torch.where(holes[:, None], fill, photos)
+            filled = photos
+            # A fill of nothing is a quarter of the work; in training there is always a hole, and asking would wait for it.
+            if self.training or bool(holes.any()):
+                fill = smooth_fill(photos, missing) if self.config.residual else self.fill_colour.expand_as(photos)
+                filled = torch.where(holes[:, None], fill, photos)
             stacked = torch.cat([filled, missing], dim=1).contiguous(memory_format=torch.channels_last)
         low = self.encoder_low(nn.functional.relu(self.stem(stacked)))
         middle = self.encoder_middle(self.down_middle(low))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ce_retrieval.descriptors import Descriptor, make_descriptor
+from ce_retrieval.descriptors import Descriptor, make_descriptor, protocol_spec, weights_hash
 from ce_retrieval.errors import PhotoIndexError, SourceError
 from ce_retrieval.photo_index.manifest import (
     HOLE_PROTOCOLS,
@@ -22,6 +22,7 @@ from ce_retrieval.photo_index.manifest import (
     write_manifest,
 )
 from ce_retrieval.photo_index.segments import check_segment, clear_leftovers, is_leftover, read_table
+from ce_retrieval.photo_index.weights import check_weights
 from ce_retrieval.photo_index.work import Progress, Task, Work, decode_budget, keys_hash
 from ce_retrieval.photos import PhotoSource, open_sources
 from ce_retrieval.storage import LOCK, make_folder, storage_errors, writer_lock
@@ -31,8 +32,9 @@ from ce_retrieval.storage import LOCK, make_folder, storage_errors, writer_lock
 class IndexSettings:
     """How an index is built. The defaults of the command line are these.
 
-    features: descriptor spec; hole: "none" (whole photos) or "center" (each photo with its centre dropped); size: side
-    in pixels to which photos are resized; workers: threads; max_memory: bytes, bounds what is decoded at a time.
+    features: descriptor spec, `encoder` alone standing for the layer that suits the hole protocol; hole: "none" (whole
+    photos) or "center" (each photo with its centre dropped); size: side in pixels to which photos are resized; workers:
+    threads; max_memory: bytes, bounds what is decoded at a time.
     """
 
     features: str = "thumbnail"
@@ -69,7 +71,7 @@ def build_index(
         fresh = _fresh_manifest(descriptor, settings, sources)
         make_folder(out)
         with writer_lock(out):
-            manifest = _resumable(out, fresh)
+            manifest = _resumable(out, fresh, descriptor)
             clear_leftovers(out, manifest.segments)
             for segment in manifest.segments:
                 check_segment(out, segment)
@@ -119,6 +121,7 @@ def add_photos(
         max_memory=settings.max_memory if max_memory is None else max_memory,
     )
     descriptor = _checked(settings)
+    check_weights(path, manifest, descriptor)
     budget = decode_budget(descriptor, settings.workers, settings.max_memory)
     with _opened(paths) as opened, writer_lock(path):
         manifest = read_manifest(path)
@@ -162,7 +165,7 @@ def _checked(settings: IndexSettings) -> Descriptor:
         raise PhotoIndexError(f"hole protocol {settings.hole!r} is unknown: choose one of {', '.join(HOLE_PROTOCOLS)}")
     if settings.workers < 1:
         raise PhotoIndexError(f"workers is {settings.workers}: expected 1 or more")
-    return make_descriptor(settings.features, settings.size)
+    return make_descriptor(protocol_spec(settings.features, settings.hole), settings.size)
 
 
 def _fresh_manifest(descriptor: Descriptor, settings: IndexSettings, sources: Sequence[PhotoSource]) -> Manifest:
@@ -173,7 +176,8 @@ def _fresh_manifest(descriptor: Descriptor, settings: IndexSettings, sources: Se
         channels=descriptor.channels,
         hole=settings.hole,
         sources=tuple(Source(source.kind, source.root) for source in sources),
-        libraries=library_versions(),
+        weights_sha256=weights_hash(descriptor),
+        libraries=library_versions(getattr(descriptor, "libraries", ())),
     )
 
 
@@ -189,18 +193,19 @@ def _check_place(out: Path) -> None:
         raise PhotoIndexError(f"{out} is not empty and not an index (it holds {foreign[0]}): choose another --out")
 
 
-def _resumable(out: Path, fresh: Manifest) -> Manifest:
+def _resumable(out: Path, fresh: Manifest, descriptor: Descriptor) -> Manifest:
     """Return the manifest to go on from: the one on disk if it was built the same way, else the fresh one, written."""
     if not (out / MANIFEST).exists():
         write_manifest(out, fresh)
         return fresh
     old = read_manifest(out)
-    for name in ("descriptor", "size", "hole", "weights_sha256", "recipe"):
+    for name in ("descriptor", "size", "hole", "recipe"):
         if getattr(old, name) != getattr(fresh, name):
             raise PhotoIndexError(
                 f"{out} was built with {name} {getattr(old, name)}, not {getattr(fresh, name)}: "
                 "choose another --out, or delete it first"
             )
+    check_weights(out, old, descriptor)
     # A complete index may have more sources, added later.
     if fresh.sources != (old.sources[: len(fresh.sources)] if old.complete else old.sources):
         raise PhotoIndexError(

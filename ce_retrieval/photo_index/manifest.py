@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,11 +102,12 @@ def photo_name(source: Source, key: str) -> str:
     return source.root if source.kind == "file" else f"{source.root}::{key}"
 
 
-def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that shape the bytes of an index."""
+def library_versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """Return the versions of the libraries that shape the bytes of an index; `more`: those of its features alone."""
     from importlib import metadata
 
-    return {name: metadata.version(name) for name in ("ceret", "numpy", "pillow", "numba", "h5py", "pyarrow")}
+    names = ("ceret", "numpy", "pillow", "numba", "h5py", "pyarrow", *more)
+    return {name: metadata.version(name) for name in names}
 
 
 def digest(data: bytes | memoryview) -> StoredFile:

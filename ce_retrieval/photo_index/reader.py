@@ -16,6 +16,7 @@ from ce_retrieval.errors import PhotoError, PhotoIndexError, SourceError
 from ce_retrieval.masks import center_holes
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.segments import PhotoRecord, check_segment, file_problem, read_grids, read_table
+from ce_retrieval.photo_index.weights import check_weights
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource, decode_photo, open_source
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class PhotoIndex:
     def open(cls, path: str | Path) -> "PhotoIndex":
         """Open the index at `path` and verify every checksum.
 
-        PhotoIndexError: no index there, another format version, or a build that was stopped; CorruptIndexError: a file
-        is truncated or altered.
+        PhotoIndexError: no index there, another format version, a build that was stopped, or weights that are not those
+        it was built with; CheckpointError: these are missing; CorruptIndexError: a file is truncated or altered.
         """
         path = Path(path)
         manifest = read_manifest(path)
@@ -59,15 +60,20 @@ class PhotoIndex:
             )
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda segment: check_segment(path, segment), manifest.segments))
-        return cls(path, manifest)
+        index = cls(path, manifest)
+        if manifest.weights_sha256 is not None:
+            _ = index.descriptor  # loads and compares the weights now, not after a user has waited for something else
+        return index
 
     def __len__(self) -> int:
         return self.manifest.count
 
     @functools.cached_property
     def descriptor(self) -> Descriptor:
-        """The descriptor that the index was built with."""
-        return make_descriptor(self.manifest.descriptor, self.manifest.size)
+        """The descriptor that the index was built with; PhotoIndexError where its weights are others by now."""
+        descriptor = make_descriptor(self.manifest.descriptor, self.manifest.size)
+        check_weights(self.path, self.manifest, descriptor)
+        return descriptor
 
     @functools.cached_property
     def protocol_hole(self) -> np.ndarray | None:

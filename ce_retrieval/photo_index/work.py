@@ -142,14 +142,14 @@ def check_side(width: int, height: int) -> None:
 def decode_budget(descriptor: Descriptor, workers: int, max_memory: int) -> DecodeBudget:
     """Return what `max_memory` bytes leave for decoding photos.
 
-    What does not depend on the photos (libraries, a segment being written, the batches in flight) is taken off first;
-    PhotoIndexError where too little is left for a photo of four times the descriptor's size.
+    What does not depend on the photos (libraries, a network, a segment being written, the batches in flight) is taken off
+    first; PhotoIndexError where too little is left for a photo of four times the descriptor's size.
     """
     grid = descriptor.cells * descriptor.channels
     photo = 3 * descriptor.size**2
-    working = workers * BATCH_ITEMS * (2 * photo + 12 * grid)
+    working = workers * BATCH_ITEMS * (2 * photo + 12 * grid + getattr(descriptor, "photo_memory", 0))
     waiting = AHEAD * workers * BATCH_ITEMS * 2 * grid
-    fixed = (250 << 20) + 3 * SEGMENT_ITEMS * grid * 2 + working + waiting
+    fixed = (250 << 20) + getattr(descriptor, "memory", 0) + 3 * SEGMENT_ITEMS * grid * 2 + working + waiting
     needed = fixed + OTHER_BYTES * 16 * descriptor.size**2
     if max_memory < needed:
         raise PhotoIndexError(

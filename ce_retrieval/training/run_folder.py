@@ -11,10 +11,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from ce_retrieval.errors import CheckpointError, StorageError, TrainingError
+from ce_retrieval.masks import center_holes
 from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
+from ce_retrieval.models.compression import export_compressed
 from ce_retrieval.storage import make_folder, replace_file, storage_errors, sync_folder
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.learner import Learner
@@ -88,6 +92,15 @@ class RunFolder:
         """Write the weights to keep: `best.safetensors` (float32) and `best-float16.safetensors`, half its size."""
         save_network(self.best, learner.network, extra=header, weights=self._detached(learner.weights()))
         export_half(self.best, self.path / "best-float16.safetensors")
+
+    def finish(self, photos: np.ndarray, device: torch.device) -> None:
+        """Write `best-float16.safetensors` again with a compression of each layer, fitted to photos uint8 (N, S, S, 3).
+
+        The local layer is fitted to whole photos, later ones to photos without their centre: what indexes hold of each.
+        """
+        hole = center_holes(1, photos.shape[1])[0]
+        target = self.path / "best-float16.safetensors"
+        export_compressed(self.best, target, photos, lambda layer: None if layer == "cells" else hole, device=device)
 
     @staticmethod
     def _detached(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ import torch
 from ce_retrieval.errors import TrainingError
 from ce_retrieval.models.build import build_network
 from ce_retrieval.models.checkpoint import load_tensors, restore
+from ce_retrieval.models.compression import MOST_PHOTOS
 from ce_retrieval.models.config import PaperCenterConfig
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.data import Batches, split_photos
@@ -22,7 +23,7 @@ from ce_retrieval.training.memory import is_out_of_memory, out_of_memory_error
 from ce_retrieval.training.packing import PackedPhotos
 from ce_retrieval.training.run_folder import RunFolder
 from ce_retrieval.training.team import Team
-from ce_retrieval.training.validation import Validation, metrics_row, save_grid
+from ce_retrieval.training.validation import Validation, metrics_row, resized, save_grid
 from ce_retrieval.training.watch import Clock, Watch
 
 
@@ -135,6 +136,10 @@ def train(
                 clock.rest()
     finally:
         batches.close()
+    if team.leads and folder.best.is_file():
+        chosen = np.random.default_rng([config.seed, 4]).permutation(len(photos))[:MOST_PHOTOS]
+        folder.finish(resized(photos.pixels[np.sort(chosen)], config.network.size), device)
+    team.wait()
     return Summary(learner.step, clock.elapsed(), run.best["step"], run.best["metrics"], folder.best)
 
 

@@ -171,4 +171,4 @@ def test_importing_descriptors_is_light():
     script = f"import sys, ce_retrieval.descriptors; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    assert sorted(DESCRIPTORS) == ["gist", "hog", "thumbnail"]
+    assert sorted(DESCRIPTORS) == ["encoder", "gist", "hog", "onnx", "thumbnail"]

@@ -1,0 +1,199 @@
+"""Features of a context encoder: what a network learned of the surroundings of holes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ce_retrieval.descriptors.cells import check_batch
+from ce_retrieval.errors import CheckpointError, DescriptorError
+
+if TYPE_CHECKING:
+    from ce_retrieval.models.shipped import Weights
+
+LAYERS = ("cells", "context", "bottleneck")  # of all architectures; what else follows `encoder:` is a path
+LOCAL_LAYER = "cells"  # of every architecture: the only layer before all cells are mixed
+CHUNK = 32  # photos a call of the network
+FLOAT16_MAX = 65504.0  # an index stores float16
+LIBRARY_MEMORY = 250 << 20  # bytes that torch takes when it is loaded and run
+PIXEL_MEMORY = 160  # bytes of maps a pixel of a photo, at the most
+
+
+class Encoder:
+    """One layer of a context encoder (Pathak et al. 2016, section 5.1: features for context nearest neighbours).
+
+    Spec ``encoder[:LAYER][:CHECKPOINT]``; the canonical one always names the layer, and the checkpoint by its absolute path
+    unless it is that of the package. Channels are those of the layer's compression in the weights file (`compression`),
+    or all of them, divided by their square root, where the file has none; either way the norms are of order 1.
+
+    ``cells`` is local: a cell has the box of its share of the photo, and serves any hole. Its receptive field is larger
+    than its box, so a hole reaches into cells around it, ever less with the distance. A later layer sees the whole photo
+    from each of its cells, so every box is the whole photo: a hole leaves all cells the same share. Whole photos and
+    photos with a hole differ under it; it is made for collections described with the same hole as the query.
+
+    Deviation from the paper: bfloat16 arithmetic, and the compression. A photo's features do not depend on the others of
+    its batch, nor on the number of threads, beyond rounding.
+    """
+
+    libraries = ("torch",)
+
+    def __init__(self, weights: Weights, layer: str, size: int, *, shipped: bool) -> None:
+        network = weights.network
+        self.spec = f"encoder:{layer}" if shipped else f"encoder:{layer}:{weights.path}"
+        if layer not in network.LAYERS:
+            known = ", ".join(network.LAYERS)
+            raise DescriptorError(
+                f"{self.spec}: {weights.path.name} is of architecture {network.config.architecture}: its layers are {known}"
+            )
+        if size != network.config.size:
+            needed = network.config.size
+            raise DescriptorError(
+                f"{self.spec}: its network takes photos of {needed} px, not {size}: use size {needed} (--size {needed})"
+            )
+        self.size = size
+        self.layer = layer
+        self.weights = weights
+        self.weights_sha256 = weights.sha256
+        self._compression = weights.compressions.get(layer)
+        parameters = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+        self.memory = LIBRARY_MEMORY + 3 * parameters // 2  # float32, and bfloat16 beside it
+        self.photo_memory = PIXEL_MEMORY * size**2
+        self._threads = _thread_count()
+        rows, columns, whole = self._features(np.zeros((1, size, size, 3), np.uint8), None).shape[1:]
+        compressed = self._compression
+        if compressed is not None and len(compressed.mean) != whole:
+            raise CheckpointError(
+                f"{weights.path}: its compression of {layer} is for {len(compressed.mean)} channels, the layer has {whole}; "
+                "export the weights anew"
+            )
+        self.cells = rows * columns
+        self.channels = whole if compressed is None else compressed.channels
+        self.boxes = _boxes(size, rows, columns, local=layer == LOCAL_LAYER)
+        self.min_share = 0.5 if layer == LOCAL_LAYER else 0.0
+
+    def describe(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """uint8 (B, S, S, 3), holes bool (B, S, S) or None -> float32 (B, G, C), norms of order 1.
+
+        Each call of the network runs on one thread: many callers share the cores without getting into each other's way,
+        and the many photos of one caller are shared out to all cores. DescriptorError: features that float16 cannot hold.
+        """
+        check_batch(self.spec, self.size, photos, holes)
+        starts = range(0, len(photos), CHUNK)
+        out = np.empty((len(photos), self.cells, self.channels), np.float32)
+
+        def run(start: int) -> None:
+            part = slice(start, start + CHUNK)
+            out[part] = self._chunk(photos[part], None if holes is None else holes[part])
+
+        if len(starts) > 1:
+            with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1)) as pool:
+                list(pool.map(run, starts))
+        else:
+            for start in starts:
+                run(start)
+        return out
+
+    def _chunk(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+        import torch
+
+        with _one_thread(self._threads):
+            features = self._features(photos, holes)
+            flat = features.reshape(len(photos), self.cells, features.shape[-1])
+            if self._compression is None:
+                grids = flat * np.float32(flat.shape[-1] ** -0.5)
+            else:
+                grids = self._compression.apply(torch.from_numpy(flat)).numpy()
+        if not (np.abs(grids) <= FLOAT16_MAX).all():  # not for NaN either
+            raise DescriptorError(
+                f"{self.spec}: its network gives features beyond what an index can hold: its weights are damaged, use others"
+            )
+        return grids
+
+    def _features(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+        from ce_retrieval.models.inference import encode_photos
+
+        return encode_photos(self.weights.network, photos, holes, layer=self.layer, batch=CHUNK)
+
+
+def _boxes(size: int, rows: int, columns: int, *, local: bool) -> NDArray[np.int32]:
+    """int32 (rows * columns, 4): equal shares of the photo, to the pixel, or the whole photo for each cell."""
+    if not local:
+        return np.tile(np.array([0, 0, size, size], np.int32), (rows * columns, 1))
+    y, x = (np.rint(np.arange(n + 1) * size / n).astype(np.int32) for n in (rows, columns))
+    top, left = (a.ravel() for a in np.meshgrid(y[:-1], x[:-1], indexing="ij"))
+    bottom, right = (a.ravel() for a in np.meshgrid(y[1:], x[1:], indexing="ij"))
+    return np.stack([top, left, bottom, right], axis=1)
+
+
+def _thread_count() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+@contextlib.contextmanager
+def _one_thread(otherwise: int) -> Iterator[None]:
+    """Run torch on the calling thread alone; afterwards, and for threads to come, on `otherwise` threads."""
+    import torch
+
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(otherwise)
+
+
+def _parts(argument: str | None) -> tuple[str | None, str | None]:
+    """(layer or None, checkpoint or None) of what follows ``encoder:``; DescriptorError where a part is empty."""
+    if argument is None:
+        return None, None
+    head, colon, rest = argument.partition(":")
+    layer, checkpoint = (head, rest if colon else None) if head in LAYERS else (None, argument)
+    if checkpoint == "":
+        raise DescriptorError(
+            f"encoder:{argument}: expected encoder[:LAYER][:CHECKPOINT], as in encoder, encoder:context or encoder:FILE"
+        )
+    return layer, checkpoint
+
+
+def _load(checkpoint: str | None) -> Weights:
+    from ce_retrieval.models.shipped import load_weights
+
+    try:
+        return load_weights(checkpoint)
+    except CheckpointError as error:
+        if (
+            checkpoint is not None
+            and not os.path.exists(checkpoint)
+            and (os.sep not in checkpoint or ":" in checkpoint)
+        ):
+            raise CheckpointError(f"{error}, or a layer: {', '.join(LAYERS)}") from error
+        raise
+
+
+def make_encoder(argument: str | None, size: int) -> Encoder:
+    """``encoder[:LAYER][:CHECKPOINT]``, by default the weights of the package and the layer ``cells``.
+
+    DescriptorError: a layer that the network does not have, another size than the network's; CheckpointError: weights that
+    are missing or damaged; CeretError: torch is not installed.
+    """
+    layer, checkpoint = _parts(argument)
+    return Encoder(_load(checkpoint), layer or LOCAL_LAYER, size, shipped=checkpoint is None)
+
+
+def protocol_layer(argument: str | None, hole: str) -> str:
+    """The spec of an encoder with its layer named: where it is not, ``cells``, or under "center" the network's last layer.
+
+    Whole photos must serve holes that are not known yet, which takes cells that see only what is around them. Where
+    every photo is described with the same hole, a layer that saw all of the context tells more.
+    """
+    layer, checkpoint = _parts(argument)
+    if layer is None:
+        layer = LOCAL_LAYER if hole == "none" else _load(checkpoint).network.LAYERS[-1]
+    return f"encoder:{layer}" + (f":{checkpoint}" if checkpoint is not None else "")
