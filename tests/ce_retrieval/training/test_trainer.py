@@ -271,6 +271,29 @@ def test_with_an_adversary_the_newest_weights_are_kept(tmp_path, photos, held_ou
     assert summary.best_step == 3
 
 
+def test_the_float16_weights_come_with_a_compression_of_each_layer(tmp_path, photos, held_out, tiny_config):
+    from ce_retrieval.models.checkpoint import load_tensors
+    from ce_retrieval.models.compression import fit_compression
+    from ce_retrieval.models.shipped import load_weights
+    from ce_retrieval.training.validation import resized
+
+    config = tiny_config(steps=3)
+    train(config, photos, tmp_path, device=CPU, held_out=held_out, schedule=OFTEN)
+    weights = load_weights(str(tmp_path / "best-float16.safetensors"))
+    assert set(weights.compressions) == set(weights.network.LAYERS)
+    assert weights.header["compression"]["cells"]["photos"] == len(photos)
+    assert [weights.header["compression"][layer]["hole"] for layer in ("cells", "context")] == ["none", "center"]
+    expected, kept = fit_compression(weights.network, resized(photos.pixels, 32), "cells")
+    found = weights.compressions["cells"]
+    assert weights.header["compression"]["cells"]["variance_kept"] == pytest.approx(kept, abs=1e-3)
+    torch.testing.assert_close(found.mean, expected.mean, rtol=1e-3, atol=1e-3)
+    assert not [name for name in load_tensors(tmp_path / "best.safetensors")[0] if name.startswith("compression.")]
+    # Weights with compressions are weights like others to a run that begins with them.
+    again = tmp_path / "again"
+    train(config, photos, again, device=CPU, held_out=held_out, schedule=OFTEN, begin_with=weights.path)
+    assert load_weights(str(again / "best-float16.safetensors")).compressions
+
+
 def test_the_rate_leaves_validations_out(monkeypatch, tiny_config):
     from ce_retrieval.training import watch
 
