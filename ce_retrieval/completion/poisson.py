@@ -18,19 +18,29 @@ neighbour would be the whole photo, and that is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ce_retrieval.completion.guidance import guided
+from ce_retrieval.completion.solvers import Float64, Solve
+from ce_retrieval.completion.solvers import factorised as _factorised
+from ce_retrieval.completion.solvers import multigrid as _multigrid
 from ce_retrieval.errors import MaskError, SolverError
 
 # Up to here a sparse LU (0.8 s, 0.3 GB) pays off after a few sources; beyond, its cost grows faster than the iteration's.
 DIRECT_LIMIT = 200_000
+# A blend is refused when one of its equations is off by more: 1/400 of a step of 8 bits.
+RESIDUAL_LIMIT = 1e-5
 
-Float64 = NDArray[np.float64]
-Solve = Callable[[Float64], Float64]
+
+class Blend(NamedTuple):
+    """fills: float32 (K, H, W, 3) in [0, 1]. residual: the largest error of any equation of any fill, before clipping."""
+
+    fills: NDArray[np.float32]
+    residual: float
 
 
 class PoissonSolver:
@@ -67,8 +77,9 @@ class PoissonSolver:
         matrix, self._coupling, known = _equations(inside)
         self._unknown_at = np.nonzero(inside)
         self._known_at = np.unravel_index(known, inside.shape)
+        self._matrix, self._inside = matrix, inside
         if matrix.shape[0] <= direct_limit:
-            self._solve = _factorised(matrix)
+            self._solve: Solve = _factorised(matrix)
         else:
             self._solve = _multigrid(matrix, np.stack(self._unknown_at))
 
@@ -89,12 +100,7 @@ class PoissonSolver:
             SolverError: a large hole's iteration did not converge.
             ValueError: sources of another shape than the photo, or arrays of integers.
         """
-        if sources.dtype.kind != "f" or photo.dtype.kind != "f":
-            raise ValueError(f"floats in [0, 1] are needed, not {sources.dtype} sources and a {photo.dtype} photo")
-        if photo.shape != (*self.shape, 3):
-            raise MaskError(f"the hole is {self.shape}, the photo {photo.shape}: a photo {(*self.shape, 3)} is needed")
-        if sources.ndim != 4 or sources.shape[1:] != photo.shape:
-            raise ValueError(f"sources: (K, {photo.shape[0]}, {photo.shape[1]}, 3) is needed, not {sources.shape}")
+        self._check(sources, photo)
         result = np.empty(sources.shape, dtype=np.float32)
         result[:] = photo
         target = photo[self._window][self._known_at].astype(np.float64)
@@ -103,6 +109,81 @@ class PoissonSolver:
             correction = self._solve(self._coupling @ (target - inner[self._known_at]))
             out[self._window][self._unknown_at] = np.clip(inner[self._unknown_at] + correction, 0.0, 1.0)
         return result
+
+    def compose(
+        self,
+        sources: NDArray[np.float32],
+        photo: NDArray[np.float32],
+        taken: NDArray[np.bool_],
+        hole: NDArray[np.bool_],
+        *,
+        mixed: bool = False,
+        workers: int = 1,
+    ) -> Blend:
+        """Blend scenes that were cut into the photo, each along a seam of its own, over the one domain of this solver.
+
+        Here the solver was made for the domain: the hole and all known pixels that a seam may reach. Inside it the result
+        has the gradients of the source where taken and of the photo elsewhere, and it meets the photo at the domain's edge;
+        so the step along a seam is spread over both sides of it. With domain, taken and hole all the same: `blend`.
+
+        Args:
+            sources: float32 (K, H, W, 3) in [0, 1], aligned with the photo, finite. Read where taken and at the 4-neighbours
+                of such pixels: where a scene ends, continue it by its edge's colour.
+            photo: float32 (H, W, 3) in [0, 1]. Never read inside the hole.
+            taken: bool (K, H, W): the pixels that come from each source, all of the hole and none outside the domain.
+            hole: bool (H, W), the pixels that the photo lacks.
+            mixed: at taken pixels outside the hole follow the stronger of the two images' gradients (the paper's
+                equation 13); inside the hole there is one alone.
+            workers: threads, each with a source of its own.
+
+        Returns:
+            Blend: pixels outside the domain bit-identical to `photo`, those inside clipped to [0, 1].
+
+        Raises:
+            MaskError: the photo, `taken` or `hole` is of another size than the domain, or not taken as above.
+            SolverError: an equation is off by more than RESIDUAL_LIMIT.
+            ValueError: as `blend`.
+        """
+        self._check(sources, photo)
+        if hole.shape != self.shape or taken.shape != (len(sources), *self.shape):
+            raise MaskError(
+                f"the domain is {self.shape}, the hole {hole.shape}, taken {taken.shape}: one size is needed"
+            )
+        inside, window, result = self._inside, self._window, np.empty(sources.shape, dtype=np.float32)
+        hidden = hole[window]
+        if (hidden & ~taken[:, *window]).any() or hole.sum() != hidden.sum():
+            raise MaskError(
+                "the hole is not taken from the source as a whole: take all of it, in a domain that holds it"
+            )
+        if (taken[:, *window] & ~inside).any() or taken.sum() != taken[:, *window].sum():
+            raise MaskError("pixels outside the domain are taken: make the domain as wide as the seam may reach")
+        result[:] = photo
+
+        def one(number: int) -> float:
+            pasted, divergence = guided(
+                sources[number][window], photo[window], taken[number][window], hidden, mixed=mixed
+            )
+            right = divergence[self._unknown_at]
+            added = self._solve(right)
+            result[number][window][self._unknown_at] = np.clip(pasted[self._unknown_at] + added, 0.0, 1.0)
+            return float(np.abs(self._matrix @ added - right).max())
+
+        with ThreadPoolExecutor(workers) as pool:
+            # Not max() alone: it would lose a residual that is not a number.
+            residual = float(np.max(list(pool.map(one, range(len(sources)))), initial=0.0))
+        if not residual <= RESIDUAL_LIMIT:
+            raise SolverError(
+                f"the blend's residual is {residual:.1e}, {RESIDUAL_LIMIT:.0e} allowed: are all values finite?"
+            )
+        return Blend(result, residual)
+
+    def _check(self, sources: NDArray[Any], photo: NDArray[Any]) -> None:
+        if sources.dtype.kind != "f" or photo.dtype.kind != "f":
+            raise ValueError(f"floats in [0, 1] are needed, not {sources.dtype} sources and a {photo.dtype} photo")
+        if photo.shape != (*self.shape, 3):
+            raise MaskError(f"the hole is {self.shape}, the photo {photo.shape}: a photo {(*self.shape, 3)} is needed")
+        if sources.ndim != 4 or sources.shape[1:] != photo.shape:
+            raise ValueError(f"sources: (K, {photo.shape[0]}, {photo.shape[1]}, 3) is needed, not {sources.shape}")
 
     @property
     def edge(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -160,90 +241,3 @@ def _equations(inside: NDArray[np.bool_]) -> tuple[Any, Any, NDArray[np.intp]]:
     values = np.concatenate([np.bincount(row, minlength=count).astype(np.float64), np.full(to_hole.sum(), -1.0)])
     places = (np.concatenate([diagonal, row[to_hole]]), np.concatenate([diagonal, number[there[to_hole]]]))
     return sparse.csc_matrix((values, places), shape=(count, count)), coupling, known
-
-
-def _factorised(matrix: Any) -> Solve:
-    """Sparse LU of a symmetric positive definite matrix, ordered for it (pivots stay on the diagonal)."""
-    from scipy.sparse.linalg import splu
-
-    factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    solve: Solve = factors.solve
-    return solve
-
-
-def _multigrid(
-    matrix: Any, places: NDArray[np.intp], *, coarsest: int = 20_000, tolerance: float = 1e-7, max_steps: int = 200
-) -> Solve:
-    """Conjugate gradients preconditioned by one V-cycle of smoothed aggregation.
-
-    P. Vanek, J. Mandel, M. Brezina, "Algebraic multigrid by smoothed aggregation", Computing 56, 1996. Deviation: the
-    aggregates are 3x3 blocks of the pixel grid, not grown along strong couplings, for here all are equally strong.
-
-    Args:
-        matrix: sparse (N, N), symmetric positive definite.
-        places: int (2, N), each unknown's row and column in the grid.
-        coarsest: levels are added until one has at most this many unknowns; that one is factorised.
-        tolerance: the error's energy norm, as the preconditioner estimates it, over that of the zero start.
-        max_steps: steps after which the solve gives up with a SolverError.
-    """
-    from scipy import sparse
-
-    levels = []
-    level = matrix.tocsr()
-    while level.shape[0] > coarsest:
-        places = places // 3
-        width = places[1].max() + 1
-        blocks, aggregate = np.unique(places[0] * width + places[1], return_inverse=True)
-        ones = np.ones(len(aggregate))
-        piecewise = sparse.csr_matrix((ones, aggregate, np.arange(len(aggregate) + 1)), (len(aggregate), len(blocks)))
-        # 2/3 = (4/3) / rho(D^-1 A): the M-matrix' rows bound rho by 2.
-        damped = (2.0 / 3.0) / level.diagonal()
-        prolong = (piecewise - sparse.diags(damped) @ (level @ piecewise)).tocsr()
-        restrict = prolong.T.tocsr()
-        levels.append((level, damped[:, None], prolong, restrict))
-        level = (restrict @ level @ prolong).tocsr()
-        places = np.stack([blocks // width, blocks % width])
-    solve_coarsest = _factorised(level.tocsc())
-
-    def cycle(residual: Float64, depth: int = 0) -> Float64:
-        if depth == len(levels):
-            return solve_coarsest(residual)
-        level, damped, prolong, restrict = levels[depth]
-        guess: Float64 = damped * residual
-        guess += prolong @ cycle(restrict @ (residual - level @ guess), depth + 1)
-        guess += damped * (residual - level @ guess)
-        return guess
-
-    def solve(right: Float64) -> Float64:
-        return _conjugate_gradients(matrix, cycle, right, tolerance=tolerance, max_steps=max_steps)
-
-    return solve
-
-
-def _conjugate_gradients(
-    matrix: Any, precondition: Solve, right: Float64, *, tolerance: float, max_steps: int
-) -> Float64:
-    """Solve for all columns of `right` (N, C) at once, each with steps of its own; SolverError when one is not done."""
-    solution = np.zeros_like(right)
-    residual = right.copy()
-    ready = precondition(residual)
-    direction = ready.copy()
-    energy = np.einsum("nc,nc->c", residual, ready)
-    goal = energy * tolerance**2
-    for _ in range(max_steps):
-        image = matrix @ direction
-        # A column that is solved exactly has a zero direction: it must stand still, not divide by zero.
-        curvature = np.einsum("nc,nc->c", direction, image)
-        step = np.divide(energy, curvature, out=np.zeros_like(energy), where=curvature > 0)
-        solution += step * direction
-        residual -= step * image
-        ready = precondition(residual)
-        before, energy = energy, np.einsum("nc,nc->c", residual, ready)
-        if (energy <= goal).all():
-            return solution
-        direction = ready + np.divide(energy, before, out=np.zeros_like(energy), where=before > 0) * direction
-    worst = float(np.sqrt(np.divide(energy, goal, out=np.zeros_like(goal), where=goal > 0).max()) * tolerance)
-    raise SolverError(
-        f"the blend of a hole of {len(right)} pixels did not converge: error {worst:.1e} of the start after {max_steps} "
-        f"steps, {tolerance:.0e} needed; work on a smaller photo"
-    )

@@ -1,0 +1,123 @@
+"""Which candidate comes first: several distances of different units, brought to one scale and added.
+
+J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, section 5: the composites are ordered by
+the sum of the scene distance, the local context distance, the local texture distance and the cost of the seam, "normalized
+[...] to contribute roughly equally". The paper does not say how; here each term is shifted to mean 0 and scaled to standard
+deviation 1 over the candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+TERMS = ("scene", "context", "texture", "seam")
+NEAR_DUPLICATE = 0.03
+_THUMBNAIL = 32
+
+
+class Ranking(NamedTuple):
+    """order: int (M,), the candidates that can be used, best first. total: float (K,), infinite for the others."""
+
+    order: NDArray[np.intp]
+    total: NDArray[np.float64]
+
+
+def rank(scores: Mapping[str, NDArray[Any]], weights: Mapping[str, float] | None = None) -> Ranking:
+    """Order K candidates by the weighted sum of their normalised scores.
+
+    Args:
+        scores: name -> (K,), each a distance: lower is better, in any unit. Any names: `TERMS`, or terms of one's own.
+        weights: name -> weight >= 0, for names of `scores`; those left out weigh 1. 0 leaves a term out altogether.
+
+    Returns:
+        A candidate with a score that is not finite, in a term of positive weight, is left out; the mean and the standard
+        deviation are those of the others. A term equal for all of them adds 0. Equal totals keep the candidates' order.
+
+    Raises:
+        ValueError: no scores, scores of different lengths, a weight for an unknown term, or one not finite or negative.
+    """
+    weights = dict(weights or {})
+    terms = {name: np.asarray(values, dtype=np.float64) for name, values in scores.items()}
+    shapes = {values.shape for values in terms.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        found = ", ".join(f"{name} {values.shape}" for name, values in terms.items()) or "none"
+        raise ValueError(f"scores: arrays of one length (K,) are needed, not {found}")
+    for name, weight in weights.items():
+        if name not in terms:
+            raise ValueError(f"weight of {name!r}: no such term; choose among {', '.join(terms)}")
+        if not (np.isfinite(weight) and weight >= 0):
+            raise ValueError(f"weight of {name!r} is {weight}: 0 or more is needed")
+    active = {name: values for name, values in terms.items() if weights.get(name, 1.0) > 0}
+    total = np.zeros(next(iter(shapes)))
+    usable = np.ones(len(total), dtype=bool)
+    for values in active.values():
+        usable &= np.isfinite(values)
+    total[~usable] = np.inf
+    for name, values in active.items():
+        total[usable] += weights.get(name, 1.0) * _normalised(values[usable])
+    order = np.argsort(total, kind="stable")
+    return Ranking(order[: int(usable.sum())], total)
+
+
+def distinct(
+    patches: NDArray[np.uint8], threshold: float = NEAR_DUPLICATE, *, limit: int | None = None
+) -> NDArray[np.intp]:
+    """Drop near-duplicates: a patch is kept when it differs enough from every one kept before it.
+
+    Args:
+        patches: uint8 (K, h, w, 3) in the order of preference: what each candidate shows of one place, or thumbnails.
+            Larger ones than 32 px a side are averaged over blocks first, so that grain and JPEG noise count little.
+        threshold: root mean square difference per value, of images in [0, 1], from which two patches are different. 0
+            keeps all.
+        limit: stop after this many kept. None: all.
+
+    Returns:
+        int (M,), the places of the kept patches in `patches`, ascending.
+
+    Raises:
+        ValueError: patches of another shape or type, or a negative threshold or limit.
+    """
+    if patches.ndim != 4 or patches.shape[-1] != 3 or patches.dtype != np.uint8:
+        raise ValueError(f"patches: uint8 (K, h, w, 3) is needed, not {patches.dtype} {patches.shape}")
+    if not threshold >= 0 or (limit is not None and limit < 0):
+        raise ValueError(f"threshold {threshold}, limit {limit}: neither may be negative")
+    kept: list[int] = []
+    thumbnails: list[NDArray[np.float32]] = []
+    for place, patch in enumerate(patches):
+        if limit is not None and len(kept) >= limit:
+            break
+        thumbnail = _thumbnail(patch)
+        if all(np.sqrt(np.mean((thumbnail - other) ** 2)) >= threshold for other in thumbnails):
+            kept.append(place)
+            thumbnails.append(thumbnail)
+    return np.array(kept, dtype=np.intp)
+
+
+def _normalised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shift to mean 0 and scale to standard deviation 1; all 0 where the values differ by rounding alone."""
+    if not len(values):
+        return values
+    # Scaled first: squares of large scores would overflow, those of small ones vanish.
+    largest = np.abs(values).max()
+    if largest == 0:
+        return np.zeros_like(values)
+    values = values / largest
+    centred = values - values.mean()
+    spread = np.sqrt(np.mean(centred**2))
+    return centred / spread if spread > 1e-12 else np.zeros_like(values)
+
+
+def _thumbnail(patch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Means over blocks, float32 (at most 32, at most 32, 3) in [0, 1]."""
+    means = patch.astype(np.float32) / np.float32(255)
+    for axis in (0, 1):
+        side = means.shape[axis]
+        if side > _THUMBNAIL:
+            starts = np.arange(_THUMBNAIL) * side // _THUMBNAIL
+            sizes = np.diff(np.append(starts, side)).astype(np.float32)
+            means = np.add.reduceat(means, starts, axis=axis) / np.expand_dims(sizes, (1 - axis, 2))
+    return means
