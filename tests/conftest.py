@@ -73,3 +73,32 @@ def odd_holes() -> Callable[[int, int], dict[str, np.ndarray]]:
         return made
 
     return holes
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of an untrained compact network for photos of 32 px, whose fills are no smooth ones; skips without torch."""
+    torch = pytest.importorskip("torch")
+    from ce_retrieval.models import CompactConfig
+    from ce_retrieval.models.build import build_network
+    from ce_retrieval.models.checkpoint import save_network
+
+    network = build_network(CompactConfig(size=32, widths=(8, 16, 16), mixers=1), seed=1)
+    head = next(layer for layer in network.head if isinstance(layer, torch.nn.Conv2d))
+    torch.nn.init.normal_(head.weight, std=0.05, generator=torch.Generator().manual_seed(2))
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_network(path, network)
+    return path
+
+
+@pytest.fixture(scope="session")
+def center_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of an untrained network that predicts the central half of photos of 64 px alone; skips without torch."""
+    pytest.importorskip("torch")
+    from ce_retrieval.models import PaperCenterConfig
+    from ce_retrieval.models.build import build_network
+    from ce_retrieval.models.checkpoint import save_network
+
+    path = tmp_path_factory.mktemp("weights") / "center.safetensors"
+    save_network(path, build_network(PaperCenterConfig(size=64, bottleneck=8), seed=1))
+    return path
