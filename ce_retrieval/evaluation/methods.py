@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ce_retrieval.completion.baselines import BASELINES
-from ce_retrieval.descriptors import DESCRIPTORS, Descriptor, make_descriptor
+from ce_retrieval.descriptors import DESCRIPTORS, Descriptor, make_descriptor, protocol_spec
 from ce_retrieval.errors import CeretError, DescriptorError, EvaluationError
 from ce_retrieval.models.requirements import require_torch
 from ce_retrieval.models.shipped import weights_path
@@ -55,8 +55,8 @@ def _can_predict(weights: str | None) -> bool:
     return True
 
 
-def parse_methods(names: Sequence[str], size: int) -> list[Method]:
-    """Return the methods with these names, in order, for photos of size x size.
+def parse_methods(names: Sequence[str], size: int, hole: str = "none") -> list[Method]:
+    """Return the methods with these names, in order, for photos of size x size and an index of this hole protocol.
 
     A name is `telea`, `navier-stokes`, `biharmonic`, `smooth`; or `oracle`, `rim`; or a descriptor (`hog`, `gist`,
     `thumbnail`, `thumbnail:16`, ...), then `@PX` or `@none` for the focus (default: the descriptor's best). A search may
@@ -64,7 +64,7 @@ def parse_methods(names: Sequence[str], size: int) -> list[Method]:
     blends) instead of pasting. `decoder[:CHECKPOINT][+blend]` is a network's own fill. EvaluationError names what is wrong
     and lists what there is.
     """
-    methods = [_parse(name.strip(), size) for name in names]
+    methods = [_parse(name.strip(), size, hole) for name in names]
     if not methods:
         raise EvaluationError("no method is named: give at least one, as in --methods thumbnail+rim,smooth")
     seen = [method.name for method in methods]
@@ -74,7 +74,7 @@ def parse_methods(names: Sequence[str], size: int) -> list[Method]:
     return methods
 
 
-def _parse(name: str, size: int) -> Method:
+def _parse(name: str, size: int, hole: str) -> Method:
     if name.partition("+")[0].partition(":")[0] == DECODER:
         return _parse_decoder(name)
     head, *parts = name.split("+")
@@ -101,7 +101,7 @@ def _parse(name: str, size: int) -> Method:
         known = ", ".join([*DESCRIPTORS, DECODER, *BASELINES, *PIXEL_SEARCHES])
         raise EvaluationError(f"method {name!r} is unknown: it begins with one of {known}")
     try:
-        descriptor = make_descriptor(base, size)
+        descriptor = make_descriptor(protocol_spec(base, hole), size)
     except DescriptorError as error:
         raise EvaluationError(f"method {name}: {error}") from error
     focus = _focus(name, focus_text) if at else "auto"

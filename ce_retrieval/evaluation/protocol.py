@@ -87,7 +87,7 @@ def evaluate(
         raise EvaluationError(
             f"{index.path} is of size {size}: SSIM needs {SSIM_WINDOW} px or more, index at that size"
         )
-    methods = parse_methods(settings.methods, size)
+    methods = parse_methods(settings.methods, size, index.manifest.hole)
     make_folder(Path(out))
     queries, unreadable = read_queries(photos, size, settings, report)
     decoders = _decoders(methods, settings)

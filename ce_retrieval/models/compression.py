@@ -6,8 +6,9 @@ stored. The projection is part of the weights file, and so of the hash by which 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,36 +75,52 @@ def fit_compression(
 ) -> tuple[Compression, float]:
     """The compression of a layer, and the share of variance that it keeps.
 
-    photos: uint8 (N, S, S, 3), S the network's size. layer: one of `network.LAYERS`. channels: C', by default
-    `default_channels`. holes: bool (N, S, S) or (S, S) to describe them with, or None for whole photos. Every cell of
-    every photo is one sample; means and covariance are float64. The sign of a component is that of its greatest value, so
-    the result is a function of the inputs.
+    photos: uint8 (N, S, S, 3), N > 0, S the network's size. layer: one of `network.LAYERS`. channels: C', by default
+    `default_channels`; never more than there are samples. holes: bool (N, S, S) or (S, S) to describe them with, or None for
+    whole photos. Every cell of every photo is one sample; arithmetic is float64. The sign of a component is that of its
+    greatest value, so the result is a function of the inputs.
     """
-    total: np.ndarray | None = None
+    grids = _grids(network, photos, layer, holes)
+    first = next(grids)
+    cells, whole = first.shape[1], first.shape[2]
+    mean, variance, vectors = _principal(itertools.chain([first], grids), len(photos) * cells)
+    kept = min(default_channels(cells, whole) if channels is None else channels, len(variance))
+    vectors = vectors[:, :kept]
+    vectors = vectors * np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0))
+    power, total = variance[:kept].sum(), variance.sum()
+    scale = float(np.float32(1 / math.sqrt(power))) if power > 0 else 1.0
+    offset, basis = (torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in (mean, vectors))
+    return Compression(offset, basis, scale), float(power / total) if total > 0 else 1.0
+
+
+def _grids(network: ContextEncoder, photos: np.ndarray, layer: str, holes: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Yield float64 (B, G, C), batch by batch."""
     for start in range(0, len(photos), BATCH):
         window = slice(start, start + BATCH)
         part = holes if holes is None or holes.ndim == 2 else holes[window]
         grids = encode_photos(network, photos[window], part, layer=layer, batch=BATCH)
-        cells = grids.shape[1] * grids.shape[2]
-        rows = grids.reshape(-1, grids.shape[-1]).astype(np.float64)
-        if total is None:  # second moments about a point near the mean lose no digits
-            origin = rows.mean(axis=0)
-            total, products, count = np.zeros(rows.shape[1]), np.zeros((rows.shape[1],) * 2), 0
-        rows -= origin
-        total += rows.sum(axis=0)
-        products += rows.T @ rows
-        count += len(rows)
-    if total is None:
-        raise ValueError("no photos to fit a compression to")
+        yield grids.reshape(len(grids), -1, grids.shape[-1]).astype(np.float64)
+
+
+def _principal(batches: Iterable[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean (C,), variances (n,), most first, and their directions (C, n) of `count` samples in batches (B, G, C)."""
+    rows: Iterator[np.ndarray] = (batch.reshape(-1, batch.shape[-1]) for batch in batches)
+    first = next(rows)
+    rows = itertools.chain([first], rows)
+    channels = first.shape[1]
+    if count < channels:
+        samples = np.concatenate(list(rows))
+        mean = samples.mean(axis=0)
+        _, values, directions = np.linalg.svd(samples - mean, full_matrices=False)
+        return mean, values**2 / count, directions.T
+    origin = first.mean(axis=0)  # second moments about a point near the mean lose no digits
+    total, products = np.zeros(channels), np.zeros((channels, channels))
+    for part in rows:
+        total += (part - origin).sum(axis=0)
+        products += (part - origin).T @ (part - origin)
     offset = total / count
     variance, vectors = np.linalg.eigh(products / count - np.outer(offset, offset))
-    kept = default_channels(cells, len(total)) if channels is None else min(channels, len(total))
-    variance, vectors = np.maximum(variance[::-1], 0), vectors[:, ::-1][:, :kept]
-    vectors = vectors * np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0))
-    power, whole = variance[:kept].sum(), variance.sum()
-    scale = 1 / math.sqrt(power) if power > 0 else 1.0
-    mean, basis = (torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in (origin + offset, vectors))
-    return Compression(mean, basis, float(np.float32(scale))), float(power / whole) if whole > 0 else 1.0
+    return origin + offset, np.maximum(variance[::-1], 0), vectors[:, ::-1]
 
 
 def stored_compressions(tensors: dict[str, Tensor], layers: tuple[str, ...], *, name: str) -> dict[str, Compression]:

@@ -133,6 +133,16 @@ def test_an_export_of_an_export_keeps_the_compressions(source, tmp_path, photos)
     assert load_network(target)[1]["step"] == 5
 
 
+def test_fewer_samples_than_channels(photos):
+    network = build_network(PaperCenterConfig(size=32, bottleneck=100)).eval()
+    found, kept = fit_compression(network, photos[:20], "bottleneck", 8)
+    rows = encode_photos(network, photos[:20], layer="bottleneck").reshape(20, 100).astype(np.float64)
+    variance, directions = np.linalg.eigh(np.cov(rows.T, bias=True))
+    np.testing.assert_allclose(np.abs(np.diag(directions[:, :-9:-1].T @ found.basis.numpy())), 1, atol=1e-4)
+    assert kept == pytest.approx(variance[:-9:-1].sum() / variance.sum(), rel=1e-5)
+    assert fit_compression(network, photos[:20], "bottleneck", 80)[0].channels == 20
+
+
 def test_a_layer_of_one_cell(tmp_path, photos):
     network = build_network(PaperCenterConfig(size=32, bottleneck=30)).eval()
     save_network(tmp_path / "center.safetensors", network)
