@@ -18,6 +18,11 @@ from ce_retrieval.evaluation import default_methods, parse_methods
         ("thumbnail@8.5+rim+mean", "features", "thumbnail", 8.5, "rim", "mean"),
         ("gist+rim", "features", "gist", "auto", "rim", "paste"),
         ("hog:cells@4+blend", "features", "hog:cells", 4.0, "none", "blend"),
+        ("thumbnail@4+guided+mean", "features", "thumbnail", 4.0, "guided", "mean"),
+        ("hog+guided", "features", "hog", "auto", "guided", "paste"),
+        ("decoder", "decoder", "", "auto", "none", "paste"),
+        ("decoder+blend", "decoder", "", "auto", "none", "blend"),
+        ("decoder:a/b@c+d.safetensors+blend", "decoder", "a/b@c+d.safetensors", "auto", "none", "blend"),
     ],
 )
 def test_names(name, kind, base, focus, rerank, fill):
@@ -29,12 +34,17 @@ def test_names(name, kind, base, focus, rerank, fill):
 
 @pytest.mark.parametrize(
     ("spelled", "name"),
-    [("thumbnail:32@8.0+blend+rim", "thumbnail@8+rim+blend"), ("thumbnail:32", "thumbnail"), ("hog@1e1", "hog@10")],
+    [
+        ("thumbnail:32@8.0+blend+rim", "thumbnail@8+rim+blend"),
+        ("thumbnail:32+blend+guided", "thumbnail+guided+blend"),
+        ("thumbnail:32", "thumbnail"),
+        ("hog@1e1", "hog@10"),
+    ],
 )
 def test_every_spelling_has_one_name(spelled, name):
     (method,) = parse_methods([spelled], 128)
     assert method == parse_methods([name], 128)[0] and method.name == name
-    assert method.descriptor.spec == name.partition("@")[0]
+    assert method.descriptor.spec == name.partition("@")[0].partition("+")[0]
     with pytest.raises(EvaluationError, match=f"{name.replace('+', '.')} is named twice"):
         parse_methods([spelled, "smooth", name], 128)
 
@@ -42,7 +52,7 @@ def test_every_spelling_has_one_name(spelled, name):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("sift", "gist, hog, thumbnail, telea, navier-stokes, biharmonic, smooth, oracle, rim"),
+        ("sift", "decoder, telea, navier-stokes, biharmonic, smooth, oracle, rim"),
         ("", "begins with one of"),
         ("hog+rim+rim", "'rim' does not fit"),
         ("hog+blend+mean", "'mean' does not fit"),
@@ -52,6 +62,10 @@ def test_every_spelling_has_one_name(spelled, name):
         ("oracle+mean", r"takes \+blend alone"),
         ("rim+rim", r"takes \+blend alone"),
         ("rim@4", r"takes \+blend alone"),
+        ("hog+rim+guided", "'guided' does not fit"),
+        ("decoder:", r"expected decoder\[:CHECKPOINT\]\[\+blend\]"),
+        ("decoder+mean", r"expected decoder\[:CHECKPOINT\]"),
+        ("decoder@4", "is unknown"),
         ("hog@", "'' is no positive number"),
         ("hog@0", "no positive number"),
         ("hog@inf", "no positive number"),
@@ -70,6 +84,16 @@ def test_none_at_all():
         parse_methods([], 128)
 
 
-def test_defaults_can_be_parsed():
-    names = default_methods("thumbnail:16")
-    assert [method.name for method in parse_methods(names, 64)] == list(names)
+def test_defaults_can_be_parsed(tiny_weights, tmp_path):
+    for weights in (str(tiny_weights), str(tmp_path / "none.safetensors")):
+        names = default_methods("thumbnail:16", weights)
+        assert [method.name for method in parse_methods(names, 64)] == list(names)
+
+
+def test_the_learned_methods_are_default_where_weights_and_torch_are(tiny_weights, tmp_path, monkeypatch):
+    learned = ["thumbnail+guided", "thumbnail+guided+blend", "thumbnail+guided+mean", "decoder"]
+    hand_made = ["thumbnail", "thumbnail+rim", "thumbnail+rim+blend", "thumbnail+rim+mean", "smooth", "oracle"]
+    assert list(default_methods("thumbnail", str(tiny_weights))) == [*hand_made[:4], *learned, *hand_made[4:]]
+    assert list(default_methods("thumbnail", str(tmp_path / "none.safetensors"))) == hand_made
+    monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
+    assert list(default_methods("thumbnail", str(tiny_weights))) == hand_made
