@@ -102,12 +102,14 @@ class PatchField:
         width, canvas_width = self.level.hole.shape[1], self.level.valid.shape[1]
 
         def measure(first: int, last: int) -> None:
-            kernel.costs(self.places, first, last, self.field, self.cost, target, weight, width, canvas, canvas_width)
+            kernel.costs(
+                self.places, first, last, self.field, self.cost, target, weight, width, canvas, canvas_width, kernel.ROW
+            )
 
         def improve(first: int, last: int) -> None:
             kernel.improve(
                 self.places, first, last, self._passes % 2 == 1, self.field, before, self.cost, target, weight, width,
-                canvas, valid, canvas_width, key,
+                canvas, valid, canvas_width, kernel.ROW, key,
             )  # fmt: skip
 
         self._in_bands(len(self.places), measure)

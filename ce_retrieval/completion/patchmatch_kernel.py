@@ -17,7 +17,7 @@ from numba import njit
 
 from ce_retrieval.completion.patchmatch_pyramid import CHANNELS, PATCH
 
-_ROW = PATCH * CHANNELS
+ROW = 32  # values in a copied row: the 28 of 7 pixels, and 4 of weight 0 that make it whole vectors
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,19 +39,30 @@ def _mixed(state: Any) -> Any:
 
 
 @_compiled
-def _distance(
-    target: Any, weight: Any, at: Any, width: Any, canvas: Any, source: Any, canvas_width: Any, limit: Any
-) -> Any:
-    """Weighted squared difference of two patches given by their first pixels' flat numbers; stops once it is over `limit`."""
+def _copy_patch(target: Any, weight: Any, at: Any, width: Any, row: Any, patch: Any, weights: Any) -> None:
+    """The patch that begins at `at` and its weights, rows of `row` values; what is beyond the patch keeps its weight 0."""
+    for i in range(PATCH):
+        a = np.uint64(i * row)
+        b = np.uint64((at + i * width) * CHANNELS)
+        for k in range(PATCH * CHANNELS):
+            step = np.uint64(k)
+            patch[a + step] = target[b + step]
+            weights[a + step] = weight[b + step]
+
+
+@_compiled
+def _distance(patch: Any, weights: Any, row: Any, canvas: Any, source: Any, canvas_width: Any, limit: Any) -> Any:
+    """Weighted squared difference of a copied patch and the canvas' patch at `source`; stops once it is over `limit`."""
     total = np.float32(0)
     for i in range(PATCH):
-        a = np.uint64((at + i * width) * CHANNELS)
+        a = np.uint64(i * row)
         b = np.uint64((source + i * canvas_width) * CHANNELS)
         part = np.float32(0)
-        for k in range(_ROW):
+        # A length known to the compiler would be unrolled into scalars; of an unknown one it makes vectors.
+        for k in range(row):
             step = np.uint64(k)
-            difference = target[a + step] - np.float32(canvas[b + step])
-            part += weight[a + step] * difference * difference
+            difference = patch[a + step] - np.float32(canvas[b + step])
+            part += weights[a + step] * difference * difference
         total += part
         if total >= limit:
             return total
@@ -70,11 +81,14 @@ def costs(
     width: int,
     canvas: Any,
     canvas_width: int,
+    row: int,
 ) -> None:
     """Write the distance of each of `places[first:last]` to the source that `field` gives it into `cost`."""
+    patch, weights = np.zeros(PATCH * row, np.float32), np.zeros(PATCH * row, np.float32)
     for n in range(first, last):
         at = places[n]
-        cost[at] = _distance(target, weight, at, width, canvas, np.int64(field[at]), canvas_width, np.float32(np.inf))
+        _copy_patch(target, weight, at, width, row, patch, weights)
+        cost[at] = _distance(patch, weights, row, canvas, np.int64(field[at]), canvas_width, np.float32(np.inf))
 
 
 @_compiled
@@ -92,6 +106,7 @@ def improve(
     canvas: Any,
     valid: Any,
     canvas_width: int,
+    row: int,
     key: Any,
 ) -> None:
     """One PatchMatch pass (Barnes et al. 2009, section 3.2: propagation, random search) over `places[first:last]`.
@@ -99,13 +114,15 @@ def improve(
     places: int64, flat first pixels of the patches to place, ascending. field: int32 flat (a canvas pixel, -1 = none), and
     cost: float32, both updated in place. before: `field` before the pass, read for neighbours in other bands.
     target, weight: float32 flat; canvas: uint8 flat; valid: uint8 flat, where a patch of the canvas may begin.
-    key: uint64, different for every pass.
+    A pixel follows every patch of the canvas, in its row or the next. row: `ROW`. key: uint64, another for every pass.
     """
     canvas_height = len(valid) // canvas_width
     lowest, highest = places[first], places[last - 1]
     step = -1 if backwards else 1
+    patch, weights = np.zeros(PATCH * row, np.float32), np.zeros(PATCH * row, np.float32)
     for turn in range(last - first):
         at = places[last - 1 - turn] if backwards else places[first + turn]
+        _copy_patch(target, weight, at, width, row, patch, weights)
         best: Any = np.int64(field[at])
         best_cost = cost[at]
         for axis in range(2):
@@ -118,7 +135,7 @@ def improve(
             candidate = near + (step if axis == 0 else step * canvas_width)
             # A step over the canvas' side lands on a place where no patch may begin: rows end with such places.
             if candidate != best and 0 <= candidate < len(valid) and valid[candidate]:
-                found = _distance(target, weight, at, width, canvas, candidate, canvas_width, best_cost)
+                found = _distance(patch, weights, row, canvas, candidate, canvas_width, best_cost)
                 if found < best_cost:
                     best, best_cost = candidate, found
         state = key + np.uint64(at) * np.uint64(0x9E3779B97F4A7C15)
@@ -126,14 +143,14 @@ def improve(
         while reach >= 1:
             state += np.uint64(0xD1B54A32D192ED03)
             bits = _mixed(state)
-            row, col = best // canvas_width, best % canvas_width
-            top, bottom = max(row - reach, 0), min(row + reach, canvas_height - 1)
-            left, right = max(col - reach, 0), min(col + reach, canvas_width - 1)
+            y, x = best // canvas_width, best % canvas_width
+            top, bottom = max(y - reach, 0), min(y + reach, canvas_height - 1)
+            left, right = max(x - reach, 0), min(x + reach, canvas_width - 1)
             down = np.int64(((bits >> np.uint64(32)) * np.uint64(bottom - top + 1)) >> np.uint64(32))
             along = np.int64(((bits & np.uint64(0xFFFFFFFF)) * np.uint64(right - left + 1)) >> np.uint64(32))
             candidate = (top + down) * canvas_width + left + along
             if valid[candidate]:
-                found = _distance(target, weight, at, width, canvas, candidate, canvas_width, best_cost)
+                found = _distance(patch, weights, row, canvas, candidate, canvas_width, best_cost)
                 if found < best_cost:
                     best, best_cost = candidate, found
             reach //= 2
