@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.settings import FILLS, RERANKS
+from ce_retrieval.completion.settings import DECODER_FILLS, FILLS, RERANKS
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
 
@@ -34,10 +34,11 @@ def photos(photo, tmp_path) -> Path:
 
 @pytest.mark.parametrize("fill", FILLS)
 @pytest.mark.parametrize("rerank", RERANKS)
-def test_one_photo(ceret, photo, mask, crop_index, tmp_path, fill, rerank):
+def test_one_photo(ceret, photo, mask, crop_index, tiny_weights, tmp_path, fill, rerank):
     out = tmp_path / "new" / "out"
     arguments = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", out]
     arguments += ["--fill", fill, "--rerank", rerank, "-k", 6, "--focus", "12"]
+    arguments += ["--weights", tiny_weights] if rerank == "guided" else []
     result = ceret(*arguments)
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{out / 'photo.png'}\n", "")
     hole = np.asarray(Image.open(mask)) > 0
@@ -47,6 +48,75 @@ def test_one_photo(ceret, photo, mask, crop_index, tmp_path, fill, rerank):
     settings = json.loads((out / "photo.json").read_text())["settings"]
     assert (settings["k"], settings["fill"], settings["rerank"], settings["focus"]) == (6, fill, rerank, 12.0)
     assert ceret(*arguments).stdout == f"{out / 'photo.png'} (done before)\n"
+
+
+@pytest.mark.parametrize("fill", [None, *DECODER_FILLS])
+def test_a_network_alone_needs_no_index(ceret, photo, mask, tiny_weights, tmp_path, fill):
+    arguments = [
+        "complete",
+        photo,
+        "--mask",
+        mask,
+        "--method",
+        "encoder",
+        "--weights",
+        tiny_weights,
+        "--out",
+        tmp_path / "o",
+    ]
+    arguments += ["--fill", fill] if fill else []
+    result = ceret(*arguments)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{tmp_path / 'o' / 'photo.png'}\n", "")
+    hole = np.asarray(Image.open(mask)) > 0
+    before, after = load_photo(photo).pixels, load_photo(tmp_path / "o" / "photo.png").pixels
+    np.testing.assert_array_equal(before[~hole], after[~hole])
+    assert (before[hole] != after[hole]).any()
+    record = json.loads((tmp_path / "o" / "photo.json").read_text())
+    assert (record["method"], record["index"], record["settings"]["fill"]) == ("encoder", None, fill or "paste")
+    assert record["network"]["path"] == str(tiny_weights)
+    assert ceret(*arguments, "--json").exit_code == 0
+    assert json.loads(ceret(*arguments, "--json").stdout)[0]["done_before"]
+
+
+def test_options_that_do_not_go_together_are_named(ceret, photo, mask, crop_index, tiny_weights, tmp_path):
+    base = ["complete", photo, "--mask", mask, "--out", tmp_path / "out"]
+    for options, message in (
+        ([], "--method retrieval needs --index NAME.ceret; --method encoder needs none"),
+        (["--method", "encoder", "--index", crop_index], "--method encoder uses no index: leave out --index"),
+        (["--method", "encoder", "-k", 3, "--focus", "auto", "--rerank", "rim"], "leave out -k, --focus, --rerank"),
+        (["--method", "encoder", "--save-candidates"], "leave out --save-candidates"),
+        (["--index", crop_index, "--rerank", "rim", "--weights", tiny_weights], "--weights belongs to"),
+    ):
+        result = ceret(*base, *options)
+        assert result.exit_code == 2 and result.stderr.splitlines()[-1].startswith("Error: "), options
+        assert message in result.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_network_cannot_do_is_one_line(
+    ceret, one_line_error, photo, mask, crop_index, tiny_weights, center_weights, tmp_path, monkeypatch
+):
+    values = np.full((80, 100), 255, np.uint8)
+    values[40, 50] = 0
+    Image.fromarray(values).save(tmp_path / "blind.png")
+    Image.fromarray(np.pad(np.full((9, 9), 255, np.uint8), ((0, 71), (0, 91)))).save(tmp_path / "corner.png")
+    monkeypatch.setattr("ce_retrieval.models.shipped.FOLDER", tmp_path / "nowhere")
+    encoder = ["--method", "encoder"]
+    for options, message in (
+        ([*encoder, "--mask", tmp_path / "blind.png", "--weights", tiny_weights], "nothing to see"),
+        ([*encoder, "--mask", tmp_path / "corner.png", "--weights", center_weights], "outside the central half"),
+        ([*encoder, "--mask", mask, "--weights", tiny_weights, "--fill", "mean"], "no fill 'mean'"),
+        ([*encoder, "--mask", mask, "--weights", tmp_path / "none"], "no such checkpoint"),
+        ([*encoder, "--mask", mask, "--weights", photo], "no safetensors file"),
+        ([*encoder, "--mask", mask], "the weights that ship with ceret are not installed"),
+        (["--index", crop_index, "--rerank", "guided", "--mask", mask], "ship with ceret are not installed"),
+    ):
+        result = ceret("complete", photo, "--out", tmp_path / "out", *options)
+        assert message in one_line_error(result), (options, result.stderr)
+        assert not (tmp_path / "out" / "photo.png").exists()
+    monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
+    result = ceret("complete", photo, "--out", tmp_path / "out", *encoder, "--mask", mask, "--weights", tiny_weights)
+    assert "pip install 'ceret[train]'" in one_line_error(result)
 
 
 def test_the_defaults_are_those_of_the_library(ceret, photo, mask, crop_index, tmp_path):

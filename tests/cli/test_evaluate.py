@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -37,12 +38,13 @@ def test_a_table_on_stdout_and_everything_in_the_folder(ceret, queries, crop_ind
     assert (out / "hog.ceret/manifest.json").is_file()
     results = json.loads((out / "results.json").read_bytes())
     assert results["settings"] == json.loads(
-        json.dumps(vars(EvaluationSettings(("thumbnail:16", " hog+rim", "smooth"))))
+        json.dumps(asdict(EvaluationSettings(("thumbnail:16", " hog+rim", "smooth"))))
     )
     assert all(0 <= method["precision"] <= 1 for method in results["methods"][:2])
 
 
-def test_the_default_methods_are_the_indexs_features_by_every_fill(ceret, queries, crop_index, tmp_path):
+def test_the_default_methods_are_the_indexs_features_by_every_fill(ceret, queries, crop_index, tmp_path, monkeypatch):
+    monkeypatch.setattr("ce_retrieval.models.shipped.FOLDER", tmp_path / "nowhere")
     result = ceret("evaluate", queries, "--index", crop_index, "--out", tmp_path, "--limit", 2, "--seed", 4)
     assert result.exit_code == 0, result.output
     results = json.loads((tmp_path / "results.json").read_bytes())
@@ -50,6 +52,40 @@ def test_the_default_methods_are_the_indexs_features_by_every_fill(ceret, querie
     features = "thumbnail:16"
     assert names == [features, f"{features}+rim", f"{features}+rim+blend", f"{features}+rim+mean", "smooth", "oracle"]
     assert len(results["photos"]) == 2 and results["settings"]["seed"] == 4
+
+
+def test_networks_are_measured_by_the_given_weights(ceret, queries, crop_index, tiny_weights, tmp_path):
+    base = ["evaluate", queries, "--index", crop_index, "--out", tmp_path, "--limit", 3]
+    methods = f"thumbnail:16+guided,decoder,decoder+blend,decoder:{tiny_weights}"
+    result = ceret(*base, "--methods", methods, "--weights", tiny_weights)
+    assert result.exit_code == 0, result.output
+    results = json.loads((tmp_path / "results.json").read_bytes())
+    assert [method["name"] for method in results["methods"]] == methods.split(",")
+    _, paste, blend, named = (method["l2"] for method in results["methods"])
+    assert paste == named != blend
+    assert results["settings"]["weights"] == str(tiny_weights)
+    ((sha256, path),) = {(n["sha256"], n["path"]) for n in results["about"]["networks"]}
+    assert len(sha256) == 64 and path == str(tiny_weights)
+    result = ceret(*base, "--weights", tiny_weights)
+    assert result.exit_code == 0, result.output
+    names = [method["name"] for method in json.loads((tmp_path / "results.json").read_bytes())["methods"]]
+    assert "thumbnail:16+guided+blend" in names and "decoder" in names
+
+
+def test_a_network_that_cannot_serve_is_named_before_any_work(
+    ceret, one_line_error, queries, crop_index, center_weights, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ce_retrieval.models.shipped.FOLDER", tmp_path / "nowhere")
+    base = ["evaluate", queries, "--index", crop_index, "--out", tmp_path / "out", "--methods"]
+    assert "the weights that ship with ceret are not installed" in one_line_error(ceret(*base, "decoder"))
+    assert "not installed" in one_line_error(ceret(*base, "thumbnail:16+guided"))
+    assert "no such checkpoint" in one_line_error(ceret(*base, f"decoder:{tmp_path}/none.safetensors"))
+    Image.fromarray(np.pad(np.full((8, 8), 255, np.uint8), ((0, 56), (0, 56)))).save(tmp_path / "mask.png")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "mask.png").rename(tmp_path / "masks" / "mask.png")
+    error = one_line_error(ceret(*base, f"decoder:{center_weights}", "--masks", tmp_path / "masks"))
+    assert "none of the 6 photos can be measured" in error and "outside the central half" in error
+    assert not (tmp_path / "out" / "results.json").exists()
 
 
 def test_options_reach_the_evaluation(ceret, queries, crop_index, shapes, tmp_path):
@@ -87,7 +123,7 @@ def test_what_is_left_out_is_listed_on_stderr(ceret, queries, crop_folder, crop_
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--methods", "sift"], "gist, hog, thumbnail, telea, navier-stokes, biharmonic, smooth, oracle, rim"),
+        (["--methods", "sift"], "decoder, telea, navier-stokes, biharmonic, smooth, oracle, rim"),
         (["--methods", "smooth,smooth"], "named twice"),
         (["--methods", "thumbnail@far"], "no positive number of pixels"),
         (["--masks", "middle"], "choose one of center, block, region, or give a folder"),
