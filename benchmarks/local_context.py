@@ -1,0 +1,122 @@
+"""How fast scenes are placed around a hole, beside OpenCV's masked matchTemplate, and whether the places agree.
+
+    python benchmarks/local_context.py PHOTOS [--out benchmarks/results/local_context.md]
+
+PHOTOS holds, for each case, NAME.jpg, NAME_mask.jpg (dark = hole) and a folder NAME with its scenes. OpenCV gets the same
+features (L*a*b* and texture, four channels), prepared outside its timing, and searches exhaustively; its errors are then
+weighted by the offset as ours are. Ours are timed from the decoded scenes, so colour, texture and resizing included.
+"""
+
+import argparse
+import os
+import platform
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ce_retrieval.completion.context_features import lab_of, resized, texture_of
+from ce_retrieval.completion.local_context import LocalContext, Placement
+
+WORKERS = 2
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def features(photo: np.ndarray, root: float, hole: np.ndarray | None = None) -> np.ndarray:
+    """float32 (H, W, 4): L*a*b* and the weighted texture."""
+    lab = lab_of(photo)
+    return np.dstack([lab, texture_of(np.ascontiguousarray(lab[..., 0]), hole) * np.float32(root)])
+
+
+def exhaustive(context: LocalContext, photo: np.ndarray, hole: np.ndarray, scene: np.ndarray, scales: list[float]):
+    """The best (score, scale, place), and OpenCV's CPU seconds for each scale."""
+    settings, (y0, x0, y1, x1), side = context.settings, context.box, max(hole.shape)
+    root = settings.texture_weight**0.5
+    template = np.ascontiguousarray(features(np.where(hole[..., None], np.uint8(0), photo), root, hole)[y0:y1, x0:x1])
+    mask = np.repeat(context.band[y0:y1, x0:x1, None], 4, axis=2).astype(np.float32)
+    best, seconds = (np.inf, 0.0, (0, 0)), []
+    for scale in scales:
+        height, width = (
+            max(round(n * scale), need) for n, need in zip(scene.shape[:2], template.shape[:2], strict=True)
+        )
+        image = features(resized(scene, (height, width)), root)
+        start = time.process_time()
+        errors = cv2.matchTemplate(image, template, cv2.TM_SQDIFF, mask=mask)
+        seconds.append(time.process_time() - start)
+        down = (y0 - np.arange(errors.shape[0]) + (height - hole.shape[0]) / 2)[:, None]
+        across = x0 - np.arange(errors.shape[1]) + (width - hole.shape[1]) / 2
+        scores = errors / context.band.sum() * (1 + settings.offset_weight * np.hypot(down, across) / side)
+        place = divmod(int(scores.argmin()), scores.shape[1])
+        best = min(best, (float(scores.min()), scale, place))
+    return best, seconds
+
+
+def measured(photos: Path, name: str, rounds: int) -> str:
+    """One row of the table."""
+    photo, hole = read(photos / f"{name}.jpg"), read(photos / f"{name}_mask.jpg")[..., 0] < 128
+    scenes = [read(path) for path in sorted((photos / name).glob("*.jpg"))]
+    ready, ours, busy = [], [], []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        context = LocalContext(photo, hole)
+        ready.append(time.perf_counter() - start)
+        used = time.process_time()
+        places = context.place_many(scenes, WORKERS)
+        busy.append(time.process_time() - used)
+        ours.append(time.perf_counter() - start - ready[-1])
+    same, worst, theirs = 0, 0.0, []
+    placed = [(scene, place) for scene, place in zip(scenes, places, strict=True) if isinstance(place, Placement)]
+    scales = context.settings.scales
+    for scene, place in placed:
+        tried = [place.scale] if place.scale not in scales else [s for s in scales if fits(context, scene, s)]
+        best, seconds = exhaustive(context, photo, hole, scene, tried)
+        theirs += seconds
+        same += (place.scale, place.box[:2]) == best[1:]
+        worst = max(worst, place.score / best[0] - 1)
+    return (
+        f"| {name} | {photo.shape[1]}x{photo.shape[0]} | {hole.sum()} | {len(placed)} of {len(scenes)} | {len(theirs)} "
+        f"| {min(ready):.2f} | {min(ours):.2f} | {min(busy):.2f} | {1000 * min(busy) / len(theirs):.0f} "
+        f"| {1000 * np.median(theirs):.0f} | {same} of {len(placed)} | {100 * worst:.4f} % |"
+    )
+
+
+def fits(context: LocalContext, scene: np.ndarray, scale: float) -> bool:
+    y0, x0, y1, x1 = context.box
+    return round(scene.shape[0] * scale) >= y1 - y0 and round(scene.shape[1] * scale) >= x1 - x0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "local_context.md")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    names = [path.stem.removesuffix("_mask") for path in sorted(arguments.photos.glob("*_mask.jpg"))]
+    rows = [measured(arguments.photos, name, arguments.rounds) for name in names]
+    lines = [
+        "# Local context: placing scenes around a hole",
+        "",
+        f"`python benchmarks/local_context.py PHOTOS`: all valid translations and scales of each scene; {WORKERS} workers, best "
+        f"of {arguments.rounds} round(s); OpenCV {cv2.__version__} with one thread, the median of its searches, features not included. "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, {platform.machine()}. "
+        "Same: scale and place are those of the exhaustive search; excess: the most by which a score is above its.",
+        "",
+        "| photo | size | hole, px | scenes placed | searches | prepare, s | all scenes, s | CPU s | CPU ms a search "
+        "| OpenCV, CPU ms a search | same | excess |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        *rows,
+        "",
+    ]
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text("\n".join(lines))
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
