@@ -116,7 +116,7 @@ def test_specs_become_canonical():
 @pytest.mark.parametrize(
     ("spec", "size", "message"),
     [
-        ("sift", 128, r"'sift'.*gist, hog, thumbnail"),
+        ("sift", 128, r"'sift'.*encoder, gist, hog, onnx, thumbnail"),
         ("", 128, "choose one of"),
         ("hog:", 128, "hog:cells"),
         ("hog:3", 128, "hog:cells"),
