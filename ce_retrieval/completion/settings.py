@@ -21,7 +21,7 @@ class GuidedSettings:
 
     lowpass: float = 8.0
     content: float = 1.0
-    rim: float = 0.5
+    rim: float = 0.25
     context: float = 0.0
     falloff: float = 4.0
     blended: bool = True
