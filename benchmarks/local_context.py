@@ -102,9 +102,11 @@ def main() -> None:
     lines = [
         "# Local context: placing scenes around a hole",
         "",
-        f"`python benchmarks/local_context.py PHOTOS`: all valid translations and scales of each scene; {WORKERS} workers, best "
-        f"of {arguments.rounds} round(s); OpenCV {cv2.__version__} with one thread, the median of its searches, features not included. "
+        f"`python benchmarks/local_context.py PHOTOS`: all valid translations and scales of each scene; {WORKERS} workers, "
+        f"best of {arguments.rounds} round(s); OpenCV {cv2.__version__} with one thread, the median of its searches, "
+        "features not included. "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, {platform.machine()}. "
+        "With a load above the number of cores, the clock's seconds say little. "
         "Same: scale and place are those of the exhaustive search; excess: the most by which a score is above its.",
         "",
         "| photo | size | hole, px | scenes placed | searches | prepare, s | all scenes, s | CPU s | CPU ms a search "

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CACHED_SHAPES = 6  # sizes of transform whose spectra of the template are kept: 16 MB each at 1024x768
-# Of the energies that cancel: ten times the most that float32 was seen to lose on photos.
+# Of the energies that cancel: thirty times the most that float32 was seen to lose on photos.
 ROUNDING = 5e-6
 
 
