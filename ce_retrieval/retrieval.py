@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 # How fast a cell's weight falls with its distance from the hole, in pixels of the index's photo size; None: not at all.
 # Chosen on held-out photos by the L2 of a pasted centre (docs/evaluation.md).
-DEFAULT_FOCUS: dict[str, float | None] = {"encoder": 16.0, "hog": None, "gist": None, "thumbnail": 8.0}
+DEFAULT_FOCUS: dict[str, float | None] = {
+    "encoder:cells": 16.0,
+    "encoder:fill": 8.0,
+    "gist": None,
+    "hog": None,
+    "thumbnail": 8.0,
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ def default_focus(descriptor: Descriptor) -> float | None:
     """
     if (descriptor.boxes == descriptor.boxes[0]).all():
         return None
-    return DEFAULT_FOCUS.get(descriptor.spec.partition(":")[0])
+    name, _, argument = descriptor.spec.partition(":")
+    return DEFAULT_FOCUS.get(f"{name}:{argument.partition(':')[0]}", DEFAULT_FOCUS.get(name))
 
 
 def check_query(photo: np.ndarray, hole: np.ndarray) -> None:

@@ -56,15 +56,15 @@ def cell_means(
     """
     if holes is None:
         pixels = (photos.shape[1] // grid) ** 2
-        return _cell_sums(photos, grid) / np.float32(255 * pixels)
+        return cell_sums(photos, grid) / np.float32(255 * pixels)
     visible = ~holes
-    sums = _cell_sums(photos * visible[..., None], grid)
-    counts = _cell_sums(visible.view(np.uint8)[..., None], grid)
+    sums = cell_sums(photos * visible[..., None], grid)
+    counts = cell_sums(visible.view(np.uint8)[..., None], grid)
     means = sums / np.maximum(counts * np.float32(255), np.float32(1))
     return np.where(counts > 0, means, np.float32(empty))
 
 
-def _cell_sums(values: NDArray[np.uint8], grid: int) -> NDArray[np.float32]:
+def cell_sums(values: NDArray[np.uint8], grid: int) -> NDArray[np.float32]:
     """Sums over each cell: uint8 (B, S, S, C) -> float32 (B, grid * grid, C), exact up to 256-pixel cells."""
     batch, size, _, channels = values.shape
     side = size // grid
@@ -124,7 +124,9 @@ def cell_weights(
 
     descriptor: gives boxes and min_share; hole: bool (size, size), True = missing, or None for a whole photo (all weights 1);
     focus: pixels at the descriptor's size over which the weight falls by e, or None for no fall with the distance between a
-    cell's centre and the nearest hole pixel. Returns float32 (G,) in [0, 1], at least one of them positive.
+    cell's centre and the nearest hole pixel. Where the descriptor knows what to expect under a hole (its attribute
+    ``hidden``), a cell has that weight besides for its hidden share. Returns float32 (G,) in [0, 1], at least one of them
+    positive.
 
     Raises `DescriptorError` for a hole of another size, a focus that is not a positive number or has no hole to lie around,
     and a hole that leaves no cell.
@@ -154,4 +156,5 @@ def cell_weights(
         weights = (weights * np.exp(-distance / focus)).astype(np.float32)
         if not weights.any():
             raise DescriptorError(f"focus of {focus} px is so small that every cell's weight vanishes: raise it")
-    return weights
+    expected = np.float32(getattr(descriptor, "hidden", 0.0))
+    return weights + expected * (1 - share) if expected else weights

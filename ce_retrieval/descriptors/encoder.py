@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ce_retrieval.descriptors.cells import check_batch
+from ce_retrieval.descriptors.reconstruction import CELL, Reconstruction
+from ce_retrieval.descriptors.threads import CHUNK, in_chunks, thread_count
 from ce_retrieval.errors import CheckpointError, DescriptorError
 
 if TYPE_CHECKING:
+    import torch
+
     from ce_retrieval.models.shipped import Weights
 
-LAYERS = ("cells", "context", "bottleneck")  # of all architectures; what else follows `encoder:` is a path
+FILL_LAYER = "fill"  # the decoder's, see `reconstruction`
+LAYERS = ("cells", "context", "bottleneck", FILL_LAYER)  # of all architectures; what else follows `encoder:` is a path
 LOCAL_LAYER = "cells"  # of every architecture: the only layer before all cells are mixed
-CHUNK = 32  # photos a call of the network
 FLOAT16_MAX = 65504.0  # an index stores float16
 LIBRARY_MEMORY = 250 << 20  # bytes that torch takes when it is loaded and run
 PIXEL_MEMORY = 160  # bytes of maps a pixel of a photo, at the most
@@ -47,7 +48,7 @@ class Encoder:
         network = weights.network
         self.spec = f"encoder:{layer}" if shipped else f"encoder:{layer}:{weights.path}"
         if layer not in network.LAYERS:
-            known = ", ".join(network.LAYERS)
+            known = ", ".join((*network.LAYERS, FILL_LAYER))
             raise DescriptorError(
                 f"{self.spec}: {weights.path.name} is of architecture {network.config.architecture}: its layers are {known}"
             )
@@ -61,10 +62,8 @@ class Encoder:
         self.weights = weights
         self.weights_sha256 = weights.sha256
         self._compression = weights.compressions.get(layer)
-        parameters = sum(value.numel() * value.element_size() for value in network.state_dict().values())
-        self.memory = LIBRARY_MEMORY + 3 * parameters // 2  # float32, and bfloat16 beside it
-        self.photo_memory = PIXEL_MEMORY * size**2
-        self._threads = _thread_count()
+        self._threads = thread_count()
+        self.memory, self.photo_memory = network_memory(network)
         rows, columns, whole = self._features(np.zeros((1, size, size, 3), np.uint8), None).shape[1:]
         compressed = self._compression
         if compressed is not None and len(compressed.mean) != whole:
@@ -84,31 +83,23 @@ class Encoder:
         and the many photos of one caller are shared out to all cores. DescriptorError: features that float16 cannot hold.
         """
         check_batch(self.spec, self.size, photos, holes)
-        starts = range(0, len(photos), CHUNK)
         out = np.empty((len(photos), self.cells, self.channels), np.float32)
 
-        def run(start: int) -> None:
-            part = slice(start, start + CHUNK)
+        def run(part: slice) -> None:
             out[part] = self._chunk(photos[part], None if holes is None else holes[part])
 
-        if len(starts) > 1:
-            with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1)) as pool:
-                list(pool.map(run, starts))
-        else:
-            for start in starts:
-                run(start)
+        in_chunks(len(photos), run, self._threads)
         return out
 
     def _chunk(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None) -> NDArray[np.float32]:
         import torch
 
-        with _one_thread(self._threads):
-            features = self._features(photos, holes)
-            flat = features.reshape(len(photos), self.cells, features.shape[-1])
-            if self._compression is None:
-                grids = flat * np.float32(flat.shape[-1] ** -0.5)
-            else:
-                grids = self._compression.apply(torch.from_numpy(flat)).numpy()
+        features = self._features(photos, holes)
+        flat = features.reshape(len(photos), self.cells, features.shape[-1])
+        if self._compression is None:
+            grids = flat * np.float32(flat.shape[-1] ** -0.5)
+        else:
+            grids = self._compression.apply(torch.from_numpy(flat)).numpy()
         if not (np.abs(grids) <= FLOAT16_MAX).all():  # not for NaN either
             raise DescriptorError(
                 f"{self.spec}: its network gives features beyond what an index can hold: its weights are damaged, use others"
@@ -131,22 +122,11 @@ def _boxes(size: int, rows: int, columns: int, *, local: bool) -> NDArray[np.int
     return np.stack([top, left, bottom, right], axis=1)
 
 
-def _thread_count() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
-@contextlib.contextmanager
-def _one_thread(otherwise: int) -> Iterator[None]:
-    """Run torch on the calling thread alone; afterwards, and for threads to come, on `otherwise` threads."""
-    import torch
-
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(otherwise)
+def network_memory(network: torch.nn.Module) -> tuple[int, int]:
+    """(bytes that torch and the network take, bytes of maps that a photo takes on its way through it), at the most."""
+    parameters = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    side: int = network.config.size
+    return LIBRARY_MEMORY + 3 * parameters // 2, PIXEL_MEMORY * side**2  # float32, and bfloat16 beside it
 
 
 def _parts(argument: str | None) -> tuple[str | None, str | None]:
@@ -177,23 +157,33 @@ def _load(checkpoint: str | None) -> Weights:
         raise
 
 
-def make_encoder(argument: str | None, size: int) -> Encoder:
-    """``encoder[:LAYER][:CHECKPOINT]``, by default the weights of the package and the layer ``cells``.
+def make_encoder(argument: str | None, size: int) -> Encoder | Reconstruction:
+    """``encoder[:LAYER][:CHECKPOINT]``, by default the weights of the package, and the layer of `protocol_layer` for "none".
 
     DescriptorError: a layer that the network does not have, another size than the network's; CheckpointError: weights that
     are missing or damaged; CeretError: torch is not installed.
     """
     layer, checkpoint = _parts(argument)
-    return Encoder(_load(checkpoint), layer or LOCAL_LAYER, size, shipped=checkpoint is None)
+    weights = _load(checkpoint)
+    layer = layer or _default_layer(weights, "none")
+    if layer == FILL_LAYER:
+        return Reconstruction(weights, size, shipped=checkpoint is None)
+    return Encoder(weights, layer, size, shipped=checkpoint is None)
 
 
 def protocol_layer(argument: str | None, hole: str) -> str:
-    """The spec of an encoder with its layer named: where it is not, ``cells``, or under "center" the network's last layer.
+    """The spec of an encoder with its layer named: where it is not, ``fill``, which did best on held-out photos.
 
-    Whole photos must serve holes that are not known yet, which takes cells that see only what is around them. Where
-    every photo is described with the same hole, a layer that saw all of the context tells more.
+    A network whose photos are no multiple of the cells of ``fill`` gets ``cells``, or under "center" its last layer: whole
+    photos must serve holes that are not known yet, which takes cells that see only what is around them; where every photo
+    is described with the same hole, a layer that saw all of the context tells more.
     """
     layer, checkpoint = _parts(argument)
-    if layer is None:
-        layer = LOCAL_LAYER if hole == "none" else _load(checkpoint).network.LAYERS[-1]
+    layer = layer or _default_layer(_load(checkpoint), hole)
     return f"encoder:{layer}" + (f":{checkpoint}" if checkpoint is not None else "")
+
+
+def _default_layer(weights: Weights, hole: str) -> str:
+    if weights.network.config.size % CELL == 0:
+        return FILL_LAYER
+    return LOCAL_LAYER if hole == "none" else weights.network.LAYERS[-1]

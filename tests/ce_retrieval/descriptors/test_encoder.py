@@ -17,7 +17,7 @@ from ce_retrieval.descriptors import (  # noqa: E402
     weights_hash,
 )
 from ce_retrieval.errors import CeretError, CheckpointError, DescriptorError  # noqa: E402
-from ce_retrieval.models import CompactConfig, PaperCenterConfig, PaperRegionConfig, shipped  # noqa: E402
+from ce_retrieval.models import CompactConfig, PaperRegionConfig, shipped  # noqa: E402
 from ce_retrieval.models.build import build_network  # noqa: E402
 from ce_retrieval.models.checkpoint import save_network  # noqa: E402
 from ce_retrieval.models.compression import export_compressed  # noqa: E402
@@ -71,12 +71,13 @@ def photos():
 def test_specs_are_canonical_and_name_the_layer(folder, monkeypatch):
     path = folder / "best.safetensors"
     expected = {
-        "encoder": "encoder:cells",
+        "encoder": "encoder:fill",
         "encoder:cells": "encoder:cells",
         "encoder:context": "encoder:context",
-        f"encoder:{path}": f"encoder:cells:{path}",
+        f"encoder:{path}": f"encoder:fill:{path}",
+        f"encoder:fill:{path}": f"encoder:fill:{path}",
         f"encoder:context:{path}": f"encoder:context:{path}",
-        "encoder:best.safetensors": f"encoder:cells:{path}",
+        "encoder:best.safetensors": f"encoder:fill:{path}",
         "encoder:context:./best.safetensors": f"encoder:context:{path}",
     }
     monkeypatch.chdir(folder)
@@ -91,14 +92,15 @@ def test_specs_are_canonical_and_name_the_layer(folder, monkeypatch):
 
 def test_the_hole_protocol_names_the_layer_where_the_user_does_not(folder, tmp_path):
     path = folder / "best.safetensors"
-    assert [protocol_spec("encoder", hole) for hole in ("none", "center")] == ["encoder:cells", "encoder:context"]
-    assert protocol_spec(f"encoder:{path}", "center") == f"encoder:context:{path}"
+    assert [protocol_spec("encoder", hole) for hole in ("none", "center")] == ["encoder:fill", "encoder:fill"]
+    assert protocol_spec(f"encoder:{path}", "center") == f"encoder:fill:{path}"
     assert protocol_spec("encoder:cells", "center") == "encoder:cells"
     assert protocol_spec("encoder:context", "none") == "encoder:context"
     assert protocol_spec("hog", "center") == "hog"
-    other = tmp_path / "center.safetensors"
-    save_network(other, build_network(PaperCenterConfig(size=32, bottleneck=10)))
-    assert protocol_spec(f"encoder:{other}", "center") == f"encoder:bottleneck:{other}"
+    other = tmp_path / "region.safetensors"
+    save_network(other, build_network(PaperRegionConfig(groups=1)))
+    assert protocol_spec(f"encoder:{other}", "none") == f"encoder:cells:{other}"
+    assert protocol_spec(f"encoder:{other}", "center") == f"encoder:context:{other}"
 
 
 def test_every_layer_of_every_architecture_has_its_name():
@@ -107,12 +109,12 @@ def test_every_layer_of_every_architecture_has_its_name():
     from ce_retrieval.models.paper_region import PaperRegion
 
     kinds = (Compact, PaperCenter, PaperRandom, PaperRegion)
-    assert {layer for kind in kinds for layer in kind.LAYERS} == set(encoder.LAYERS)
+    assert {layer for kind in kinds for layer in kind.LAYERS} == set(encoder.LAYERS) - {"fill"}
     assert all(kind.LAYERS[0] == encoder.LOCAL_LAYER for kind in kinds)
 
 
 def test_compressed_features_are_the_projected_ones(folder, photos):
-    descriptor = make_descriptor("encoder", 64)
+    descriptor = make_descriptor("encoder:cells", 64)
     assert (descriptor.size, descriptor.cells, descriptor.channels) == (64, 16, 6)
     weights = load_weights()
     grids = encode_photos(weights.network, photos, layer="cells").reshape(40, 16, 16)
@@ -125,7 +127,7 @@ def test_compressed_features_are_the_projected_ones(folder, photos):
 
 
 def test_weights_without_a_compression_give_all_channels(folder, photos):
-    descriptor = make_descriptor(f"encoder:{folder / 'best.safetensors'}", 64)
+    descriptor = make_descriptor(f"encoder:cells:{folder / 'best.safetensors'}", 64)
     assert descriptor.channels == 16
     grids = encode_photos(descriptor.weights.network, photos, layer="cells").reshape(40, 16, 16)
     np.testing.assert_allclose(descriptor.describe(photos), grids / 4, rtol=1e-6)
@@ -134,10 +136,10 @@ def test_weights_without_a_compression_give_all_channels(folder, photos):
 def test_the_boxes_of_cells_share_the_photo_out(folder, tmp_path):
     from ce_retrieval.descriptors.cells import grid_boxes
 
-    np.testing.assert_array_equal(make_descriptor("encoder", 64).boxes, grid_boxes(4, 16, 16))
+    np.testing.assert_array_equal(make_descriptor("encoder:cells", 64).boxes, grid_boxes(4, 16, 16))
     path = tmp_path / "region.safetensors"
     save_network(path, build_network(PaperRegionConfig(size=67)))
-    uneven = make_descriptor(f"encoder:{path}", 67)
+    uneven = make_descriptor(f"encoder:cells:{path}", 67)
     covered = np.zeros((67, 67), int)
     for y0, x0, y1, x1 in uneven.boxes:
         covered[y0:y1, x0:x1] += 1
@@ -153,7 +155,7 @@ def test_a_later_layer_sees_the_whole_photo_from_every_cell():
     corner[:60] = True
     assert (cell_weights(descriptor, corner) == cell_weights(descriptor, corner)[0]).all()
     assert default_focus(descriptor) is None
-    assert default_focus(make_descriptor("encoder", 64)) == 16.0
+    assert default_focus(make_descriptor("encoder:cells", 64)) == 16.0
 
 
 def test_a_hole_that_leaves_nothing_to_see():
@@ -162,7 +164,7 @@ def test_a_hole_that_leaves_nothing_to_see():
     sieve = np.ones((64, 64), bool)
     sieve[::2, ::2] = False
     with pytest.raises(DescriptorError, match="leaves none of the 16 cells visible enough"):
-        cell_weights(make_descriptor("encoder", 64), sieve)
+        cell_weights(make_descriptor("encoder:cells", 64), sieve)
 
 
 def test_cells_away_from_a_hole_are_those_of_the_whole_photo(tmp_path):
@@ -189,7 +191,7 @@ def test_nothing_under_a_hole_is_read(photos):
 
 
 def test_a_photo_is_described_alike_in_any_batch_and_thread(photos):
-    descriptor = make_descriptor("encoder", 64)
+    descriptor = make_descriptor("encoder:cells", 64)
     together = descriptor.describe(photos)
     np.testing.assert_array_equal(descriptor.describe(photos), together)
     scale = np.abs(together).max()
@@ -207,7 +209,7 @@ def test_each_call_of_the_network_runs_on_one_thread_and_the_rest_of_the_process
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        descriptor = make_descriptor("encoder", 64)
+        descriptor = make_descriptor("encoder:cells", 64)
         seen, encode = [], inference.encode_photos
 
         def watching(*arguments, **options):
@@ -231,7 +233,7 @@ def test_arguments_that_make_no_sense(folder):
     bad = {
         "encoder:": (DescriptorError, "encoder:FILE"),
         "encoder:context:": (DescriptorError, "encoder:FILE"),
-        "encoder:bottleneck": (DescriptorError, "architecture compact: its layers are cells, context"),
+        "encoder:bottleneck": (DescriptorError, "architecture compact: its layers are cells, context, fill"),
         "encoder:contxt": (CheckpointError, "no such checkpoint.* or a layer: cells, context, bottleneck"),
         f"encoder:pool5:{folder}/best.safetensors": (CheckpointError, "no such checkpoint.* or a layer"),
         "encoder:/absent/weights.safetensors": (CheckpointError, "^/absent/weights.safetensors: no such checkpoint"),
@@ -242,7 +244,7 @@ def test_arguments_that_make_no_sense(folder):
             make_descriptor(spec, 64)
         assert "\n" not in str(caught.value)
     with pytest.raises(DescriptorError, match=r"encoder:cells: its network takes photos of 64 px, not 128.*--size 64"):
-        make_descriptor("encoder", 128)
+        make_descriptor("encoder:cells", 128)
 
 
 def test_no_weights_in_the_package(tmp_path, monkeypatch):
@@ -255,11 +257,11 @@ def test_no_weights_in_the_package(tmp_path, monkeypatch):
 def test_no_torch(monkeypatch):
     monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
     with pytest.raises(CeretError, match="pip install"):
-        make_descriptor("encoder", 64)
+        make_descriptor("encoder:cells", 64)
 
 
 def test_bad_batches(photos):
-    descriptor = make_descriptor("encoder", 64)
+    descriptor = make_descriptor("encoder:cells", 64)
     with pytest.raises(DescriptorError, match=r"^encoder:cells: photos are .*expected uint8 \(B, 64, 64, 3\)"):
         descriptor.describe(photos[:, :32])
     with pytest.raises(DescriptorError, match="2 holes for 40 photos"):
@@ -272,7 +274,7 @@ def test_features_that_an_index_cannot_hold(tmp_path, photos, value):
     with torch.no_grad():
         network.encoder_high[-1].second.bias.fill_(value)
     save_network(tmp_path / "bad.safetensors", network)
-    spec = f"encoder:{tmp_path / 'bad.safetensors'}"
+    spec = f"encoder:cells:{tmp_path / 'bad.safetensors'}"
     with pytest.raises(DescriptorError, match="features beyond what an index can hold"):
         make_descriptor(spec, 64).describe(photos)
 
@@ -286,4 +288,4 @@ def test_a_compression_of_other_channels(tmp_path):
     path = tmp_path / "odd.safetensors"
     save_network(path, stirred(TINY), beside=beside)
     with pytest.raises(CheckpointError, match="compression of cells is for 9 channels, the layer has 16"):
-        make_descriptor(f"encoder:{path}", 64)
+        make_descriptor(f"encoder:cells:{path}", 64)

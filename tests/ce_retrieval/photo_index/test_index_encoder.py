@@ -49,7 +49,7 @@ def weights(tmp_path):
 
 @pytest.fixture
 def settings(weights):
-    return IndexSettings(features=f"encoder:{weights}", size=SIZE, workers=2)
+    return IndexSettings(features=f"encoder:cells:{weights}", size=SIZE, workers=2)
 
 
 @pytest.fixture
@@ -91,12 +91,12 @@ def test_an_index_holds_the_features_and_the_hash(learned, photos, weights):
     np.testing.assert_allclose(grids_of(index), described(index, photos), atol=2e-3)
 
 
-@pytest.mark.parametrize("hole", ["none", "center"])
-def test_search_is_exact_on_what_is_stored(tmp_path, photos, settings, small_segments, hole):
+@pytest.mark.parametrize(("hole", "layer"), [("none", "cells"), ("center", "context")])
+def test_search_is_exact_on_what_is_stored(tmp_path, photos, settings, weights, small_segments, hole, layer):
     path = tmp_path / "x.ceret"
-    build_index([photos], path, dataclasses.replace(settings, hole=hole))
+    build_index([photos], path, dataclasses.replace(settings, hole=hole, features=f"encoder:{layer}:{weights}"))
     index = PhotoIndex.open(path)
-    assert index.manifest.descriptor.startswith("encoder:cells:" if hole == "none" else "encoder:context:")
+    assert index.manifest.descriptor == f"encoder:{layer}:{weights}"
     stored = grids_of(index)
     np.testing.assert_allclose(stored, described(index, photos), atol=2e-3)
     rng = np.random.default_rng(5)
@@ -161,7 +161,7 @@ def test_photos_are_added_with_the_same_weights(learned, photos, helpers):
 def test_the_weights_of_the_package(tmp_path, photos, weights, monkeypatch, small_segments):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "weights")
     weights.rename(tmp_path / "weights" / shipped.SHIPPED)
-    for hole, spec in (("none", "encoder:cells"), ("center", "encoder:context")):
+    for hole, spec in (("none", "encoder:fill"), ("center", "encoder:fill")):
         out = tmp_path / f"{hole}.ceret"
         settings = IndexSettings(features="encoder", size=SIZE, hole=hole)
         build_index([photos], out, settings)
@@ -214,7 +214,7 @@ def test_weights_that_vanished_or_take_other_photos(learned, photos, weights):
 
 
 def test_a_network_counts_as_memory(weights):
-    network, plain = make_descriptor(f"encoder:{weights}", SIZE), make_descriptor("thumbnail:8", SIZE)
+    network, plain = make_descriptor(f"encoder:cells:{weights}", SIZE), make_descriptor("thumbnail:8", SIZE)
     budgets = [decode_budget(descriptor, 2, 4 << 30).total for descriptor in (network, plain)]
     assert budgets[1] - budgets[0] > 200 << 20
     with pytest.raises(PhotoIndexError, match=r"--max-memory 400MB is too little for encoder:cells.*give at least"):
@@ -233,7 +233,7 @@ def test_the_commands(tmp_path, photos, weights, helpers, monkeypatch):
     mask = np.zeros((40, 40), np.uint8)
     mask[12:16, 12:17] = 255
     Image.fromarray(mask).save(tmp_path / "m.png")
-    ceret("index", photos, "--out", out, "--features", f"encoder:{weights}", "--size", SIZE)
+    ceret("index", photos, "--out", out, "--features", f"encoder:cells:{weights}", "--size", SIZE)
     about = json.loads(ceret("info", out, "--json").stdout)
     sha256 = read_manifest(out).weights_sha256
     assert (about["features"], about["channels"], about["weights"]) == (f"encoder:cells:{weights}", 5, sha256)
