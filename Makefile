@@ -10,15 +10,15 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/python examples/demo.py --out demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
-test: .venv/installed-train
+test: .venv/installed-test
 	$(BIN)/python -m pytest
 
-check: .venv/installed
+check: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/installed-train
+bench: .venv/installed-test
 	@$(if $(RUN),$(BIN)/python benchmarks/$(RUN).py,echo "make bench RUN=name, where name is one of:"; \
 	  for file in benchmarks/*.py; do basename $$file .py; done)
 
@@ -32,6 +32,6 @@ clean:
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv/installed-train: .venv/installed requirements-train.lock
-	$(BIN)/python -m pip install --quiet -r requirements.lock -r requirements-train.lock
+.venv/installed-test: .venv/installed requirements-test.lock
+	$(BIN)/python -m pip install --quiet -r requirements.lock -r requirements-test.lock
 	touch $@

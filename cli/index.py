@@ -19,8 +19,8 @@ DEFAULTS = IndexSettings()
     "--features",
     default=DEFAULTS.features,
     show_default=True,
-    help="The descriptor: encoder, hog, gist, thumbnail, or with a parameter, as in thumbnail:16, encoder:context or "
-    "encoder:FILE (docs/cli.md).",
+    help="The descriptor: encoder, hog, gist, thumbnail, onnx:FILE, or with a parameter, as in thumbnail:16, "
+    "encoder:context or encoder:FILE (docs/cli.md).",
 )
 @click.option(
     "--hole",

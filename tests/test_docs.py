@@ -5,11 +5,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 from PIL import Image
 
 from cli.main import COMMANDS, main
@@ -124,9 +126,31 @@ def test_make_targets_that_the_documents_name_exist() -> None:
     assert {"demo", "test"} <= named <= targets
 
 
-def test_locks_name_one_version_each_and_no_place() -> None:
-    for lock in ("requirements.lock", "requirements-train.lock"):
-        lines = [line for line in (ROOT / lock).read_text().splitlines() if line and not line.startswith("#")]
-        assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line) for line in lines), lock
-        names = [line.split("==")[0].lower() for line in lines]
-        assert len(set(names)) == len(names)
+def locked(*names: str) -> dict[str, str]:
+    """Versions by package, of all these locks together."""
+    lines = [line for name in names for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line) for line in lines), "one version, and no place"
+    packages = [re.sub("[-_.]+", "-", line.split("==")[0]).lower() for line in lines]
+    assert len(set(packages)) == len(packages), "a package belongs to one lock"
+    return dict(zip(packages, [line.split("==")[1] for line in lines], strict=True))
+
+
+def test_locks_hold_what_the_package_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+    for lines, locks in (
+        (project["dependencies"], ("requirements.lock",)),
+        (extras, ("requirements.lock", "requirements-test.lock")),
+    ):
+        versions = locked(*locks)
+        for requirement in map(Requirement, lines):
+            assert requirement.specifier.contains(versions[requirement.name]), f"{requirement} in {locks}"
+
+
+def test_documents_name_no_extra_that_does_not_exist() -> None:
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    sources = [path for folder in ("ce_retrieval", "indexes", "cli") for path in (ROOT / folder).rglob("*.py")]
+    named = {
+        name for page in (*PAGES, *sources) for name in re.findall(r"(?:ceret|['`]\.)\[([a-z]+)\]", page.read_text())
+    }
+    assert {"onnx", "dev"} <= named <= extras

@@ -66,9 +66,9 @@ DESCRIPTORS: dict[str, Callable[[str | None, int], Descriptor]] = {
 def make_descriptor(spec: str, size: int) -> Descriptor:
     """The descriptor that ``spec``, ``name[:argument]``, names, for photos of ``size`` x ``size`` pixels.
 
-    Examples: ``hog``, ``hog:cells``, ``gist``, ``thumbnail``, ``thumbnail:16``, ``encoder``, ``encoder:context``. Raises
-    `DescriptorError` for an unknown name, a bad argument, or a size that the descriptor cannot use; `CheckpointError` for
-    weights that are missing or damaged.
+    Examples: ``hog``, ``hog:cells``, ``gist``, ``thumbnail``, ``thumbnail:16``, ``encoder``, ``encoder:context``,
+    ``onnx:FILE``. Raises `DescriptorError` for an unknown name, a bad argument, or a size that the descriptor cannot use;
+    `CheckpointError` for weights that are missing or damaged.
     """
     name, colon, argument = spec.partition(":")
     if name not in DESCRIPTORS:

@@ -1,4 +1,4 @@
-"""The optional packages that networks need, asked for before they are imported."""
+"""The packages that networks need, asked for before they are imported: an install without dependencies lacks them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ce_retrieval.errors import CeretError
 
 
 def require_torch(what: str) -> None:
-    """CeretError with the command that installs them, when torch or safetensors is not there. what: what needs them."""
+    """CeretError with the command that installs what is missing of torch and safetensors. what: what needs them."""
     missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
     if missing:
-        raise CeretError(f"{what} needs {' and '.join(missing)}: pip install 'ceret[train]'")
+        raise CeretError(f"{what} needs {' and '.join(missing)}: pip install {' '.join(missing)}")

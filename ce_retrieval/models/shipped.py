@@ -44,8 +44,9 @@ def weights_path(name: str | None = None) -> Path:
     path = FOLDER / SHIPPED
     if not path.is_file():
         raise CheckpointError(
-            f"{path}: the weights that ship with ceret are not installed; give a checkpoint, as in "
-            "`--features encoder:FILE`, or train one with `ceret train`"
+            f"{path}: the weights that ship with ceret are not installed: install ceret again, or give a checkpoint, as "
+            "`--features encoder:FILE` (index), `encoder:FILE` or `decoder:FILE` in `--methods` (evaluate), or `--weights FILE` "
+            "(complete, evaluate); `ceret train` makes one"
         )
     return path
 

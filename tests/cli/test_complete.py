@@ -116,7 +116,7 @@ def test_what_a_network_cannot_do_is_one_line(
         assert not (tmp_path / "out" / "photo.png").exists()
     monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
     result = ceret("complete", photo, "--out", tmp_path / "out", *encoder, "--mask", mask, "--weights", tiny_weights)
-    assert "pip install 'ceret[train]'" in one_line_error(result)
+    assert "pip install torch safetensors" in one_line_error(result)
 
 
 def test_the_defaults_are_those_of_the_library(ceret, photo, mask, crop_index, tmp_path):

@@ -27,7 +27,9 @@ def saved(tmp_path):
 def test_missing_weights_name_the_file_and_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     for call in (weights_path, load_weights):
-        with pytest.raises(CheckpointError, match=r"compact\.safetensors.*encoder:FILE.*ceret train") as caught:
+        with pytest.raises(
+            CheckpointError, match=r"compact\.safetensors.*install ceret.*encoder:FILE.*--weights FILE.*ceret train"
+        ) as caught:
             call()
         assert "\n" not in str(caught.value)
     with pytest.raises(CheckpointError, match=r"absent\.safetensors: no such checkpoint"):
