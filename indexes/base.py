@@ -37,8 +37,11 @@ class VectorIndex(Protocol):
         """Append float32 (N, D)."""
         ...
 
-    def search(self, queries: np.ndarray, k: int) -> SearchResult:
-        """Return the `k` largest inner products of each of float32 (B, D); EngineError unless 1 <= k <= len(self)."""
+    def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> SearchResult:
+        """Return the `k` largest inner products of each of float32 (B, D).
+
+        allowed: bool (N,), the vectors that may be found; None: all. EngineError unless 1 <= k <= how many those are.
+        """
         ...
 
     def reconstruct(self, ids: np.ndarray) -> np.ndarray:
@@ -62,7 +65,15 @@ def check_vectors(vectors: np.ndarray, dimension: int) -> np.ndarray:
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def check_k(k: int, count: int) -> None:
-    """Raise EngineError unless 1 <= k <= count."""
-    if not 1 <= k <= count:
-        raise EngineError(f"k is {k}, but the index holds {count} vectors: ask for 1 to {count} neighbours")
+def check_k(k: int, count: int, allowed: np.ndarray | None = None) -> int:
+    """Return how many of `count` vectors may be found; EngineError unless 1 <= k <= that, or `allowed` is no mask of them."""
+    if allowed is None:
+        found, where = count, f"the index holds {count} vectors"
+    elif allowed.shape != (count,) or allowed.dtype != bool:
+        raise EngineError(f"a mask of {allowed.dtype} {allowed.shape} given to an index: expected bool ({count},)")
+    else:
+        found = int(np.count_nonzero(allowed))
+        where = f"{found} of {count} vectors are allowed"
+    if not 1 <= k <= found:
+        raise EngineError(f"k is {k}, but {where}: ask for 1 to {found} neighbours")
+    return found

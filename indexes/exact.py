@@ -25,17 +25,18 @@ class ExactIndex:
         """Append float32 (N, D)."""
         self._vectors = np.concatenate([self._vectors, check_vectors(vectors, self.dimension)])
 
-    def search(self, queries: np.ndarray, k: int) -> SearchResult:
+    def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> SearchResult:
         """Return the k largest inner products of each of float32 (B, D), computed in float64 and returned as float32."""
         queries = check_vectors(queries, self.dimension).astype(np.float64)
-        check_k(k, len(self))
+        check_k(k, len(self), allowed)
         scores = np.empty((len(queries), 0))
         ids = np.empty((len(queries), 0), np.int64)
         for start in range(0, len(self), BLOCK_ROWS):
-            block = self._vectors[start : start + BLOCK_ROWS]
-            scores = np.concatenate([scores, queries @ block.T.astype(np.float64)], axis=1)
-            block_ids = np.broadcast_to(np.arange(start, start + len(block)), (len(queries), len(block)))
-            ids = np.concatenate([ids, block_ids], axis=1)
+            rows = np.arange(start, min(start + BLOCK_ROWS, len(self)))
+            if allowed is not None:
+                rows = rows[allowed[rows]]
+            scores = np.concatenate([scores, queries @ self._vectors[rows].T.astype(np.float64)], axis=1)
+            ids = np.concatenate([ids, np.broadcast_to(rows, (len(queries), len(rows)))], axis=1)
             # A stable sort keeps the smaller id first among equal scores, since ids ascend from left to right.
             order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
             scores, ids = np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1)

@@ -1,6 +1,7 @@
 """FAISS behind the common contract, from a factory string ("Flat", "IVF256,SQ8", "PQ32", ...)."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -85,13 +86,16 @@ class FaissIndex:
         if self._mapped:
             self._front.syncWithSubIndexes()
 
-    def search(self, queries: np.ndarray, k: int) -> SearchResult:
+    def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> SearchResult:
         """Return the k largest inner products of each of float32 (B, D), or as near as a compressed engine comes.
 
-        EngineError also where the engine finds fewer than k, which inverted lists do not: all are searched if few have k.
+        allowed: bool (N,), the vectors that may be found; None: all. EngineError also where the engine finds fewer than k,
+        which inverted lists do not (all are searched if few have k), and where it has no search of a part.
         """
         queries = check_vectors(queries, self.dimension)
-        check_k(k, len(self))
+        check_k(k, len(self), allowed)
+        if allowed is not None:
+            return self._search_allowed(queries, k, allowed)
         # A shard with fewer than k pads its answer; the merge of the shards drops the padding.
         scores, ids = self._front.search(queries, k)
         short = (ids < 0).any(axis=1)
@@ -99,16 +103,61 @@ class FaissIndex:
             scores[short], ids[short] = self._search_all_lists(queries[short], k)
         return SearchResult(scores, ids)
 
-    def _search_all_lists(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _search_allowed(self, queries: np.ndarray, k: int, allowed: np.ndarray) -> SearchResult:
+        """Search every part for the allowed vectors alone, and merge: shards take no selector in FAISS."""
+
+        def search(number: int) -> tuple[np.ndarray, np.ndarray]:
+            ids = np.flatnonzero(self._part_of == number)  # in the order of the part's rows
+            mine = allowed[ids]
+            wanted = min(k, int(np.count_nonzero(mine)))
+            if not wanted:
+                return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+            scores, rows = self._search_part(self._parts[number], queries, wanted, mine)
+            return scores, ids[rows]
+
+        with ThreadPoolExecutor(len(self._parts)) as pool:
+            found = list(pool.map(search, range(len(self._parts))))
+        scores, ids = (np.concatenate(arrays, axis=1) for arrays in zip(*found, strict=True))
+        order = np.lexsort((ids, -scores))[:, :k]
+        return SearchResult(np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1))
+
+    def _search_part(
+        self, part: Any, queries: np.ndarray, k: int, allowed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores and rows (B, k) of the best of a part's rows that are allowed, bool (n,), at least k of them."""
         faiss = _faiss()
-        ivf = faiss.try_extract_index_ivf(self._front)
+        selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+        ivf = faiss.try_extract_index_ivf(part)
+        try:
+            scores, rows = part.search(queries, k, params=self._parameters(sel=selector))
+            short = (rows < 0).any(axis=1)
+            if short.any() and ivf is not None:
+                every = self._parameters(sel=selector, nprobe=ivf.nlist)
+                scores[short], rows[short] = part.search(queries[short], k, params=every)
+        except RuntimeError as error:
+            raise EngineError(f"{self.factory!r} cannot search a part of its vectors: use another factory") from error
+        if (rows < 0).any():
+            raise EngineError(f"{self.factory!r} found fewer than {k} neighbours: ask for fewer")
+        return scores, rows
+
+    def _parameters(self, **values: Any) -> Any:
+        """Return FAISS's parameters of one search, of the kind that the engine takes."""
+        faiss = _faiss()
+        part = self._parts[0]
+        ivf = faiss.try_extract_index_ivf(part)
+        if ivf is None:
+            parameters = faiss.SearchParameters(**values)
+        else:
+            parameters = faiss.SearchParametersIVF(**{"nprobe": ivf.nprobe, **values})
+        if isinstance(part, faiss.IndexPreTransform):
+            parameters = faiss.SearchParametersPreTransform(index_params=parameters)
+        return parameters
+
+    def _search_all_lists(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        ivf = _faiss().try_extract_index_ivf(self._front)
         if ivf is None:
             raise EngineError(f"{self.factory!r} found fewer than {k} neighbours: ask for fewer")
-        parameters = faiss.SearchParametersIVF(nprobe=ivf.nlist)
-        if isinstance(self._front, faiss.IndexPreTransform):
-            parameters = faiss.SearchParametersPreTransform(index_params=parameters)
-        scores, ids = self._front.search(queries, k, params=parameters)
-        return scores, ids
+        return self._front.search(queries, k, params=self._parameters(nprobe=ivf.nlist))
 
     def _enable_reconstruct(self) -> None:
         """Make inverted lists remember where each vector lies; other engines know it."""

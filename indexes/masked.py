@@ -71,23 +71,24 @@ class MaskedIndex:
             self._origin = grids.mean(axis=0, dtype=np.float32)
         self.engine.add(lift(grids, 0 if self._origin is None else self._origin))
 
-    def search(self, grids: np.ndarray, weights: np.ndarray, k: int) -> SearchResult:
+    def search(self, grids: np.ndarray, weights: np.ndarray, k: int, allowed: np.ndarray | None = None) -> SearchResult:
         """Return the k smallest squared distances, nearest first, ties by id.
 
-        grids: (B, G, C); weights: (B, G) in [0, 1], each row with a positive sum. The engine's float32 inner products
+        grids: (B, G, C); weights: (B, G) in [0, 1], each row with a positive sum; allowed: bool (N,), the grids that may
+        be found, None for all. The engine's float32 inner products
         lose digits where the distance is small against the norms, so a few more than k are taken and measured again by
         `masked_distances` on the stored vectors. EngineError: a row of weights that is all zero or not in [0, 1], k out
         of range, another shape.
         """
         self._check(grids)
-        check_k(k, len(self))
+        count = check_k(k, len(self), allowed)
         if weights.shape != grids.shape[:2] or not ((weights >= 0) & (weights <= 1)).all():
             raise EngineError(f"weights of shape {weights.shape}: expected {grids.shape[:2]}, all in [0, 1]")
         if not (weights.sum(axis=1) > 0).all():
             raise EngineError("a query with no visible cell cannot be searched: every weight is 0")
         assert self._origin is not None, "there are grids, so there is an origin"
         centred = (grids - self._origin).astype(np.float32)
-        found = self.engine.search(lift_queries(centred, weights), min(len(self), k + 8 + k // 8))
+        found = self.engine.search(lift_queries(centred, weights), min(count, k + 8 + k // 8), allowed)
         distances = np.empty((len(grids), k), np.float32)
         ids = np.empty((len(grids), k), np.int64)
         for row in range(len(grids)):
