@@ -29,24 +29,33 @@ class GuidedSettings:
 
 
 @dataclass(frozen=True)
-class CompletionSettings:
-    """How a photo is completed. The defaults of the command line are these; they did best on held-out photos.
+class SearchSettings:
+    """Which scenes are considered, and in which order.
 
-    k: candidates that are kept, and blends that `fill="mean"` averages; rerank: "none" (order of the context distance),
-    "rim" (order of the squared difference in the rim) or "guided" (nearest to a network's fill); fill: "paste", "blend"
-    (Poisson) or "mean" (of k blends); focus: px, None for no focus, "auto" for the descriptor's best; candidates: how many
-    nearest contexts are considered (k, if that is more, and no more than the collection holds); rim: width in pixels at
-    the index's size; guided, weights: of the guided re-rank alone, the latter a file, None for those of the package.
+    rerank: "none" (order of the context distance), "rim" (order of the squared difference in the rim) or "guided" (nearest
+    to a network's fill); focus: px, None for no focus, "auto" for the descriptor's best; candidates: how many nearest
+    contexts are considered (no more than the collection holds); rim: width in pixels at the index's size; guided,
+    weights: of the guided re-rank alone, the latter a file, None for those of the package.
     """
 
-    k: int = 20
     rerank: str = "rim"
-    fill: str = "blend"
     focus: float | str | None = "auto"
     candidates: int = 200
     rim: int = 16
     guided: GuidedSettings = field(default_factory=GuidedSettings)
     weights: str | None = None
+
+
+@dataclass(frozen=True)
+class CompletionSettings(SearchSettings):
+    """How a photo is completed by retrieval. The defaults of the command line are these; they did best on held-out photos.
+
+    k: candidates that are kept, and blends that `fill="mean"` averages; k contexts are considered, if that is more than
+    `candidates`; fill: "paste", "blend" (Poisson) or "mean" (of k blends).
+    """
+
+    k: int = 20
+    fill: str = "blend"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,205 @@
+"""The scenes that may fill a hole: searched in an index by context, and ordered by what is seen at its size.
+
+After Hays and Efros, "Scene Completion Using Millions of Photographs" (2007), section 3.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ce_retrieval.completion.decoder import DecoderFill
+from ce_retrieval.completion.guided import Guide
+from ce_retrieval.completion.rim import rim_distance, rim_weights
+from ce_retrieval.completion.scenes import SceneCache
+from ce_retrieval.completion.settings import RERANKS, SearchSettings
+from ce_retrieval.errors import CeretError, PhotoIndexError
+from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.retrieval import Neighbor, check_query, default_focus, neighbors_of, search_contexts, square_query
+
+CACHE_BYTES = 1 << 30
+
+Settings = TypeVar("Settings", bound=SearchSettings)
+Result = TypeVar("Result")
+
+
+class Query(NamedTuple):
+    """A photo uint8 (S, S, 3) and its hole bool (S, S) at the index's size; expected: float32 (S, S, 3), the network's fill
+    of a guided re-rank, else None; neighbors: its nearest contexts, nearest first.
+    """
+
+    square: np.ndarray
+    hole: np.ndarray
+    expected: np.ndarray | None
+    neighbors: Sequence[Neighbor]
+
+
+class Ranked(NamedTuple):
+    """Neighbours in the order in which they may fill, and why others may not."""
+
+    order: Sequence["Place"]
+    dropped: tuple[str, ...]
+
+
+class Place(NamedTuple):
+    """A neighbour, and what the re-rank has measured of it: its distances in the rim and of its content."""
+
+    neighbor: Neighbor
+    rim: float | None = None
+    content: float | None = None
+
+
+def resolved(settings: Settings, index: PhotoIndex) -> Settings:
+    """Return the settings with the focus that is best for the index, checked; PhotoIndexError where one is out of range."""
+    if settings.rerank not in RERANKS:
+        raise PhotoIndexError(f"rerank {settings.rerank!r} is unknown: choose one of {', '.join(RERANKS)}")
+    for name, number in (("candidates", settings.candidates), ("rim", settings.rim)):
+        if number < 1:
+            raise PhotoIndexError(f"{name} is {number}: expected 1 or more")
+    return replace(settings, focus=default_focus(index.descriptor)) if settings.focus == "auto" else settings
+
+
+class CandidateFinder:
+    """Finds and orders the scenes for photos, many at a time.
+
+    settings: of `resolved`; least: how many neighbours there must be at least; blended: whether what fills is a blend.
+    scenes: decoded photos at the index's size. about, network: what results say of the index, and of the weights of a guided
+    re-rank (else None).
+
+    CheckpointError, CeretError: weights, or torch, are missing for a guided re-rank.
+    """
+
+    def __init__(
+        self,
+        index: PhotoIndex,
+        settings: SearchSettings,
+        *,
+        least: int,
+        blended: bool,
+        scenes: SceneCache | None,
+        workers: int,
+    ) -> None:
+        self._index, self._settings = index, settings
+        self._count = min(max(least, settings.candidates), len(index))
+        self.about: dict[str, Any] = _about(index)
+        guided = settings.rerank == "guided"
+        self._decoder = DecoderFill(settings.weights) if guided else None
+        self._guide = Guide(settings.guided, settings.rim, blended=blended) if guided else None
+        self.network: dict[str, Any] | None = self._decoder.about if self._decoder else None
+        self.scenes = scenes or SceneCache(index, CACHE_BYTES, workers)
+
+    def each(
+        self,
+        photos: Sequence[np.ndarray],
+        holes: Sequence[np.ndarray],
+        work: Callable[[int, Query], Result],
+        workers: int,
+    ) -> list[Result | CeretError]:
+        """Search for all photos as one batch, and return what `work` makes of each number and query, on worker threads.
+
+        An error of one, of the search or of `work`, takes its place and spares the others.
+        """
+        results: list[Any] = [None] * len(photos)
+        squares: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for number, (photo, hole) in enumerate(zip(photos, holes, strict=True)):
+            try:
+                check_query(photo, hole)
+                squares[number] = square_query(photo, hole, self._index.manifest.size)
+            except CeretError as error:
+                results[number] = error
+        contexts = self._search(squares, results)
+        expected = self._expected(photos, holes, squares, contexts, results) if self._decoder else {}
+
+        def finish(number: int) -> None:
+            try:
+                query = Query(*squares[number], expected.get(number), contexts[number])
+                results[number] = work(number, query)
+            except CeretError as error:
+                results[number] = error
+
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(finish, expected if self._decoder else contexts))
+        return results
+
+    def _search(
+        self, squares: dict[int, tuple[np.ndarray, np.ndarray]], results: list[Any]
+    ) -> dict[int, list[Neighbor]]:
+        """Search all queries in one batch; where one of them is refused, each alone, so that the others are served."""
+        if not squares:
+            return {}
+        focus = self._settings.focus
+        assert not isinstance(focus, str), "resolved before"
+        photos, holes = (np.stack(arrays) for arrays in zip(*squares.values(), strict=True))
+        try:
+            found = search_contexts(self._index, photos, holes, self._count, focus=focus)
+        except CeretError as error:
+            if len(squares) == 1:
+                results[next(iter(squares))] = error
+                return {}
+            alone = [self._search({number: square}, results) for number, square in squares.items()]
+            return {number: neighbors for one in alone for number, neighbors in one.items()}
+        rows = zip(squares, found.ids, found.scores, strict=True)
+        return {number: neighbors_of(self._index, ids, scores) for number, ids, scores in rows}
+
+    def _expected(
+        self,
+        photos: Sequence[np.ndarray],
+        holes: Sequence[np.ndarray],
+        squares: dict[int, tuple[np.ndarray, np.ndarray]],
+        numbers: Iterable[int],
+        results: list[Any],
+    ) -> dict[int, np.ndarray]:
+        """Return what the network makes of these queries, float32 (S, S, 3) at the index's size; one call for all."""
+        assert self._decoder is not None
+        ready: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for number in numbers:
+            try:
+                ready[number] = self._decoder.square(photos[number], holes[number], squares[number])
+            except CeretError as error:
+                results[number] = error
+        if not ready:
+            return {}
+        mirror = self._settings.guided.mirror
+        fills = self._decoder.fills(list(ready.values()), self._index.manifest.size, mirror=mirror)
+        return dict(zip(ready, fills, strict=True))
+
+    def rank(self, query: Query) -> Ranked:
+        """Order the neighbours by the rim or the guide, if asked for; those that cannot be read are left out then."""
+        if self._settings.rerank == "none":
+            return Ranked([Place(neighbor) for neighbor in query.neighbors], ())
+        scenes = self.scenes.get([neighbor.id for neighbor in query.neighbors])
+        if not len(scenes.photos):
+            return Ranked([], scenes.dropped)
+        found = [query.neighbors[position] for position in scenes.positions]
+        if self._guide is None:
+            rims = rim_distance(query.square, scenes.photos, rim_weights(query.hole, self._settings.rim))
+            places = [Place(neighbor, float(rim)) for neighbor, rim in zip(found, rims, strict=True)]
+            return Ranked([places[i] for i in np.argsort(rims, kind="stable")], scenes.dropped)
+        assert query.expected is not None, "made for every query that is ranked"
+        contexts = np.array([neighbor.distance for neighbor in found])
+        scores = self._guide.scores(query.square, query.hole, query.expected, scenes.photos, contexts)
+        places = [Place(n, float(rim), float(c)) for n, rim, c in zip(found, scores.rim, scores.content, strict=True)]
+        return Ranked([places[i] for i in np.argsort(scores.score, kind="stable")], scenes.dropped)
+
+    def content(self, query: Query, pictures: np.ndarray) -> np.ndarray:
+        """Return how far each of K pictures uint8 (K, S, S, 3) is from what the network expects, float32 (K,).
+
+        Of a guided re-rank alone. A picture shows the photo with a scene laid over its hole: `guided.ContentDistance`.
+        """
+        assert self._guide is not None and query.expected is not None
+        ones = np.ones(len(pictures), np.float32)
+        return self._guide.scores(query.square, query.hole, query.expected, pictures, ones).content
+
+
+def _about(index: PhotoIndex) -> dict[str, Any]:
+    """What a result says of its index: path, features, size, hole protocol, and the hash of its manifest."""
+    manifest = index.manifest
+    return {
+        "path": str(index.path),
+        "features": manifest.descriptor,
+        "size": manifest.size,
+        "hole": manifest.hole,
+        "manifest_sha256": manifest.sha256,
+    }
