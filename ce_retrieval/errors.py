@@ -25,6 +25,10 @@ class PhotoIndexError(CeretError):
     """An index on disk is missing, of another format, or cannot serve what is asked of it."""
 
 
+class FilterError(CeretError):
+    """A filter of an index's photos is no expression, names no column, or lets no photo pass."""
+
+
 class CorruptIndexError(PhotoIndexError):
     """A file of an index is truncated or altered: its checksum is not the manifest's."""
 
