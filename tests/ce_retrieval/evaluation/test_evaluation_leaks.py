@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from ce_retrieval.completion.scenes import SceneCache
-from ce_retrieval.evaluation.leaks import NEAR_DUPLICATE, LeakGuard, _fine, similarity
+from ce_retrieval.evaluation.leaks import LeakGuard
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photos import load_photo
+from ce_retrieval.photos.near_duplicates import NEAR_DUPLICATE, fine, similarity
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -93,7 +94,7 @@ def test_photos_in_the_same_frame_are_no_copies(bundled_photos):
     for photo in (bundled_photos[0], bundled_photos[2]):
         crop = 100 + photo[40:240, 100:300] // 2  # fainter than the edges of the frame
         crop[:30], crop[-30:] = 8, 8
-        framed.append(_fine(np.asarray(Image.fromarray(crop).resize((128, 128)))))
+        framed.append(fine(np.asarray(Image.fromarray(crop).resize((128, 128)))))
     assert similarity(*framed) < NEAR_DUPLICATE - 0.05
 
 
