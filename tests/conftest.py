@@ -76,6 +76,16 @@ def odd_holes() -> Callable[[int, int], dict[str, np.ndarray]]:
 
 
 @pytest.fixture(scope="session")
+def shipped_weights() -> Path:
+    """The weights of the package; the test skips in a checkout without them."""
+    from ce_retrieval.models.shipped import FOLDER, SHIPPED
+
+    if not (FOLDER / SHIPPED).is_file():
+        pytest.skip(f"the weights of the package are not in this checkout: {FOLDER / SHIPPED}")
+    return FOLDER / SHIPPED
+
+
+@pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of an untrained compact network for photos of 32 px, whose fills are no smooth ones; skips without torch."""
     torch = pytest.importorskip("torch")

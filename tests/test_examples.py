@@ -95,12 +95,14 @@ def test_compare_features(folder: Path) -> None:
     assert any("collection of 43 photos" in line for line in lines)
 
 
-def test_demo_on_ones_own_photos(folder: Path, tmp_path: Path) -> None:
+def test_demo_on_ones_own_photos(folder: Path, tmp_path: Path, shipped_weights: Path) -> None:
     out = tmp_path / "demo"
     printed = run_example("demo.py", "--photos", folder, "--out", out)
     for name in ("summary.png", "neighbours.png", "candidates.png"):
         assert str(out / name) in printed
         assert load_photo(out / name).width > 500
+    for name in ("filled", "predicted"):
+        assert len(list((out / name).glob("*.png"))) == 4
     held_out = {path.stem.partition("-")[2] for path in (out / "queries").iterdir()}
     collection = {path.stem for path in (out / "collection").rglob("*.png")}
     assert (len(held_out), len(collection)) == (4, 44)

@@ -2,7 +2,9 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -84,3 +86,32 @@ def test_torch_is_asked_for(saved, monkeypatch):
     monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
     with pytest.raises(CeretError, match="needs torch and safetensors: pip install"):
         load_weights(str(saved))
+
+
+def test_what_ships_is_the_network_of_the_model_card(shipped_weights):
+    assert shipped_weights.stat().st_size <= 20_000_000
+    tensors, _ = checkpoint.load_tensors(shipped_weights)
+    assert tensors["stem.weight"].dtype == torch.float16
+    weights = load_weights()
+    assert weights.network.config == CompactConfig(shuffles=2)
+    assert set(weights.compressions) == set(weights.network.LAYERS)
+    card = (Path(__file__).resolve().parents[3] / "MODEL_CARD.md").read_text()
+    assert weights.sha256 in card, f"MODEL_CARD.md is of other weights than those that ship ({weights.sha256})"
+    parameters = sum(parameter.numel() for parameter in weights.network.parameters())
+    assert f"{parameters:,}" in card
+
+
+def test_what_ships_fills_better_than_the_mean_colour(shipped_weights, bundled_photos):
+    from skimage.transform import resize
+
+    from ce_retrieval.models.inference import fill_photos
+
+    photos = np.stack([(resize(photo, (128, 128)) * 255).astype(np.uint8) for photo in bundled_photos])
+    holes = np.zeros((len(photos), 128, 128), bool)
+    holes[:, 32:96, 32:96] = True
+    filled = fill_photos(load_weights().network, photos, holes)
+    assert np.array_equal(filled[~holes], photos[~holes])
+    visible = np.stack([photo[~hole].mean(axis=0) for photo, hole in zip(photos, holes, strict=True)])
+    flat = np.where(holes[..., None], visible[:, None, None], photos)
+    error, flat_error = (np.square(one[holes].astype(float) - photos[holes]).mean() for one in (filled, flat))
+    assert error < 0.8 * flat_error
