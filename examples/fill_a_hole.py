@@ -26,7 +26,7 @@ def main(photo_path: str, mask_path: str, folder: str, out: str) -> None:
     photo = load_photo(photo_path).pixels  # uint8 (H, W, 3), RGB
     hole = read_mask(mask_path, photo.shape[:2])  # bool (H, W), True = missing
 
-    build_index([folder], Path(out) / "photos.ceret", IndexSettings(features="thumbnail"))
+    build_index([folder], Path(out) / "photos.ceret", IndexSettings())
     index = PhotoIndex.open(Path(out) / "photos.ceret")
 
     result = Completer(index, CompletionSettings(k=min(20, len(index)))).complete(photo, hole)

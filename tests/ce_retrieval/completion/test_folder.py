@@ -22,7 +22,7 @@ from ce_retrieval.errors import MaskError, PhotoError, SourceError, StorageError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index
 from ce_retrieval.photos import load_photo
 
-SETTINGS = CompletionSettings(k=3, candidates=15, rim=4)
+SETTINGS = CompletionSettings(k=3, candidates=15, rim=4, rerank="rim")
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +280,7 @@ from ce_retrieval.completion import folder
 from ce_retrieval import Completer, CompletionSettings, PhotoIndex
 folder.BATCH_PHOTOS = 1
 index, photos, mask, out = sys.argv[1:]
-completer = Completer(PhotoIndex.open(index), CompletionSettings(k=3, candidates=15, rim=4), workers=1)
+completer = Completer(PhotoIndex.open(index), CompletionSettings(k=3, candidates=15, rim=4, rerank='rim'), workers=1)
 for outcome in folder.complete_folder(completer, folder.plan_jobs(photos, mask, out), out, candidate_fills=True):
     print(outcome.written, flush=True)
 """

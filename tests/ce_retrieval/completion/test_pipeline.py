@@ -17,7 +17,7 @@ from ce_retrieval.errors import CeretError, DescriptorError, MaskError, PhotoErr
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photos import load_photo
 
-SETTINGS = CompletionSettings(k=5, candidates=30, rim=4)
+SETTINGS = CompletionSettings(k=5, candidates=30, rim=4, rerank="rim")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from ce_retrieval.errors import StorageError
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import load_photo
 
-SETTINGS = CompletionSettings(k=4, candidates=20, rim=4)
+SETTINGS = CompletionSettings(k=4, candidates=20, rim=4, rerank="rim")
 
 
 @pytest.fixture(scope="module")
