@@ -3,21 +3,28 @@
 Pathak et al. 2016, section 5.1 and Figure 8, there with AlexNet and HOG features; here with any descriptor.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from ce_retrieval.descriptors import Descriptor, cell_weights
-from ce_retrieval.errors import DescriptorError, MaskError, PhotoError, PhotoIndexError
+from ce_retrieval.errors import DescriptorError, FilterError, MaskError, PhotoError, PhotoIndexError
 from ce_retrieval.mask_files import polarity_hint
 from ce_retrieval.masks import resize_hole
-from ce_retrieval.photo_index import PhotoIndex, PhotoRecord, check_side
+from ce_retrieval.photo_index import Origin, PhotoIndex, PhotoRecord, SameSource, allowed_photos, check_side
+from ce_retrieval.photos.near_duplicates import near_duplicates
 
 if TYPE_CHECKING:
     from indexes.base import SearchResult
+
+# Ids -> which of them could be read, int64 (n,), and those photos at the index's size, uint8 (n, S, S, 3).
+Reader = Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray]]
 
 # How fast a cell's weight falls with its distance from the hole, in pixels of the index's photo size; None: not at all.
 # Chosen on held-out photos by the L2 of a pasted centre (docs/evaluation.md).
@@ -98,11 +105,18 @@ def _resized(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def search_contexts(
-    index: PhotoIndex, photos: np.ndarray, holes: np.ndarray, k: int, *, focus: float | None = None
+    index: PhotoIndex,
+    photos: np.ndarray,
+    holes: np.ndarray,
+    k: int,
+    *,
+    focus: float | None = None,
+    allowed: np.ndarray | None = None,
 ) -> "SearchResult":
     """Find the k nearest contexts of each of a batch of photos at the index's size.
 
-    photos: uint8 (B, S, S, 3); holes: bool (B, S, S); focus: px, weights fall as exp(-distance from the hole / focus).
+    photos: uint8 (B, S, S, 3); holes: bool (B, S, S); focus: px, weights fall as exp(-distance from the hole / focus);
+    allowed: bool (N,), the photos of the index that may be found, None for all.
     Returns scores (B, k), squared distances, and ids (B, k), nearest first. PhotoIndexError: k out of range, or a hole
     that is not the one of a `--hole center` index; DescriptorError: a hole that leaves no cell visible.
     """
@@ -110,7 +124,59 @@ def search_contexts(
     of_hole = {hole.tobytes(): hole for hole in holes}  # most batches share one
     weights = {key: _weights(index.descriptor, hole, focus) for key, hole in of_hole.items()}
     grids = index.descriptor.describe(photos, holes)
-    return index.search(grids, np.stack([weights[hole.tobytes()] for hole in holes]), k)
+    return index.search(grids, np.stack([weights[hole.tobytes()] for hole in holes]), k, allowed)
+
+
+def search_apart(
+    index: PhotoIndex,
+    query: tuple[np.ndarray, np.ndarray],
+    k: int,
+    same: SameSource,
+    origin: Origin | None,
+    *,
+    focus: float | None = None,
+    allowed: np.ndarray | None = None,
+    read: Reader | None = None,
+) -> "SearchResult":
+    """Find the k nearest contexts (fewer where fewer are left) of one query that are not of its own source.
+
+    query: photo uint8 (S, S, 3) and hole bool (S, S) at the index's size; origin: the query's file, None where it has none.
+    Left out are the photos of its folder, those with its bytes, and near-duplicates of it, mirrored ones too, by what is
+    visible (`photos.near_duplicates`): whatever is found is looked at, and the search repeated without the near-duplicates.
+    What cannot be read any more cannot be looked at. read: how to look at photos, by default from the index's sources.
+    Returns scores and ids (1, k). FilterError where none is left; else as `search_contexts`.
+    """
+    allowed = np.ones(len(index), bool) if allowed is None else allowed.copy()
+    if origin is not None:
+        allowed &= ~same.photos(origin)
+    looked_at: set[int] = set()
+    while count := min(k, int(np.count_nonzero(allowed))):
+        found = search_contexts(index, query[0][None], query[1][None], count, focus=focus, allowed=allowed)
+        new = [i for i in found.ids[0].tolist() if i not in looked_at]
+        positions, photos = read(new) if read else _read_squares(index, new)
+        copies = np.array(new, np.int64)[positions[near_duplicates(*query, photos)]]
+        if not len(copies):
+            return found
+        allowed[copies] = False
+        looked_at.update(new)
+    raise FilterError(f"no photo of {index.path} is left without those of the query's own source: allow them")
+
+
+def _read_squares(index: PhotoIndex, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return which photos can be read, int64 (n,), and those at the index's size, uint8 (n, S, S, 3)."""
+    size = index.manifest.size
+
+    def read(record: PhotoRecord) -> np.ndarray | None:
+        try:
+            return index.read_photo(record, size).pixels
+        except PhotoError:
+            return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        photos = list(pool.map(read, index.records(ids)))
+    found = [position for position, photo in enumerate(photos) if photo is not None]
+    pixels = [photo for photo in photos if photo is not None]
+    return np.array(found, np.int64), np.stack(pixels) if pixels else np.empty((0, size, size, 3), np.uint8)
 
 
 def _weights(descriptor: Descriptor, hole: np.ndarray, focus: float | None) -> np.ndarray:
@@ -151,15 +217,33 @@ def protocol_hole(index: PhotoIndex, hole: np.ndarray) -> np.ndarray:
 
 
 def find_neighbors(
-    index: PhotoIndex, photo: np.ndarray, hole: np.ndarray, k: int, *, focus: float | None = None
+    index: PhotoIndex,
+    photo: np.ndarray,
+    hole: np.ndarray,
+    k: int,
+    *,
+    focus: float | None = None,
+    where: str | None = None,
+    apart_from: str | Path | None = None,
 ) -> list[Neighbor]:
     """Find the k nearest contexts of one photo uint8 (H, W, 3) with a hole bool (H, W), nearest first.
 
-    Raises as `search_contexts`, and MaskError or PhotoError as `check_query`.
+    where: find photos alone for which this holds, as in "licence == 'CC0' and width >= 1024" (`photo_index.where`).
+    apart_from: the photo's file: find none of its folder, and no near-duplicate of it (`search_apart`). With either there
+    may be fewer than k. Raises as `search_contexts`, MaskError or PhotoError as `check_query`, and FilterError where
+    `where` is no expression or no photo is left.
     """
     check_query(photo, hole)
-    square, square_hole = square_query(photo, hole, index.manifest.size)
-    found = search_contexts(index, square[None], square_hole[None], k, focus=focus)
+    if not 1 <= k <= len(index):
+        raise PhotoIndexError(f"k is {k}, but {index.path} holds {len(index)} photos: choose 1 to {len(index)}")
+    query = square_query(photo, hole, index.manifest.size)
+    allowed = allowed_photos(index, where)
+    if apart_from is None:
+        count = k if allowed is None else min(k, int(np.count_nonzero(allowed)))
+        found = search_contexts(index, query[0][None], query[1][None], count, focus=focus, allowed=allowed)
+    else:
+        origin = Origin.of(apart_from)
+        found = search_apart(index, query, k, SameSource(index), origin, focus=focus, allowed=allowed)
     return neighbors_of(index, found.ids[0], found.scores[0])
 
 

@@ -1,6 +1,7 @@
 """The index on disk: immutable segments and one manifest; building, adding, opening, verifying."""
 
 from ce_retrieval.photo_index.builder import BuildReport, IndexSettings, add_photos, build_index
+from ce_retrieval.photo_index.filters import Origin, SameSource, allowed_photos
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex, Verification, verify_index
 from ce_retrieval.photo_index.segments import PhotoRecord
@@ -10,10 +11,13 @@ __all__ = [
     "BuildReport",
     "IndexSettings",
     "Manifest",
+    "Origin",
     "PhotoIndex",
     "PhotoRecord",
+    "SameSource",
     "Verification",
     "add_photos",
+    "allowed_photos",
     "build_index",
     "check_side",
     "read_manifest",

@@ -17,6 +17,7 @@ from ce_retrieval.masks import center_holes
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.segments import PhotoRecord, check_segment, file_problem, read_grids, read_table
 from ce_retrieval.photo_index.weights import check_weights
+from ce_retrieval.photo_index.where import matching_rows
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource, decode_photo, open_source
 
 if TYPE_CHECKING:
@@ -106,15 +107,30 @@ class PhotoIndex:
             if segment.count:
                 yield read_grids(self.path, segment)
 
-    def search(self, grids: np.ndarray, weights: np.ndarray, k: int) -> "SearchResult":
-        """Return squared distances and ids (B, k) of the k nearest photos to grids (B, G, C) with weights (B, G)."""
+    def search(
+        self, grids: np.ndarray, weights: np.ndarray, k: int, allowed: np.ndarray | None = None
+    ) -> "SearchResult":
+        """Return squared distances and ids (B, k) of the k nearest photos to grids (B, G, C) with weights (B, G).
+
+        allowed: bool (N,), the photos that may be found; None: all. PhotoIndexError: k is not 1 to how many those are.
+        """
         if not 1 <= k <= len(self):
             raise PhotoIndexError(f"k is {k}, but {self.path} holds {len(self)} photos: choose 1 to {len(self)}")
-        return self.vectors.search(grids, weights, k)
+        if allowed is not None and k > np.count_nonzero(allowed):
+            count = np.count_nonzero(allowed)
+            raise PhotoIndexError(f"k is {k}, but {count} photos of {self.path} may be found: choose 1 to {count}")
+        return self.vectors.search(grids, weights, k, allowed)
+
+    def matching(self, where: str) -> np.ndarray:
+        """Return which photos an expression such as "licence == 'CC0' and width >= 1024" lets pass: bool (N,), maybe none.
+
+        The language is that of `photo_index.where`; FilterError for what is none of it.
+        """
+        return matching_rows(self.table, [source.root for source in self.manifest.sources], where)
 
     def records(self, ids: Sequence[int] | np.ndarray) -> list[PhotoRecord]:
         """Return the records of the photos with these ids."""
-        rows = self.table.take([int(i) for i in ids])
+        rows = self.table.take(np.asarray(ids, np.int64))
         columns = [rows.column(field.name).to_pylist() for field in fields(PhotoRecord)]
         return [PhotoRecord(*row) for row in zip(*columns, strict=True)]
 

@@ -1,0 +1,87 @@
+"""Which photos of an index may be found: those that pass an expression, and none of the query's own source."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ce_retrieval.errors import FilterError
+from ce_retrieval.photo_index.reader import PhotoIndex
+from ce_retrieval.photos.files import read_bytes
+
+
+class Origin(NamedTuple):
+    """The file that a query comes from: its path, and the SHA-256 of its bytes in hexadecimal."""
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def of(cls, path: str | Path) -> "Origin":
+        """Read a file; PhotoError where that cannot be done."""
+        return cls(Path(path), hashlib.sha256(read_bytes(path)).hexdigest())
+
+
+def allowed_photos(index: PhotoIndex, where: str | None) -> np.ndarray | None:
+    """Return the photos that an expression lets pass, bool (N,); None where there is no expression: all.
+
+    FilterError: it is none (`where`), or no photo passes.
+    """
+    if where is None:
+        return None
+    allowed = index.matching(where)
+    if not allowed.any():
+        shown = where if len(where) <= 200 else f"{where[:197]}..."
+        raise FilterError(f"none of the {len(index)} photos of {index.path} passes the filter {shown!r}: loosen it")
+    return allowed
+
+
+class SameSource:
+    """Tells which photos of an index come from where a query does: from its folder, or from a file of the same bytes.
+
+    A photo's folder is the one that holds its file; folders are the same where the file system says so, whatever the links
+    that lead there. Photos in tars and tables have none.
+    """
+
+    def __init__(self, index: PhotoIndex) -> None:
+        self._index = index
+        self._folder_of = np.full(len(index), -1, np.int64)
+        self._folders: list[tuple[int, int] | None] = []
+        self._number_folders()
+
+    def _number_folders(self) -> None:
+        import pyarrow.compute as pc
+
+        numbers = self._index.table.column("source").to_numpy()
+        for number, source in enumerate(self._index.manifest.sources):
+            rows = np.flatnonzero(numbers == number)
+            if source.kind == "file":
+                self._folder_of[rows] = len(self._folders)
+                self._folders.append(_identity(os.path.dirname(source.root)))
+            elif source.kind == "folder" and len(rows):
+                keys = self._index.table.column("key").take(rows).combine_chunks()
+                parents = pc.replace_substring_regex(keys, "[^/]*$", "").dictionary_encode()
+                self._folder_of[rows] = parents.indices.to_numpy() + len(self._folders)
+                names = parents.dictionary.to_pylist()
+                self._folders += [_identity(os.path.join(source.root, name)) for name in names]
+
+    def photos(self, origin: Origin) -> np.ndarray:
+        """Return the photos of the folder that holds the query's file, and those with its bytes: bool (N,)."""
+        import pyarrow.compute as pc
+
+        # A link lies in one folder, and what it leads to in another: both are the query's own.
+        homes = {_identity(origin.path.parent), _identity(Path(os.path.realpath(origin.path)).parent)} - {None}
+        mine = [number for number, folder in enumerate(self._folders) if folder in homes]
+        equal = pc.equal(self._index.table.column("sha256"), origin.sha256).to_numpy()
+        return np.isin(self._folder_of, mine) | equal.astype(bool)
+
+
+def _identity(folder: str | Path) -> tuple[int, int] | None:
+    """Return what the file system knows a folder by, None where it is not there."""
+    try:
+        status = os.stat(folder)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
