@@ -64,7 +64,7 @@ def resolved(settings: Settings, index: PhotoIndex) -> Settings:
 class CandidateFinder:
     """Finds and orders the scenes for photos, many at a time.
 
-    settings: of `resolved`; least: how many neighbours there must be at least; blended: whether what fills is a blend.
+    settings: of `resolved`; least: how many neighbours there must be at least; fill: what follows, one of FILLS.
     scenes: decoded photos at the index's size. about, network: what results say of the index, and of the weights of a guided
     re-rank (else None).
 
@@ -77,7 +77,7 @@ class CandidateFinder:
         settings: SearchSettings,
         *,
         least: int,
-        blended: bool,
+        fill: str,
         scenes: SceneCache | None,
         workers: int,
     ) -> None:
@@ -86,7 +86,7 @@ class CandidateFinder:
         self.about: dict[str, Any] = _about(index)
         guided = settings.rerank == "guided"
         self._decoder = DecoderFill(settings.weights) if guided else None
-        self._guide = Guide(settings.guided, settings.rim, blended=blended) if guided else None
+        self._guide = Guide(settings.guided, settings.rim, fill=fill) if guided else None
         self.network: dict[str, Any] | None = self._decoder.about if self._decoder else None
         self.scenes = scenes or SceneCache(index, CACHE_BYTES, workers)
 

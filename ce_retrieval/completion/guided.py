@@ -3,9 +3,11 @@
 A decoder's fill is a mean over what may be there: right about low frequencies only. So a candidate is compared with it
 after a low-pass; its detail stays free. The score of a candidate c, with the decoder's fill f, is
 
-    content * D(c) + rim * R(c) + context * C(c) / median(C)
+    content * D(c) + rim * R(c) + context * C(c) / median(C) + texture * T(c)
 
-with R the distance in the rim (`rim.rim_distance`), C the context distance of the search, and
+with R the distance in the rim (`rim.rim_distance`), C the context distance of the search, T(c) = max(0, log(g / g(c)))^2,
+where g(c) is the mean absolute difference of neighbouring pixels of c in the hole and g that of the photo's known pixels
+within TEXTURE_REACH px of it (so a candidate that is smoother than its surroundings pays, a rougher one does not), and
 
     D(c) = sum over samples s of n(s) * |L c (s) - L f (s)|^2 / (3 * sum of n(s)).
 
@@ -26,11 +28,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ce_retrieval.completion.poisson import PoissonSolver
-from ce_retrieval.completion.rim import rim_distance, rim_weights
+from ce_retrieval.completion.rim import rim_distance, rim_of, rim_weights
 from ce_retrieval.completion.settings import GuidedSettings
 from ce_retrieval.errors import PhotoIndexError
 
 EDGE_RUN = 4  # px
+TEXTURE_REACH = 12  # px
+LEAST_DETAIL = 1e-3  # of neighbouring [0, 1] values: detail below it is noise
 HOLES_HELD = 64
 
 
@@ -44,7 +48,7 @@ class Scores(NamedTuple):
 
 def check_guided(settings: GuidedSettings) -> None:
     """PhotoIndexError for weights that are negative or all zero, and lengths that are not positive."""
-    weights = (settings.content, settings.rim, settings.context)
+    weights = (settings.content, settings.rim, settings.context, settings.texture)
     if not all(0 <= weight < float("inf") for weight in weights) or not any(weights):
         raise PhotoIndexError(f"guided weights {weights} cannot order candidates: expected none below 0, and one above")
     for name, value in (("lowpass", settings.lowpass), ("falloff", settings.falloff)):
@@ -141,17 +145,68 @@ def _axis(length: int, cell: int, deviation: float) -> tuple[np.ndarray, np.ndar
     return gaussian.astype(np.float32), member.astype(np.float32)
 
 
+class Texture:
+    """T of the module's description, for one hole bool (S, S); where no two known pixels are side by side it is 0."""
+
+    def __init__(self, hole: np.ndarray) -> None:
+        self._hidden = _pairs(hole)
+        near = rim_of(hole, TEXTURE_REACH)
+        self._known = _pairs(near)
+        rows, cols = np.flatnonzero((hole | near).any(axis=1)), np.flatnonzero((hole | near).any(axis=0))
+        self._box = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
+
+    def penalties(self, photo: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        """Return T float32 (K,) of candidates uint8 (K, S, S, 3) for a photo uint8 (S, S, 3), of which known pixels are read."""
+        expected = self._detail(photo[None], self._known)[0]
+        if not expected > LEAST_DETAIL:
+            return np.zeros(len(candidates), np.float32)
+        found = np.maximum(self._detail(candidates, self._hidden), LEAST_DETAIL)
+        return np.square(np.maximum(np.log(expected / found), 0)).astype(np.float32)
+
+    def _detail(self, photos: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Return float64 (K,): mean absolute difference over these pairs of pixels, vertical plus horizontal, in [0, 1]."""
+        inner = photos[:, self._box[0], self._box[1]]
+        total = np.zeros(len(photos))
+        for (one, other), used in zip(
+            ((inner[:, :-1], inner[:, 1:]), (inner[:, :, :-1], inner[:, :, 1:])), pairs, strict=True
+        ):
+            counted = used[self._box[0], self._box[1]][: one.shape[1], : one.shape[2]]
+            if counted.any():
+                # uint8 throughout: a subtraction that cannot be negative.
+                steps = np.maximum(one, other) - np.minimum(one, other)
+                steps *= counted[None, :, :, None]
+                total += steps.sum(axis=(1, 2, 3), dtype=np.int64) / (255 * 3 * counted.sum())
+        return total
+
+
+def _pairs(marked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where a pixel and the one below, and a pixel and the one to its right, are both marked: bool (H, W) each."""
+    down, right = np.zeros_like(marked), np.zeros_like(marked)
+    down[:-1] = marked[:-1] & marked[1:]
+    right[:, :-1] = marked[:, :-1] & marked[:, 1:]
+    return down, right
+
+
+class _OfHole(NamedTuple):
+    content: ContentDistance
+    rim: np.ndarray
+    texture: Texture
+
+
 class Guide:
     """Scores candidates by the settings, for any hole; keeps what is made once for a hole. Safe to share by threads.
 
-    rim_width: px; blended: the fill that follows is a blend or a mean of blends. PhotoIndexError as `check_guided`.
+    rim_width: px; fill: what follows, "paste", "blend" or "mean"; a mean of blends has no detail of its own, so texture does
+    not count for it. PhotoIndexError as `check_guided`.
     """
 
-    def __init__(self, settings: GuidedSettings, rim_width: int, *, blended: bool) -> None:
+    def __init__(self, settings: GuidedSettings, rim_width: int, *, fill: str) -> None:
         check_guided(settings)
         self.settings = settings
+        blended = fill != "paste"
+        self._texture = settings.texture if fill != "mean" else 0.0
         self._rim_width, self._blended = rim_width, blended and settings.blended
-        self._held: OrderedDict[tuple[tuple[int, ...], bytes], tuple[ContentDistance, np.ndarray]] = OrderedDict()
+        self._held: OrderedDict[tuple[tuple[int, ...], bytes], _OfHole] = OrderedDict()
         self._lock = Lock()
 
     def scores(
@@ -162,20 +217,24 @@ class Guide:
         fill: float32 (S, S, 3) in [0, 1], the decoder's, read in the hole; contexts: (K,), the context distances. Where
         their median is 0 they count as they are. What lies under the photo's hole is not read.
         """
-        content, rim = self._of_hole(hole)
+        content, rim, texture = self._of_hole(hole)
         by_content = content.distances(candidates, content.target(fill, photo))
         by_rim = rim_distance(photo, candidates, rim)
         median = float(np.median(contexts)) or 1.0
         settings = self.settings
         score = settings.content * by_content + settings.rim * by_rim + settings.context / median * contexts
+        if self._texture:
+            score = score + self._texture * texture.penalties(photo, candidates)
         return Scores(score.astype(np.float32), by_rim, by_content)
 
-    def _of_hole(self, hole: np.ndarray) -> tuple[ContentDistance, np.ndarray]:
+    def _of_hole(self, hole: np.ndarray) -> _OfHole:
         key = (hole.shape, np.packbits(hole).tobytes())
         with self._lock:
             if key not in self._held:
                 content = ContentDistance(hole, self.settings.lowpass, blended=self._blended)
-                self._held[key] = content, rim_weights(hole, self._rim_width, self.settings.falloff)
+                self._held[key] = _OfHole(
+                    content, rim_weights(hole, self._rim_width, self.settings.falloff), Texture(hole)
+                )
                 if len(self._held) > HOLES_HELD:
                     self._held.popitem(last=False)
             self._held.move_to_end(key)

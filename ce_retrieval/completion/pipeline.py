@@ -41,9 +41,13 @@ class Completer:
         _check_settings(settings, index)
         self.index, self.settings = index, resolved(settings, index)
         self.workers = workers or os.cpu_count() or 1
-        blended = settings.fill != "paste"
         self._finder = CandidateFinder(
-            index, self.settings, least=settings.k, blended=blended, scenes=scenes, workers=self.workers
+            index,
+            self.settings,
+            least=settings.k,
+            fill=settings.fill,
+            scenes=scenes,
+            workers=self.workers,
         )
         self.about: dict[str, Any] | None = self._finder.about
         self.network: dict[str, Any] | None = self._finder.network

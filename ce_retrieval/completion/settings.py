@@ -2,27 +2,31 @@
 
 from dataclasses import dataclass, field
 
-METHODS = ("retrieval", "encoder")
+METHODS = ("retrieval", "encoder", "scenes", "patchmatch")
 RERANKS = ("none", "rim", "guided")
 FILLS = ("paste", "blend", "mean")
 DECODER_FILLS = ("paste", "blend")
+STARTS = ("auto", "smooth", "encoder", "scene")
+TERMS = ("scene", "context", "texture", "seam", "content")
 
 
 @dataclass(frozen=True)
 class GuidedSettings:
-    """What `rerank="guided"` orders candidates by: the lowest weighted sum of three distances (`completion.guided`).
+    """What `rerank="guided"` orders candidates by: the lowest weighted sum of four terms (`completion.guided`).
 
-    content, rim, context: weights of the distance to the decoder's fill after a low-pass, of the distance in the rim, and
-    of the context distance over its median; none is negative, one at least positive. lowpass: px at the index's size,
-    over 0: twice the deviation of a Gaussian. falloff: px, of the rim's weights. blended: compare what a blend makes of
-    the candidate, where the fill is a blend or a mean of blends. mirror: the decoder's fill is the mean over the photo
-    and its mirror image, twice the time for a slightly lower error.
+    content, rim, context, texture: weights of the distance to the decoder's fill after a low-pass, of the distance in the
+    rim, of the context distance over its median, and of a candidate's lack of texture (not for `fill="mean"`); none is
+    negative, one at least positive. lowpass: px at the index's size, over 0: twice the deviation of a Gaussian. falloff: px,
+    of the rim's weights. blended: compare what a blend makes of the candidate, where the fill is a blend or a mean of
+    blends. mirror: the decoder's fill is the mean over the photo and its mirror image, twice the time for a slightly lower
+    error.
     """
 
-    lowpass: float = 8.0
+    lowpass: float = 4.0
     content: float = 1.0
-    rim: float = 0.25
+    rim: float = 0.05
     context: float = 0.0
+    texture: float = 0.0008
     falloff: float = 4.0
     blended: bool = True
     mirror: bool = False
@@ -56,6 +60,49 @@ class CompletionSettings(SearchSettings):
 
     k: int = 20
     fill: str = "blend"
+
+
+@dataclass(frozen=True)
+class SceneSettings(SearchSettings):
+    """How a photo is completed by scene completion in full (`scene_completion`).
+
+    aligned: how many candidates, first in the order of `rerank`, are placed, cut and ranked; `rerank` "auto" is "guided"
+    where a network's weights are there, else "rim". top: how many are kept; pick: which of these fills, from 1. seam: px
+    of a photo 1024 px long that a seam may cut into known pixels; 0 keeps all of them. mixed: blend with mixed gradients.
+    terms: weights of the ranking's terms (TERMS), 1 where none is given, 0 for none; "content" is there with a guided
+    re-rank alone. radius, scales: of the local context (`local_context.ContextSettings`). side: px, the longest at which a
+    photo is worked on. duplicate: root mean square difference, of images in [0, 1], below which two candidates are one.
+    """
+
+    rerank: str = "auto"
+    aligned: int = 200
+    top: int = 20
+    pick: int = 1
+    seam: float = 16.0
+    mixed: bool = False
+    terms: dict[str, float] = field(default_factory=dict)
+    radius: float = 80.0
+    scales: tuple[float, ...] = (0.81, 0.90, 1.0)
+    side: int = 1024
+    duplicate: float = 0.03
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """How a photo is completed by its own patches, and those of its best scenes (`patch_completion`).
+
+    start: the fill to begin with: "smooth"; "encoder", a network's; "scene", the best scene blended in, which needs an index;
+    "auto": "scene" with an index, else "smooth". sources: how many of the best scenes, blended into the photo, are further
+    sources of patches, where there is an index. scenes: how these are found. seed: of the random search. side: px, the
+    longest at which a photo is worked on. weights: of the start "encoder", a file, None for those of the package.
+    """
+
+    start: str = "auto"
+    sources: int = 3
+    scenes: SceneSettings = field(default_factory=SceneSettings)
+    seed: int = 0
+    side: int = 1024
+    weights: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,17 @@ from scipy import ndimage
 pytest.importorskip("torch")
 
 from ce_retrieval.completion.decoder import DecoderFill
-from ce_retrieval.completion.guided import ContentDistance, Guide
+from ce_retrieval.completion.guided import ContentDistance, Guide, Texture
 from ce_retrieval.completion.pipeline import Completer
 from ce_retrieval.completion.poisson import PoissonSolver
-from ce_retrieval.completion.rim import rim_distance, rim_weights
+from ce_retrieval.completion.rim import rim_distance, rim_of, rim_weights
 from ce_retrieval.completion.settings import CompletionSettings, GuidedSettings
 from ce_retrieval.errors import CheckpointError, MaskError, PhotoIndexError
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import load_photo
 from ce_retrieval.retrieval import square_query
 
-GUIDED = GuidedSettings(lowpass=6.0, content=1.0, rim=0.3, context=0.01)
+GUIDED = GuidedSettings(lowpass=6.0, content=1.0, rim=0.3, context=0.01, texture=0.01)
 SETTINGS = CompletionSettings(k=6, candidates=30, rim=4, rerank="guided", fill="paste", guided=GUIDED)
 
 
@@ -112,22 +112,55 @@ def test_blended_it_is_the_distance_of_the_blends(pictures, odd_holes):
         assert np.abs(unblended / found - 1).max() > 0.16, "the blend changes what is compared"
 
 
+def detail(picture: np.ndarray, marked: np.ndarray) -> float:
+    """Mean absolute difference of vertical neighbours that are both marked, plus that of horizontal ones."""
+    steps: list[list[float]] = [[], []]
+    for y, x in np.argwhere(marked):
+        for axis, (ny, nx) in enumerate(((y + 1, x), (y, x + 1))):
+            if ny < marked.shape[0] and nx < marked.shape[1] and marked[ny, nx]:
+                steps[axis].append(np.abs(picture[ny, nx] - picture[y, x]).mean())
+    return sum(float(np.mean(one)) for one in steps if one)
+
+
+def test_candidates_smoother_than_the_surroundings_pay(pictures, odd_holes):
+    for name, hole in odd_holes(40, 48).items():
+        texture = Texture(hole)
+        photo = pictures[7].copy()
+        photo[hole] = 99  # is not read
+        expected = detail(photo / 255.0, rim_of(hole, 12))
+        smooth = (pictures // 8 + 100).astype(np.uint8)
+        found = texture.penalties(photo, np.concatenate([pictures[:2], smooth[:2]]))
+        for penalty, picture in zip(found, [*pictures[:2], *smooth[:2]], strict=True):
+            inside = max(detail(picture / 255.0, hole), 1e-3)
+            assert penalty == pytest.approx(max(0.0, np.log(expected / inside)) ** 2, rel=1e-3, abs=1e-6), name
+        if detail(pictures[0] / 255.0, hole):
+            assert (found[2:] > found[:2]).all(), name
+        flat = np.full_like(photo, 80)
+        np.testing.assert_array_equal(texture.penalties(flat, pictures), 0)  # nothing to be expected
+
+
 def test_the_score_is_the_weighted_sum(pictures, odd_holes):
     hole = odd_holes(40, 48)["centre"]
     contexts = np.linspace(0.5, 3.0, 12)
     fill = pictures[5].astype(np.float32) / 255
     for blended in (False, True):
-        scores = Guide(GUIDED, 4, blended=blended).scores(pictures[7], hole, fill, pictures, contexts)
+        scores = Guide(GUIDED, 4, fill="blend" if blended else "paste").scores(
+            pictures[7], hole, fill, pictures, contexts
+        )
         content = ContentDistance(hole, 6.0, blended=blended)
         by_content = content.distances(pictures, content.target(fill, pictures[7]))
         by_rim = rim_distance(pictures[7], pictures, rim_weights(hole, 4, 4.0))
         np.testing.assert_array_equal(scores.content, by_content)
         np.testing.assert_array_equal(scores.rim, by_rim)
         expected = by_content + 0.3 * by_rim + 0.01 * contexts / 1.75
+        by_texture = Texture(hole).penalties(pictures[7], pictures)
+        expected = expected + 0.01 * by_texture
         np.testing.assert_allclose(scores.score, expected, rtol=1e-5)
-    never = Guide(replace(GUIDED, blended=False), 4, blended=True).scores(pictures[7], hole, fill, pictures, contexts)
+    averaged = Guide(GUIDED, 4, fill="mean").scores(pictures[7], hole, fill, pictures, contexts)
+    np.testing.assert_allclose(averaged.score, expected - 0.01 * by_texture, rtol=1e-4, atol=1e-7)
+    never = Guide(replace(GUIDED, blended=False), 4, fill="blend").scores(pictures[7], hole, fill, pictures, contexts)
     np.testing.assert_array_equal(
-        never.content, Guide(GUIDED, 4, blended=False).scores(pictures[7], hole, fill, pictures, contexts).content
+        never.content, Guide(GUIDED, 4, fill="paste").scores(pictures[7], hole, fill, pictures, contexts).content
     )
 
 
@@ -146,7 +179,7 @@ def test_candidates_come_in_the_order_of_the_score(index, tiny_weights, bundled_
     assert expected.shape == (64, 64, 3)
     scenes = np.stack([load_photo(c.photo, size=64).pixels for c in near.candidates])
     contexts = np.array([c.context_distance for c in near.candidates])
-    scores = Guide(GUIDED, 4, blended=fill == "blend").scores(square, square_hole, expected, scenes, contexts)
+    scores = Guide(GUIDED, 4, fill=fill).scores(square, square_hole, expected, scenes, contexts)
     order = np.argsort(scores.score, kind="stable")[:6]
     assert [c.photo for c in done.candidates] == [near.candidates[i].photo for i in order]
     assert [c.context_rank for c in done.candidates] != sorted(c.context_rank for c in done.candidates)
