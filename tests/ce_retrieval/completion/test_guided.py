@@ -226,7 +226,7 @@ def test_a_hole_that_the_network_cannot_fill_spares_the_others(index, center_wei
     ("change", "says"),
     [
         ({"content": -1.0}, "guided weights .* none below 0"),
-        ({"content": 0.0, "rim": 0.0, "context": 0.0}, "cannot order"),
+        ({"content": 0.0, "rim": 0.0, "context": 0.0, "texture": 0.0}, "cannot order"),
         ({"rim": float("nan")}, "cannot order"),
         ({"lowpass": 0.0}, r"guided lowpass is 0\.0"),
         ({"falloff": -1.0}, "guided falloff is"),
