@@ -61,7 +61,7 @@ def _index_option(help_text: str, *, required: bool) -> Decorator:
 
 
 index_option: Decorator = _index_option("The index to search.", required=True)
-optional_index_option: Decorator = _index_option("The index to search: for all but --method encoder.", required=False)
+optional_index_option: Decorator = _index_option("The index to search: for all but --method encoder and patchmatch.", required=False)
 weights_option: Decorator = click.option(
     "--weights",
     metavar="FILE",
@@ -77,6 +77,25 @@ focus_option: Decorator = click.option(
     help="How fast what is far from the hole loses weight, exp(-distance/PX), in pixels of the index's photo size; "
     "`none`: not at all; `auto`: what does best for the index's features.",
 )
+
+
+def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --where and --exclude-same-source."""
+    options = (
+        click.option(
+            "--where",
+            metavar="EXPRESSION",
+            help="Search only photos for which this holds, as in \"licence == 'CC0' and width >= 1024\".",
+        ),
+        click.option(
+            "--exclude-same-source",
+            is_flag=True,
+            help="Leave out photos from the query's own folder, and near-duplicates of it.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def mask_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cli.options import default_k, focus_option, index_option, json_option, mask_options
+from cli.options import default_k, filter_options, focus_option, index_option, json_option, mask_options
 from cli.output import print_json
 
 DEFAULT_K = 20
@@ -17,6 +17,7 @@ DEFAULT_K = 20
 @index_option
 @click.option("-k", type=click.IntRange(1), show_default=default_k(DEFAULT_K), help="Neighbours.")
 @focus_option
+@filter_options
 @click.option("--out", type=click.Path(path_type=Path), help="Also write a picture: the query and its neighbours.")
 @json_option
 def command(
@@ -27,6 +28,8 @@ def command(
     index_path: Path,
     k: int | None,
     focus: float | str | None,
+    where: str | None,
+    exclude_same_source: bool,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -41,7 +44,9 @@ def command(
     hole = read_mask(mask, pixels.shape[:2], invert=invert_mask, alpha=mask_alpha)
     index = PhotoIndex.open(index_path)
     px = default_focus(index.descriptor) if isinstance(focus, str) else focus
-    neighbors = find_neighbors(index, pixels, hole, k or min(DEFAULT_K, len(index)), focus=px)
+    k = k or min(DEFAULT_K, len(index))
+    apart_from = photo if exclude_same_source else None
+    neighbors = find_neighbors(index, pixels, hole, k, focus=px, where=where, apart_from=apart_from)
     if hint := polarity_hint(hole):
         click.echo(f"note: {hint}", err=True)
     opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
@@ -50,7 +55,8 @@ def command(
         sheet = neighbour_sheet(pixels, hole, [picture for _, picture in opened], captions, title=photo.name)
         save_photo(out, sheet)
     if as_json:
-        print_json({"photo": str(photo), "focus": px, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
+        asked = {"focus": px, "where": where, "exclude_same_source": exclude_same_source}
+        print_json({"photo": str(photo), **asked, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
     else:
         for neighbor in neighbors:
             click.echo(f"{neighbor.rank:3d}  {neighbor.distance:.5f}  {neighbor.name}")

@@ -170,3 +170,57 @@ def test_a_picture_that_cannot_be_written(ceret, one_line_error, photo, mask, cr
     for name in ("nowhere/sheet.png", "photo.png/sheet.png", "sheet.xyz"):
         result = ceret("query", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / name)
         assert name.rpartition("/")[2] in one_line_error(result)
+
+
+def test_filters(ceret, mask, crop_folder, crop_index, tmp_path):
+    Image.fromarray(np.pad(np.full((40, 40), 255, np.uint8), 28)).save(tmp_path / "hole.png")
+    query = crop_folder / "photo0/06.png"
+    arguments = ["query", query, "--mask", tmp_path / "hole.png", "--index", crop_index, "--json"]
+
+    def answer(*options: object) -> dict:
+        result = ceret(*arguments, *options)
+        assert (result.exit_code, result.stderr) == (0, "")
+        return json.loads(result.stdout)
+
+    everything = answer("-k", 60)
+    assert (everything["where"], everything["exclude_same_source"]) == (None, False)
+    keys = [n["record"]["key"] for n in everything["neighbors"]]
+    where = "label in ['photo0', 'photo2'] and width < 100 and not endswith(key, '.jpg')"
+    some = answer("-k", 60, "--where", where)
+    assert some["where"] == where
+    expected = [key for key in keys if key[:6] in ("photo0", "photo2") and key[7:] != "07.png" and key.endswith("png")]
+    assert [n["record"]["key"] for n in some["neighbors"]] == expected
+    assert len(expected) == 22
+    assert [n["record"]["key"] for n in answer("-k", 5, "--where", where)["neighbors"]] == expected[:5]
+    apart = answer("-k", 10, "--exclude-same-source")
+    assert apart["exclude_same_source"] is True
+    assert [n["record"]["key"] for n in apart["neighbors"]] == [key for key in keys if key[:6] != "photo0"][:10]
+    both = answer("-k", 60, "--exclude-same-source", "--where", where)["neighbors"]
+    assert [n["record"]["key"] for n in both] == [key for key in expected if key[:6] != "photo0"]
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("license == 'CC0'", "names license, which is no column: there are key, label, caption, licence"),
+        ("width == 'x'", "compares width, a number, with 'x', a text"),
+        ("width >=", "is no expression"),
+        ("", "the filter is empty"),
+        ("caption.lower() == 'x'", "has caption.lower(), which filters do not know"),
+        ("__import__('os').abort()", "calls __import__('os').abort"),
+        ("key == '" + "x" * 30_000 + "'", "characters long"),
+        ("width > 9000", "none of the 60 photos of"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_bad_filters(ceret, one_line_error, photo, mask, crop_index, where, message):
+    result = ceret("query", photo, "--mask", mask, "--index", crop_index, "--where", where)
+    line = one_line_error(result)
+    assert message in line and len(line) < 500
+
+
+def test_nothing_left_without_the_querys_own_source(ceret, one_line_error, mask, photo, crop_index, crop_folder):
+    arguments = ["query", crop_folder / "photo0/06.png", "--mask", mask, "--index", crop_index]
+    Image.fromarray(np.pad(np.full((40, 40), 255, np.uint8), 28)).save(mask)
+    result = ceret(*arguments, "--exclude-same-source", "--where", "label == 'photo0'")
+    assert "is left without those of the query's own source" in one_line_error(result)

@@ -145,6 +145,7 @@ def test_every_column_can_be_named(table, column):
         ("not " * 60 + "width == 3", "nests deeper than 50"),
         ("width == " + "-" * 9000 + "3", "the filter"),
     ],
+    ids=lambda text: text[:40],
 )
 def test_what_is_no_filter_is_one_line(table, where, message):
     with pytest.raises(FilterError) as caught:
