@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from cli.completers import check_choices, completer_options, make_completer
+from cli.completers import make_completer
+from cli.completion_options import check_choices, completer_options
 from cli.options import json_option, mask_options
 from cli.output import print_json, progress_bar
 
@@ -17,7 +18,9 @@ _PATH = click.Path(path_type=Path)
 @mask_options
 @completer_options
 @click.option("--out", required=True, metavar="DIR", type=_PATH, help="Where STEM.png and STEM.json go.")
-@click.option("--save-candidates", is_flag=True, help="Also write the photo filled from each of the k candidates.")
+@click.option(
+    "--save-candidates", "candidate_fills", is_flag=True, help="Also write the photo filled from each candidate."
+)
 @json_option
 def command(
     photo: Path,
@@ -25,7 +28,7 @@ def command(
     invert_mask: bool,
     mask_alpha: bool,
     out: Path,
-    save_candidates: bool,
+    candidate_fills: bool,
     as_json: bool,
     **chosen: Any,
 ) -> None:
@@ -38,12 +41,12 @@ def command(
     """
     from ce_retrieval.completion.folder import MaskReading, complete_folder, finished, plan_jobs
 
-    check_choices(chosen, save_candidates=save_candidates)
+    check_choices(chosen)
     jobs = plan_jobs(photo, mask, out)
     completer = make_completer(**chosen)
     reading = MaskReading(invert_mask, mask_alpha)
     with progress_bar("completing") as progress:
-        run = complete_folder(completer, jobs, out, reading=reading, candidate_fills=save_candidates, progress=progress)
+        run = complete_folder(completer, jobs, out, reading=reading, candidate_fills=candidate_fills, progress=progress)
         outcomes = list(run)
     written, skipped, failed = finished(outcomes)
     if failed and not photo.is_dir():

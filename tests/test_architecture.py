@@ -41,7 +41,7 @@ HEAVY = {
     "onnxruntime",
     "ortools",
 }
-LONG_CLI_FILES = ("main.py", "options.py", "output.py")
+LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py")
 
 
 def files(package):

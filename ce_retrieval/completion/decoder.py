@@ -182,4 +182,5 @@ class DecoderCompleter:
             settings=self.settings,
             index=None,
             network=self.network,
+            method="encoder",
         )

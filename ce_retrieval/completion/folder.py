@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ce_retrieval.completion.decoder import DecoderCompleter
-from ce_retrieval.completion.pipeline import Completer
 from ce_retrieval.completion.result import Completion, read_saved
 from ce_retrieval.errors import CeretError, MaskError, SourceError, StorageError
 from ce_retrieval.mask_files import MASK_SUFFIXES, polarity_hint, read_mask
@@ -21,6 +19,26 @@ from ce_retrieval.storage import make_folder
 
 BATCH_PHOTOS = 32  # searched together: a scan of the collection's vectors serves them all
 BATCH_PIXELS = 48_000_000  # held decoded at a time, plus a photo a thread
+
+
+class AnyCompleter(Protocol):
+    """What completes photos: `Completer`, `DecoderCompleter`, `SceneCompleter`, `PatchCompleter`.
+
+    workers: threads in all; settings: a dataclass; about, network: what its results say of the index and the weights.
+    """
+
+    workers: int
+    about: dict[str, Any] | None
+    network: dict[str, Any] | None
+
+    @property
+    def settings(self) -> Any:
+        """How photos are completed."""
+
+    def complete_many(
+        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], *, candidate_fills: bool = False
+    ) -> list[Completion | CeretError]:
+        """Complete several photos; an error of one takes its place and spares the others."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +169,7 @@ def _check_apart(job: Job, out: Path) -> None:
 
 
 def complete_folder(
-    completer: Completer | DecoderCompleter,
+    completer: AnyCompleter,
     jobs: Sequence[Job | Outcome],
     out: str | Path,
     *,
@@ -208,7 +226,7 @@ def _batches(
 
 
 def _load(
-    job: Job, completer: Completer | DecoderCompleter, out: Path, reading: MaskReading, candidate_fills: bool
+    job: Job, completer: AnyCompleter, out: Path, reading: MaskReading, candidate_fills: bool
 ) -> Outcome | _Loaded:
     """Return the photo and hole of a job, or its outcome where it needs no work or cannot be read."""
     try:
@@ -238,13 +256,14 @@ def _save(item: _Loaded, result: Completion | CeretError, out: Path) -> Outcome:
     return Outcome(item.job.photo, written, hint=polarity_hint(item.hole))
 
 
-def _is_done(
-    job: Job, about: dict[str, Any], completer: Completer | DecoderCompleter, out: Path, candidate_fills: bool
-) -> bool:
+def _is_done(job: Job, about: dict[str, Any], completer: AnyCompleter, out: Path, candidate_fills: bool) -> bool:
     """Whether `out` holds the result of this very job: same inputs, index and settings, wherever the files lie."""
     target = out / job.stem
     old = read_saved(target.parent, target.name)
-    if old is None or (candidate_fills and len(old["files"]) <= len(old["candidates"])):
+    if old is None:
+        return False
+    pictures = {f"{target.name}.candidates/{candidate['rank']:02d}.png" for candidate in old["candidates"]}
+    if candidate_fills and not pictures <= set(old["files"]):
         return False
     settings = asdict(completer.settings)
     wanted = {**about, "index": completer.about, "network": completer.network, "settings": settings}

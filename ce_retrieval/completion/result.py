@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.completion.settings import CompletionSettings, DecoderSettings
+from ce_retrieval.figures import neighbour_sheet
 from ce_retrieval.photos import save_photo
 from ce_retrieval.retrieval import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
+
+FROM_SCENE, SHIFTED = 255, 128  # values of a seam
 
 
 @dataclass(frozen=True)
@@ -41,29 +43,63 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class SceneCandidate:
+    """A scene that was placed, cut and blended, with its place in the ranking.
+
+    context_rank, context_distance: from the search; scores: each term of the ranking, a distance, before it is normalised;
+    total: their normalised and weighted sum, by which candidates are ordered; share: 1 for the scene that fills, 0 for
+    others; offset: (row, col), where the scene's upper left corner lies in the photo, px; scale: (row, col), px of the
+    photo for one of the scene.
+    """
+
+    rank: int
+    photo: str
+    sha256: str
+    label: str
+    caption: str
+    licence: str
+    context_rank: int
+    context_distance: float
+    scores: dict[str, float]
+    total: float
+    share: float
+    offset: tuple[float, float]
+    scale: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Completion:
     """A completed photo.
 
-    best: uint8 (H, W, 3), known pixels as they were; hole: bool (H, W); candidates: the k best, best first; fills: the
-    photo filled from each candidate alone, uint8, one each, if asked for; dropped: scenes that could not be read; index,
-    network: what the fill hangs on beside the photo: an index (None: the network alone), weights (None: no network).
+    best: uint8 (H, W, 3), known pixels as they were, those of the seam aside; hole: bool (H, W); candidates: the k best,
+    best first; fills: the photo filled from each candidate alone, uint8, one each, if asked for; dropped: scenes that could
+    not be read, or placed; index, network: what the fill hangs on beside the photo: an index (None: none was used), weights
+    (None: no network). method: as on the command line. seam: uint8 (H, W), FROM_SCENE where a scene's pixels are, SHIFTED
+    where the photo's own were brought nearer to them by the blend, 0 where no pixel may differ; None: the hole alone was
+    filled. thumbnails: uint8 (h, w, 3), small pictures of the fill by each candidate; reasons why a picture was not made
+    are in `dropped`.
     """
 
     best: np.ndarray
     hole: np.ndarray
-    candidates: Sequence[Candidate]
+    candidates: Sequence[Candidate | SceneCandidate]
     neighbors: Sequence[Neighbor]
-    settings: CompletionSettings | DecoderSettings
+    settings: Any
     index: dict[str, Any] | None
     network: dict[str, Any] | None = None
     fills: Sequence[np.ndarray] = ()
     dropped: tuple[str, ...] = ()
+    method: str = "retrieval"
+    seam: np.ndarray | None = None
+    thumbnails: Sequence[np.ndarray] = ()
 
     def provenance(self) -> dict[str, Any]:
         """Return where every filled pixel came from, as plain JSON types.
 
         `hole.runs` are run lengths in row-major order, known pixels first; each hole pixel comes from the candidates
-        with a positive `share`, at the same place in the scene brought to the photo's size by `scale`.
+        with a positive `share`, at the same place in the scene brought to the photo's size by `scale` and moved by `offset`.
+        `changed_outside_hole`: known pixels that the seam and its blend were allowed to change; the file `seam.png` among
+        those of `files` says which (255: from the scene; 128: the photo's, shifted).
         """
         rows, cols = np.flatnonzero(self.hole.any(axis=1)), np.flatnonzero(self.hole.any(axis=0))
         return {
@@ -74,8 +110,8 @@ class Completion:
                 "box": [int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1],
                 "runs": run_lengths(self.hole),
             },
-            "changed_outside_hole": 0,
-            "method": "encoder" if self.index is None else "retrieval",
+            "changed_outside_hole": 0 if self.seam is None else int(((self.seam > 0) & ~self.hole).sum()),
+            "method": self.method,
             "index": self.index,
             "network": self.network,
             "settings": asdict(self.settings),
@@ -83,18 +119,24 @@ class Completion:
             "dropped": list(self.dropped),
         }
 
-    def save(self, folder: str | Path, stem: str, about: dict[str, Any] | None = None) -> Path:
-        """Write STEM.png, STEM.candidates/NN.png for each fill, and last STEM.json: the JSON says that all is there.
+    def save(self, path: str | Path, stem: str | None = None, about: dict[str, Any] | None = None) -> Path:
+        """Write STEM.png; in the folder STEM.candidates a sheet of the thumbnails, `seam.png` and NN.png for each fill, where
+        there are any; and last STEM.json: it says that all is there.
 
-        about: further entries of the JSON (the names and hashes of the inputs). `files` in the JSON are the pictures'
-        names and hashes, so that a picture of another run is never taken for one of this. StorageError where it cannot
-        be written.
+        path: the picture FOLDER/STEM.png, or with `stem` the folder. about: further entries of the JSON (the names and
+        hashes of the inputs). `files` in the JSON are the pictures' names and hashes, so that a picture of another run is
+        never taken for one of this. StorageError where it cannot be written.
         """
-        folder = Path(folder)
+        folder = Path(path) if stem is not None else Path(path).parent
+        stem = Path(path).stem if stem is None else stem
         pictures = {f"{stem}.png": self.best}
+        if self.seam is not None:
+            pictures[f"{stem}.candidates/seam.png"] = np.repeat(self.seam[..., None], 3, axis=2)
+        if self.thumbnails:
+            pictures[f"{stem}.candidates/sheet.png"] = self.sheet()
         for candidate, fill in zip(self.candidates, self.fills, strict=bool(self.fills)):
             pictures[f"{stem}.candidates/{candidate.rank:02d}.png"] = fill
-        make_folder(folder / f"{stem}.candidates" if self.fills else folder)
+        make_folder(folder / f"{stem}.candidates" if len(pictures) > 1 else folder)
         files = {}
         for name, pixels in pictures.items():
             save_photo(folder / name, pixels)
@@ -108,6 +150,11 @@ class Completion:
         # power leaves half written has another hash, and is made again.
         replace_file(folder / f"{stem}.json", text.encode(errors="backslashreplace"), synced=False)
         return folder / f"{stem}.png"
+
+    def sheet(self) -> np.ndarray:
+        """Return the thumbnails as one picture uint8 (h, w, 3), beside the photo with its hole; ValueError without any."""
+        captions = [f"{c.rank}  {Path(c.photo.rpartition(':')[2]).name}" for c in self.candidates]
+        return neighbour_sheet(self.best, self.hole, self.thumbnails, captions, title="photo")
 
 
 def read_saved(folder: str | Path, stem: str) -> dict[str, Any] | None:

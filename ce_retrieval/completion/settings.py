@@ -39,7 +39,9 @@ class SearchSettings:
     rerank: "none" (order of the context distance), "rim" (order of the squared difference in the rim) or "guided" (nearest
     to a network's fill); focus: px, None for no focus, "auto" for the descriptor's best; candidates: how many nearest
     contexts are considered (no more than the collection holds); rim: width in pixels at the index's size; guided,
-    weights: of the guided re-rank alone, the latter a file, None for those of the package.
+    weights: of the guided re-rank alone, the latter a file, None for those of the package; where: consider scenes alone for
+    which this holds, an expression of `photo_index.where`; exclude_same_source: and none of the query's own folder, nor
+    near-duplicates of the query (`retrieval.search_apart`).
     """
 
     rerank: str = "rim"
@@ -48,6 +50,8 @@ class SearchSettings:
     rim: int = 16
     guided: GuidedSettings = field(default_factory=GuidedSettings)
     weights: str | None = None
+    where: str | None = None
+    exclude_same_source: bool = False
 
 
 @dataclass(frozen=True)

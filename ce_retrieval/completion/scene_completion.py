@@ -1,0 +1,327 @@
+"""Scene completion in full: candidates, local context, seam, blend, ranking, at the photo's own resolution.
+
+J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007. The steps, each of them a module: search
+(`candidates`; there GIST and colour, here any descriptor), placement (`local_context`), cut (`seam`), blend (`poisson`), order
+(`ranking`: the sum of the normalised scene, context, texture and seam distances, and, where a network's weights are there,
+that of the content from what it expects under the hole). Deviations are named in these modules.
+"""
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ce_retrieval.completion.candidates import CandidateFinder, Origins, Place, Query, resolved
+from ce_retrieval.completion.composition import Composed, Composer
+from ce_retrieval.completion.fitting import Fitted, SceneFitter, Term
+from ce_retrieval.completion.insertion import Blender
+from ce_retrieval.completion.ranking import distinct, rank
+from ce_retrieval.completion.result import Completion, SceneCandidate
+from ce_retrieval.completion.scenes import SceneCache
+from ce_retrieval.completion.settings import TERMS, SceneSettings
+from ce_retrieval.completion.working import Working, working_photo
+from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
+from ce_retrieval.photo_index import Origin, PhotoIndex
+
+SHOWN_REASONS = 3
+
+
+class _Ordered(NamedTuple):
+    """Fitted scenes, best first and no two alike, with their totals."""
+
+    fitted: Sequence[Fitted]
+    totals: Sequence[float]
+
+
+class Composites(NamedTuple):
+    """What came of the best scenes, best first.
+
+    candidates: with their provenance; small: the photo filled from each, uint8 (h, w, 3) at the working size; working: the
+    photo at that size; dropped: as in `Completion`.
+    """
+
+    candidates: Sequence[SceneCandidate]
+    small: Sequence[np.ndarray]
+    working: Working
+    dropped: tuple[str, ...]
+
+
+class SceneCompleter:
+    """Completes photos from the scenes of one index; keeps factorised holes, so that many photos with one mask go fast.
+
+    scenes: decoded photos to share with others, used where photos have the index's size. workers: threads in all: photos go
+    in parallel, and one alone is worked on by all. terms: ranking terms of one's own, by name (`fitting.Term`); their weights
+    are in `settings.terms`. about, network: what its results say of the index, and of the weights of a guided re-rank.
+
+    Memory: for each photo under way, besides itself and its results, 16 scenes and the `top` thumbnails; while it is blended
+    about 100 bytes a pixel of the hole with its context at the working size for each thread.
+
+    PhotoIndexError: settings out of range; CheckpointError, CeretError: weights, or torch, are missing for a guided re-rank.
+    """
+
+    def __init__(
+        self,
+        index: PhotoIndex,
+        settings: SceneSettings | None = None,
+        *,
+        scenes: SceneCache | None = None,
+        workers: int | None = None,
+        terms: Mapping[str, Term] | None = None,
+    ) -> None:
+        settings = settings or SceneSettings()
+        if settings.rerank == "auto":
+            settings = replace(settings, rerank="guided" if can_predict(settings.weights) else "rim")
+        self._terms = dict(terms or {})
+        self.index, self.settings = index, resolved(settings, index)
+        self._weights = _check_settings(self.settings, self._terms)
+        self.workers = workers or os.cpu_count() or 1
+        self._finder = CandidateFinder(index, self.settings, least=1, fill="blend", scenes=scenes, workers=self.workers)
+        self.about: dict[str, Any] | None = self._finder.about
+        self.network: dict[str, Any] | None = self._finder.network
+        self._blender = Blender()
+
+    def complete(
+        self, photo: np.ndarray, hole: np.ndarray, *, candidate_fills: bool = False, origin: Origin | None = None
+    ) -> Completion:
+        """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
+
+        candidate_fills: also fill the photo from each of the `top` candidates; origin: as in `complete_many`. MaskError, PhotoError as `check_query`;
+        PhotoError where no scene can be read or placed, or fewer than `pick`; the errors of `search_contexts`.
+        """
+        result = self.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[origin])[0]
+        if isinstance(result, CeretError):
+            raise result
+        return result
+
+    def complete_many(
+        self,
+        photos: Sequence[np.ndarray],
+        holes: Sequence[np.ndarray],
+        *,
+        candidate_fills: bool = False,
+        origins: Origins = None,
+    ) -> list[Completion | CeretError]:
+        """Complete several photos, searched as one batch; an error of one takes its place and spares the others.
+
+        origins: their files, for the setting `exclude_same_source`.
+        """
+        at_once = max(1, min(self.workers, len(photos)))
+
+        def fill(number: int, query: Query) -> Completion:
+            work = _Photo(self, photos[number], holes[number], query, self.workers // at_once)
+            return work.complete(candidate_fills)
+
+        return self._finder.each(photos, holes, fill, at_once, origins)
+
+    def composites(self, photo: np.ndarray, hole: np.ndarray, origin: Origin | None = None) -> Composites:
+        """Return the photo filled from each of the `top` scenes at the working size, as material for other methods.
+
+        origin: as in `complete_many`. Errors as `complete`.
+        """
+
+        def fill(number: int, query: Query) -> Composites:
+            return _Photo(self, photo, hole, query, self.workers).composites()
+
+        result = self._finder.each([photo], [hole], fill, 1, [origin])[0]
+        if isinstance(result, CeretError):
+            raise result
+        return result
+
+    def opened(self, place: Place, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a scene at its own size; at the index's for a photo of that size and shape, whatever the scene's was."""
+        size = self.index.manifest.size
+        if shape != (size, size):
+            return self.index.read_photo(place.neighbor.record).pixels
+        found = self._finder.scenes.get([place.neighbor.id])
+        if found.dropped:
+            raise PhotoError(found.dropped[0])
+        return found.photos[0]
+
+
+class _Photo:
+    """One photo on its way."""
+
+    def __init__(
+        self, completer: SceneCompleter, photo: np.ndarray, hole: np.ndarray, query: Query, workers: int
+    ) -> None:
+        self._completer, self._settings = completer, completer.settings
+        self._photo, self._hole, self._query, self._workers = photo, hole, query, workers
+        places, dropped = self._places()
+        self._dropped = list(dropped)
+        self._working = working_photo(photo, hole, self._side(places))
+        guided = self._settings.rerank == "guided"
+        size = completer.index.manifest.size if guided else None
+        self._fitter = SceneFitter(self._working, self._settings, completer._terms, size)
+        fitted, lines = self._fitter.fit_all(places, self._opened, workers)
+        self._dropped += lines
+        if not fitted:
+            raise PhotoError(_none_fits(self._dropped))
+        self._ordered = self._order(fitted)
+        self._composer = Composer(
+            photo, hole, self._working, self._fitter, completer._blender, mixed=self._settings.mixed
+        )
+
+    def complete(self, candidate_fills: bool) -> Completion:
+        """Blend the best scenes, and fill the photo from the one that is picked."""
+        kept, best, seam = [], None, None
+        thumbnails, fills = [], []
+        for composed, total, scene in self._composed():
+            kept.append((composed.fitted, total))
+            picked = len(kept) == self._settings.pick
+            thumbnails.append(self._composer.thumbnail(self._composer.small(composed)))
+            if picked or candidate_fills:
+                filled = self._composer.filled(composed, scene)
+                if candidate_fills:
+                    fills.append(filled)
+                if picked:
+                    best, seam = filled, self._composer.seam(composed)
+        if best is None:
+            raise PhotoError(
+                f"pick is {self._settings.pick}, but {len(kept)} candidates are left of {len(self._query.neighbors)}: "
+                f"choose 1 to {len(kept)}, or a larger top"
+            )
+        return Completion(
+            best=best,
+            hole=self._hole,
+            candidates=self._candidates(kept),
+            neighbors=[fitted.place.neighbor for fitted, _ in kept],
+            settings=self._settings,
+            index=self._completer.about,
+            network=self._completer.network,
+            fills=fills,
+            dropped=tuple(self._dropped),
+            method="scenes",
+            seam=seam if self._fitter.reach else None,
+            thumbnails=thumbnails,
+        )
+
+    def composites(self) -> Composites:
+        """Blend the best scenes at the working size."""
+        kept, small = [], []
+        for composed, total, _ in self._composed():
+            kept.append((composed.fitted, total))
+            small.append(self._composer.small(composed))
+        return Composites(self._candidates(kept), small, self._working, tuple(self._dropped))
+
+    def _places(self) -> tuple[Sequence[Place], Sequence[str]]:
+        """The scenes to place: all that were found, or the first of the re-rank."""
+        if self._settings.aligned >= len(self._query.neighbors):
+            return [Place(neighbor) for neighbor in self._query.neighbors], ()
+        ranked = self._completer._finder.rank(self._query)
+        if not ranked.order:
+            raise PhotoError(_none_fits(ranked.dropped))
+        return ranked.order[: self._settings.aligned], ranked.dropped
+
+    def _side(self, places: Sequence[Place]) -> float:
+        """The size that the scenes allow: their median long side, or the settings' bound."""
+        size = self._completer.index.manifest.size
+        if self._hole.shape == (size, size):
+            return size
+        sides = [max(place.neighbor.record.width, place.neighbor.record.height) for place in places]
+        return min(self._settings.side, statistics.median(sides))
+
+    def _opened(self, place: Place) -> np.ndarray:
+        return self._completer.opened(place, self._hole.shape)
+
+    def _order(self, fitted: Sequence[Fitted]) -> _Ordered:
+        """Rank by the sum of the normalised terms; of near-duplicates keep the better one."""
+        names = [*TERMS[:4], *self._completer._terms]
+        scores = {name: np.array([one.scores[name] for one in fitted]) for name in names}
+        if self._query.expected is not None:
+            squares = np.stack([one.square for one in fitted if one.square is not None])
+            scores["content"] = self._completer._finder.content(self._query, squares)
+            for one, content in zip(fitted, scores["content"], strict=True):
+                one.scores["content"] = float(content)
+        ranking = rank(scores, self._completer._weights)
+        looks = np.stack([fitted[number].look for number in ranking.order])
+        kept = distinct(looks, self._settings.duplicate, limit=self._settings.top)
+        order = ranking.order[kept]
+        return _Ordered([fitted[n] for n in order], [float(ranking.total[n]) for n in order])
+
+    def _composed(self) -> Any:
+        """Yield (composed, total, scene) of the best scenes, as many at a time as there are threads."""
+        step = max(2, self._workers)
+        for start in range(0, len(self._ordered.fitted), step):
+            ready = []
+            for fitted, total in zip(
+                self._ordered.fitted[start : start + step], self._ordered.totals[start : start + step], strict=True
+            ):
+                try:
+                    ready.append((fitted, total, self._opened(fitted.place)))
+                except PhotoError as error:  # it was there a moment ago
+                    self._dropped.append(str(error))
+            if ready:
+                composed: list[Composed] = self._composer.compose(
+                    [fitted for fitted, _, _ in ready], [scene for _, _, scene in ready], self._workers
+                )
+                yield from ((c, total, scene) for c, (_, total, scene) in zip(composed, ready, strict=True))
+
+    def _candidates(self, kept: Sequence[tuple[Fitted, float]]) -> list[SceneCandidate]:
+        candidates = []
+        for number, (fitted, total) in enumerate(kept, start=1):
+            neighbor, record = fitted.place.neighbor, fitted.place.neighbor.record
+            offset, scale = self._composer.place(fitted)
+            candidates.append(
+                SceneCandidate(
+                    rank=number,
+                    photo=neighbor.name,
+                    sha256=record.sha256,
+                    label=record.label,
+                    caption=record.caption,
+                    licence=record.licence,
+                    context_rank=neighbor.rank,
+                    context_distance=neighbor.distance,
+                    scores=fitted.scores,
+                    total=total,
+                    share=1.0 if number == self._settings.pick else 0.0,
+                    offset=offset,
+                    scale=scale,
+                )
+            )
+        return candidates
+
+
+def can_predict(weights: str | None) -> bool:
+    """Whether a network can be loaded, by a look at the files alone."""
+    from ce_retrieval.models.requirements import require_torch
+    from ce_retrieval.models.shipped import weights_path
+
+    try:
+        require_torch("a network")
+        weights_path(weights)
+    except CeretError:
+        return False
+    return True
+
+
+def _check_settings(settings: SceneSettings, terms: Mapping[str, Term]) -> dict[str, float]:
+    """Return the weights to rank by; PhotoIndexError where something is out of range."""
+    for name, number in (("aligned", settings.aligned), ("top", settings.top), ("pick", settings.pick)):
+        if number < 1:
+            raise PhotoIndexError(f"{name} is {number}: expected 1 or more")
+    if settings.pick > settings.top:
+        raise PhotoIndexError(f"pick is {settings.pick}, but {settings.top} candidates are kept: choose a larger top")
+    if not 0 <= settings.seam <= settings.radius / 2:
+        raise PhotoIndexError(f"seam is {settings.seam:g} px: expected 0 to {settings.radius / 2:g}, half the context")
+    if settings.side < 16:
+        raise PhotoIndexError(f"side is {settings.side} px: expected 16 or more")
+    known = [*TERMS, *terms]
+    for name, weight in settings.terms.items():
+        if name not in known:
+            raise PhotoIndexError(f"no ranking term is called {name!r}: choose among {', '.join(known)}")
+        if not 0 <= weight < float("inf"):
+            raise PhotoIndexError(f"the weight of {name} is {weight}: expected 0 or more")
+    if settings.rerank == "guided":
+        return dict(settings.terms)
+    if settings.terms.get("content", 0) > 0:
+        raise PhotoIndexError("the term content needs a network's weights: rank by `guided`, or leave it out")
+    return {name: weight for name, weight in settings.terms.items() if name != "content"}
+
+
+def _none_fits(reasons: Sequence[str]) -> str:
+    shown = "; ".join(reasons[:SHOWN_REASONS])
+    more = f"; and {len(reasons) - SHOWN_REASONS} more" if len(reasons) > SHOWN_REASONS else ""
+    return f"none of the {len(reasons)} scenes can fill the hole: {shown}{more}"
