@@ -48,6 +48,8 @@ def make_completer(
         fill=fill or CompletionSettings.fill,
         focus=chosen["focus"],
         weights=file,
+        where=chosen["where"],
+        exclude_same_source=chosen["exclude_same_source"],
     )
     return Completer(index, by_retrieval, workers=workers)
 
@@ -57,6 +59,8 @@ def _scene_settings(weights: str | None, **chosen: Any) -> SceneSettings:
         rerank=chosen["rerank"] or SceneSettings.rerank,
         focus=chosen["focus"],
         weights=weights,
+        where=chosen["where"],
+        exclude_same_source=chosen["exclude_same_source"],
         aligned=chosen["aligned"],
         top=chosen["top"],
         pick=chosen["pick"],

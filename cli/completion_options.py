@@ -17,14 +17,21 @@ from ce_retrieval.completion.settings import (
     DecoderSettings,
     SceneSettings,
 )
-from cli.options import default_k, focus_option, optional_index_option, weights_option
+from cli.options import default_k, filter_options, focus_option, optional_index_option, weights_option
 
 K, SCENES = CompletionSettings.k, SceneSettings()
-_SEARCH = {"index_path": "--index", "focus": "--focus", "rerank": "--rerank"}
+_FILTERS = {"where": "--where", "exclude_same_source": "--exclude-same-source"}
+_SEARCH = {"index_path": "--index", "focus": "--focus", "rerank": "--rerank", **_FILTERS}
 _RANKED = {"aligned": "--aligned", "terms": "--weight"}
 # Which options each method reads, and by which name they are given.
 _READ = {
-    "retrieval": {"index_path": "--index", "k": "-k", **_SEARCH, "fill": "--fill", "candidate_fills": "--save-candidates"},
+    "retrieval": {
+        "index_path": "--index",
+        "k": "-k",
+        **_SEARCH,
+        "fill": "--fill",
+        "candidate_fills": "--save-candidates",
+    },
     "encoder": {"fill": "--fill"},
     "scenes": {
         **_SEARCH,
@@ -81,6 +88,7 @@ def completer_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--start", type=start, default="auto", show_default=True, help="What patches begin with."),
         click.option("-k", type=one, show_default=default_k(K), help="Candidates kept, and blends in a mean."),
         focus_option,
+        filter_options,
         click.option("--rerank", type=rerank, show_default="by method", help="Order of the candidates."),
         click.option(
             "--fill",

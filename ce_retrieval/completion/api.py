@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.completion.decoder import DecoderCompleter
+from ce_retrieval.completion.folder import AnyCompleter
 from ce_retrieval.completion.patch_completion import PatchCompleter
 from ce_retrieval.completion.pipeline import Completer
 from ce_retrieval.completion.result import Completion
@@ -19,8 +20,8 @@ from ce_retrieval.completion.settings import (
     PatchSettings,
     SceneSettings,
 )
-from ce_retrieval.errors import PhotoIndexError
-from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.errors import CeretError, PhotoIndexError
+from ce_retrieval.photo_index import Origin, PhotoIndex
 
 _SETTINGS: dict[str, Callable[..., Any]] = {
     "retrieval": CompletionSettings,
@@ -37,6 +38,7 @@ def complete(
     *,
     method: str = "scenes",
     candidate_fills: bool = False,
+    origin: str | Path | None = None,
     workers: int | None = None,
     **settings: Any,
 ) -> Completion:
@@ -48,6 +50,7 @@ def complete(
         index: an open index or its path. Needed by the methods "scenes" and "retrieval".
         method: one of `settings.METHODS`.
         candidate_fills: also make the whole photo filled from each candidate alone (`Completion.fills`).
+        origin: the photo's file, for the setting `exclude_same_source`.
         workers: threads; None for all cores.
         settings: fields of the method's settings: SceneSettings, CompletionSettings, DecoderSettings, PatchSettings.
 
@@ -66,23 +69,23 @@ def complete(
         if name not in known:
             raise PhotoIndexError(f"{method} has no setting {name!r}: choose among {', '.join(known)}")
     chosen = replace(chosen, **settings)
+    file = None if origin is None else Origin.of(origin)
+
+    def done(completer: AnyCompleter) -> Completion:
+        result = completer.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[file])[0]
+        if isinstance(result, CeretError):
+            raise result
+        return result
+
     if method == "encoder":
-        return _one(DecoderCompleter(chosen, workers=workers), photo, hole, candidate_fills)
+        return done(DecoderCompleter(chosen, workers=workers))
     opened = PhotoIndex.open(index) if isinstance(index, str | Path) else index
     if method == "patchmatch":
-        return _one(PatchCompleter(opened, chosen, workers=workers), photo, hole, candidate_fills)
+        return done(PatchCompleter(opened, chosen, workers=workers))
     if opened is None:
         raise PhotoIndexError(f"{method} needs an index: give one, or use the method encoder or patchmatch")
     if method == "scenes":
-        return SceneCompleter(opened, chosen, workers=workers).complete(photo, hole, candidate_fills=candidate_fills)
+        return done(SceneCompleter(opened, chosen, workers=workers))
     if "k" not in settings:
         chosen = replace(chosen, k=min(chosen.k, len(opened)))
-    return Completer(opened, chosen, workers=workers).complete(photo, hole, candidate_fills=candidate_fills)
-
-
-def _one(completer: Any, photo: np.ndarray, hole: np.ndarray, candidate_fills: bool) -> Completion:
-    """Complete by a method that has no candidates of its own: `candidate_fills` is its error then."""
-    result = completer.complete_many([photo], [hole], candidate_fills=candidate_fills)[0]
-    if isinstance(result, Exception):
-        raise result
-    return result
+    return done(Completer(opened, chosen, workers=workers))

@@ -16,8 +16,16 @@ from ce_retrieval.completion.rim import rim_distance, rim_weights
 from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.completion.settings import RERANKS, SearchSettings
 from ce_retrieval.errors import CeretError, PhotoIndexError
-from ce_retrieval.photo_index import PhotoIndex
-from ce_retrieval.retrieval import Neighbor, check_query, default_focus, neighbors_of, search_contexts, square_query
+from ce_retrieval.photo_index import Origin, Origins, PhotoIndex, SameSource, allowed_photos
+from ce_retrieval.retrieval import (
+    Neighbor,
+    check_query,
+    default_focus,
+    neighbors_of,
+    search_apart,
+    search_contexts,
+    square_query,
+)
 
 CACHE_BYTES = 1 << 30
 
@@ -68,7 +76,8 @@ class CandidateFinder:
     scenes: decoded photos at the index's size. about, network: what results say of the index, and of the weights of a guided
     re-rank (else None).
 
-    CheckpointError, CeretError: weights, or torch, are missing for a guided re-rank.
+    CheckpointError, CeretError: weights, or torch, are missing for a guided re-rank. FilterError: `where` is no expression, or
+    no photo passes.
     """
 
     def __init__(
@@ -82,7 +91,10 @@ class CandidateFinder:
         workers: int,
     ) -> None:
         self._index, self._settings = index, settings
-        self._count = min(max(least, settings.candidates), len(index))
+        self._allowed = allowed_photos(index, settings.where)
+        self._same = SameSource(index) if settings.exclude_same_source else None
+        searched = len(index) if self._allowed is None else int(np.count_nonzero(self._allowed))
+        self._count = min(max(least, settings.candidates), searched)
         self.about: dict[str, Any] = _about(index)
         guided = settings.rerank == "guided"
         self._decoder = DecoderFill(settings.weights) if guided else None
@@ -96,9 +108,11 @@ class CandidateFinder:
         holes: Sequence[np.ndarray],
         work: Callable[[int, Query], Result],
         workers: int,
+        origins: Origins = None,
     ) -> list[Result | CeretError]:
         """Search for all photos as one batch, and return what `work` makes of each number and query, on worker threads.
 
+        origins: the files that the photos come from, read where `exclude_same_source` is set.
         An error of one, of the search or of `work`, takes its place and spares the others.
         """
         results: list[Any] = [None] * len(photos)
@@ -109,7 +123,10 @@ class CandidateFinder:
                 squares[number] = square_query(photo, hole, self._index.manifest.size)
             except CeretError as error:
                 results[number] = error
-        contexts = self._search(squares, results)
+        if self._same is None:
+            contexts = self._search(squares, results)
+        else:
+            contexts = self._search_apart(self._same, squares, results, origins or [None] * len(photos))
         expected = self._expected(photos, holes, squares, contexts, results) if self._decoder else {}
 
         def finish(number: int) -> None:
@@ -133,7 +150,7 @@ class CandidateFinder:
         assert not isinstance(focus, str), "resolved before"
         photos, holes = (np.stack(arrays) for arrays in zip(*squares.values(), strict=True))
         try:
-            found = search_contexts(self._index, photos, holes, self._count, focus=focus)
+            found = search_contexts(self._index, photos, holes, self._count, focus=focus, allowed=self._allowed)
         except CeretError as error:
             if len(squares) == 1:
                 results[next(iter(squares))] = error
@@ -142,6 +159,32 @@ class CandidateFinder:
             return {number: neighbors for one in alone for number, neighbors in one.items()}
         rows = zip(squares, found.ids, found.scores, strict=True)
         return {number: neighbors_of(self._index, ids, scores) for number, ids, scores in rows}
+
+    def _search_apart(
+        self,
+        same: SameSource,
+        squares: dict[int, tuple[np.ndarray, np.ndarray]],
+        results: list[Any],
+        origins: Sequence[Origin | None],
+    ) -> dict[int, list[Neighbor]]:
+        """Search each query alone, among the photos that are not of its own source."""
+        focus = self._settings.focus
+        assert not isinstance(focus, str), "resolved before"
+
+        def read(ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+            scenes = self.scenes.get(ids)
+            return scenes.positions, scenes.photos
+
+        contexts = {}
+        for number, square in squares.items():
+            wanted = self._index, square, self._count, same, origins[number]
+            try:
+                found = search_apart(*wanted, focus=focus, allowed=self._allowed, read=read)
+            except CeretError as error:
+                results[number] = error
+                continue
+            contexts[number] = neighbors_of(self._index, found.ids[0], found.scores[0])
+        return contexts
 
     def _expected(
         self,

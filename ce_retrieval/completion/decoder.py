@@ -18,6 +18,7 @@ from ce_retrieval.completion.rim import rim_of
 from ce_retrieval.completion.settings import DECODER_FILLS, DecoderSettings
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError
 from ce_retrieval.masks import resize_hole
+from ce_retrieval.photo_index import Origins
 from ce_retrieval.retrieval import check_query, square_query
 
 ROUNDING = 1  # px by which a hole may leave the part that a network predicts, where the photo had to be resized
@@ -131,11 +132,17 @@ class DecoderCompleter:
         return result
 
     def complete_many(
-        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], *, candidate_fills: bool = False
+        self,
+        photos: Sequence[np.ndarray],
+        holes: Sequence[np.ndarray],
+        *,
+        candidate_fills: bool = False,
+        origins: Origins = None,
     ) -> list[Completion | CeretError]:
         """Complete several photos, predicted as one batch; an error of one takes its place and spares the others.
 
-        candidate_fills: CheckpointError, for a network has no candidates.
+        candidate_fills: CheckpointError, for a network has no candidates. origins: as of other completers, and of no use
+        here: a network has nothing to leave out.
         """
         if candidate_fills:
             raise CheckpointError(

@@ -13,6 +13,7 @@ import numpy as np
 from ce_retrieval.completion.result import Completion, read_saved
 from ce_retrieval.errors import CeretError, MaskError, SourceError, StorageError
 from ce_retrieval.mask_files import MASK_SUFFIXES, polarity_hint, read_mask
+from ce_retrieval.photo_index import Origin, Origins
 from ce_retrieval.photos import decode_photo, open_source
 from ce_retrieval.photos.files import read_bytes
 from ce_retrieval.storage import make_folder
@@ -36,7 +37,12 @@ class AnyCompleter(Protocol):
         """How photos are completed."""
 
     def complete_many(
-        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], *, candidate_fills: bool = False
+        self,
+        photos: Sequence[np.ndarray],
+        holes: Sequence[np.ndarray],
+        *,
+        candidate_fills: bool = False,
+        origins: Origins = None,
     ) -> list[Completion | CeretError]:
         """Complete several photos; an error of one takes its place and spares the others."""
 
@@ -195,7 +201,10 @@ def complete_folder(
         for batch in _batches(jobs, load, pool, completer.workers):
             ready = [item for item in batch if isinstance(item, _Loaded)]
             results = completer.complete_many(
-                [item.photo for item in ready], [item.hole for item in ready], candidate_fills=candidate_fills
+                [item.photo for item in ready],
+                [item.hole for item in ready],
+                candidate_fills=candidate_fills,
+                origins=[Origin(item.job.photo, item.about["photo"]["sha256"]) for item in ready],
             )
             saved = pool.map(_save, ready, results, [out] * len(ready))
             for item in batch:
@@ -266,8 +275,15 @@ def _is_done(job: Job, about: dict[str, Any], completer: AnyCompleter, out: Path
     if candidate_fills and not pictures <= set(old["files"]):
         return False
     settings = asdict(completer.settings)
+    if _leaves_out_its_folder(settings) and old["photo"] != about["photo"]:
+        return False
     wanted = {**about, "index": completer.about, "network": completer.network, "settings": settings}
     return all(_without_path(old.get(name)) == _without_path(value) for name, value in wanted.items())
+
+
+def _leaves_out_its_folder(settings: dict[str, Any]) -> bool:
+    """Whether a result hangs on where the photo lies."""
+    return any(chosen.get("exclude_same_source", False) for chosen in (settings, settings.get("scenes") or {}))
 
 
 def _without_path(entry: Any) -> Any:

@@ -21,7 +21,7 @@ from ce_retrieval.completion.scene_completion import SceneCompleter
 from ce_retrieval.completion.settings import STARTS, PatchSettings
 from ce_retrieval.completion.working import Working, enlarged_values, enlarged_window, working_photo
 from ce_retrieval.errors import CeretError, PhotoIndexError
-from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
 from ce_retrieval.retrieval import check_query
 
 
@@ -55,22 +55,29 @@ class PatchCompleter:
         self.about: dict[str, Any] | None = self._scenes.about if self._scenes else None
         self.network: dict[str, Any] | None = self._decoder.about if self._decoder else None
 
-    def complete(self, photo: np.ndarray, hole: np.ndarray) -> Completion:
+    def complete(self, photo: np.ndarray, hole: np.ndarray, *, origin: Origin | None = None) -> Completion:
         """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
 
-        MaskError, PhotoError as `complete_by_patches` and, with an index, as `SceneCompleter.complete`.
+        origin: as in `complete_many`. MaskError, PhotoError as `complete_by_patches` and, with an index, as
+        `SceneCompleter.complete`.
         """
-        result = self.complete_many([photo], [hole])[0]
+        result = self.complete_many([photo], [hole], origins=[origin])[0]
         if isinstance(result, CeretError):
             raise result
         return result
 
     def complete_many(
-        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], *, candidate_fills: bool = False
+        self,
+        photos: Sequence[np.ndarray],
+        holes: Sequence[np.ndarray],
+        *,
+        candidate_fills: bool = False,
+        origins: Origins = None,
     ) -> list[Completion | CeretError]:
         """Complete several photos; an error of one takes its place and spares the others.
 
-        candidate_fills: PhotoIndexError, for there is one fill of all sources together.
+        origins: their files, for the setting `exclude_same_source` of the scenes. candidate_fills: PhotoIndexError, for
+        there is one fill of all sources together.
         """
         if candidate_fills:
             raise PhotoIndexError("patches make one fill of all sources together: complete by `scenes` for candidates")
@@ -78,21 +85,22 @@ class PatchCompleter:
 
         def fill(number: int) -> Completion | CeretError:
             try:
-                return self._fill(photos[number], holes[number], max(1, self.workers // at_once))
+                origin = origins[number] if origins else None
+                return self._fill(photos[number], holes[number], origin, max(1, self.workers // at_once))
             except CeretError as error:
                 return error
 
         with ThreadPoolExecutor(at_once) as pool:
             return list(pool.map(fill, range(len(photos))))
 
-    def _fill(self, photo: np.ndarray, hole: np.ndarray, threads: int) -> Completion:
+    def _fill(self, photo: np.ndarray, hole: np.ndarray, origin: Origin | None, threads: int) -> Completion:
         check_query(photo, hole)
         candidates: Sequence[SceneCandidate] = ()
         pictures: Sequence[np.ndarray] = ()
         dropped: tuple[str, ...] = ()
         working = working_photo(photo, hole, self.settings.side)
         if self._scenes:
-            found = self._scenes.composites(photo, hole)
+            found = self._scenes.composites(photo, hole, origin)
             working, candidates, pictures, dropped = found.working, found.candidates, found.small, found.dropped
         start, sources = self._start(photo, hole, working, pictures)
         filled = complete_by_patches(

@@ -16,7 +16,7 @@ from ce_retrieval.completion.result import Candidate, Completion
 from ce_retrieval.completion.scenes import SceneCache, scene_patch
 from ce_retrieval.completion.settings import FILLS, CompletionSettings
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
-from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
 from ce_retrieval.retrieval import Neighbor
 
 
@@ -53,26 +53,37 @@ class Completer:
         self.network: dict[str, Any] | None = self._finder.network
         self._blender = Blender()
 
-    def complete(self, photo: np.ndarray, hole: np.ndarray, *, candidate_fills: bool = False) -> Completion:
+    def complete(
+        self, photo: np.ndarray, hole: np.ndarray, *, candidate_fills: bool = False, origin: Origin | None = None
+    ) -> Completion:
         """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
 
-        candidate_fills: also fill the photo from each candidate alone. MaskError, PhotoError as `check_query`;
+        candidate_fills: also fill the photo from each candidate alone; origin: as in `complete_many`.
+        MaskError, PhotoError as `check_query`;
         PhotoError where none of the nearest scenes can be read; the errors of `search_contexts`.
         """
-        result = self.complete_many([photo], [hole], candidate_fills=candidate_fills)[0]
+        result = self.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[origin])[0]
         if isinstance(result, CeretError):
             raise result
         return result
 
     def complete_many(
-        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], *, candidate_fills: bool = False
+        self,
+        photos: Sequence[np.ndarray],
+        holes: Sequence[np.ndarray],
+        *,
+        candidate_fills: bool = False,
+        origins: Origins = None,
     ) -> list[Completion | CeretError]:
-        """Complete several photos, searched as one batch; an error of one takes its place and spares the others."""
+        """Complete several photos, searched as one batch; an error of one takes its place and spares the others.
+
+        origins: their files, for the setting `exclude_same_source`.
+        """
 
         def fill(number: int, query: Query) -> Completion:
             return self._fill(photos[number], holes[number], self._finder.rank(query), candidate_fills)
 
-        return self._finder.each(photos, holes, fill, self.workers)
+        return self._finder.each(photos, holes, fill, self.workers, origins)
 
     def _fill(self, photo: np.ndarray, hole: np.ndarray, ranked: Ranked, candidate_fills: bool) -> Completion:
         """Fill the photo from the k best scenes, opened at their own resolution; one that cannot be read gives way."""

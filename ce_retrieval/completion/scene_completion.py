@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ce_retrieval.completion.candidates import CandidateFinder, Origins, Place, Query, resolved
+from ce_retrieval.completion.candidates import CandidateFinder, Place, Query, resolved
 from ce_retrieval.completion.composition import Composed, Composer
 from ce_retrieval.completion.fitting import Fitted, SceneFitter, Term
 from ce_retrieval.completion.insertion import Blender
@@ -24,7 +24,7 @@ from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.completion.settings import TERMS, SceneSettings
 from ce_retrieval.completion.working import Working, working_photo
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
-from ce_retrieval.photo_index import Origin, PhotoIndex
+from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
 
 SHOWN_REASONS = 3
 
@@ -88,7 +88,8 @@ class SceneCompleter:
     ) -> Completion:
         """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
 
-        candidate_fills: also fill the photo from each of the `top` candidates; origin: as in `complete_many`. MaskError, PhotoError as `check_query`;
+        candidate_fills: also fill the photo from each of the `top` candidates; origin: as in `complete_many`.
+        MaskError, PhotoError as `check_query`;
         PhotoError where no scene can be read or placed, or fewer than `pick`; the errors of `search_contexts`.
         """
         result = self.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[origin])[0]

@@ -1,7 +1,7 @@
 """The index on disk: immutable segments and one manifest; building, adding, opening, verifying."""
 
 from ce_retrieval.photo_index.builder import BuildReport, IndexSettings, add_photos, build_index
-from ce_retrieval.photo_index.filters import Origin, SameSource, allowed_photos
+from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex, Verification, verify_index
 from ce_retrieval.photo_index.segments import PhotoRecord
@@ -12,6 +12,7 @@ __all__ = [
     "IndexSettings",
     "Manifest",
     "Origin",
+    "Origins",
     "PhotoIndex",
     "PhotoRecord",
     "SameSource",

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,10 @@ class Origin(NamedTuple):
     def of(cls, path: str | Path) -> "Origin":
         """Read a file; PhotoError where that cannot be done."""
         return cls(Path(path), hashlib.sha256(read_bytes(path)).hexdigest())
+
+
+# The files that some queries come from; None for one that comes from no file, or for all of them.
+Origins = Sequence[Origin | None] | None
 
 
 def allowed_photos(index: PhotoIndex, where: str | None) -> np.ndarray | None:
