@@ -61,7 +61,7 @@ def _index_option(help_text: str, *, required: bool) -> Decorator:
 
 
 index_option: Decorator = _index_option("The index to search.", required=True)
-optional_index_option: Decorator = _index_option("The index to search: for all but --method encoder and patchmatch.", required=False)
+optional_index_option: Decorator = _index_option("The index to search: not for --method encoder.", required=False)
 weights_option: Decorator = click.option(
     "--weights",
     metavar="FILE",

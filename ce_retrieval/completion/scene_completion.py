@@ -20,10 +20,11 @@ from ce_retrieval.completion.fitting import Fitted, SceneFitter, Term
 from ce_retrieval.completion.insertion import Blender
 from ce_retrieval.completion.ranking import distinct, rank
 from ce_retrieval.completion.result import Completion, SceneCandidate
+from ce_retrieval.completion.scene_settings import can_predict, check_scenes
 from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.completion.settings import TERMS, SceneSettings
 from ce_retrieval.completion.working import Working, working_photo
-from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
+from ce_retrieval.errors import CeretError, PhotoError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
 
 SHOWN_REASONS = 3
@@ -76,7 +77,7 @@ class SceneCompleter:
             settings = replace(settings, rerank="guided" if can_predict(settings.weights) else "rim")
         self._terms = dict(terms or {})
         self.index, self.settings = index, resolved(settings, index)
-        self._weights = _check_settings(self.settings, self._terms)
+        self._weights = check_scenes(self.settings, self._terms)
         self.workers = workers or os.cpu_count() or 1
         self._finder = CandidateFinder(index, self.settings, least=1, fill="blend", scenes=scenes, workers=self.workers)
         self.about: dict[str, Any] | None = self._finder.about
@@ -283,43 +284,6 @@ class _Photo:
                 )
             )
         return candidates
-
-
-def can_predict(weights: str | None) -> bool:
-    """Whether a network can be loaded, by a look at the files alone."""
-    from ce_retrieval.models.requirements import require_torch
-    from ce_retrieval.models.shipped import weights_path
-
-    try:
-        require_torch("a network")
-        weights_path(weights)
-    except CeretError:
-        return False
-    return True
-
-
-def _check_settings(settings: SceneSettings, terms: Mapping[str, Term]) -> dict[str, float]:
-    """Return the weights to rank by; PhotoIndexError where something is out of range."""
-    for name, number in (("aligned", settings.aligned), ("top", settings.top), ("pick", settings.pick)):
-        if number < 1:
-            raise PhotoIndexError(f"{name} is {number}: expected 1 or more")
-    if settings.pick > settings.top:
-        raise PhotoIndexError(f"pick is {settings.pick}, but {settings.top} candidates are kept: choose a larger top")
-    if not 0 <= settings.seam <= settings.radius / 2:
-        raise PhotoIndexError(f"seam is {settings.seam:g} px: expected 0 to {settings.radius / 2:g}, half the context")
-    if settings.side < 16:
-        raise PhotoIndexError(f"side is {settings.side} px: expected 16 or more")
-    known = [*TERMS, *terms]
-    for name, weight in settings.terms.items():
-        if name not in known:
-            raise PhotoIndexError(f"no ranking term is called {name!r}: choose among {', '.join(known)}")
-        if not 0 <= weight < float("inf"):
-            raise PhotoIndexError(f"the weight of {name} is {weight}: expected 0 or more")
-    if settings.rerank == "guided":
-        return dict(settings.terms)
-    if settings.terms.get("content", 0) > 0:
-        raise PhotoIndexError("the term content needs a network's weights: rank by `guided`, or leave it out")
-    return {name: weight for name, weight in settings.terms.items() if name != "content"}
 
 
 def _none_fits(reasons: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from ce_retrieval.completion.baselines import baseline
 from ce_retrieval.completion.decoder import DecoderCompleter
 from ce_retrieval.completion.pipeline import Completer
 from ce_retrieval.completion.poisson import PoissonSolver
+from ce_retrieval.completion.scene_completion import SceneCompleter
 from ce_retrieval.completion.scenes import SceneCache
-from ce_retrieval.completion.settings import CompletionSettings, DecoderSettings
+from ce_retrieval.completion.settings import CompletionSettings, DecoderSettings, SceneSettings
 from ce_retrieval.errors import CeretError
 from ce_retrieval.evaluation.methods import Method
 from ce_retrieval.evaluation.queries import Queries
@@ -75,7 +76,11 @@ class Filler:
 
     def _by_features(self, method: Method, filled: Filled) -> Iterator[int]:
         index, queries = self._indexes[method.base], self._queries
-        completer = Completer(index, self._completion(method, len(index)), scenes=self._scenes)
+        completer: Completer | SceneCompleter
+        if method.fill == "scenes":
+            completer = SceneCompleter(index, self._scene_settings(method), scenes=self._scenes)
+        else:
+            completer = Completer(index, self._completion(method, len(index)), scenes=self._scenes)
         focus = completer.settings.focus
         assert not isinstance(focus, str), "resolved by the completer"
         search_contexts(index, queries.photos[:1], queries.holes[:1], 1, focus=focus)
@@ -90,7 +95,7 @@ class Filler:
         yield 0
         yield from self._complete(completer, filled)
 
-    def _complete(self, completer: Completer | DecoderCompleter, filled: Filled) -> Iterator[int]:
+    def _complete(self, completer: Completer | DecoderCompleter | SceneCompleter, filled: Filled) -> Iterator[int]:
         queries = self._queries
         for start in range(0, len(queries), CHUNK):
             part = slice(start, start + CHUNK)
@@ -113,6 +118,21 @@ class Filler:
             rim=settings.rim,
             guided=settings.guided,
             weights=settings.weights,
+        )
+
+    def _scene_settings(self, method: Method) -> SceneSettings:
+        settings = self._settings
+        return replace(
+            settings.scenes,
+            rerank=method.rerank,
+            focus=method.focus,
+            candidates=settings.candidates,
+            rim=settings.rim,
+            guided=settings.guided,
+            weights=settings.weights,
+            seam=0.0,
+            top=1,
+            pick=1,
         )
 
     def _by_baseline(self, method: Method, filled: Filled) -> Iterator[int]:

@@ -1,14 +1,13 @@
-"""The names of methods: FEATURES[@FOCUS][+rim|+guided][+blend|+mean] for retrieval, else a network, a baseline or a limit."""
+"""The names of methods: FEATURES[@FOCUS][+rim|+guided][+blend|+mean|+scenes], or a network, a baseline or a limit."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ce_retrieval.completion.baselines import BASELINES
+from ce_retrieval.completion.scene_settings import can_predict
 from ce_retrieval.descriptors import DESCRIPTORS, Descriptor, make_descriptor, protocol_spec
-from ce_retrieval.errors import CeretError, DescriptorError, EvaluationError
-from ce_retrieval.models.requirements import require_torch
-from ce_retrieval.models.shipped import weights_path
+from ce_retrieval.errors import DescriptorError, EvaluationError
 
 # Searches over all pixels of a region of every photo of the collection, by brute force.
 #   oracle: the photo whose true content is nearest to the truth, the limit of any fill from one photo;
@@ -42,17 +41,7 @@ def default_methods(features: str, weights: str | None = None) -> tuple[str, ...
     """
     hand_made = (features, f"{features}+rim", f"{features}+rim+blend", f"{features}+rim+mean")
     guided = (f"{features}+guided", f"{features}+guided+blend", f"{features}+guided+mean", DECODER)
-    return (*hand_made, *(guided if _can_predict(weights) else ()), "smooth", "oracle")
-
-
-def _can_predict(weights: str | None) -> bool:
-    """Whether a network can be loaded, by a look at the files alone."""
-    try:
-        require_torch("a network")
-        weights_path(weights)
-    except CeretError:
-        return False
-    return True
+    return (*hand_made, *(guided if can_predict(weights) else ()), "smooth", "oracle")
 
 
 def parse_methods(names: Sequence[str], size: int, hole: str = "none") -> list[Method]:
@@ -60,9 +49,9 @@ def parse_methods(names: Sequence[str], size: int, hole: str = "none") -> list[M
 
     A name is `telea`, `navier-stokes`, `biharmonic`, `smooth`; or `oracle`, `rim`; or a descriptor (`hog`, `gist`,
     `thumbnail`, `thumbnail:16`, ...), then `@PX` or `@none` for the focus (default: the descriptor's best). A search may
-    be followed by `+rim` or `+guided` (descriptors: the re-rank) and by `+blend` or `+mean` (descriptors: of the best
-    blends) instead of pasting. `decoder[:CHECKPOINT][+blend]` is a network's own fill. EvaluationError names what is wrong
-    and lists what there is.
+    be followed by `+rim` or `+guided` (descriptors: the re-rank) and by `+blend`, or for descriptors `+mean` (of the best
+    blends) or `+scenes` (scene completion in full, every known pixel kept), instead of pasting.
+    `decoder[:CHECKPOINT][+blend]` is a network's own fill. EvaluationError names what is wrong and lists what there is.
     """
     methods = [_parse(name.strip(), size, hole) for name in names]
     if not methods:
@@ -83,18 +72,18 @@ def _parse(name: str, size: int, hole: str) -> Method:
     for part in parts:
         if part in ("rim", "guided") and rerank == "none":
             rerank = part
-        elif part in ("blend", "mean") and fill == "paste":
+        elif part in ("blend", "mean", "scenes") and fill == "paste":
             fill = part
         else:
             raise EvaluationError(
-                f"method {name}: {part!r} does not fit there: expected FEATURES[@PX][+rim|+guided][+blend|+mean]"
+                f"method {name}: {part!r} does not fit there: expected FEATURES[@PX][+rim|+guided][+blend|+mean|+scenes]"
             )
     if base in BASELINES:
         if parts or at:
             raise EvaluationError(f"method {name}: a baseline takes no additions: name it {base} alone")
         return Method(name, "baseline", base)
     if base in PIXEL_SEARCHES:
-        if at or rerank != "none" or fill == "mean":
+        if at or rerank != "none" or fill not in ("paste", "blend"):
             raise EvaluationError(f"method {name}: {base} takes +blend alone: name it {base} or {base}+blend")
         return Method(name, "pixels", base, fill=fill)
     if base.partition(":")[0] not in DESCRIPTORS:

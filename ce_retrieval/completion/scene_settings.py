@@ -1,0 +1,43 @@
+"""What settings of scene completion are allowed, and what they are by default where a network's weights are there."""
+
+from collections.abc import Iterable
+
+from ce_retrieval.completion.settings import TERMS, SceneSettings
+from ce_retrieval.errors import CeretError, PhotoIndexError
+
+
+def can_predict(weights: str | None) -> bool:
+    """Whether a network can be loaded, by a look at the files alone."""
+    from ce_retrieval.models.requirements import require_torch
+    from ce_retrieval.models.shipped import weights_path
+
+    try:
+        require_torch("a network")
+        weights_path(weights)
+    except CeretError:
+        return False
+    return True
+
+
+def check_scenes(settings: SceneSettings, terms: Iterable[str]) -> dict[str, float]:
+    """Return the weights to rank by; PhotoIndexError where something is out of range."""
+    for name, number in (("aligned", settings.aligned), ("top", settings.top), ("pick", settings.pick)):
+        if number < 1:
+            raise PhotoIndexError(f"{name} is {number}: expected 1 or more")
+    if settings.pick > settings.top:
+        raise PhotoIndexError(f"pick is {settings.pick}, but {settings.top} candidates are kept: choose a larger top")
+    if not 0 <= settings.seam <= settings.radius / 2:
+        raise PhotoIndexError(f"seam is {settings.seam:g} px: expected 0 to {settings.radius / 2:g}, half the context")
+    if settings.side < 16:
+        raise PhotoIndexError(f"side is {settings.side} px: expected 16 or more")
+    known = [*TERMS, *terms]
+    for name, weight in settings.terms.items():
+        if name not in known:
+            raise PhotoIndexError(f"no ranking term is called {name!r}: choose among {', '.join(known)}")
+        if not 0 <= weight < float("inf"):
+            raise PhotoIndexError(f"the weight of {name} is {weight}: expected 0 or more")
+    if settings.rerank == "guided":
+        return dict(settings.terms)
+    if settings.terms.get("content", 0) > 0:
+        raise PhotoIndexError("the term content needs a network's weights: rank by `guided`, or leave it out")
+    return {name: weight for name, weight in settings.terms.items() if name != "content"}
