@@ -14,7 +14,15 @@ from ce_retrieval import load_photo
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-TRIED = {"fill_a_hole.py", "context_neighbours.py", "compare_features.py", "demo.py"}
+TRIED = {
+    "compare_features.py",
+    "complete_folder.py",
+    "context_neighbours.py",
+    "demo.py",
+    "fill_a_hole.py",
+    "own_ranking_term.py",
+    "remove_object.py",
+}
 
 
 def run_example(name: str, *arguments: object, code: int = 0) -> str:
@@ -83,6 +91,52 @@ def test_context_neighbours(folder: Path, query: tuple[Path, Path, np.ndarray], 
     assert sum(str(folder) in line for line in printed) == 10
     for name in ("all", "focus"):
         assert load_photo(tmp_path / f"neighbours-{name}.png").width > 500
+
+
+def test_remove_object(folder: Path, query: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:
+    photo = folder / "kind1" / "111.png"
+    printed = run_example("remove_object.py", photo, "50,40,80,70", folder, tmp_path).splitlines()
+    before, after = (load_photo(path).pixels for path in (photo, tmp_path / "111.png"))
+    box = np.zeros(before.shape[:2], bool)
+    box[47:83, 37:73] = True
+    assert (before[box] != after[box]).any()
+    assert (before[:20] == after[:20]).all()
+    record = json.loads((tmp_path / "111.json").read_text())
+    assert f"{box.sum()} pixels removed, and {record['changed_outside_hole']} beside" in printed[0]
+    used = [candidate["photo"] for candidate in record["candidates"]]
+    assert used and not any("/kind1/" in name for name in used), "nothing from the photo's own folder"
+    assert [line.split()[-1] for line in printed[1:]] == used[:5]
+    assert load_photo(tmp_path / "111.candidates" / "sheet.png").width > 300
+
+
+def test_complete_folder(folder: Path, query: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:
+    photo, mask, _ = query
+    (tmp_path / "photos").mkdir()
+    pixels = load_photo(photo).pixels
+    for number in range(2):
+        Image.fromarray(np.roll(pixels, 20 * number, axis=1)).save(tmp_path / "photos" / f"{number}.png")
+    (tmp_path / "photos" / "bad.jpg").write_bytes(b"no photo")
+    words = ("complete_folder.py", tmp_path / "photos", mask, folder, tmp_path / "out", "label in ['kind0', 'kind2']")
+    printed = run_example(*words).splitlines()
+    assert printed[-1] == "2 completed, 0 done before, 1 failed"
+    assert sum("bad.jpg" in line for line in printed) == 1
+    for number in range(2):
+        record = json.loads((tmp_path / "out" / "filled" / f"{number}.json").read_text())
+        labels = {candidate["label"] for candidate in record["candidates"]}
+        assert labels and labels <= {"kind0", "kind2"}
+    assert run_example(*words).splitlines()[-1] == "0 completed, 2 done before, 1 failed"
+    assert "names width2" in run_example(*words[:-1], "width2 > 3", code=1)
+
+
+def test_own_ranking_term(folder: Path, query: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:
+    photo, mask, _ = query
+    printed = run_example("own_ranking_term.py", photo, mask, folder, tmp_path).splitlines()
+    assert printed[-1] == str(tmp_path / "cat.png")
+    record = json.loads((tmp_path / "cat.json").read_text())
+    assert record["settings"]["terms"] == {"warmth": 2.0, "texture": 0.5}
+    for line, candidate in zip(printed[:-1], record["candidates"][:5], strict=True):
+        assert f"warmth {candidate['scores']['warmth']:.1f}  {candidate['photo']}" in line
+    assert any(f"{rank}  was {rank}  " not in line for rank, line in enumerate(printed[:-1], start=1))
 
 
 def test_compare_features(folder: Path) -> None:

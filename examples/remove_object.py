@@ -1,0 +1,45 @@
+"""Remove an object from a photo: what is behind it comes from other photos.
+
+    python examples/remove_object.py PHOTO TOP,LEFT,BOTTOM,RIGHT FOLDER OUT
+
+The object lies in the box given in pixels of PHOTO. Indexes FOLDER (once: OUT/photos.ceret is used again), fills the box by
+scene completion in full, never from PHOTO itself or from near-duplicates of it, and writes OUT/STEM.png with its record
+OUT/STEM.json and all candidates on one sheet, OUT/STEM.candidates/sheet.png. Another one can be picked: `pick=3`.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ce_retrieval import CeretError, IndexSettings, PhotoIndex, build_index, complete, load_photo
+
+MARGIN = 3  # px around the box, so that nothing of the object's edge is left
+
+
+def main(photo_path: str, box: str, folder: str, out: str) -> None:
+    """Remove what is in the box, and print what came in its place."""
+    photo = load_photo(photo_path).pixels  # uint8 (H, W, 3), RGB
+    top, left, bottom, right = (int(number) for number in box.split(","))
+    hole = np.zeros(photo.shape[:2], bool)  # True = missing
+    hole[max(0, top - MARGIN) : bottom + MARGIN, max(0, left - MARGIN) : right + MARGIN] = True
+
+    build_index([folder], Path(out) / "photos.ceret", IndexSettings(features="thumbnail"))
+    index = PhotoIndex.open(Path(out) / "photos.ceret")
+
+    result = complete(photo, hole, index, pick=1, origin=photo_path, exclude_same_source=True)
+
+    written = result.save(Path(out) / f"{Path(photo_path).stem}.png")
+    changed = result.provenance()["changed_outside_hole"]
+    print(f"{written}: {hole.sum()} pixels removed, and {changed} beside them changed by the seam")
+    for candidate in result.candidates[:5]:
+        print(f"{candidate.rank}  {candidate.total:.3f}  {candidate.photo}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except CeretError as error:
+        sys.exit(f"Error: {error}")
