@@ -10,7 +10,12 @@ against 14,008, stay under 0.55; the same view shot again reaches 0.74 or more, 
 20), shrunk to 64 px, brightened or cropped by 4 px a side 0.89 or more. Photos without detail are never near-duplicates.
 
 A photo with a hole is compared by what it shows alone: every filter is a normalised convolution (Knutsson and Westin 1993).
+Among the 40 nearest contexts each of 13 photos no other was taken for one; of three views shot twice all were found with the
+centre hidden, and two with two thirds of the photo hidden.
 """
+
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -40,8 +45,10 @@ def near_duplicates(photo: np.ndarray, hole: np.ndarray, others: np.ndarray) -> 
         shares = _area(visible.astype(np.float32), COARSE)
         correlations = _visible_coarse(others, visible, shares) @ _visible_coarse(query[None], visible, shares)[0]
         grey, seen = _visible_fine(query, visible)
-        for number in np.flatnonzero((correlations >= MIN_COARSE) & ~found).tolist():
-            found[number] = similarity(fine(others[number]), grey, seen) >= NEAR_DUPLICATE
+        close = np.flatnonzero((correlations >= MIN_COARSE) & ~found)
+        pairs = [(fine(others[number]), grey, seen) for number in close]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found[close] = [value >= NEAR_DUPLICATE for value in pool.map(lambda pair: similarity(*pair), pairs)]
     return found
 
 
