@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval import Completer, CompletionSettings, PhotoIndex, load_photo
+from ce_retrieval import Completer, CompletionSettings, PhotoIndex, complete, load_photo
 from ce_retrieval.completion.folder import complete_folder, plan_jobs
-from ce_retrieval.errors import FilterError
+from ce_retrieval.errors import FilterError, PhotoError
 from ce_retrieval.photo_index import Origin
 
 
@@ -109,3 +109,15 @@ def test_a_folder_leaves_out_each_photos_own(index, crop_folder, tmp_path):
     photos = tmp_path / "again"
     run(exclude_same_source=True)
     assert skipped == [[False] * 2, [True] * 2, [False] * 2, [True] * 2, [True] * 2, [False] * 2, [False] * 2]
+
+
+@pytest.mark.parametrize("method", ["retrieval", "scenes"])
+def test_in_one_call(index, query, method):
+    photo, hole, path = query
+    wanted = {"rerank": "rim", "where": "label in ['photo1', 'photo2'] and width == 96", "exclude_same_source": True}
+    done = complete(photo, hole, index, method=method, origin=path, **wanted)
+    assert labels(done) == {"photo2"}
+    with pytest.raises(FilterError, match="the query's own source"):
+        complete(photo, hole, index, method=method, origin=path, **{**wanted, "where": "label == 'photo1'"})
+    with pytest.raises(PhotoError, match="nowhere"):
+        complete(photo, hole, index, method=method, origin=path.with_name("nowhere.png"), **wanted)
