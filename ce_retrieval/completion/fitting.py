@@ -1,8 +1,8 @@
 """Fitting scenes into one photo's hole: each is placed by its local context, cut along its best seam, and scored.
 
-J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, sections 4 and 5. Deviation: a scene that
-is larger than the photo is first brought down so that at its smallest scale it just covers the photo, for a pixel of it
-should show about as much as one of the photo.
+J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, sections 4 and 5. Deviation: a scene much
+larger than the photo is first brought down so that at its smallest scale it just covers the photo, for a pixel of it should
+show about as much as one of the photo.
 """
 
 from __future__ import annotations
@@ -127,8 +127,10 @@ class SceneFitter:
     def _brought_down(self, scene: Photo) -> Photo:
         height, width = scene.shape[:2]
         covers = max(self._working.hole.shape[0] / height, self._working.hole.shape[1] / width)
-        factor = covers / min(self._settings.scales)
-        return scene if factor >= 1 else resized(scene, (round(height * factor), round(width * factor)))
+        smallest = min(self._settings.scales)
+        factor = covers / smallest
+        # What one more step of the search would reach is left as it is: resampling costs sharpness.
+        return scene if factor > smallest else resized(scene, (round(height * factor), round(width * factor)))
 
     def _fit(self, place: Place, scene: Photo, size: tuple[int, int], placement: Placement) -> Fitted | str:
         """Cut and score one placed scene; a line that says why it cannot be used."""

@@ -289,4 +289,4 @@ class _Photo:
 def _none_fits(reasons: Sequence[str]) -> str:
     shown = "; ".join(reasons[:SHOWN_REASONS])
     more = f"; and {len(reasons) - SHOWN_REASONS} more" if len(reasons) > SHOWN_REASONS else ""
-    return f"none of the {len(reasons)} scenes can fill the hole: {shown}{more}"
+    return f"none of the {len(reasons)} scenes can fill the hole (mark a smaller one, or index others): {shown}{more}"
