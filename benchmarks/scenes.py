@@ -55,7 +55,6 @@ def row(home: Path, name: str, index: PhotoIndex, rounds: int, workers: int) -> 
     photo = load_photo(home / f"{name}.jpg").pixels
     hole = np.asarray(Image.open(home / f"{name}_mask.jpg").convert("L")) < 128
     find_neighbors(index, photo, hole, 1)
-    completer = SceneCompleter(index, SceneSettings(rerank="rim"), workers=workers)
     seconds, cpu = [], []
     for _ in range(rounds):
         completer = SceneCompleter(index, SceneSettings(rerank="rim"), workers=workers)  # nothing is kept of the hole

@@ -20,6 +20,8 @@ from ce_retrieval.evaluation import default_methods, parse_methods
         ("hog:cells@4+blend", "features", "hog:cells", 4.0, "none", "blend"),
         ("thumbnail@4+guided+mean", "features", "thumbnail", 4.0, "guided", "mean"),
         ("hog+guided", "features", "hog", "auto", "guided", "paste"),
+        ("thumbnail+rim+scenes", "features", "thumbnail", "auto", "rim", "scenes"),
+        ("hog+scenes+guided", "features", "hog", "auto", "guided", "scenes"),
         ("decoder", "decoder", "", "auto", "none", "paste"),
         ("decoder+blend", "decoder", "", "auto", "none", "blend"),
         ("decoder:a/b@c+d.safetensors+blend", "decoder", "a/b@c+d.safetensors", "auto", "none", "blend"),
@@ -27,7 +29,8 @@ from ce_retrieval.evaluation import default_methods, parse_methods
 )
 def test_names(name, kind, base, focus, rerank, fill):
     (method,) = parse_methods([f" {name} "], 128)
-    assert (method.name, method.kind, method.base) == (name, kind, base)
+    assert method.name == ("hog+guided+scenes" if name == "hog+scenes+guided" else name)
+    assert (method.kind, method.base) == (kind, base)
     assert (method.focus, method.rerank, method.fill) == (focus, rerank, fill)
     assert (method.descriptor is not None) == (kind == "features")
 
@@ -60,6 +63,8 @@ def test_every_spelling_has_one_name(spelled, name):
         ("smooth+blend", "takes no additions"),
         ("telea@4", "takes no additions"),
         ("oracle+mean", r"takes \+blend alone"),
+        ("oracle+scenes", r"takes \+blend alone"),
+        ("hog+blend+scenes", "'scenes' does not fit"),
         ("rim+rim", r"takes \+blend alone"),
         ("rim@4", r"takes \+blend alone"),
         ("hog+rim+guided", "'guided' does not fit"),

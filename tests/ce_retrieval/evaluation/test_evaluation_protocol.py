@@ -122,7 +122,7 @@ def test_methods_do_not_see_the_truth(query_folder, opened, tmp_path):
         pixels = np.array(Image.open(path))
         pixels[28:68, 28:68] = pixels[28:68, 28:68][::-1] ^ 128  # inside the hole after resizing by 2/3 too
         Image.fromarray(pixels).save(path)
-    methods = ("thumbnail:16+rim+blend", "hog", "rim", "smooth", "biharmonic", "oracle")
+    methods = ("thumbnail:16+rim+blend", "hog", "rim", "smooth", "biharmonic", "oracle", "thumbnail:16+rim+scenes")
     a, b = (run(folder, opened, tmp_path / "out", methods, masks="center") for folder in (query_folder, changed))
     for row_a, row_b in zip(a.sheet, b.sheet, strict=True):
         for number in range(len(methods)):
