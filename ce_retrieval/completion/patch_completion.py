@@ -24,6 +24,9 @@ from ce_retrieval.errors import CeretError, PhotoIndexError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
 from ce_retrieval.retrieval import check_query
 
+# How many patches the hole is across at the coarsest scale: a fill that shows something is refined, and not begun anew.
+SMOOTH_START, DETAILED_START = 2.5, 12.0
+
 
 class PatchCompleter:
     """Completes photos by patches; used as a `SceneCompleter` is.
@@ -46,8 +49,8 @@ class PatchCompleter:
         self.workers = workers or os.cpu_count() or 1
         self._scenes: SceneCompleter | None = None
         if index is not None:
-            wanted = max(1, settings.sources + (settings.start == "scene"))
-            found = replace(settings.scenes, top=wanted, pick=1, seam=0.0, side=settings.side)
+            wanted = max(settings.sources, 1 if settings.start == "scene" else 0)
+            found = replace(settings.scenes, top=max(1, wanted), pick=1, seam=0.0, side=settings.side)
             self._scenes = SceneCompleter(index, found, workers=self.workers)
             settings = replace(settings, scenes=self._scenes.settings)
         self._decoder = DecoderFill(settings.weights) if settings.start == "encoder" else None
@@ -102,14 +105,14 @@ class PatchCompleter:
         if self._scenes:
             found = self._scenes.composites(photo, hole, origin)
             working, candidates, pictures, dropped = found.working, found.candidates, found.small, found.dropped
-        start, sources = self._start(photo, hole, working, pictures)
+        scale = SMOOTH_START if self.settings.start == "smooth" else DETAILED_START
         filled = complete_by_patches(
             working.photo,
             working.hole,
-            start,
-            sources=sources,
+            self._start(photo, hole, working, pictures),
+            sources=pictures[: self.settings.sources],
             rng=np.random.default_rng(self.settings.seed),
-            settings=PatchMatchSettings(threads=threads),
+            settings=PatchMatchSettings(start=scale, threads=threads),
         )
         return Completion(
             best=_brought_back(photo, hole, working, filled),
@@ -126,16 +129,15 @@ class PatchCompleter:
 
     def _start(
         self, photo: np.ndarray, hole: np.ndarray, working: Working, pictures: Sequence[np.ndarray]
-    ) -> tuple[np.ndarray, Sequence[np.ndarray]]:
-        """The fill to begin with, and the sources: a scene that is begun with is none, or it would copy itself."""
+    ) -> np.ndarray:
+        """The fill to begin with, uint8 or float32 (h, w, 3) of the working size."""
         if self.settings.start == "scene":
-            return pictures[0], pictures[1 : 1 + self.settings.sources]
+            return pictures[0]
         if self._decoder is None:
-            return smooth(working.photo[None], working.hole)[0], pictures[: self.settings.sources]
+            return smooth(working.photo[None], working.hole)[0]
         square, square_hole = self._decoder.square(photo, hole)
         predicted = compose(square[None], square_hole[None], self._decoder.predict(square[None], square_hole[None]))[0]
-        shape = (working.hole.shape[0], working.hole.shape[1])
-        return resize_values(predicted, shape), pictures[: self.settings.sources]
+        return resize_values(predicted, (working.hole.shape[0], working.hole.shape[1]))
 
 
 def _brought_back(photo: np.ndarray, hole: np.ndarray, working: Working, filled: np.ndarray) -> np.ndarray:

@@ -96,13 +96,14 @@ class PatchSettings:
     """How a photo is completed by its own patches, and those of its best scenes (`patch_completion`).
 
     start: the fill to begin with: "smooth"; "encoder", a network's; "scene", the best scene blended in, which needs an index;
-    "auto": "scene" with an index, else "smooth". sources: how many of the best scenes, blended into the photo, are further
-    sources of patches, where there is an index. scenes: how these are found. seed: of the random search. side: px, the
-    longest at which a photo is worked on. weights: of the start "encoder", a file, None for those of the package.
+    "auto": "scene" with an index, else "smooth". sources: how many of the best scenes, blended into the photo, patches are
+    taken from beside the photo's own, where there is an index (0: none). scenes: how these are found. seed: of the random
+    search. side: px, the longest at which a photo is worked on. weights: of the start "encoder", a file, None for those of
+    the package.
     """
 
     start: str = "auto"
-    sources: int = 3
+    sources: int = 1
     scenes: SceneSettings = field(default_factory=SceneSettings)
     seed: int = 0
     side: int = 1024

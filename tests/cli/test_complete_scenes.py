@@ -67,7 +67,7 @@ def test_patches_need_no_index_but_take_one(ceret, photo, mask, crop_index, tmp_
     hole = np.asarray(Image.open(mask)) > 0
     before, after = load_photo(photo).pixels, load_photo(out / "photo.png").pixels
     np.testing.assert_array_equal(before[~hole], after[~hole])
-    assert len(json.loads((out / "photo.json").read_text())["candidates"]) == (3 if index else 0)
+    assert len(json.loads((out / "photo.json").read_text())["candidates"]) == (1 if index else 0)
     assert ceret(*arguments).stdout == f"{out / 'photo.png'} (done before)\n"
 
 

@@ -34,7 +34,7 @@ def test_every_method(photo, hole, crop_index, tiny_weights, tmp_path, method):
     np.testing.assert_array_equal(done.best[kept], photo[kept])
     assert (done.best[hole] != photo[hole]).any()
     assert done.provenance()["method"] == method
-    assert len(done.candidates) == {"encoder": 0, "patchmatch": 4}.get(method, 20)
+    assert len(done.candidates) == {"encoder": 0, "patchmatch": 1}.get(method, 20)
     assert done.save(tmp_path / "new" / "a.png") == tmp_path / "new" / "a.png"
     np.testing.assert_array_equal(ce_retrieval.load_photo(tmp_path / "new" / "a.png").pixels, done.best)
     assert (tmp_path / "new" / "a.json").exists()
