@@ -12,7 +12,7 @@ from ce_retrieval.completion.settings import (
     METHODS,
     RERANKS,
     STARTS,
-    TERMS,
+    TERM_WEIGHTS,
     CompletionSettings,
     DecoderSettings,
     SceneSettings,
@@ -58,8 +58,10 @@ class TermWeight(click.ParamType):
             weight = float(text)
         except ValueError:
             weight = -1.0
-        if name not in TERMS or not 0 <= weight < float("inf"):
-            self.fail(f"{value!r}: expected TERM=VALUE, TERM one of {', '.join(TERMS)}, VALUE 0 or more", param, ctx)
+        if name not in TERM_WEIGHTS or not 0 <= weight < float("inf"):
+            self.fail(
+                f"{value!r}: expected TERM=VALUE, TERM one of {', '.join(TERM_WEIGHTS)}, VALUE 0 or more", param, ctx
+            )
         return name, weight
 
 

@@ -20,9 +20,9 @@ from ce_retrieval.completion.fitting import Fitted, SceneFitter, Term
 from ce_retrieval.completion.insertion import Blender
 from ce_retrieval.completion.ranking import distinct, rank
 from ce_retrieval.completion.result import Completion, SceneCandidate
-from ce_retrieval.completion.scene_settings import can_predict, check_scenes
+from ce_retrieval.completion.scene_settings import can_predict, checked
 from ce_retrieval.completion.scenes import SceneCache
-from ce_retrieval.completion.settings import TERMS, SceneSettings
+from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working import Working, working_photo
 from ce_retrieval.errors import CeretError, PhotoError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
@@ -76,8 +76,7 @@ class SceneCompleter:
         if settings.rerank == "auto":
             settings = replace(settings, rerank="guided" if can_predict(settings.weights) else "rim")
         self._terms = dict(terms or {})
-        self.index, self.settings = index, resolved(settings, index)
-        self._weights = check_scenes(self.settings, self._terms)
+        self.index, self.settings = index, checked(resolved(settings, index), self._terms)
         self.workers = workers or os.cpu_count() or 1
         self._finder = CandidateFinder(index, self.settings, least=1, fill="blend", scenes=scenes, workers=self.workers)
         self.about: dict[str, Any] | None = self._finder.about
@@ -230,14 +229,13 @@ class _Photo:
 
     def _order(self, fitted: Sequence[Fitted]) -> _Ordered:
         """Rank by the sum of the normalised terms; of near-duplicates keep the better one."""
-        names = [*TERMS[:4], *self._completer._terms]
-        scores = {name: np.array([one.scores[name] for one in fitted]) for name in names}
+        scores = {name: np.array([one.scores[name] for one in fitted]) for name in fitted[0].scores}
         if self._query.expected is not None:
             squares = np.stack([one.square for one in fitted if one.square is not None])
             scores["content"] = self._completer._finder.content(self._query, squares)
             for one, content in zip(fitted, scores["content"], strict=True):
                 one.scores["content"] = float(content)
-        ranking = rank(scores, self._completer._weights)
+        ranking = rank(scores, self._settings.terms)
         looks = np.stack([fitted[number].look for number in ranking.order])
         kept = distinct(looks, self._settings.duplicate, limit=self._settings.top)
         order = ranking.order[kept]

@@ -1,8 +1,9 @@
 """What settings of scene completion are allowed, and what they are by default where a network's weights are there."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from ce_retrieval.completion.settings import TERMS, SceneSettings
+from ce_retrieval.completion.settings import TERM_WEIGHTS, SceneSettings
 from ce_retrieval.errors import CeretError, PhotoIndexError
 
 
@@ -19,8 +20,8 @@ def can_predict(weights: str | None) -> bool:
     return True
 
 
-def check_scenes(settings: SceneSettings, terms: Iterable[str]) -> dict[str, float]:
-    """Return the weights to rank by; PhotoIndexError where something is out of range."""
+def checked(settings: SceneSettings, own_terms: Iterable[str]) -> SceneSettings:
+    """Return the settings with the weights of all terms that scenes are ranked by; PhotoIndexError for one out of range."""
     for name, number in (("aligned", settings.aligned), ("top", settings.top), ("pick", settings.pick)):
         if number < 1:
             raise PhotoIndexError(f"{name} is {number}: expected 1 or more")
@@ -30,14 +31,15 @@ def check_scenes(settings: SceneSettings, terms: Iterable[str]) -> dict[str, flo
         raise PhotoIndexError(f"seam is {settings.seam:g} px: expected 0 to {settings.radius / 2:g}, half the context")
     if settings.side < 16:
         raise PhotoIndexError(f"side is {settings.side} px: expected 16 or more")
-    known = [*TERMS, *terms]
+    weights = {**TERM_WEIGHTS, **dict.fromkeys(own_terms, 1.0)}
     for name, weight in settings.terms.items():
-        if name not in known:
-            raise PhotoIndexError(f"no ranking term is called {name!r}: choose among {', '.join(known)}")
+        if name not in weights:
+            raise PhotoIndexError(f"no ranking term is called {name!r}: choose among {', '.join(weights)}")
         if not 0 <= weight < float("inf"):
             raise PhotoIndexError(f"the weight of {name} is {weight}: expected 0 or more")
-    if settings.rerank == "guided":
-        return dict(settings.terms)
-    if settings.terms.get("content", 0) > 0:
-        raise PhotoIndexError("the term content needs a network's weights: rank by `guided`, or leave it out")
-    return {name: weight for name, weight in settings.terms.items() if name != "content"}
+    weights.update(settings.terms)
+    if settings.rerank != "guided":
+        if settings.terms.get("content", 0) > 0:
+            raise PhotoIndexError("the term content needs a network's weights: rank by `guided`, or leave it out")
+        del weights["content"]
+    return replace(settings, terms=weights)

@@ -7,7 +7,8 @@ RERANKS = ("none", "rim", "guided")
 FILLS = ("paste", "blend", "mean")
 DECODER_FILLS = ("paste", "blend")
 STARTS = ("auto", "smooth", "encoder", "scene")
-TERMS = ("scene", "context", "texture", "seam", "content")
+# The terms that scenes are ranked by, and their weights: the paper's four, and the distance from a network's expectation.
+TERM_WEIGHTS = {"scene": 1.0, "context": 1.0, "texture": 2.0, "seam": 1.0, "content": 4.0}
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class SceneSettings(SearchSettings):
     aligned: how many candidates, first in the order of `rerank`, are placed, cut and ranked; `rerank` "auto" is "guided"
     where a network's weights are there, else "rim". top: how many are kept; pick: which of these fills, from 1. seam: px
     of a photo 1024 px long that a seam may cut into known pixels; 0 keeps all of them. mixed: blend with mixed gradients.
-    terms: weights of the ranking's terms (TERMS), 1 where none is given, 0 for none; "content" is there with a guided
+    terms: weights of the ranking's terms, TERM_WEIGHTS where none is given, 0 for none; "content" is there with a guided
     re-rank alone. radius, scales: of the local context (`local_context.ContextSettings`). side: px, the longest at which a
     photo is worked on. duplicate: root mean square difference, of images in [0, 1], below which two candidates are one.
     """

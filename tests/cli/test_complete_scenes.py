@@ -28,7 +28,7 @@ def test_scenes_writes_the_photo_the_seam_and_the_candidates(ceret, photo, mask,
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{out / 'photo.png'}\n", "")
     record = json.loads((out / "photo.json").read_text())
     settings = record["settings"]
-    assert record["method"] == "scenes" and settings["terms"] == {"texture": 0.0, "seam": 2.0}
+    assert record["method"] == "scenes" and settings["terms"] == {"scene": 1, "context": 1, "texture": 0, "seam": 2}
     assert (settings["top"], settings["pick"], settings["seam"], settings["mixed"]) == (3, 2, 40.0, True)
     assert [c["share"] for c in record["candidates"]] == [0.0, 1.0, 0.0]
     seam = np.asarray(Image.open(out / "photo.candidates" / "seam.png"))[..., 0]
