@@ -27,7 +27,7 @@ class GuidedSettings:
     content: float = 1.0
     rim: float = 0.05
     context: float = 0.0
-    texture: float = 0.0008
+    texture: float = 0.0014
     falloff: float = 4.0
     blended: bool = True
     mirror: bool = False
