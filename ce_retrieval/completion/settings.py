@@ -45,7 +45,7 @@ class SearchSettings:
     near-duplicates of the query (`retrieval.search_apart`).
     """
 
-    rerank: str = "rim"
+    rerank: str = "guided"
     focus: float | str | None = "auto"
     candidates: int = 200
     rim: int = 16

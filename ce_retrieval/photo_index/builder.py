@@ -37,7 +37,7 @@ class IndexSettings:
     threads; max_memory: bytes, bounds what is decoded at a time.
     """
 
-    features: str = "thumbnail"
+    features: str = "encoder"
     hole: str = "none"
     size: int = 128
     workers: int = dataclasses.field(default_factory=lambda: os.cpu_count() or 1)

@@ -126,7 +126,7 @@ def test_the_defaults_are_those_of_the_library(ceret, photo, mask, crop_index, t
     assert result.exit_code == 0
     record = json.loads((tmp_path / "out" / "photo.json").read_text())
     settings = record["settings"]
-    assert (settings["k"], settings["fill"], settings["rerank"], settings["focus"]) == (20, "blend", "rim", 8.0)
+    assert (settings["k"], settings["fill"], settings["rerank"], settings["focus"]) == (20, "blend", "guided", 8.0)
     assert len(record["candidates"]) == len(os.listdir(tmp_path / "out" / "photo.candidates")) == 20
 
 
