@@ -265,7 +265,9 @@ def test_a_run_can_begin_with_trained_weights(tmp_path, photos, held_out, tiny_c
 
 
 def test_with_an_adversary_the_newest_weights_are_kept(tmp_path, photos, held_out, tiny_config):
-    config = tiny_config(network=PaperRandomConfig(size=64, bottleneck=16), steps=3, masks="block", adversarial=0.9, rate=0.05)
+    config = tiny_config(
+        network=PaperRandomConfig(size=64, bottleneck=16), steps=3, masks="block", adversarial=0.9, rate=0.05
+    )
     photos64, held64 = make_photos(40, 80), make_photos(8, 64)
     summary = train(config, photos64, tmp_path, device=CPU, held_out=held64, schedule=Schedule(1, 10, 8))
     assert summary.best_step == 3
