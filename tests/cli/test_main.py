@@ -45,7 +45,7 @@ def test_help_of_a_command(ceret, name):
 
 def test_every_command_module_is_a_command():
     modules = {path.stem for path in Path(importlib.import_module("cli").__file__).parent.glob("*.py")}
-    assert modules - {"__init__", "main", "options", "output", "completers"} == set(COMMANDS)
+    assert modules - {"__init__", "main", "options", "output", "completers", "completion_options"} == set(COMMANDS)
 
 
 def imported_by(*arguments: str) -> set[str]:

@@ -85,7 +85,7 @@ def test_a_folder_leaves_out_each_photos_own(index, crop_folder, tmp_path):
     Image.fromarray(hole).save(tmp_path / "mask.png")
 
     def run(**settings) -> list[dict]:
-        completer = Completer(index, CompletionSettings(k=40, **settings), workers=1)
+        completer = Completer(index, CompletionSettings(k=40, rerank="rim", **settings), workers=1)
         out = tmp_path / "out"
         jobs = plan_jobs(photos, tmp_path / "mask.png", out)
         skipped.append([outcome.skipped for outcome in complete_folder(completer, jobs, out)])

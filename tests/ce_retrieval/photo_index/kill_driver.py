@@ -27,7 +27,7 @@ from ce_retrieval.photo_index import IndexSettings, add_photos, build_index, bui
 
 work.SEGMENT_ITEMS, work.BATCH_ITEMS = 8, 4
 VERSIONS = builder.library_versions()
-builder.library_versions = lambda: VERSIONS
+builder.library_versions = lambda names=(): VERSIONS
 SETTINGS = IndexSettings(features="thumbnail:8", size=32, workers=2)
 CALLS = ("replace", "rename", "fsync", "mkdir", "unlink", "rmdir", "ftruncate", "pwrite")
 

@@ -178,6 +178,6 @@ def test_a_build_begun_with_other_libraries_is_not_mixed(photos, tmp_path, small
     out = tmp_path / "out.ceret"
     interrupted_build(photos, out, helpers.SETTINGS, after=20)
     versions = builder_module.library_versions()
-    monkeypatch.setattr(builder_module, "library_versions", lambda: {**versions, "pillow": "1.0"})
+    monkeypatch.setattr(builder_module, "library_versions", lambda names=(): {**versions, "pillow": "1.0"})
     with pytest.raises(PhotoIndexError, match="other versions of pillow"):
         build_index([photos], out, helpers.SETTINGS)
