@@ -9,7 +9,6 @@ that of the content from what it expects under the hole). Deviations are named i
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from ce_retrieval.completion.fitting import Fitted, SceneFitter, Term
 from ce_retrieval.completion.insertion import Blender
 from ce_retrieval.completion.ranking import distinct, rank
 from ce_retrieval.completion.result import Completion, SceneCandidate
-from ce_retrieval.completion.scene_settings import can_predict, checked
+from ce_retrieval.completion.scene_settings import checked
 from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working import Working, working_photo
@@ -73,8 +72,6 @@ class SceneCompleter:
         terms: Mapping[str, Term] | None = None,
     ) -> None:
         settings = settings or SceneSettings()
-        if settings.rerank == "auto":
-            settings = replace(settings, rerank="guided" if can_predict(settings.weights) else "rim")
         self._terms = dict(terms or {})
         self.index, self.settings = index, checked(resolved(settings, index), self._terms)
         self.workers = workers or os.cpu_count() or 1

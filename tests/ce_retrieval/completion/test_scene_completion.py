@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt
 
 from ce_retrieval.completion.scene_completion import SceneCompleter
 from ce_retrieval.completion.settings import SceneSettings
-from ce_retrieval.errors import CeretError, MaskError, PhotoError, PhotoIndexError
+from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 
 SETTINGS = SceneSettings(rerank="rim", top=6)
@@ -188,8 +188,8 @@ def test_weights_and_terms_of_ones_own_decide_the_order(index, photo, hole):
 
 
 def test_a_network_adds_the_term_content(index, photo, hole, tiny_weights, tmp_path, monkeypatch):
-    guided = SceneCompleter(index, replace(SETTINGS, rerank="auto", weights=str(tiny_weights)))
-    assert guided.settings.rerank == "guided" and guided.network["path"] == str(tiny_weights)
+    guided = SceneCompleter(index, replace(SETTINGS, rerank="guided", weights=str(tiny_weights)))
+    assert guided.network["path"] == str(tiny_weights)
     done = guided.complete(photo, hole)
     values = [c.scores["content"] for c in done.candidates]
     assert all(value > 0 for value in values) and len(set(values)) == len(values)
@@ -198,8 +198,8 @@ def test_a_network_adds_the_term_content(index, photo, hole, tiny_weights, tmp_p
     ordered = [c.scores["content"] for c in SceneCompleter(index, settings).complete(photo, hole).candidates]
     assert ordered == sorted(ordered) and set(ordered) == set(values)
     monkeypatch.setattr("ce_retrieval.models.shipped.FOLDER", tmp_path / "nowhere")
-    without = SceneCompleter(index, replace(SETTINGS, rerank="auto"))
-    assert without.settings.rerank == "rim" and without.network is None
+    with pytest.raises(CheckpointError, match="are not installed"):
+        SceneCompleter(index, replace(SETTINGS, rerank="guided"))
 
 
 def test_only_the_first_of_the_rerank_are_aligned(index, photo, hole):
