@@ -3,11 +3,13 @@
 A decoder's fill is a mean over what may be there: right about low frequencies only. So a candidate is compared with it
 after a low-pass; its detail stays free. The score of a candidate c, with the decoder's fill f, is
 
-    content * D(c) + rim * R(c) + context * C(c) / median(C) + texture * T(c)
+    content * D(c) + rim * log(1 + R(c) / SAME) + context * C(c) / median(C) + texture * T(c)
 
-with R the distance in the rim (`rim.rim_distance`), C the context distance of the search, T(c) = max(0, log(g / g(c)))^2,
-where g(c) is the mean absolute difference of neighbouring pixels of c in the hole and g that of the photo's known pixels
-within TEXTURE_REACH px of it (so a candidate that is smoother than its surroundings pays, a rougher one does not), and
+with R the distance in the rim (`rim.rim_distance`), whose logarithm lets a photo of the very place, nearly equal in the rim,
+overrule what the network expects, and hardly tells others apart; C the context distance of the search;
+T(c) = max(0, log(g / g(c)))^2, where g(c) is the mean absolute difference of neighbouring pixels of c in the hole and g that
+of the photo's known pixels within TEXTURE_REACH px of it (so a candidate that is smoother than its surroundings pays, a
+rougher one does not); and
 
     D(c) = sum over samples s of n(s) * |L c (s) - L f (s)|^2 / (3 * sum of n(s)).
 
@@ -34,6 +36,7 @@ from ce_retrieval.errors import PhotoIndexError
 
 EDGE_RUN = 4  # px
 TEXTURE_REACH = 12  # px
+SAME = 0.002  # distance in the rim, of [0, 1] values, of two photos of one place
 LEAST_DETAIL = 1e-3  # of neighbouring [0, 1] values: detail below it is noise
 HOLES_HELD = 64
 
@@ -222,7 +225,11 @@ class Guide:
         by_rim = rim_distance(photo, candidates, rim)
         median = float(np.median(contexts)) or 1.0
         settings = self.settings
-        score = settings.content * by_content + settings.rim * by_rim + settings.context / median * contexts
+        score = (
+            settings.content * by_content
+            + settings.rim * np.log1p(by_rim / SAME)
+            + settings.context / median * contexts
+        )
         if self._texture:
             score = score + self._texture * texture.penalties(photo, candidates)
         return Scores(score.astype(np.float32), by_rim, by_content)

@@ -15,8 +15,8 @@ TERM_WEIGHTS = {"scene": 1.0, "context": 1.0, "texture": 2.0, "seam": 1.0, "cont
 class GuidedSettings:
     """What `rerank="guided"` orders candidates by: the lowest weighted sum of four terms (`completion.guided`).
 
-    content, rim, context, texture: weights of the distance to the decoder's fill after a low-pass, of the distance in the
-    rim, of the context distance over its median, and of a candidate's lack of texture (not for `fill="mean"`); none is
+    content, rim, context, texture: weights of the distance to the decoder's fill after a low-pass, of the log distance in
+    the rim, of the context distance over its median, and of a candidate's lack of texture (not for `fill="mean"`); none is
     negative, one at least positive. lowpass: px at the index's size, over 0: twice the deviation of a Gaussian. falloff: px,
     of the rim's weights. blended: compare what a blend makes of the candidate, where the fill is a blend or a mean of
     blends. mirror: the decoder's fill is the mean over the photo and its mirror image, twice the time for a slightly lower
@@ -25,9 +25,9 @@ class GuidedSettings:
 
     lowpass: float = 4.0
     content: float = 1.0
-    rim: float = 0.05
+    rim: float = 0.005
     context: float = 0.0
-    texture: float = 0.0014
+    texture: float = 0.002
     falloff: float = 4.0
     blended: bool = True
     mirror: bool = False

@@ -152,7 +152,7 @@ def test_the_score_is_the_weighted_sum(pictures, odd_holes):
         by_rim = rim_distance(pictures[7], pictures, rim_weights(hole, 4, 4.0))
         np.testing.assert_array_equal(scores.content, by_content)
         np.testing.assert_array_equal(scores.rim, by_rim)
-        expected = by_content + 0.3 * by_rim + 0.01 * contexts / 1.75
+        expected = by_content + 0.3 * np.log1p(by_rim / 0.002) + 0.01 * contexts / 1.75
         by_texture = Texture(hole).penalties(pictures[7], pictures)
         expected = expected + 0.01 * by_texture
         np.testing.assert_allclose(scores.score, expected, rtol=1e-5)
