@@ -24,6 +24,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 CERET = (sys.executable, "-c", "from cli.main import main; main()")
+RIM = ("--rerank", "rim")
 SIZE = 128
 
 
@@ -61,13 +62,38 @@ def reference(photos: list[Path], out: Path) -> float:
 
 def cold_rows(photo: Path, mask: Path, index: Path, scratch: Path, rounds: int) -> list[str]:
     use = ("--mask", mask, "--index", index)
+    learned = ("--method", "encoder", "--mask", mask)
     commands = {
         "`python -c pass`": lambda n: (sys.executable, "-c", "pass"),
         "`import numpy, faiss, h5py, pyarrow`": lambda n: (sys.executable, "-c", "import numpy, faiss, h5py, pyarrow"),
         "`import torch`": lambda n: (sys.executable, "-c", "import torch"),
         "`ceret --help`": lambda n: (*CERET, "--help"),
         "`ceret query`, one photo": lambda n: (*CERET, "query", photo, *use),
-        "`ceret complete`, one photo": lambda n: (*CERET, "complete", photo, *use, "--out", scratch / f"cold{n}"),
+        "`ceret complete --rerank rim`, one photo": lambda n: (
+            *CERET,
+            "complete",
+            photo,
+            *use,
+            *RIM,
+            "--out",
+            scratch / f"cold{n}",
+        ),
+        "`ceret complete --rerank guided`": lambda n: (
+            *CERET,
+            "complete",
+            photo,
+            *use,
+            "--out",
+            scratch / f"guided{n}",
+        ),
+        "`ceret complete --method encoder`": lambda n: (
+            *CERET,
+            "complete",
+            photo,
+            *learned,
+            "--out",
+            scratch / f"net{n}",
+        ),
     }
     if importlib.util.find_spec("torch") is None:
         del commands["`import torch`"]
@@ -87,7 +113,7 @@ def folder_rows(photos: list[Path], home: Path, masks: Path, index: Path, scratc
     }
     times: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
-        run = (*CERET, "complete", home, "--mask", masks, "--index", index, "--out")
+        run = (*CERET, "complete", home, "--mask", masks, "--index", index, *RIM, "--out")
         times["reference"].append(reference(photos, scratch / f"reference{number}"))
         times["blend"].append(seconds(*run, scratch / f"blend{number}"))
         times["again"].append(seconds(*run, scratch / f"blend{number}"))
@@ -102,7 +128,7 @@ def folder_rows(photos: list[Path], home: Path, masks: Path, index: Path, scratc
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--index", type=Path, help="an index of the collection by the default features")
+    parser.add_argument("--index", type=Path, help="an index of the collection by thumbnails")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "complete.md")
     arguments = parser.parse_args()
@@ -113,7 +139,7 @@ def main() -> None:
         index = arguments.index
         if index is None:
             index = scratch / "train.ceret"
-            seconds(*CERET, "index", arguments.data / "scenes" / "train", "--out", index)
+            seconds(*CERET, "index", arguments.data / "scenes" / "train", "--features", "thumbnail", "--out", index)
         write_masks(photos, home, scratch / "masks")
         mask = (scratch / "masks" / photos[0].relative_to(home)).with_suffix(".png")
         cold = cold_rows(photos[0], mask, index, scratch, 2 * arguments.rounds + 1)
@@ -121,8 +147,8 @@ def main() -> None:
     lines = [
         "# Completion: time of a cold start, rate over a folder",
         "",
-        f"`python benchmarks/complete.py`: collection `scenes/train` (14,008 photos) by the default features, centre hole, "
-        f"default settings; {os.cpu_count()} cores, Python {platform.python_version()}, {platform.machine()}; load average "
+        f"`python benchmarks/complete.py`: collection `scenes/train` (14,008 photos) by thumbnails, centre hole, "
+        f"rim re-rank; {os.cpu_count()} cores, Python {platform.python_version()}, {platform.machine()}; load average "
         f"at the end {os.getloadavg()[0]:.1f} (two of it its own). Wall time of whole processes.",
         "",
         "| cold start | best, s | median, s |",

@@ -130,7 +130,11 @@ class PhotoIndex:
 
     def records(self, ids: Sequence[int] | np.ndarray) -> list[PhotoRecord]:
         """Return the records of the photos with these ids."""
-        rows = self.table.take(np.asarray(ids, np.int64))
+        import pyarrow as pa
+
+        # From a buffer: to convert an array, pyarrow imports pandas where that is installed, a third of a second.
+        wanted = np.ascontiguousarray(ids, np.int64)
+        rows = self.table.take(pa.Array.from_buffers(pa.int64(), len(wanted), [None, pa.py_buffer(wanted)]))
         columns = [rows.column(field.name).to_pylist() for field in fields(PhotoRecord)]
         return [PhotoRecord(*row) for row in zip(*columns, strict=True)]
 

@@ -108,7 +108,9 @@ class _Evaluator:
             return pc.invert(self.condition(node.operand, depth + 1))
         if isinstance(node, ast.Compare):
             passed = None
-            for left, operator, right in zip([node.left, *node.comparators], node.ops, node.comparators, strict=False):
+            for left, operator, right in zip(
+                [node.left, *node.comparators[:-1]], node.ops, node.comparators, strict=True
+            ):
                 one = self._comparison(node, self._operand(left), operator, self._operand(right))
                 passed = one if passed is None else pc.and_(passed, one)
             return passed
