@@ -11,7 +11,7 @@ from ce_retrieval.completion.decoder import DecoderCompleter
 from ce_retrieval.completion.folder import AnyCompleter
 from ce_retrieval.completion.patch_completion import PatchCompleter
 from ce_retrieval.completion.pipeline import Completer
-from ce_retrieval.completion.result import Completion
+from ce_retrieval.completion.result import Completion, only
 from ce_retrieval.completion.scene_completion import SceneCompleter
 from ce_retrieval.completion.settings import (
     METHODS,
@@ -20,7 +20,7 @@ from ce_retrieval.completion.settings import (
     PatchSettings,
     SceneSettings,
 )
-from ce_retrieval.errors import CeretError, PhotoIndexError
+from ce_retrieval.errors import PhotoIndexError
 from ce_retrieval.photo_index import Origin, PhotoIndex
 
 _SETTINGS: dict[str, Callable[..., Any]] = {
@@ -72,10 +72,7 @@ def complete(
     file = None if origin is None else Origin.of(origin)
 
     def done(completer: AnyCompleter) -> Completion:
-        result = completer.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[file])[0]
-        if isinstance(result, CeretError):
-            raise result
-        return result
+        return only(completer.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[file]))
 
     if method == "encoder":
         return done(DecoderCompleter(chosen, workers=workers))

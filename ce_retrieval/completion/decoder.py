@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.completion.insertion import Blender, box_around, insert
-from ce_retrieval.completion.result import Completion
+from ce_retrieval.completion.result import Completion, only
 from ce_retrieval.completion.rim import rim_of
 from ce_retrieval.completion.settings import DECODER_FILLS, DecoderSettings
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError
@@ -126,10 +126,7 @@ class DecoderCompleter:
 
     def complete(self, photo: np.ndarray, hole: np.ndarray) -> Completion:
         """Fill the hole bool (H, W) of a photo uint8 (H, W, 3). MaskError, PhotoError as `check_query` and `DecoderFill`."""
-        result = self.complete_many([photo], [hole])[0]
-        if isinstance(result, CeretError):
-            raise result
-        return result
+        return only(self.complete_many([photo], [hole]))
 
     def complete_many(
         self,

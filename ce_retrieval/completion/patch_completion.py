@@ -16,7 +16,7 @@ import numpy as np
 from ce_retrieval.completion.baselines import smooth
 from ce_retrieval.completion.decoder import DecoderFill, compose, resize_values
 from ce_retrieval.completion.patchmatch import PatchMatchSettings, complete_by_patches
-from ce_retrieval.completion.result import Completion, SceneCandidate
+from ce_retrieval.completion.result import Completion, SceneCandidate, only
 from ce_retrieval.completion.scene_completion import SceneCompleter
 from ce_retrieval.completion.settings import STARTS, PatchSettings
 from ce_retrieval.completion.working import Working, enlarged_values, enlarged_window, working_photo
@@ -64,10 +64,7 @@ class PatchCompleter:
         origin: as in `complete_many`. MaskError, PhotoError as `complete_by_patches` and, with an index, as
         `SceneCompleter.complete`.
         """
-        result = self.complete_many([photo], [hole], origins=[origin])[0]
-        if isinstance(result, CeretError):
-            raise result
-        return result
+        return only(self.complete_many([photo], [hole], origins=[origin]))
 
     def complete_many(
         self,

@@ -12,7 +12,7 @@ import numpy as np
 
 from ce_retrieval.completion.candidates import CandidateFinder, Place, Query, Ranked, resolved
 from ce_retrieval.completion.insertion import Blender, box_around, insert
-from ce_retrieval.completion.result import Candidate, Completion
+from ce_retrieval.completion.result import Candidate, Completion, only
 from ce_retrieval.completion.scenes import SceneCache, scene_patch
 from ce_retrieval.completion.settings import FILLS, CompletionSettings
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
@@ -58,14 +58,10 @@ class Completer:
     ) -> Completion:
         """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
 
-        candidate_fills: also fill the photo from each candidate alone; origin: as in `complete_many`.
-        MaskError, PhotoError as `check_query`;
-        PhotoError where none of the nearest scenes can be read; the errors of `search_contexts`.
+        candidate_fills: also fill the photo from each candidate alone; origin: as in `complete_many`. MaskError, PhotoError
+        as `check_query`; PhotoError where none of the nearest scenes can be read; the errors of `search_contexts`.
         """
-        result = self.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[origin])[0]
-        if isinstance(result, CeretError):
-            raise result
-        return result
+        return only(self.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[origin]))
 
     def complete_many(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ce_retrieval.errors import CeretError
 from ce_retrieval.figures import neighbour_sheet
 from ce_retrieval.photos import save_photo
 from ce_retrieval.retrieval import Neighbor
@@ -190,3 +191,11 @@ def run_lengths(hole: np.ndarray) -> list[int]:
     bounds = np.concatenate([[0], edges, [flat.size]])
     runs = np.diff(bounds).tolist()
     return [0, *runs] if flat[0] else runs
+
+
+def only(results: Sequence[Completion | CeretError]) -> Completion:
+    """Return the one result of a batch of one, or raise the error that took its place."""
+    (result,) = results
+    if isinstance(result, CeretError):
+        raise result
+    return result

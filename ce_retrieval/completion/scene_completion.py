@@ -18,7 +18,7 @@ from ce_retrieval.completion.composition import Composed, Composer
 from ce_retrieval.completion.fitting import Fitted, SceneFitter, Term
 from ce_retrieval.completion.insertion import Blender
 from ce_retrieval.completion.ranking import distinct, rank
-from ce_retrieval.completion.result import Completion, SceneCandidate
+from ce_retrieval.completion.result import Completion, SceneCandidate, only
 from ce_retrieval.completion.scene_settings import checked
 from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.completion.settings import SceneSettings
@@ -85,14 +85,11 @@ class SceneCompleter:
     ) -> Completion:
         """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
 
-        candidate_fills: also fill the photo from each of the `top` candidates; origin: as in `complete_many`.
-        MaskError, PhotoError as `check_query`;
-        PhotoError where no scene can be read or placed, or fewer than `pick`; the errors of `search_contexts`.
+        candidate_fills: also fill the photo from each of the `top` candidates; origin: as in `complete_many`. MaskError,
+        PhotoError as `check_query`; PhotoError where no scene can be read or placed, or fewer than `pick`; the errors of
+        `search_contexts`.
         """
-        result = self.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[origin])[0]
-        if isinstance(result, CeretError):
-            raise result
-        return result
+        return only(self.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[origin]))
 
     def complete_many(
         self,
