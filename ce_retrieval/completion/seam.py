@@ -82,10 +82,10 @@ class SeamFinder:
         """Number the band's pixels and list the pairs of neighbours between which a seam may run."""
         from scipy.ndimage import distance_transform_edt
 
-        distance = distance_transform_edt(~self._hole)
-        region = np.where(self._hole, _HOLE, np.where(distance <= reach, _BAND, _PHOTO)).ravel()
+        distance = distance_transform_edt(~self._hole).ravel()
+        region = np.where(self._hole.ravel(), _HOLE, np.where(distance <= reach, _BAND, _PHOTO))
         self._band = np.flatnonzero(region == _BAND)
-        self._unary = (growth * distance.ravel()[self._band]) ** 3
+        self._unary = (growth * distance[self._band]) ** 3
         flat = np.arange(region.size).reshape(self._hole.shape)
         one = np.concatenate([flat[:, :-1].ravel(), flat[:-1].ravel()])
         other = np.concatenate([flat[:, 1:].ravel(), flat[1:].ravel()])
@@ -96,14 +96,25 @@ class SeamFinder:
         both_hidden = (region[one] == _HOLE) & (region[other] == _HOLE)
         in_band = (region[one] == _BAND) | (region[other] == _BAND)
         used = ~both_hidden & (in_band | crosses | at_edge[one] | at_edge[other])
-        self._one, self._other = one[used], other[used]
-        self._measured = (region[self._one] != _HOLE) & (region[self._other] != _HOLE)
-        hidden_one = region[self._one] == _HOLE
-        self._known_end = np.where(hidden_one, self._other, self._one)[~self._measured]
-        number = np.full(region.size, -1, dtype=np.int32)
+        # First the pairs of known pixels, then those at the hole's edge; each from its end nearer to the hole outward.
+        chosen = np.concatenate([np.flatnonzero(used & ~crosses), np.flatnonzero(crosses)])
+        one, other = one[chosen], other[chosen]
+        outward = distance[one] <= distance[other]
+        near, far = np.where(outward, one, other), np.where(outward, other, one)
+        # Nodes: the band's pixels, then the hole, then the photo.
+        number = np.where(region == _HOLE, len(self._band), len(self._band) + 1).astype(np.int32)
         number[self._band] = np.arange(len(self._band), dtype=np.int32)
-        self._ends = number[self._one], number[self._other]
-        self._kinds = region[self._one], region[self._other]
+        self._near, self._far = number[near], number[far]
+        self._within = np.flatnonzero((region[near] == _BAND) & (region[far] == _BAND))
+        known = np.count_nonzero(~crosses[chosen])
+        near, far, at_edge = near[:known], far[:known], far[known:]
+        seen = np.zeros(region.size, dtype=bool)
+        seen[near] = seen[far] = seen[at_edge] = True
+        self._seen = np.flatnonzero(seen)
+        place = np.cumsum(seen) - 1
+        self._ends, self._edge = (place[near], place[far]), place[at_edge]
+        count = np.bincount(np.concatenate(self._ends), minlength=len(self._seen))
+        self._edge_count = np.maximum(count[self._edge], 1)
 
     def find(self, photo: NDArray[Any], scene: NDArray[Any], valid: Bools | None = None) -> Seam:
         """Cut one scene into the photo.
@@ -138,68 +149,74 @@ class SeamFinder:
                 raise PhotoError(
                     f"the scene lacks {missing} of the hole's {self._hole.sum()} pixels: place it elsewhere"
                 )
-        costs = self._edge_costs(_unit(photo[self._window]), _unit(scene[self._window]), blocked)
+        costs = self._edge_costs(self._read(photo), self._read(scene), blocked[self._seen])
+        label = self._cut(costs, blocked[self._band])
+        cost = float(costs[label[self._near] != label[self._far]].sum() + self._unary[label[:-2]].sum())
         flat = self._hole.ravel().copy()
-        if len(self._band):
-            flat[self._band[self._cut(costs, blocked[self._band])]] = True
-        parted = flat[self._one] != flat[self._other]
-        cost = float(costs[parted].sum() + self._unary[flat[self._band]].sum())
+        flat[self._band] = label[:-2]
         taken = np.zeros(self.shape, dtype=bool)
         taken[self._window] = flat.reshape(self._hole.shape)
         return Seam(taken, cost)
 
+    def _read(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Those pixels of an image by which pairs are measured, (3, n) in [0, 1]."""
+        return _unit(image[self._window].reshape(-1, 3)[self._seen].T.copy())
+
     def _edge_costs(
         self, photo: NDArray[np.float32], scene: NDArray[np.float32], blocked: Bools
     ) -> NDArray[np.float64]:
-        """C_i of every listed pair, from (h * w, 3) images of the window."""
-        one, other = self._one[self._measured], self._other[self._measured]
-        step = photo[one] - photo[other]
-        across = scene[one] - scene[other]
-        across[blocked[one] | blocked[other]] = 0  # beyond its edge a scene goes on in the colour of the edge
-        step -= across
-        measured = np.sqrt(np.einsum("nc,nc->n", step, step)).astype(np.float64)
+        """C_i of every listed pair, from what `_read` returns."""
+        near, far = self._ends
+        gone = np.flatnonzero(blocked[near] | blocked[far])
+        square = np.zeros(len(near), dtype=np.float32)
+        for old, new in zip(photo, scene, strict=True):
+            change = new - old
+            step = change[near] - change[far]
+            # Beyond its edge a scene goes on in the colour of the edge.
+            step[gone] = old[near[gone]] - old[far[gone]]
+            square += step * step
+        measured = np.sqrt(square).astype(np.float64)
         if not np.isfinite(measured).all():
             raise ValueError("the photo or the scene is not finite around the hole: finite values in [0, 1] are needed")
-        total = np.bincount(one, measured, self._hole.size) + np.bincount(other, measured, self._hole.size)
-        count = np.bincount(one, minlength=self._hole.size) + np.bincount(other, minlength=self._hole.size)
-        costs = np.empty(len(self._one))
-        costs[self._measured] = measured
-        costs[~self._measured] = (total / np.maximum(count, 1))[self._known_end]
-        return costs
+        total = np.bincount(near, measured, len(blocked)) + np.bincount(far, measured, len(blocked))
+        return np.concatenate([measured, total[self._edge] / self._edge_count])
 
-    def _cut(self, costs: NDArray[np.float64], blocked: Bools) -> NDArray[np.intp]:
-        """The band's pixels that come from the scene: those which the hole still reaches when the flow is largest."""
+    def _cut(self, costs: NDArray[np.float64], blocked: Bools) -> Bools:
+        """Which nodes come from the scene: those which the hole still reaches when the flow is largest.
+
+        A pair of cost c, with x = 1 at an end taken and 0 at one left, costs c x_near - c x_far, and 2 c more if only the
+        far end is taken: one arc of 2 c from far to near, and what its ends cost alone. That is half the arcs of c both
+        ways, and a flow that has already left the hole.
+        """
         from ortools.graph.python import max_flow
 
         count = len(self._band)
-        whole = np.rint(costs * _PARTS).astype(np.int64)
-        (first, second), (kind1, kind2) = self._ends, self._kinds
-        from_hole, to_photo = np.zeros(count, np.int64), np.rint(self._unary * _PARTS).astype(np.int64)
-        for node, near in ((first, kind2), (second, kind1)):
-            for kind, side in ((_HOLE, from_hole), (_PHOTO, to_photo)):
-                at = (node >= 0) & (near == kind)
-                side += _sums(node[at], whole[at], count)
-        inner = (first >= 0) & (second >= 0)
-        first, second, whole = first[inner], second[inner], whole[inner]
-        if blocked.any():
-            # More than all that keeps such a pixel with the hole: as good as infinite, without an overflow.
-            pull = from_hole + _sums(first, whole, count) + _sums(second, whole, count) + 1
-            to_photo[blocked] += pull[blocked]
-        nodes = np.arange(count, dtype=np.int32)
-        fed = from_hole > 0
-        source, sink = np.int32(count), np.int32(count + 1)
+        whole = np.rint(costs * _PARTS)  # integers below 2**53 are exact
+        outer, inner = _sums(self._near, whole, count), _sums(self._far, whole, count)
+        unary = np.rint(self._unary * _PARTS)
+        # More than all that keeps such a pixel with the hole: as good as infinite, without an overflow.
+        unary[blocked] += (outer + inner)[blocked] + 1
+        near, far, whole = self._near[self._within], self._far[self._within], whole[self._within]
+        node = _followed(near, far, whole, outer + inner + unary)
+        gain = np.bincount(node, inner - outer - unary, count)
+        near, far = node[near], node[far]
+        apart = near != far
+        alone = np.flatnonzero(gain)
+        fed = gain[alone] > 0
+        # The source has the last number: an arc from it makes the sink known too, and without one there is no cut.
+        sink, source = count, count + 1
         flow = max_flow.SimpleMaxFlow()
-        # Every pixel has its arc to the sink, be it of capacity 0: without a single one the solver finds no cut at all.
         flow.add_arcs_with_capacity(
-            np.concatenate([np.full(fed.sum(), source), nodes, first, second]),
-            np.concatenate([nodes[fed], np.full(count, sink), second, first]),
-            np.concatenate([from_hole[fed], to_photo, whole, whole]),
+            np.concatenate([np.where(fed, source, alone), far[apart]]).astype(np.int32),
+            np.concatenate([np.where(fed, alone, sink), near[apart]]).astype(np.int32),
+            np.concatenate([np.abs(gain[alone]), 2 * whole[apart]]).astype(np.int64),
         )
-        status = flow.solve(count, count + 1)
+        status = flow.solve(source, sink)
         if status != flow.OPTIMAL:
             raise SolverError(f"no seam was found around a hole with {count} pixels in reach: {status}; choose reach 0")
-        reached = np.asarray(flow.get_source_side_min_cut(), dtype=np.intp)
-        return reached[reached < count]
+        reached = np.zeros(count + 2, dtype=bool)
+        reached[np.asarray(flow.get_source_side_min_cut(), dtype=np.intp)] = True
+        return np.concatenate([reached[node], [True, False]])
 
 
 def find_seam(
@@ -215,15 +232,32 @@ def find_seam(
     return SeamFinder(hole, reach, growth=growth).find(photo, scene, valid)
 
 
-def _sums(nodes: NDArray[np.int32], parts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """The parts of each node added up: exact, for four edges of them stay far below 2**53."""
-    return np.bincount(nodes, parts, count).astype(np.int64)
+def _sums(nodes: NDArray[np.int32], parts: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """The parts of each of the first `count` nodes added up."""
+    return np.asarray(np.bincount(nodes, parts, count + 2)[:count], dtype=np.float64)
+
+
+def _followed(
+    near: NDArray[np.int32], far: NDArray[np.int32], whole: NDArray[np.float64], total: NDArray[np.float64]
+) -> NDArray[np.int32]:
+    """For every pixel one that is on its side in all least cuts: int32 (n,), such groups share one and solve as one node.
+
+    A pixel whose pair with one neighbour costs more than all else that its side may cost (`total` is both) follows it.
+    """
+    leader = np.arange(len(total), dtype=np.int32)
+    follows = 2 * whole > total[far]
+    leads = (2 * whole > total[near]) & ~follows  # if each follows the other, one of them stays
+    leader[far[follows]] = near[follows]
+    leader[near[leads]] = far[leads]
+    while not np.array_equal(above := leader[leader], leader):
+        leader = above
+    return leader
 
 
 def _unit(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Pixels float32 (h * w, 3) in [0, 1] of a uint8 or float image."""
+    """float32 in [0, 1] of a uint8 or float image."""
     if image.dtype == np.uint8:
-        return image.reshape(-1, 3).astype(np.float32) / np.float32(255)
+        return image.astype(np.float32) / np.float32(255)
     if image.dtype.kind != "f":
         raise ValueError(f"uint8 or floats in [0, 1] are needed, not {image.dtype}")
-    return image.reshape(-1, 3).astype(np.float32)
+    return image.astype(np.float32)
