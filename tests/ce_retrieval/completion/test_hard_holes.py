@@ -1,0 +1,250 @@
+"""Hard inputs of scene completion and of patches: odd holes, tiny photos, few scenes, none at all."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+
+import ce_retrieval
+from ce_retrieval.completion.patch_completion import PatchCompleter
+from ce_retrieval.completion.scene_completion import SceneCompleter
+from ce_retrieval.completion.settings import PatchSettings, SceneSettings
+from ce_retrieval.errors import CeretError, MaskError, PhotoError
+from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
+
+SETTINGS = SceneSettings(rerank="rim", top=3)
+PATCHES = PatchSettings(scenes=SETTINGS)
+SHAPE = (80, 100)
+ABOVE, LEFT = 9, 13  # px of the photo's own scene beyond the photo
+HIDDEN = (255, 0, 255)  # what lies under a hole, and is in no scene
+
+
+def of_size(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def index_of(folder: Path, scenes: dict[str, np.ndarray]) -> PhotoIndex:
+    (folder / "scenes").mkdir()
+    for name, scene in scenes.items():
+        Image.fromarray(np.ascontiguousarray(scene)).save(folder / "scenes" / f"{name}.png")
+    path = folder / "scenes.ceret"
+    build_index([folder / "scenes"], path, IndexSettings(features="thumbnail:16", size=64, workers=1))
+    return PhotoIndex.open(path)
+
+
+@pytest.fixture(scope="module")
+def scenes(bundled_photos) -> dict[str, np.ndarray]:
+    """One that the photo is cut from, and three of other things; 100x125 px."""
+    face, cat, coffee, rocket = bundled_photos
+    return {
+        "own": coffee[40:240:2, 80:330:2],
+        "cat": cat[20:220:2, 60:310:2],
+        "face": face[:200:2, 100:350:2],
+        "rocket": rocket[100:300:2, 200:450:2],
+    }
+
+
+@pytest.fixture(scope="module")
+def truth(scenes) -> np.ndarray:
+    return np.ascontiguousarray(scenes["own"][ABOVE : ABOVE + SHAPE[0], LEFT : LEFT + SHAPE[1]])
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory, scenes) -> PhotoIndex:
+    return index_of(tmp_path_factory.mktemp("hard"), scenes)
+
+
+def hidden(photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    return np.where(hole[..., None], np.uint8(HIDDEN), photo)
+
+
+def stems(done) -> list[str]:
+    return [Path(candidate.photo).stem for candidate in done.candidates]
+
+
+def hole_of(*boxes: tuple[slice, slice], shape: tuple[int, int] = SHAPE) -> np.ndarray:
+    hole = np.zeros(shape, bool)
+    for box in boxes:
+        hole[box] = True
+    return hole
+
+
+HOLES = {
+    "at the border": hole_of(np.s_[30:50, :12]),
+    "in a corner": hole_of(np.s_[-15:, -20:]),
+    "a whole side": hole_of(np.s_[:14, :]),
+    "all four sides": ~hole_of(np.s_[12:-12, 12:-12]),
+    "all four sides, 1 px": ~hole_of(np.s_[1:-1, 1:-1]),
+    "from side to side": hole_of(np.s_[:, 40:52]),
+    "many": hole_of(*(np.s_[y : y + 5, x : x + 5] for y in range(4, 80, 15) for x in range(4, 100, 15))),
+    "one pixel": hole_of(np.s_[43, 51]),
+    "one pixel in the corner": hole_of(np.s_[0, 0]),
+    "with an island": hole_of(np.s_[20:60, 30:70]) & ~hole_of(np.s_[35:45, 45:55]),
+    "with an island of a pixel": hole_of(np.s_[20:60, 30:70]) & ~hole_of(np.s_[40, 50]),
+    "nearly all": ~hole_of(np.s_[30:50, 40:60]),
+}
+
+
+@pytest.mark.parametrize("name", HOLES)
+def test_scenes_fill_any_hole_with_what_was_there(index, truth, name):
+    hole = HOLES[name]
+    photo = hidden(truth, hole)
+    for seam in (0.0, 16.0, 40.0):
+        done = SceneCompleter(index, replace(SETTINGS, seam=seam), workers=2).complete(photo, hole)
+        assert stems(done)[0] == "own" and done.candidates[0].offset == (-ABOVE, -LEFT)
+        assert np.abs(done.best.astype(int) - truth)[hole].max() <= 1
+        assert (done.seam is None) == (seam == 0)
+        may_differ = hole if done.seam is None else done.seam > 0
+        np.testing.assert_array_equal(done.best[~may_differ], photo[~may_differ])
+        assert distance_transform_edt(~hole)[may_differ].max() <= round(seam * 100 / 1024)
+
+
+@pytest.mark.parametrize("name", [name for name in HOLES if name != "nearly all"])  # of which 8x8 px would be left
+def test_scenes_fill_any_hole_of_a_photo_above_the_working_size(index, truth, name):
+    """Placed to a pixel of the working size, 2.5 of the photo: near what was there, and none of what was hidden."""
+    hole = HOLES[name]
+    photo = hidden(truth, hole)
+    done = SceneCompleter(index, replace(SETTINGS, side=40, seam=0.0), workers=2).complete(photo, hole)
+    np.testing.assert_array_equal(done.best[~hole], photo[~hole])
+    assert stems(done)[0] == "own" and done.candidates[0].offset == pytest.approx((-ABOVE, -LEFT), abs=3)
+    assert np.abs(done.best.astype(int) - truth)[hole].mean() < 25
+    assert np.abs(done.best.astype(int) - HIDDEN).max(axis=-1)[hole].min() > 80
+
+
+@pytest.mark.parametrize("name", HOLES)
+def test_patches_fill_any_hole_and_keep_the_rest(index, truth, name):
+    hole = HOLES[name]
+    photo = hidden(truth, hole)
+    done = PatchCompleter(index, PATCHES, workers=2).complete(photo, hole)
+    assert stems(done) == ["own"]
+    np.testing.assert_array_equal(done.best[~hole], photo[~hole])
+    assert np.median(np.abs(done.best.astype(int) - truth)[hole]) < 30
+    alone = PatchCompleter(None, PATCHES, workers=2).complete(photo, hole).best
+    np.testing.assert_array_equal(alone[~hole], photo[~hole])
+    # Means of the photo's own pixels.
+    assert (alone[hole] >= photo[~hole].min(axis=0)).all() and (alone[hole] <= photo[~hole].max(axis=0)).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 3), (1, 9), (9, 1), (1, 400), (15, 200), (200, 15)])
+def test_photos_too_small_for_a_context_are_named(index, shape):
+    photo = np.full((*shape, 3), 99, np.uint8)
+    hole = np.zeros(shape, bool)
+    hole[-1, -1] = True
+    for complete in (
+        SceneCompleter(index, SETTINGS).complete,
+        PatchCompleter(index, PATCHES).complete,
+        PatchCompleter(None, PATCHES).complete,
+        lambda photo, hole: ce_retrieval.complete(photo, hole, index, rerank="rim"),
+    ):
+        with pytest.raises(PhotoError, match=f"the photo is {shape[1]}x{shape[0]}: at least 16 px a side") as caught:
+            complete(photo, hole)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 21), (20, 16)])
+def test_the_smallest_photos_are_filled(tmp_path, bundled_photos, scenes, shape):
+    own = of_size(bundled_photos[2], 24, 30)
+    truth = np.ascontiguousarray(own[2 : 2 + shape[0], 5 : 5 + shape[1]])
+    index = index_of(tmp_path, {**{name: of_size(scene, 24, 30) for name, scene in scenes.items()}, "own": own})
+    for box in (np.s_[3:8, 3:8], np.s_[:5], np.s_[7, 8], np.s_[-3:, -4:]):
+        hole = hole_of(box, shape=shape)
+        photo = hidden(truth, hole)
+        for seam in (0.0, 40.0):
+            done = SceneCompleter(index, replace(SETTINGS, seam=seam)).complete(photo, hole)
+            assert stems(done)[0] == "own"
+            assert np.abs(done.best.astype(int) - truth)[hole].max() <= 1
+            may_differ = hole if done.seam is None else done.seam > 0
+            np.testing.assert_array_equal(done.best[~may_differ], photo[~may_differ])
+        for patches in (PatchCompleter(index, PATCHES), PatchCompleter(None, PATCHES)):
+            np.testing.assert_array_equal(patches.complete(photo, hole).best[~hole], photo[~hole])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_scene_or_two_are_enough(tmp_path, scenes, truth, count):
+    index = index_of(tmp_path, {name: scenes[name] for name in ("own", "cat")[:count]})
+    hole = HOLES["with an island"]
+    done = ce_retrieval.complete(hidden(truth, hole), hole, index, rerank="rim")
+    assert done.settings.top == 20 and stems(done) == ["own", "cat"][:count] and not done.dropped
+    assert np.abs(done.best.astype(int) - truth)[hole].max() <= 1
+    patches = ce_retrieval.complete(hidden(truth, hole), hole, index, method="patchmatch", scenes=SETTINGS, sources=20)
+    assert stems(patches) == ["own", "cat"][:count]
+    np.testing.assert_array_equal(patches.best[~hole], truth[~hole])
+    with pytest.raises(PhotoError, match=f"pick is 3, but {count} candidates"):
+        ce_retrieval.complete(truth, hole, index, rerank="rim", pick=3)
+
+
+def test_scenes_too_low_for_the_hole_are_left_out_by_name(tmp_path, bundled_photos):
+    coffee = bundled_photos[2]
+    index = index_of(tmp_path, {"tall": coffee[:220, :60], "a": coffee[:60, :220], "b": coffee[90:150, :220]})
+    truth = np.ascontiguousarray(coffee[10:210, 20:50])
+    hole = hole_of(np.s_[1:-1, 10:20], shape=(200, 30))
+    done = SceneCompleter(index, SETTINGS).complete(hidden(truth, hole), hole)
+    assert stems(done) == ["tall"]
+    assert np.abs(done.best.astype(int) - truth)[hole].max() <= 1
+    assert len(done.dropped) == 2 and done.provenance()["dropped"] == list(done.dropped)
+    for name in ("a", "b"):
+        assert any(f"{name}.png: too small: 220x60 px" in line for line in done.dropped)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def overwrite(path: Path) -> None:
+    shutil.copy(path.with_name("cat.png"), path)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, empty, overwrite])
+@pytest.mark.parametrize("shape", [SHAPE, (64, 64)])  # at the index's size scenes come from its cache
+def test_what_vanished_or_changed_is_never_used(tmp_path, scenes, truth, spoil: Callable, shape):
+    index = index_of(tmp_path, scenes)
+    photo = of_size(truth, *shape)
+    hole = hole_of(np.s_[20:40, 20:45], shape=shape)
+    fresh = SceneCompleter(index, replace(SETTINGS, top=4)).complete(photo, hole)
+    assert stems(fresh)[0] == "own"
+    spoil(tmp_path / "scenes" / "own.png")
+    for aligned in (2, 200):
+        settings = replace(SETTINGS, aligned=aligned, top=4)
+        done = SceneCompleter(index, settings).complete(photo, hole)
+        assert len(done.candidates) == min(aligned, 3) and "own" not in stems(done)
+        assert len(done.dropped) == 1 and "own.png" in done.dropped[0]
+        assert ("has changed" if spoil is not Path.unlink else "cannot be read any more") in done.dropped[0]
+        patches = PatchCompleter(index, replace(PATCHES, scenes=settings)).complete(photo, hole)
+        assert stems(patches)[0] in stems(fresh)[1:] and patches.dropped == done.dropped
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (64, 64)])
+def test_without_a_usable_scene_nothing_else_fills(tmp_path, scenes, truth, shape):
+    index = index_of(tmp_path, scenes)
+    shutil.rmtree(tmp_path / "scenes")
+    photo = of_size(truth, *shape)
+    hole = hole_of(np.s_[20:40, 20:45], shape=shape)
+    for aligned in (2, 200):
+        settings = replace(SETTINGS, aligned=aligned)
+        for completer in (
+            SceneCompleter(index, settings),
+            *(PatchCompleter(index, PatchSettings(start=s, scenes=settings)) for s in ("auto", "scene", "smooth")),
+        ):
+            with pytest.raises(PhotoError, match=r"^none of the 4 scenes can fill the hole .*; and 1 more$") as caught:
+                completer.complete(photo, hole)
+            assert "\n" not in str(caught.value) and "put it back, or rebuild the index" in str(caught.value)
+    assert PatchCompleter(None, PATCHES).complete(photo, hole).index is None  # asked for, patches of the photo serve
+
+
+def test_one_bad_photo_of_a_batch_spares_the_others(index, truth):
+    good = HOLES["with an island"]
+    tiny = np.zeros((2, 2, 3), np.uint8), np.eye(2, dtype=bool)
+    lone = ~hole_of(np.s_[40, 50])  # a single known pixel
+    jobs = [(truth, good), tiny, (truth, lone), (truth, good)]
+    for completer in (SceneCompleter(index, SETTINGS), PatchCompleter(index, PATCHES)):
+        results = completer.complete_many([photo for photo, _ in jobs], [hole for _, hole in jobs])
+        assert isinstance(results[1], PhotoError) and isinstance(results[2], CeretError)
+        assert "\n" not in str(results[2]) and "make the hole smaller" in str(results[2])
+        np.testing.assert_array_equal(results[0].best, results[3].best)
+    with pytest.raises(MaskError, match=r"no 7x7 px of the photo whole to copy from: mark a smaller hole, or give"):
+        PatchCompleter(None, PATCHES).complete(truth, lone)
