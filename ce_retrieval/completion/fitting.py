@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ce_retrieval.completion.candidates import Place
 from ce_retrieval.completion.context_features import resized
 from ce_retrieval.completion.local_context import REFERENCE_SIDE, ContextSettings, LocalContext, Placement
-from ce_retrieval.completion.seam import GROWTH, SeamFinder
+from ce_retrieval.completion.seam import GROWTH
+from ce_retrieval.completion.seam_domain import BoundedSeams, seam_domain
 from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working import Working, sampled
 from ce_retrieval.errors import CeretError, PhotoError
@@ -54,8 +55,9 @@ class SceneFitter:
 
     Attributes:
         box: (y0, x0, y1, x1) of the hole with its context; photo, hole: their parts in it.
-        domain: bool, in the box, the hole and all known pixels that a seam may reach.
-        reach: px of the working size, how far that is.
+        domain: bool, in the box, the hole and all known pixels that a seam may take (`seam_domain`): those within the
+            settings' `seam`, and around what is thinner than that no farther than half its thickness.
+        reach: px of the working size, how far that is at most.
 
     Memory: CHUNK scenes, and for each that is kept an eighth of a byte a pixel of the box, and about 3 kB (with the content
     term 3 bytes a pixel at the index's size more).
@@ -64,8 +66,6 @@ class SceneFitter:
     def __init__(
         self, working: Working, settings: SceneSettings, terms: Mapping[str, Term], square_size: int | None
     ) -> None:
-        from scipy.ndimage import distance_transform_edt
-
         self._working, self._settings, self._terms, self._square_size = working, settings, terms, square_size
         self._context = LocalContext(
             working.photo, working.hole, ContextSettings(radius=settings.radius, scales=settings.scales)
@@ -74,10 +74,11 @@ class SceneFitter:
         self.photo, self.hole = working.photo[y0:y1, x0:x1], working.hole[y0:y1, x0:x1]
         side = max(working.hole.shape)
         # The context goes on for one pixel at least beyond the seam, which a blend hangs on.
-        self.reach = min(round(settings.seam * side / REFERENCE_SIDE), int(self._context.radius) - 1)
-        self.domain = distance_transform_edt(~self.hole) <= self.reach
+        reach = min(round(settings.seam * side / REFERENCE_SIDE), int(self._context.radius) - 1)
+        self.domain = seam_domain(self.hole, reach)
         growth = GROWTH * max(self.hole.shape) / side  # per px of the box, as the seam takes it
-        self._seams = SeamFinder(self.hole, self.reach, growth=growth)
+        self._seams = BoundedSeams(self.hole, self.domain, growth=growth)
+        self.reach = self._seams.reach
         rows, cols = np.flatnonzero(self.hole.any(axis=1)), np.flatnonzero(self.hole.any(axis=0))
         self._inner = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
 

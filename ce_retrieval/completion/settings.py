@@ -72,8 +72,9 @@ class SceneSettings(SearchSettings):
     """How a photo is completed by scene completion in full (`scene_completion`).
 
     aligned: how many candidates, first in the order of `rerank`, are placed, cut and ranked; top: how many are kept; pick:
-    which of these fills, from 1. seam: px of a photo 1024 px long that a seam may cut into known pixels; 0 keeps all of
-    them. mixed: blend with mixed gradients.
+    which of these fills, from 1. seam: px of a photo 1024 px long that a seam may cut into known pixels, and around thin
+    parts of a hole no more than half their thickness, 1 px at least (`seam_domain`); 0 keeps all of them. mixed: blend with
+    mixed gradients.
     terms: weights of the ranking's terms, TERM_WEIGHTS where none is given, 0 for none; "content" is there with a guided
     re-rank alone. radius, scales: of the local context (`local_context.ContextSettings`). side: px, the longest at which a
     photo is worked on. duplicate: root mean square difference, of images in [0, 1], below which two candidates are one.
