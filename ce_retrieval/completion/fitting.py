@@ -21,7 +21,7 @@ from ce_retrieval.completion.seam import GROWTH
 from ce_retrieval.completion.seam_domain import BoundedSeams, seam_domain
 from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working import Working, sampled
-from ce_retrieval.errors import CeretError, PhotoError
+from ce_retrieval.errors import CeretError, MaskError, PhotoError
 
 CHUNK = 16  # scenes held at a time
 LOOK = 32  # px, side of what near-duplicates are told by
@@ -59,6 +59,8 @@ class SceneFitter:
             settings' `seam`, and around what is thinner than that no farther than half its thickness.
         reach: px of the working size, how far that is at most.
 
+    MaskError: a seam would reach all of the photo.
+
     Memory: CHUNK scenes, and for each that is kept an eighth of a byte a pixel of the box, and about 3 kB (with the content
     term 3 bytes a pixel at the index's size more).
     """
@@ -76,6 +78,13 @@ class SceneFitter:
         # The context goes on for one pixel at least beyond the seam, which a blend hangs on.
         reach = min(round(settings.seam * side / REFERENCE_SIDE), int(self._context.radius) - 1)
         self.domain = seam_domain(self.hole, reach)
+        if self.domain.all():
+            height, width = working.hole.shape
+            raise MaskError(
+                f"every known pixel lies next to the hole, within reach of a seam of {settings.seam:g} px, at the "
+                f"{width}x{height} px that this photo is worked on at: nothing would be left of it; set seam to 0, or mark a "
+                "smaller hole"
+            )
         growth = GROWTH * max(self.hole.shape) / side  # per px of the box, as the seam takes it
         self._seams = BoundedSeams(self.hole, self.domain, growth=growth)
         self.reach = self._seams.reach
