@@ -16,11 +16,12 @@ import numpy as np
 from ce_retrieval.completion.baselines import smooth
 from ce_retrieval.completion.decoder import DecoderFill, compose, resize_values
 from ce_retrieval.completion.patchmatch import PatchMatchSettings, complete_by_patches
+from ce_retrieval.completion.patchmatch_pyramid import PATCH
 from ce_retrieval.completion.result import Completion, SceneCandidate, only
 from ce_retrieval.completion.scene_completion import SceneCompleter
 from ce_retrieval.completion.settings import STARTS, PatchSettings
 from ce_retrieval.completion.working import Working, enlarged_values, enlarged_window, working_photo
-from ce_retrieval.errors import CeretError, PhotoIndexError
+from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
 from ce_retrieval.retrieval import check_query
 
@@ -102,6 +103,7 @@ class PatchCompleter:
         if self._scenes:
             found = self._scenes.composites(photo, hole, origin)
             working, candidates, pictures, dropped = found.working, found.candidates, found.small, found.dropped
+        _check_room(working, hole)
         scale = SMOOTH_START if self.settings.start == "smooth" else DETAILED_START
         filled = complete_by_patches(
             working.photo,
@@ -135,6 +137,17 @@ class PatchCompleter:
         square, square_hole = self._decoder.square(photo, hole)
         predicted = compose(square[None], square_hole[None], self._decoder.predict(square[None], square_hole[None]))[0]
         return resize_values(predicted, (working.hole.shape[0], working.hole.shape[1]))
+
+
+def _check_room(working: Working, hole: np.ndarray) -> None:
+    """Raise PhotoError where the working size has no room for a patch; a photo of its own size has been checked."""
+    height, width = working.hole.shape
+    if min(height, width) < PATCH:
+        raise PhotoError(
+            f"the photo is {hole.shape[1]}x{hole.shape[0]} px, and {width}x{height} at the size it is worked on at: patches "
+            f"need {PATCH}x{PATCH} px or more; raise that size (by larger scenes in the index, or the setting side), or "
+            "complete by scenes"
+        )
 
 
 def _brought_back(photo: np.ndarray, hole: np.ndarray, working: Working, filled: np.ndarray) -> np.ndarray:

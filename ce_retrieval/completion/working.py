@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ce_retrieval.errors import MaskError
+
 Box = tuple[int, int, int, int]  # y0, x0, y1, x1, half-open
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -34,7 +36,7 @@ def working_photo(photo: NDArray[np.uint8], hole: Bools, side: float) -> Working
     """Bring a photo uint8 (H, W, 3) and its hole bool (H, W) to a long side of `side` px, if theirs is longer.
 
     Means over areas. A pixel is in the small hole where any part of it was hidden, and is 0 there; so no hidden pixel has
-    any influence.
+    any influence. MaskError where that leaves nothing to see.
     """
     import cv2
 
@@ -46,6 +48,11 @@ def working_photo(photo: NDArray[np.uint8], hole: Bools, side: float) -> Working
     known = np.where(hole[..., None], np.uint8(0), photo)
     shrunk = cv2.resize(known, (small[1], small[0]), interpolation=cv2.INTER_AREA)
     hidden = cv2.resize(hole.astype(np.float32), (small[1], small[0]), interpolation=cv2.INTER_AREA) > 0
+    if hidden.all():
+        raise MaskError(
+            f"the hole leaves nothing of the photo visible at {small[1]}x{small[0]} px, which this photo of {width}x{height} is "
+            "worked on at: raise that size (by larger scenes in the index, or the setting side), or mark a smaller hole"
+        )
     shrunk[hidden] = 0
     return Working(shrunk, hidden, (height / small[0], width / small[1]))
 
