@@ -13,9 +13,9 @@ import numpy as np
 from ce_retrieval.completion.decoder import DecoderFill
 from ce_retrieval.completion.guided import Guide
 from ce_retrieval.completion.rim import rim_distance, rim_weights
-from ce_retrieval.completion.scenes import SceneCache
+from ce_retrieval.completion.scenes import SceneCache, in_grey, is_grey
 from ce_retrieval.completion.settings import RERANKS, SearchSettings
-from ce_retrieval.errors import CeretError, PhotoIndexError
+from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex, SameSource, allowed_photos
 from ce_retrieval.retrieval import (
     Neighbor,
@@ -35,13 +35,19 @@ Result = TypeVar("Result")
 
 class Query(NamedTuple):
     """A photo uint8 (S, S, 3) and its hole bool (S, S) at the index's size; expected: float32 (S, S, 3), the network's fill
-    of a guided re-rank, else None; neighbors: its nearest contexts, nearest first.
+    of a guided re-rank, else None; neighbors: its nearest contexts, nearest first; grey: all that is known of the photo is
+    grey, so scenes are seen, and fill, in grey.
     """
 
     square: np.ndarray
     hole: np.ndarray
     expected: np.ndarray | None
     neighbors: Sequence[Neighbor]
+    grey: bool = False
+
+    def seen(self, pixels: np.ndarray) -> np.ndarray:
+        """Return pixels of scenes, or of what a network expects, (..., 3) as they are for this photo: in its kind of colour."""
+        return in_grey(pixels) if self.grey and len(pixels) else pixels
 
 
 class Ranked(NamedTuple):
@@ -131,7 +137,10 @@ class CandidateFinder:
 
         def finish(number: int) -> None:
             try:
-                query = Query(*squares[number], expected.get(number), contexts[number])
+                grey = is_grey(photos[number], holes[number])
+                query = Query(*squares[number], expected.get(number), contexts[number], grey)
+                if query.expected is not None:
+                    query = query._replace(expected=query.seen(query.expected))
                 results[number] = work(number, query)
             except CeretError as error:
                 results[number] = error
@@ -216,15 +225,28 @@ class CandidateFinder:
         if not len(scenes.photos):
             return Ranked([], scenes.dropped)
         found = [query.neighbors[position] for position in scenes.positions]
+        photos = query.seen(scenes.photos)
         if self._guide is None:
-            rims = rim_distance(query.square, scenes.photos, rim_weights(query.hole, self._settings.rim))
+            rims = rim_distance(query.square, photos, rim_weights(query.hole, self._settings.rim))
             places = [Place(neighbor, float(rim)) for neighbor, rim in zip(found, rims, strict=True)]
             return Ranked([places[i] for i in np.argsort(rims, kind="stable")], scenes.dropped)
         assert query.expected is not None, "made for every query that is ranked"
         contexts = np.array([neighbor.distance for neighbor in found])
-        scores = self._guide.scores(query.square, query.hole, query.expected, scenes.photos, contexts)
+        scores = self._guide.scores(query.square, query.hole, query.expected, photos, contexts)
         places = [Place(n, float(rim), float(c)) for n, rim, c in zip(found, scores.rim, scores.content, strict=True)]
         return Ranked([places[i] for i in np.argsort(scores.score, kind="stable")], scenes.dropped)
+
+    def opened(self, neighbor: Neighbor, query: Query, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a scene uint8 (h, w, 3) to fill a photo of `shape` from, at its own size; at the index's for a photo of that
+        size and shape, whatever the scene's was. PhotoError where it cannot be read.
+        """
+        size = self._index.manifest.size
+        if shape[:2] != (size, size):
+            return query.seen(self._index.read_photo(neighbor.record).pixels)
+        found = self.scenes.get([neighbor.id])
+        if found.dropped:
+            raise PhotoError(found.dropped[0])
+        return query.seen(found.photos[0])
 
     def content(self, query: Query, pictures: np.ndarray) -> np.ndarray:
         """Return how far each of K pictures uint8 (K, S, S, 3) is from what the network expects, float32 (K,).

@@ -99,10 +99,12 @@ class PatchCompleter:
         candidates: Sequence[SceneCandidate] = ()
         pictures: Sequence[np.ndarray] = ()
         dropped: tuple[str, ...] = ()
+        grey = False
         working = working_photo(photo, hole, self.settings.side)
         if self._scenes:
             found = self._scenes.composites(photo, hole, origin)
             working, candidates, pictures, dropped = found.working, found.candidates, found.small, found.dropped
+            grey = found.grey
         _check_room(working, hole)
         scale = SMOOTH_START if self.settings.start == "smooth" else DETAILED_START
         filled = complete_by_patches(
@@ -123,6 +125,7 @@ class PatchCompleter:
             index=self.about,
             network=self.network,
             dropped=dropped,
+            grey=grey,
             method="patchmatch",
         )
 

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.completion.candidates import CandidateFinder, Place, Query, Ranked, resolved
+from ce_retrieval.completion.candidates import CandidateFinder, Place, Query, resolved
 from ce_retrieval.completion.insertion import Blender, box_around, insert
 from ce_retrieval.completion.result import Candidate, Completion, only
 from ce_retrieval.completion.scenes import SceneCache, scene_patch
 from ce_retrieval.completion.settings import FILLS, CompletionSettings
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
-from ce_retrieval.retrieval import Neighbor
 
 
 class Completer:
@@ -77,12 +76,13 @@ class Completer:
         """
 
         def fill(number: int, query: Query) -> Completion:
-            return self._fill(photos[number], holes[number], self._finder.rank(query), candidate_fills)
+            return self._fill(photos[number], holes[number], query, candidate_fills)
 
         return self._finder.each(photos, holes, fill, self.workers, origins)
 
-    def _fill(self, photo: np.ndarray, hole: np.ndarray, ranked: Ranked, candidate_fills: bool) -> Completion:
+    def _fill(self, photo: np.ndarray, hole: np.ndarray, query: Query, candidate_fills: bool) -> Completion:
         """Fill the photo from the k best scenes, opened at their own resolution; one that cannot be read gives way."""
+        ranked = self._finder.rank(query)
         averages, k = self.settings.fill == "mean", self.settings.k
         box = box_around(hole)
         inner = (slice(box[0], box[2]), slice(box[1], box[3]))
@@ -95,7 +95,7 @@ class Completer:
                 break
             if averages or candidate_fills or total is None:
                 try:
-                    scene = self._scene(place.neighbor, photo.shape[:2])
+                    scene = self._finder.opened(place.neighbor, query, photo.shape)
                 except PhotoError as error:
                     dropped.append(str(error))
                     continue
@@ -120,17 +120,8 @@ class Completer:
             network=self.network,
             fills=fills,
             dropped=tuple(dropped),
+            grey=query.grey,
         )
-
-    def _scene(self, neighbor: Neighbor, shape: tuple[int, ...]) -> np.ndarray:
-        """Return a scene to lay over a photo of `shape`: its own pixels, or those at the index's size if that is it."""
-        size = self.index.manifest.size
-        if shape != (size, size):
-            return self.index.read_photo(neighbor.record).pixels
-        found = self._finder.scenes.get([neighbor.id])
-        if found.dropped:
-            raise PhotoError(found.dropped[0])
-        return found.photos[0]
 
     def _filled(self, photo: np.ndarray, hole: np.ndarray, patch: np.ndarray) -> np.ndarray:
         """Return the fill float32 (h, w, 3) in [0, 1] of a crop of a photo from a scene's patch, uint8 (h, w, 3)."""

@@ -78,7 +78,7 @@ class Completion:
     (None: no network). method: as on the command line. seam: uint8 (H, W), FROM_SCENE where a scene's pixels are, SHIFTED
     where the photo's own were brought nearer to them by the blend, 0 where no pixel may differ; None: the hole alone was
     filled. thumbnails: uint8 (h, w, 3), small pictures of the fill by each candidate; reasons why a picture was not made
-    are in `dropped`.
+    are in `dropped`. grey: scenes were turned to grey, as all known pixels of the photo are.
     """
 
     best: np.ndarray
@@ -93,12 +93,14 @@ class Completion:
     method: str = "retrieval"
     seam: np.ndarray | None = None
     thumbnails: Sequence[np.ndarray] = ()
+    grey: bool = False
 
     def provenance(self) -> dict[str, Any]:
         """Return where every filled pixel came from, as plain JSON types.
 
         `hole.runs` are run lengths in row-major order, known pixels first; each hole pixel comes from the candidates
         with a positive `share`, at the same place in the scene brought to the photo's size by `scale` and moved by `offset`.
+        `scenes_in_grey`: all that is known of the photo is grey, so scenes were brought to their luma (ITU-R BT.601).
         `changed_outside_hole`: known pixels that the seam and its blend were allowed to change; the file `seam.png` among
         those of `files` says which (255: from the scene; 128: the photo's, shifted).
         """
@@ -113,6 +115,7 @@ class Completion:
             },
             "changed_outside_hole": 0 if self.seam is None else int(((self.seam > 0) & ~self.hole).sum()),
             "method": self.method,
+            "scenes_in_grey": self.grey,
             "index": self.index,
             "network": self.network,
             "settings": asdict(self.settings),

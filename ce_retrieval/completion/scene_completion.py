@@ -40,13 +40,14 @@ class Composites(NamedTuple):
     """What came of the best scenes, best first.
 
     candidates: with their provenance; small: the photo filled from each, uint8 (h, w, 3) at the working size; working: the
-    photo at that size; dropped: as in `Completion`.
+    photo at that size; dropped, grey: as in `Completion`.
     """
 
     candidates: Sequence[SceneCandidate]
     small: Sequence[np.ndarray]
     working: Working
     dropped: tuple[str, ...]
+    grey: bool
 
 
 class SceneCompleter:
@@ -125,16 +126,6 @@ class SceneCompleter:
             raise result
         return result
 
-    def opened(self, place: Place, shape: tuple[int, ...]) -> np.ndarray:
-        """Return a scene at its own size; at the index's for a photo of that size and shape, whatever the scene's was."""
-        size = self.index.manifest.size
-        if shape != (size, size):
-            return self.index.read_photo(place.neighbor.record).pixels
-        found = self._finder.scenes.get([place.neighbor.id])
-        if found.dropped:
-            raise PhotoError(found.dropped[0])
-        return found.photos[0]
-
 
 class _Photo:
     """One photo on its way."""
@@ -188,6 +179,7 @@ class _Photo:
             network=self._completer.network,
             fills=fills,
             dropped=tuple(self._dropped),
+            grey=self._query.grey,
             method="scenes",
             seam=seam if self._fitter.reach else None,
             thumbnails=thumbnails,
@@ -199,7 +191,7 @@ class _Photo:
         for composed, total, _ in self._composed():
             kept.append((composed.fitted, total))
             small.append(self._composer.small(composed))
-        return Composites(self._candidates(kept), small, self._working, tuple(self._dropped))
+        return Composites(self._candidates(kept), small, self._working, tuple(self._dropped), self._query.grey)
 
     def _places(self) -> tuple[Sequence[Place], Sequence[str]]:
         """The scenes to place: all that were found, or the first of the re-rank."""
@@ -219,7 +211,7 @@ class _Photo:
         return min(self._settings.side, statistics.median(sides))
 
     def _opened(self, place: Place) -> np.ndarray:
-        return self._completer.opened(place, self._hole.shape)
+        return self._completer._finder.opened(place.neighbor, self._query, self._hole.shape)
 
     def _order(self, fitted: Sequence[Fitted]) -> _Ordered:
         """Rank by the sum of the normalised terms; of near-duplicates keep the better one."""

@@ -69,6 +69,20 @@ class SceneCache:
             return error
 
 
+def is_grey(photo: np.ndarray, hole: np.ndarray) -> bool:
+    """Whether all known pixels of a photo uint8 (H, W, 3) have red = green = blue; those of the hole are never read."""
+    colour = (photo[..., 0] != photo[..., 1]) | (photo[..., 1] != photo[..., 2])
+    return not (colour & ~hole).any()
+
+
+def in_grey(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels uint8, or float32 in [0, 1], (..., 3) in grey: three channels that are their luma (ITU-R BT.601)."""
+    import cv2
+
+    flat = np.ascontiguousarray(pixels).reshape(-1, 1, 3)
+    return np.repeat(cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY).reshape(*pixels.shape[:-1], 1), 3, axis=-1)
+
+
 def scene_patch(scene: np.ndarray, shape: tuple[int, int], box: tuple[int, int, int, int]) -> np.ndarray:
     """Return the part `box` (y0, x0, y1, x1) of a scene uint8 (h, w, 3) brought to the whole size `shape` (H, W), bicubic.
 

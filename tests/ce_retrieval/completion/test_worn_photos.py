@@ -47,8 +47,8 @@ def test_a_grid_of_pixels_is_filled_and_keeps_the_photo(index, photo):
 
 
 def test_a_seam_that_reaches_all_of_the_photo_is_named_before_scenes_are_opened(index, photo, monkeypatch):
-    completer = SceneCompleter(index, SETTINGS)
-    monkeypatch.setattr(completer, "opened", lambda *_: pytest.fail("a scene was opened"))
+    completer = SceneCompleter(PhotoIndex.open(index.path), SETTINGS)
+    monkeypatch.setattr(completer.index, "read_photo", lambda *_: pytest.fail("a scene was opened"))
     with pytest.raises(
         MaskError, match=r"seam of 16 px, at the 100x80 px .*; set seam to 0, or mark a smaller"
     ) as caught:
