@@ -12,8 +12,13 @@ With the correction u = f - g the sources leave the equations and only the pixel
 so u is the membrane (Laplace) interpolation of the mismatch along the hole's edge, and f = g + u. At the photo's own
 border the edges that would leave it are left out (natural condition), as in the paper's discretisation.
 
-The matrix depends on the hole alone. It is symmetric and positive definite: a 4-connected part of the hole with no known
-neighbour would be the whole photo, and that is refused.
+Where more is known of what belongs in the hole than its edge tells, an image e with a weight w_p at each pixel, the fill may be
+pulled to it (`compose` alone): w_p (f_p - e_p) is added to each equation, the screened Poisson equation of P. Bhat, B.
+Curless, M. Cohen, L. Zitnick, "Fourier Analysis of the 2D Screened Poisson Equation for Gradient Domain Problems", ECCV
+2008. Structure much larger than 1 / sqrt(w) px then follows e, finer detail the source.
+
+The matrix depends on the hole and the weights alone. It is symmetric and positive definite: a 4-connected part of the hole
+with no known neighbour would be the whole photo, and that is refused.
 """
 
 from __future__ import annotations
@@ -49,17 +54,20 @@ class PoissonSolver:
     Args:
         hole: bool (H, W), True = missing. Any shape: several parts, parts that touch the photo's border, islands of
             known pixels, single pixels. Copied; only its bounding box and the pixels next to it are worked on.
+        pull: float (H, W), w of the above, not negative, read inside the hole; None: 0 everywhere.
         direct_limit: holes of at most this many pixels are factorised (sparse LU), larger ones are solved by conjugate
             gradients with a multigrid preconditioner.
 
     Raises:
         MaskError: the hole is empty or covers the whole photo.
-        ValueError: the hole is not a boolean (H, W) array.
+        ValueError: the hole is not a boolean (H, W) array, or the pull is of another size, negative or not finite.
 
     Deviation from the paper: it works on 8-bit photos and leaves the range open; here results are clipped to [0, 1].
     """
 
-    def __init__(self, hole: NDArray[np.bool_], *, direct_limit: int = DIRECT_LIMIT) -> None:
+    def __init__(
+        self, hole: NDArray[np.bool_], *, pull: NDArray[Any] | None = None, direct_limit: int = DIRECT_LIMIT
+    ) -> None:
         if hole.ndim != 2 or hole.dtype != np.bool_:
             raise ValueError(f"hole: a boolean (H, W) array is needed, not {hole.dtype} {hole.shape}")
         if not hole.any():
@@ -77,6 +85,12 @@ class PoissonSolver:
         matrix, self._coupling, known = _equations(inside)
         self._unknown_at = np.nonzero(inside)
         self._known_at = np.unravel_index(known, inside.shape)
+        self._pull: Float64 | None = None
+        if pull is not None:
+            if pull.shape != hole.shape or not (np.isfinite(pull) & (pull >= 0)).all():
+                raise ValueError(f"pull: finite weights {hole.shape}, none below 0, are needed, not {pull.shape}")
+            self._pull = pull[self._window][inside].astype(np.float64)[:, None]
+            matrix = _with_diagonal(matrix, self._pull[:, 0])
         self._matrix, self._inside = matrix, inside
         if matrix.shape[0] <= direct_limit:
             self._solve: Solve = _factorised(matrix)
@@ -98,9 +112,10 @@ class PoissonSolver:
         Raises:
             MaskError: the photo is of another size than the hole.
             SolverError: a large hole's iteration did not converge.
-            ValueError: sources of another shape than the photo, or arrays of integers.
+            ValueError: sources of another shape than the photo, arrays of integers, or a solver with a pull.
         """
         self._check(sources, photo)
+        self._without_pull()
         result = np.empty(sources.shape, dtype=np.float32)
         result[:] = photo
         target = photo[self._window][self._known_at].astype(np.float64)
@@ -118,6 +133,7 @@ class PoissonSolver:
         hole: NDArray[np.bool_],
         *,
         mixed: bool = False,
+        expected: NDArray[Any] | None = None,
         workers: int = 1,
     ) -> Blend:
         """Blend scenes that were cut into the photo, each along a seam of its own, over the one domain of this solver.
@@ -134,6 +150,8 @@ class PoissonSolver:
             hole: bool (H, W), the pixels that the photo lacks.
             mixed: at taken pixels outside the hole follow the stronger of the two images' gradients (the paper's
                 equation 13); inside the hole there is one alone.
+            expected: float (H, W, 3) in [0, 1], what the fill is pulled to, read where the pull is positive. Given if and
+                only if the solver has a pull.
             workers: threads, each with a source of its own.
 
         Returns:
@@ -142,9 +160,13 @@ class PoissonSolver:
         Raises:
             MaskError: the photo, `taken` or `hole` is of another size than the domain, or not taken as above.
             SolverError: an equation is off by more than RESIDUAL_LIMIT.
-            ValueError: as `blend`.
+            ValueError: as `blend`; or a pull with nothing expected, or the other way round.
         """
         self._check(sources, photo)
+        if (expected is None) != (self._pull is None) or (expected is not None and expected.shape != photo.shape):
+            raise ValueError(
+                "expected: an image of the photo's size is needed by a solver with a pull, and by no other"
+            )
         if hole.shape != self.shape or taken.shape != (len(sources), *self.shape):
             raise MaskError(
                 f"the domain is {self.shape}, the hole {hole.shape}, taken {taken.shape}: one size is needed"
@@ -158,12 +180,16 @@ class PoissonSolver:
         if (taken[:, *window] & ~inside).any() or taken.sum() != taken[:, *window].sum():
             raise MaskError("pixels outside the domain are taken: make the domain as wide as the seam may reach")
         result[:] = photo
+        wanted = None if expected is None else expected[window][self._unknown_at].astype(np.float64)
 
         def one(number: int) -> float:
             pasted, divergence = guided(
                 sources[number][window], photo[window], taken[number][window], hidden, mixed=mixed
             )
             right = divergence[self._unknown_at]
+            if wanted is not None:
+                assert self._pull is not None
+                right += np.where(self._pull > 0, self._pull * (wanted - pasted[self._unknown_at]), 0.0)
             added = self._solve(right)
             result[number][window][self._unknown_at] = np.clip(pasted[self._unknown_at] + added, 0.0, 1.0)
             return float(np.abs(self._matrix @ added - right).max())
@@ -176,6 +202,10 @@ class PoissonSolver:
                 f"the blend's residual is {residual:.1e}, {RESIDUAL_LIMIT:.0e} allowed: are all values finite?"
             )
         return Blend(result, residual)
+
+    def _without_pull(self) -> None:
+        if self._pull is not None:
+            raise ValueError("this solver has a pull, and here is nothing to pull to: use compose, or make one without")
 
     def _check(self, sources: NDArray[Any], photo: NDArray[Any]) -> None:
         if sources.dtype.kind != "f" or photo.dtype.kind != "f":
@@ -195,8 +225,9 @@ class PoissonSolver:
         """The membranes through C sets of values, float64 (R, C), on the pixels of `edge`.
 
         Returns float64 (N, C), over the hole's N pixels in the order of `np.nonzero(hole)`. What `blend` adds to a source
-        is the membrane of the photo less the source. SolverError as `blend`.
+        is the membrane of the photo less the source. SolverError, ValueError as `blend`.
         """
+        self._without_pull()
         return self._solve(self._coupling @ values)
 
     def smooth(self, photo: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -212,6 +243,12 @@ class PoissonSolver:
             MaskError, SolverError, ValueError: as `blend`.
         """
         return self.blend(np.zeros((1, *self.shape, 3), dtype=np.float32), photo)[0]
+
+
+def _with_diagonal(matrix: Any, added: Float64) -> Any:
+    from scipy import sparse
+
+    return (matrix + sparse.diags(added)).tocsc()
 
 
 def _equations(inside: NDArray[np.bool_]) -> tuple[Any, Any, NDArray[np.intp]]:
