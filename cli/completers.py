@@ -62,6 +62,7 @@ def _scene_settings(weights: str | None, **chosen: Any) -> SceneSettings:
         where=chosen["where"],
         exclude_same_source=chosen["exclude_same_source"],
         aligned=chosen["aligned"],
+        candidates=max(SceneSettings.candidates, chosen["aligned"]),
         top=chosen["top"],
         pick=chosen["pick"],
         seam=chosen["seam"],

@@ -99,8 +99,8 @@ class CandidateFinder:
         self._index, self._settings = index, settings
         self._allowed = allowed_photos(index, settings.where)
         self._same = SameSource(index) if settings.exclude_same_source else None
-        searched = len(index) if self._allowed is None else int(np.count_nonzero(self._allowed))
-        self._count = min(max(least, settings.candidates), searched)
+        self._searched = len(index) if self._allowed is None else int(np.count_nonzero(self._allowed))
+        self._count = min(max(least, settings.candidates), self._searched)
         self.about: dict[str, Any] = _about(index)
         guided = settings.rerank == "guided"
         self._decoder = DecoderFill(settings.weights) if guided else None
@@ -235,6 +235,10 @@ class CandidateFinder:
         scores = self._guide.scores(query.square, query.hole, query.expected, photos, contexts)
         places = [Place(n, float(rim), float(c)) for n, rim, c in zip(found, scores.rim, scores.content, strict=True)]
         return Ranked([places[i] for i in np.argsort(scores.score, kind="stable")], scenes.dropped)
+
+    def more(self, query: Query) -> str:
+        """Return the settings that would have scenes beyond the query's neighbours placed, "" where there are none."""
+        return "aligned (and candidates)" if len(query.neighbors) == self._count < self._searched else ""
 
     def opened(self, neighbor: Neighbor, query: Query, shape: tuple[int, ...]) -> np.ndarray:
         """Return a scene uint8 (h, w, 3) to fill a photo of `shape` from, at its own size; at the index's for a photo of that

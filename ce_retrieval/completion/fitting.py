@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.completion.candidates import Place
 from ce_retrieval.completion.context_features import resized
+from ce_retrieval.completion.dropped import Dropped
 from ce_retrieval.completion.local_context import REFERENCE_SIDE, ContextSettings, LocalContext, Placement
 from ce_retrieval.completion.seam import GROWTH
 from ce_retrieval.completion.seam_domain import BoundedSeams, seam_domain
@@ -92,14 +93,15 @@ class SceneFitter:
         self._inner = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
 
     def fit_all(
-        self, places: Sequence[Place], opened: Callable[[Place], Photo], workers: int
-    ) -> tuple[list[Fitted], list[str]]:
-        """Open, place, cut and score scenes, on so many threads.
+        self, places: Sequence[Place], opened: Callable[[Place], Photo], wanted: int, workers: int, dropped: Dropped
+    ) -> list[Fitted]:
+        """Open, place, cut and score the first `wanted` scenes that can be read, on so many threads.
 
-        opened: reads a scene uint8 (h, w, 3), or raises PhotoError. Returns those that fit, in the order given, and one line
-        for each other that says why not.
+        opened: reads a scene uint8 (h, w, 3), or raises PhotoError; dropped: gets the others up to there. Returns those that
+        fit, in the order given.
         """
-        fitted, dropped = [], []
+        fitted: list[Fitted] = []
+        start = read = 0
 
         def open_one(place: Place) -> tuple[Photo, tuple[int, int]] | PhotoError:
             try:
@@ -109,30 +111,28 @@ class SceneFitter:
             return self._brought_down(scene), (scene.shape[0], scene.shape[1])
 
         with ThreadPoolExecutor(workers) as pool:
-            for start in range(0, len(places), CHUNK):
+            while chunk := places[start : start + min(CHUNK, wanted - read)]:
+                start += len(chunk)
                 ready = []
-                for place, found in zip(
-                    places[start : start + CHUNK],
-                    pool.map(open_one, places[start : start + CHUNK]),
-                    strict=True,
-                ):
+                for place, found in zip(chunk, pool.map(open_one, chunk), strict=True):
                     if isinstance(found, PhotoError):
-                        dropped.append(str(found))
+                        dropped.lose(str(found))
                     else:
                         ready.append((place, *found))
+                read += len(ready)
                 placements = self._context.place_many([scene for _, scene, _ in ready], workers)
                 jobs = []
                 for (place, scene, size), placement in zip(ready, placements, strict=True):
                     if isinstance(placement, Placement):
                         jobs.append((place, scene, size, placement))
                     else:
-                        dropped.append(f"{place.neighbor.name}: {placement.reason}")
+                        dropped.refuse(f"{place.neighbor.name}: {placement.reason}")
                 for one in pool.map(lambda job: self._fit(*job), jobs):
                     if isinstance(one, Fitted):
                         fitted.append(one)
                     else:
-                        dropped.append(one)
-        return fitted, dropped
+                        dropped.refuse(one)
+        return fitted
 
     def _brought_down(self, scene: Photo) -> Photo:
         height, width = scene.shape[:2]

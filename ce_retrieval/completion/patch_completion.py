@@ -99,12 +99,13 @@ class PatchCompleter:
         candidates: Sequence[SceneCandidate] = ()
         pictures: Sequence[np.ndarray] = ()
         dropped: tuple[str, ...] = ()
+        lost: tuple[str, ...] = ()
         grey = False
         working = working_photo(photo, hole, self.settings.side)
         if self._scenes:
             found = self._scenes.composites(photo, hole, origin)
             working, candidates, pictures, dropped = found.working, found.candidates, found.small, found.dropped
-            grey = found.grey
+            lost, grey = found.lost, found.grey
         _check_room(working, hole)
         scale = SMOOTH_START if self.settings.start == "smooth" else DETAILED_START
         filled = complete_by_patches(
@@ -125,6 +126,7 @@ class PatchCompleter:
             index=self.about,
             network=self.network,
             dropped=dropped,
+            lost=lost,
             grey=grey,
             method="patchmatch",
         )

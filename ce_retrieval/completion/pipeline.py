@@ -120,6 +120,7 @@ class Completer:
             network=self.network,
             fills=fills,
             dropped=tuple(dropped),
+            lost=tuple(dropped),
             grey=query.grey,
         )
 

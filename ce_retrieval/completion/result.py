@@ -78,7 +78,8 @@ class Completion:
     (None: no network). method: as on the command line. seam: uint8 (H, W), FROM_SCENE where a scene's pixels are, SHIFTED
     where the photo's own were brought nearer to them by the blend, 0 where no pixel may differ; None: the hole alone was
     filled. thumbnails: uint8 (h, w, 3), small pictures of the fill by each candidate; reasons why a picture was not made
-    are in `dropped`. grey: scenes were turned to grey, as all known pixels of the photo are.
+    are in `dropped`. grey: scenes were turned to grey, as all known pixels of the photo are. lost: those of `dropped` that
+    could not be read any more.
     """
 
     best: np.ndarray
@@ -94,6 +95,7 @@ class Completion:
     seam: np.ndarray | None = None
     thumbnails: Sequence[np.ndarray] = ()
     grey: bool = False
+    lost: tuple[str, ...] = ()
 
     def provenance(self) -> dict[str, Any]:
         """Return where every filled pixel came from, as plain JSON types.

@@ -15,6 +15,7 @@ import numpy as np
 
 from ce_retrieval.completion.candidates import CandidateFinder, Place, Query, resolved
 from ce_retrieval.completion.composition import Composed, Composer
+from ce_retrieval.completion.dropped import Dropped, too_few
 from ce_retrieval.completion.fitting import Fitted, SceneFitter, Term
 from ce_retrieval.completion.insertion import Blender
 from ce_retrieval.completion.ranking import distinct, rank
@@ -25,8 +26,6 @@ from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working import Working, working_photo
 from ce_retrieval.errors import CeretError, PhotoError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
-
-SHOWN_REASONS = 3
 
 
 class _Ordered(NamedTuple):
@@ -40,13 +39,14 @@ class Composites(NamedTuple):
     """What came of the best scenes, best first.
 
     candidates: with their provenance; small: the photo filled from each, uint8 (h, w, 3) at the working size; working: the
-    photo at that size; dropped, grey: as in `Completion`.
+    photo at that size; dropped, lost, grey: as in `Completion`.
     """
 
     candidates: Sequence[SceneCandidate]
     small: Sequence[np.ndarray]
     working: Working
     dropped: tuple[str, ...]
+    lost: tuple[str, ...]
     grey: bool
 
 
@@ -135,16 +135,17 @@ class _Photo:
     ) -> None:
         self._completer, self._settings = completer, completer.settings
         self._photo, self._hole, self._query, self._workers = photo, hole, query, workers
-        places, dropped = self._places()
-        self._dropped = list(dropped)
-        self._working = working_photo(photo, hole, self._side(places))
+        self._dropped = Dropped()
+        places = self._places()
+        self._working = working_photo(photo, hole, self._side(places[: self._settings.aligned]))
         guided = self._settings.rerank == "guided"
         size = completer.index.manifest.size if guided else None
         self._fitter = SceneFitter(self._working, self._settings, completer._terms, size)
-        fitted, lines = self._fitter.fit_all(places, self._opened, workers)
-        self._dropped += lines
+        fitted = self._fitter.fit_all(places, self._opened, self._settings.aligned, workers, self._dropped)
+        tried = len(fitted) + len(self._dropped.lines)
+        self._more = "aligned" if tried < len(query.neighbors) else completer._finder.more(query)
         if not fitted:
-            raise PhotoError(_none_fits(self._dropped))
+            raise self._dropped.nothing_left(more=self._more)
         self._ordered = self._order(fitted)
         self._composer = Composer(
             photo, hole, self._working, self._fitter, completer._blender, mixed=self._settings.mixed
@@ -164,11 +165,10 @@ class _Photo:
                     fills.append(filled)
                 if picked:
                     best, seam = filled, self._composer.seam(composed)
+        if not kept:
+            raise self._dropped.nothing_left(more=self._more)
         if best is None:
-            raise PhotoError(
-                f"pick is {self._settings.pick}, but {len(kept)} candidates are left of {len(self._query.neighbors)}: "
-                f"choose 1 to {len(kept)}, or a larger top"
-            )
+            raise too_few(self._settings.pick, len(kept), cut=self._cut, more=self._more)
         return Completion(
             best=best,
             hole=self._hole,
@@ -178,7 +178,8 @@ class _Photo:
             index=self._completer.about,
             network=self._completer.network,
             fills=fills,
-            dropped=tuple(self._dropped),
+            dropped=tuple(self._dropped.lines),
+            lost=tuple(self._dropped.lost),
             grey=self._query.grey,
             method="scenes",
             seam=seam if self._fitter.reach else None,
@@ -191,16 +192,20 @@ class _Photo:
         for composed, total, _ in self._composed():
             kept.append((composed.fitted, total))
             small.append(self._composer.small(composed))
-        return Composites(self._candidates(kept), small, self._working, tuple(self._dropped), self._query.grey)
+        if not kept:
+            raise self._dropped.nothing_left(more=self._more)
+        dropped, lost = tuple(self._dropped.lines), tuple(self._dropped.lost)
+        return Composites(self._candidates(kept), small, self._working, dropped, lost, self._query.grey)
 
-    def _places(self) -> tuple[Sequence[Place], Sequence[str]]:
-        """The scenes to place: all that were found, or the first of the re-rank."""
+    def _places(self) -> Sequence[Place]:
+        """The scenes to place, all that were found; of a re-rank the first `aligned`, and others in place of lost ones."""
         if self._settings.aligned >= len(self._query.neighbors):
-            return [Place(neighbor) for neighbor in self._query.neighbors], ()
+            return [Place(neighbor) for neighbor in self._query.neighbors]
         ranked = self._completer._finder.rank(self._query)
+        self._dropped.lose(*ranked.dropped)
         if not ranked.order:
-            raise PhotoError(_none_fits(ranked.dropped))
-        return ranked.order[: self._settings.aligned], ranked.dropped
+            raise self._dropped.nothing_left(more=self._completer._finder.more(self._query))
+        return ranked.order
 
     def _side(self, places: Sequence[Place]) -> float:
         """The size that the scenes allow: their median long side, or the settings' bound."""
@@ -224,6 +229,7 @@ class _Photo:
         ranking = rank(scores, self._settings.terms)
         looks = np.stack([fitted[number].look for number in ranking.order])
         kept = distinct(looks, self._settings.duplicate, limit=self._settings.top)
+        self._cut = len(kept) == self._settings.top < len(ranking.order)  # a larger `top` may keep more
         order = ranking.order[kept]
         return _Ordered([fitted[n] for n in order], [float(ranking.total[n]) for n in order])
 
@@ -238,7 +244,7 @@ class _Photo:
                 try:
                     ready.append((fitted, total, self._opened(fitted.place)))
                 except PhotoError as error:  # it was there a moment ago
-                    self._dropped.append(str(error))
+                    self._dropped.lose(str(error))
             if ready:
                 composed: list[Composed] = self._composer.compose(
                     [fitted for fitted, _, _ in ready], [scene for _, _, scene in ready], self._workers
@@ -268,9 +274,3 @@ class _Photo:
                 )
             )
         return candidates
-
-
-def _none_fits(reasons: Sequence[str]) -> str:
-    shown = "; ".join(reasons[:SHOWN_REASONS])
-    more = f"; and {len(reasons) - SHOWN_REASONS} more" if len(reasons) > SHOWN_REASONS else ""
-    return f"none of the {len(reasons)} scenes can fill the hole (mark a smaller one, or index others): {shown}{more}"

@@ -104,7 +104,8 @@ def test_tiny_photos_are_one_line(ceret, one_line_error, index, tmp_path, size, 
 def test_a_changed_scene_is_passed_over_and_recorded(ceret, photo, mask, index, tmp_path, method):
     shutil.copy(tmp_path / "scenes" / "cat.png", tmp_path / "scenes" / "own.png")
     arguments = ["complete", photo, "--mask", mask, "--index", index, "--rerank", "rim", "--method", method]
-    assert ceret(*arguments, "--out", tmp_path / "out").exit_code == 0
+    result = ceret(*arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 0
     record = json.loads((tmp_path / "out" / "photo.json").read_text())
     (line,) = record["dropped"]
     assert "own.png has changed since it was indexed: restore it, or rebuild" in line
@@ -119,7 +120,7 @@ def test_no_usable_scene_is_one_line_that_says_why(ceret, one_line_error, photo,
     shutil.rmtree(tmp_path / "scenes")
     arguments = ["complete", photo, "--mask", mask, "--index", index, "--rerank", "rim", "--method", *options]
     error = one_line_error(ceret(*arguments, "--out", tmp_path / "out"))
-    assert "none of the 3 scenes can fill the hole" in error and "photo.png: " in error
+    assert "none of the 3 scenes can be read (restore lost files): " in error and "photo.png: " in error
     assert "own.png of" in error and "cannot be read any more: put it back, or rebuild the index" in error
     assert not list((tmp_path / "out").rglob("*.*")), "nothing else has filled it"
 

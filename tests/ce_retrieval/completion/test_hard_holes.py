@@ -1,7 +1,5 @@
-"""Hard inputs of scene completion and of patches: odd holes, tiny photos, few scenes, none at all."""
+"""Hard inputs of scene completion and of patches: odd holes, tiny photos, few scenes."""
 
-import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,7 +172,7 @@ def test_a_scene_or_two_are_enough(tmp_path, scenes, truth, count):
     patches = ce_retrieval.complete(hidden(truth, hole), hole, index, method="patchmatch", scenes=SETTINGS, sources=20)
     assert stems(patches) == ["own", "cat"][:count]
     np.testing.assert_array_equal(patches.best[~hole], truth[~hole])
-    with pytest.raises(PhotoError, match=f"pick is 3, but {count} candidates"):
+    with pytest.raises(PhotoError, match=f"pick is 3, but {count} candidate.* left: choose 1( to 2)?$"):
         ce_retrieval.complete(truth, hole, index, rerank="rim", pick=3)
 
 
@@ -189,51 +187,6 @@ def test_scenes_too_low_for_the_hole_are_left_out_by_name(tmp_path, bundled_phot
     assert len(done.dropped) == 2 and done.provenance()["dropped"] == list(done.dropped)
     for name in ("a", "b"):
         assert any(f"{name}.png: too small: 220x60 px" in line for line in done.dropped)
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def overwrite(path: Path) -> None:
-    shutil.copy(path.with_name("cat.png"), path)
-
-
-@pytest.mark.parametrize("spoil", [Path.unlink, empty, overwrite])
-@pytest.mark.parametrize("shape", [SHAPE, (64, 64)])  # at the index's size scenes come from its cache
-def test_what_vanished_or_changed_is_never_used(tmp_path, scenes, truth, spoil: Callable, shape):
-    index = index_of(tmp_path, scenes)
-    photo = of_size(truth, *shape)
-    hole = hole_of(np.s_[20:40, 20:45], shape=shape)
-    fresh = SceneCompleter(index, replace(SETTINGS, top=4)).complete(photo, hole)
-    assert stems(fresh)[0] == "own"
-    spoil(tmp_path / "scenes" / "own.png")
-    for aligned in (2, 200):
-        settings = replace(SETTINGS, aligned=aligned, top=4)
-        done = SceneCompleter(index, settings).complete(photo, hole)
-        assert len(done.candidates) == min(aligned, 3) and "own" not in stems(done)
-        assert len(done.dropped) == 1 and "own.png" in done.dropped[0]
-        assert ("has changed" if spoil is not Path.unlink else "cannot be read any more") in done.dropped[0]
-        patches = PatchCompleter(index, replace(PATCHES, scenes=settings)).complete(photo, hole)
-        assert stems(patches)[0] in stems(fresh)[1:] and patches.dropped == done.dropped
-
-
-@pytest.mark.parametrize("shape", [SHAPE, (64, 64)])
-def test_without_a_usable_scene_nothing_else_fills(tmp_path, scenes, truth, shape):
-    index = index_of(tmp_path, scenes)
-    shutil.rmtree(tmp_path / "scenes")
-    photo = of_size(truth, *shape)
-    hole = hole_of(np.s_[20:40, 20:45], shape=shape)
-    for aligned in (2, 200):
-        settings = replace(SETTINGS, aligned=aligned)
-        for completer in (
-            SceneCompleter(index, settings),
-            *(PatchCompleter(index, PatchSettings(start=s, scenes=settings)) for s in ("auto", "scene", "smooth")),
-        ):
-            with pytest.raises(PhotoError, match=r"^none of the 4 scenes can fill the hole .*; and 1 more$") as caught:
-                completer.complete(photo, hole)
-            assert "\n" not in str(caught.value) and "put it back, or rebuild the index" in str(caught.value)
-    assert PatchCompleter(None, PATCHES).complete(photo, hole).index is None  # asked for, patches of the photo serve
 
 
 def test_one_bad_photo_of_a_batch_spares_the_others(index, truth):

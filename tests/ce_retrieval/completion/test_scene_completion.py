@@ -156,7 +156,7 @@ def test_top_and_pick(index, photo, hole):
     assert len(done.candidates) == len(done.thumbnails) == 3 and not done.fills
     assert [c.share for c in done.candidates] == [0, 1, 0]
     np.testing.assert_array_equal(done.best, fills[1])
-    with pytest.raises(PhotoError, match="pick is 6, but 5 candidates are left of 5"):
+    with pytest.raises(PhotoError, match=r"pick is 6, but 5 candidates are left: choose 1 to 5$"):
         SceneCompleter(index, replace(SETTINGS, pick=6)).complete(photo, hole)
 
 
@@ -236,7 +236,7 @@ def test_lost_scenes_give_way(tmp_path, bundled_photos, photo, hole, others):
     assert any("own.png" in line for line in done.dropped) and any("changed" in line for line in done.dropped)
     for name in ("rocket", "face", "suit"):
         (tmp_path / "scenes" / f"{name}.png").unlink()
-    with pytest.raises(PhotoError, match=r"none of the 5 scenes can fill the hole .*; and 2 more$"):
+    with pytest.raises(PhotoError, match=r"none of the 5 scenes can be read .*; and 2 more$"):
         SceneCompleter(index, SETTINGS).complete(photo, hole)
 
 
