@@ -63,6 +63,16 @@ def rank(scores: Mapping[str, NDArray[Any]], weights: Mapping[str, float] | None
     return Ranking(order[: int(usable.sum())], total)
 
 
+def not_finite(scores: Mapping[str, NDArray[Any]], weights: Mapping[str, float]) -> dict[int, str]:
+    """The candidates that `rank` leaves out, and for each the first term of positive weight that is not finite."""
+    found: dict[int, str] = {}
+    for name, values in scores.items():
+        if weights.get(name, 1.0) > 0:
+            for candidate in np.flatnonzero(~np.isfinite(values)).tolist():
+                found.setdefault(candidate, name)
+    return found
+
+
 def distinct(
     patches: NDArray[np.uint8], threshold: float = NEAR_DUPLICATE, *, limit: int | None = None
 ) -> NDArray[np.intp]:

@@ -18,7 +18,7 @@ from ce_retrieval.completion.composition import Composed, Composer
 from ce_retrieval.completion.dropped import Dropped, too_few
 from ce_retrieval.completion.fitting import Fitted, SceneFitter, Term
 from ce_retrieval.completion.insertion import Blender
-from ce_retrieval.completion.ranking import distinct, rank
+from ce_retrieval.completion.ranking import distinct, not_finite, rank
 from ce_retrieval.completion.result import Completion, SceneCandidate, only
 from ce_retrieval.completion.scene_settings import checked
 from ce_retrieval.completion.scenes import SceneCache
@@ -227,6 +227,17 @@ class _Photo:
             for one, content in zip(fitted, scores["content"], strict=True):
                 one.scores["content"] = float(content)
         ranking = rank(scores, self._settings.terms)
+        bad = not_finite(scores, self._settings.terms)
+        if not len(ranking.order):
+            names = ", ".join(sorted(set(bad.values())))
+            raise PhotoError(
+                f"no scene can be ranked: of all {len(bad)} the distance by {names} is not finite; return numbers, or give that "
+                "ranking term the weight 0"
+            )
+        for number, name in bad.items():
+            self._dropped.refuse(
+                f"{fitted[number].place.neighbor.name}: its distance by the ranking term {name} is not finite"
+            )
         looks = np.stack([fitted[number].look for number in ranking.order])
         kept = distinct(looks, self._settings.duplicate, limit=self._settings.top)
         self._cut = len(kept) == self._settings.top < len(ranking.order)  # a larger `top` may keep more

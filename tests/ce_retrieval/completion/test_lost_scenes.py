@@ -185,3 +185,16 @@ def test_a_pick_that_vanished_may_be_had_from_a_larger_top(index, truth, monkeyp
     monkeypatch.setattr(completer._finder, "opened", vanishing)
     with pytest.raises(PhotoError, match=r"^pick is 2, but 1 candidate is left: choose 1, or a larger top$"):
         completer.complete(truth, HOLE)
+
+
+def test_a_term_that_is_no_number_is_named(index, truth):
+    terms = {"mine": lambda *_: float("nan"), "fine": lambda *_: 1.0}
+    for settings in (SETTINGS, replace(SETTINGS, aligned=1)):
+        with pytest.raises(PhotoError, match=r"^no scene can be ranked: .* by mine is not finite; .*weight 0$"):
+            SceneCompleter(index, settings, terms=terms).complete(truth, HOLE)
+    weighed = replace(SETTINGS, terms={"mine": 0.0})
+    assert stems(SceneCompleter(index, weighed, terms=terms).complete(truth, HOLE))[0] == "own"
+    dark = {"light": lambda shows, photo, hole: 1.0 if shows[hole].mean() > 128 else float("inf")}
+    done = SceneCompleter(index, SETTINGS, terms=dark).complete(truth, HOLE)
+    assert len(done.candidates) + len(done.dropped) == 4 and done.candidates and done.dropped and not done.lost
+    assert all(line.endswith("its distance by the ranking term light is not finite") for line in done.dropped)
