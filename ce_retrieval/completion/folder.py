@@ -68,7 +68,7 @@ class MaskReading:
 class Outcome:
     """What became of a photo: the written picture, or why there is none; skipped: it was there already.
 
-    hint: a doubt about its mask, "" where there is none.
+    hint: a doubt about its mask, and what scenes are lost, "" where there is neither.
     """
 
     photo: Path
@@ -262,7 +262,7 @@ def _save(item: _Loaded, result: Completion | CeretError, out: Path) -> Outcome:
         return Outcome(item.job.photo, error=result)
     target = out / item.job.stem
     written = result.save(target.parent, target.name, item.about)
-    return Outcome(item.job.photo, written, hint=polarity_hint(item.hole))
+    return Outcome(item.job.photo, written, hint="; ".join(filter(None, [polarity_hint(item.hole), result.loss])))
 
 
 def _is_done(job: Job, about: dict[str, Any], completer: AnyCompleter, out: Path, candidate_fills: bool) -> bool:

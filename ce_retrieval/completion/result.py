@@ -97,6 +97,12 @@ class Completion:
     grey: bool = False
     lost: tuple[str, ...] = ()
 
+    @property
+    def loss(self) -> str:
+        """What to say of scenes that vanished or changed since they were indexed: "" without any."""
+        count = len(self.lost)
+        return f"{count} scene{'s' if count > 1 else ''} could not be read, the first: {self.lost[0]}" if count else ""
+
     def provenance(self) -> dict[str, Any]:
         """Return where every filled pixel came from, as plain JSON types.
 

@@ -106,6 +106,9 @@ def test_a_changed_scene_is_passed_over_and_recorded(ceret, photo, mask, index, 
     arguments = ["complete", photo, "--mask", mask, "--index", index, "--rerank", "rim", "--method", method]
     result = ceret(*arguments, "--out", tmp_path / "out")
     assert result.exit_code == 0
+    (note,) = result.stderr.splitlines()
+    assert note.startswith(f"note: {photo}: 1 scene could not be read, the first: ")
+    assert "own.png has changed since it was indexed" in note
     record = json.loads((tmp_path / "out" / "photo.json").read_text())
     (line,) = record["dropped"]
     assert "own.png has changed since it was indexed: restore it, or rebuild" in line

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from ce_retrieval.completion.patch_completion import PatchCompleter
+from ce_retrieval.completion.pipeline import Completer
 from ce_retrieval.completion.scene_completion import SceneCompleter
-from ce_retrieval.completion.settings import PatchSettings, SceneSettings
+from ce_retrieval.completion.settings import CompletionSettings, PatchSettings, SceneSettings
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 
@@ -198,3 +199,12 @@ def test_a_term_that_is_no_number_is_named(index, truth):
     done = SceneCompleter(index, SETTINGS, terms=dark).complete(truth, HOLE)
     assert len(done.candidates) + len(done.dropped) == 4 and done.candidates and done.dropped and not done.lost
     assert all(line.endswith("its distance by the ranking term light is not finite") for line in done.dropped)
+
+
+def test_lost_scenes_are_told_by_every_completer(tmp_path, scenes, truth):
+    index = index_of(tmp_path, scenes)
+    (tmp_path / "scenes" / "cat.png").unlink()
+    by_retrieval = Completer(index, CompletionSettings(k=3, rerank="rim"))
+    for completer in (SceneCompleter(index, SETTINGS), PatchCompleter(index, PATCHES), by_retrieval):
+        loss = completer.complete(truth, HOLE).loss
+        assert loss.startswith("1 scene could not be read, the first: ") and "cat.png" in loss and "\n" not in loss
