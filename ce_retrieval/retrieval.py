@@ -19,6 +19,7 @@ from ce_retrieval.mask_files import polarity_hint
 from ce_retrieval.masks import resize_hole
 from ce_retrieval.photo_index import Origin, PhotoIndex, PhotoRecord, SameSource, allowed_photos, check_side
 from ce_retrieval.photos.near_duplicates import near_duplicates
+from ce_retrieval.query_arrays import check_arrays
 
 if TYPE_CHECKING:
     from indexes.base import SearchResult
@@ -64,7 +65,8 @@ def default_focus(descriptor: Descriptor) -> float | None:
 
 
 def check_query(photo: np.ndarray, hole: np.ndarray) -> None:
-    """Raise PhotoError or MaskError unless photo (H, W, 3) and hole (H, W) can make a query."""
+    """Raise PhotoError or MaskError unless photo uint8 (H, W, 3) and hole bool (H, W) can make a query."""
+    check_arrays(photo, hole)
     height, width = photo.shape[:2]
     if hole.shape != (height, width):
         raise MaskError(
