@@ -63,8 +63,9 @@ def polarity_hint(hole: np.ndarray) -> str:
     share = float(np.mean(hole))
     if share <= 0.5:
         return ""
+    percent = "over 99" if 0.99 < share < 1 else f"{100 * share:.0f}"
     return (
-        f"the hole covers {100 * share:.0f} % of the photo: "
+        f"the hole covers {percent} % of the photo: "
         "if the other part of the mask was meant, give --invert-mask (or leave it out)"
     )
 

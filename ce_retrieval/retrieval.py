@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.descriptors import Descriptor, cell_weights
-from ce_retrieval.errors import DescriptorError, FilterError, MaskError, PhotoError, PhotoIndexError
+from ce_retrieval.errors import CeretError, DescriptorError, FilterError, MaskError, PhotoError, PhotoIndexError
 from ce_retrieval.mask_files import polarity_hint
 from ce_retrieval.masks import resize_hole
 from ce_retrieval.photo_index import Origin, PhotoIndex, PhotoRecord, SameSource, allowed_photos, check_side
@@ -76,7 +76,7 @@ def check_query(photo: np.ndarray, hole: np.ndarray) -> None:
     if not hole.any():
         raise MaskError("the hole is empty: mark the missing pixels white (or use --invert-mask if they are dark)")
     if hole.all():
-        raise MaskError(_with_hint("the hole leaves nothing of the photo visible", hole))
+        raise hinted(MaskError("the hole leaves nothing of the photo visible"), hole)
 
 
 def square_query(photo: np.ndarray, hole: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +124,7 @@ def search_contexts(
     """
     holes = np.stack([protocol_hole(index, hole) for hole in holes])
     of_hole = {hole.tobytes(): hole for hole in holes}  # most batches share one
-    weights = {key: _weights(index.descriptor, hole, focus) for key, hole in of_hole.items()}
+    weights = {key: cell_weights(index.descriptor, hole, focus) for key, hole in of_hole.items()}
     grids = index.descriptor.describe(photos, holes)
     return index.search(grids, np.stack([weights[hole.tobytes()] for hole in holes]), k, allowed)
 
@@ -181,17 +181,10 @@ def _read_squares(index: PhotoIndex, ids: Sequence[int]) -> tuple[np.ndarray, np
     return np.array(found, np.int64), np.stack(pixels) if pixels else np.empty((0, size, size, 3), np.uint8)
 
 
-def _weights(descriptor: Descriptor, hole: np.ndarray, focus: float | None) -> np.ndarray:
-    try:
-        return cell_weights(descriptor, hole, focus)
-    except DescriptorError as error:
-        raise DescriptorError(_with_hint(str(error), hole)) from error
-
-
-def _with_hint(message: str, hole: np.ndarray) -> str:
-    """Add to a message about a hole that the mask may have been read the wrong way round, if that is likely."""
-    hint = polarity_hint(hole)
-    return f"{message}; {hint}" if hint else message
+def hinted(error: CeretError, hole: np.ndarray) -> CeretError:
+    """Return the error of a search with a hint, where the photo's own hole says that its mask may have been inverted."""
+    hint = polarity_hint(hole) if isinstance(error, DescriptorError | PhotoIndexError | MaskError) else ""
+    return type(error)(f"{error}; {hint}") if hint else error
 
 
 def protocol_hole(index: PhotoIndex, hole: np.ndarray) -> np.ndarray:
@@ -210,11 +203,10 @@ def protocol_hole(index: PhotoIndex, hole: np.ndarray) -> np.ndarray:
     inner = np.zeros_like(center)
     inner[first + 1 : last, first + 1 : last] = True
     if (hole & ~outer).any() or (inner & ~hole).any():
-        message = (
+        raise PhotoIndexError(
             f"{index.path} was built with --hole center: a query's hole must be the central part of half the photo's "
             "height and width; build an index with --hole none for other holes"
         )
-        raise PhotoIndexError(_with_hint(message, hole))
     return hole | center
 
 
@@ -240,12 +232,15 @@ def find_neighbors(
         raise PhotoIndexError(f"k is {k}, but {index.path} holds {len(index)} photos: choose 1 to {len(index)}")
     query = square_query(photo, hole, index.manifest.size)
     allowed = allowed_photos(index, where)
-    if apart_from is None:
-        count = k if allowed is None else min(k, int(np.count_nonzero(allowed)))
-        found = search_contexts(index, query[0][None], query[1][None], count, focus=focus, allowed=allowed)
-    else:
-        origin = Origin.of(apart_from)
-        found = search_apart(index, query, k, SameSource(index), origin, focus=focus, allowed=allowed)
+    try:
+        if apart_from is None:
+            count = k if allowed is None else min(k, int(np.count_nonzero(allowed)))
+            found = search_contexts(index, query[0][None], query[1][None], count, focus=focus, allowed=allowed)
+        else:
+            origin = Origin.of(apart_from)
+            found = search_apart(index, query, k, SameSource(index), origin, focus=focus, allowed=allowed)
+    except (DescriptorError, PhotoIndexError) as error:
+        raise hinted(error, hole) from error
     return neighbors_of(index, found.ids[0], found.scores[0])
 
 

@@ -21,6 +21,7 @@ from ce_retrieval.retrieval import (
     Neighbor,
     check_query,
     default_focus,
+    hinted,
     neighbors_of,
     search_apart,
     search_contexts,
@@ -133,6 +134,8 @@ class CandidateFinder:
             contexts = self._search(squares, results)
         else:
             contexts = self._search_apart(self._same, squares, results, origins or [None] * len(photos))
+        for number in squares.keys() - contexts.keys():
+            results[number] = hinted(results[number], holes[number])
         expected = self._expected(photos, holes, squares, contexts, results) if self._decoder else {}
 
         def finish(number: int) -> None:

@@ -147,8 +147,8 @@ def cell_weights(
     weights = np.where(share < descriptor.min_share, np.float32(0), share)
     if not weights.any():
         raise DescriptorError(
-            f"{descriptor.spec}: the hole leaves none of the {descriptor.cells} cells visible enough to compare: "
-            "make the hole smaller, or index with a descriptor of smaller cells, such as thumbnail"
+            f"{descriptor.spec}: the hole leaves none of the {descriptor.cells} cells visible enough to compare: make the hole "
+            f"smaller, or index {_remedy(hole)}"
         )
     if focus is not None:
         distance = hole_distance(descriptor.boxes, hole)
@@ -158,3 +158,12 @@ def cell_weights(
             raise DescriptorError(f"focus of {focus} px is so small that every cell's weight vanishes: raise it")
     expected = np.float32(getattr(descriptor, "hidden", 0.0))
     return weights + expected * (1 - share) if expected else weights
+
+
+def _remedy(hole: NDArray[np.bool_]) -> str:
+    """How to index so that a hole bool (S, S) leaves something to compare: the coarsest of fine thumbnails that see any of it."""
+    size = len(hole)
+    for grid in (n for n in range(16, size + 1) if size % n == 0):
+        if (visible_share(grid_boxes(grid, size // grid, size // grid), hole) >= 0.5).any():
+            return f"with a descriptor of smaller cells, such as thumbnail:{grid}"
+    return f"photos at more than {size} px, where this hole leaves nothing visible"

@@ -224,8 +224,17 @@ def test_bad_queries_are_named(indexes, crop_folder):
 def test_a_hole_that_leaves_no_cell_is_named_with_the_share_that_it_covers(indexes, crop_folder, features):
     hole = np.ones((96, 96), bool)
     hole[50:52, 50:52] = False
-    with pytest.raises(DescriptorError, match=r"100 % of the photo.*--invert-mask"):
+    with pytest.raises(DescriptorError, match=r"over 99 % of the photo.*--invert-mask"):
         find_neighbors(indexes[features], crop(crop_folder, "photo0/00.png"), hole, 5)
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_the_share_is_that_of_the_photos_own_hole(indexes, crop_folder, features):
+    """Lines that cover a third of the photo, and all of it at the index's size: no mask to suspect there."""
+    photo, hole = np.repeat(crop(crop_folder, "photo0/00.png"), 2, axis=0), np.zeros((192, 96), bool)
+    hole[::3] = True
+    with pytest.raises(DescriptorError, match=r"index photos at more than 64 px, where this hole .* visible$"):
+        find_neighbors(indexes[features], photo, hole, 5)
 
 
 def test_a_batch_finds_what_each_query_finds_alone(indexes, crop_folder, odd_holes):

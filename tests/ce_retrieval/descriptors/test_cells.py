@@ -94,6 +94,21 @@ def test_bad_holes_and_focus(centre):
     assert cell_weights(make_descriptor("thumbnail", 128), sieve).min() > 0.9
 
 
+def test_the_remedy_for_a_hole_that_leaves_no_cell_serves():
+    """One pixel in every 2, 8 or 128 px a side is visible; where none is, only a larger size helps."""
+    for step, specs in ((2, ("thumbnail", "hog")), (8, ("thumbnail", "thumbnail:64", "hog")), (128, SPECS)):
+        hole = np.ones((128, 128), bool)
+        hole[::step, ::step] = False
+        for spec in specs:
+            try:
+                assert cell_weights(make_descriptor(spec, 128), hole).any()
+            except DescriptorError as error:
+                advice = str(error).rpartition("such as ")[2]
+                assert advice != spec and cell_weights(make_descriptor(advice, 128), hole).any(), str(error)
+    with pytest.raises(DescriptorError, match=r"or index photos at more than 128 px"):
+        cell_weights(make_descriptor("thumbnail", 128), np.ones((128, 128), bool))
+
+
 @pytest.mark.parametrize("spec", SPECS)
 def test_specs_round_trip_and_attributes_agree(spec, photos):
     descriptor = make_descriptor(spec, 128)
