@@ -136,7 +136,10 @@ class Work:
 def check_side(width: int, height: int) -> None:
     """Raise PhotoError for a photo too small to have a context."""
     if min(width, height) < MIN_SIDE:
-        raise PhotoError(f"the photo is {width}x{height}: at least {MIN_SIDE} px a side are needed to see a context")
+        raise PhotoError(
+            f"the photo is {width}x{height}: at least {MIN_SIDE} px a side are needed to see a context; "
+            "enlarge it, or leave it out"
+        )
 
 
 def decode_budget(descriptor: Descriptor, workers: int, max_memory: int) -> DecodeBudget:

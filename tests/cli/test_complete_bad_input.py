@@ -96,7 +96,10 @@ def test_tiny_photos_are_one_line(ceret, one_line_error, index, tmp_path, size, 
     arguments = ["complete", tmp_path / "tiny.png", "--mask", tmp_path / "hole.png", "--out", tmp_path / "out"]
     arguments += ["--method", name] if alone else ["--method", name, "--index", index, "--rerank", "rim"]
     error = one_line_error(ceret(*arguments))
-    assert "tiny.png" in error and f"the photo is {size[0]}x{size[1]}: at least 16 px a side" in error
+    assert (
+        "tiny.png" in error
+        and f"the photo is {size[0]}x{size[1]}: at least 16 px a side are needed to see a context; enlarge it" in error
+    )
     assert not list((tmp_path / "out").rglob("*.*"))
 
 
