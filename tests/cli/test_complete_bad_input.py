@@ -14,17 +14,33 @@ HOLE = np.zeros((80, 100), bool)
 HOLE[20:60, 30:70] = True
 
 
-@pytest.fixture
-def index(request, tmp_path, bundled_photos):
-    """The scene that the fixture `photo` is cut from, and two others; of another mode than RGB where a test says so."""
+def build(folder, bundled_photos, mode="RGB"):
+    """The scene that the fixture `photo` is cut from, and two others, as pictures of a mode."""
     crops = {"own": (2, np.s_[42:242:2, 74:324:2]), "cat": (1, np.s_[:200:2, :250:2]), "sky": (3, np.s_[:200, :250])}
-    (tmp_path / "scenes").mkdir()
+    (folder / "scenes").mkdir()
     for name, (number, box) in crops.items():
         scene = Image.fromarray(np.ascontiguousarray(bundled_photos[number][box]))
-        scene.convert(getattr(request, "param", "RGB")).save(tmp_path / "scenes" / f"{name}.png")
+        scene.convert(mode).save(folder / "scenes" / f"{name}.png")
     settings = IndexSettings(features="thumbnail:16", size=64, workers=1)
-    build_index([tmp_path / "scenes"], tmp_path / "few.ceret", settings)
-    return tmp_path / "few.ceret"
+    build_index([folder / "scenes"], folder / "few.ceret", settings)
+    return folder / "few.ceret"
+
+
+@pytest.fixture(scope="module")
+def indexes(tmp_path_factory, bundled_photos):
+    """Made once for all tests that leave them as they are."""
+    return {mode: build(tmp_path_factory.mktemp(mode), bundled_photos, mode) for mode in ("RGB", "L")}
+
+
+@pytest.fixture
+def index(request, indexes):
+    return indexes[getattr(request, "param", "RGB")]
+
+
+@pytest.fixture
+def spoilt(tmp_path, bundled_photos):
+    """An index of one's own, whose scenes a test may change: `tmp_path / "scenes"`."""
+    return build(tmp_path, bundled_photos)
 
 
 @pytest.fixture
@@ -104,9 +120,9 @@ def test_tiny_photos_are_one_line(ceret, one_line_error, index, tmp_path, size, 
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_changed_scene_is_passed_over_and_recorded(ceret, photo, mask, index, tmp_path, method):
+def test_a_changed_scene_is_passed_over_and_recorded(ceret, photo, mask, spoilt, tmp_path, method):
     shutil.copy(tmp_path / "scenes" / "cat.png", tmp_path / "scenes" / "own.png")
-    arguments = ["complete", photo, "--mask", mask, "--index", index, "--rerank", "rim", "--method", method]
+    arguments = ["complete", photo, "--mask", mask, "--index", spoilt, "--rerank", "rim", "--method", method]
     result = ceret(*arguments, "--out", tmp_path / "out")
     assert result.exit_code == 0
     (note,) = result.stderr.splitlines()
@@ -118,13 +134,22 @@ def test_a_changed_scene_is_passed_over_and_recorded(ceret, photo, mask, index, 
     assert record["candidates"] and not any(c["photo"].endswith("own.png") for c in record["candidates"])
 
 
+def test_more_aligned_than_there_are_candidates_looks_further(ceret, photo, mask, index, tmp_path):
+    arguments = ["complete", photo, "--mask", mask, "--index", index, "--rerank", "rim", "--method", "scenes"]
+    for aligned, candidates in ((2, 200), (300, 300)):
+        assert ceret(*arguments, "--aligned", aligned, "--out", tmp_path / "out").exit_code == 0
+        record = json.loads((tmp_path / "out" / "photo.json").read_text())
+        assert (record["settings"]["aligned"], record["settings"]["candidates"]) == (aligned, candidates)
+        assert len(record["candidates"]) == min(aligned, 3)
+
+
 OPTIONS = [(method, *more) for method in METHODS for more in ((), ("--aligned", 2), ("--rerank", "none"))]
 
 
 @pytest.mark.parametrize("options", [*OPTIONS, ("patchmatch", "--start", "smooth")])
-def test_no_usable_scene_is_one_line_that_says_why(ceret, one_line_error, photo, mask, index, tmp_path, options):
+def test_no_usable_scene_is_one_line_that_says_why(ceret, one_line_error, photo, mask, spoilt, tmp_path, options):
     shutil.rmtree(tmp_path / "scenes")
-    arguments = ["complete", photo, "--mask", mask, "--index", index, "--rerank", "rim", "--method", *options]
+    arguments = ["complete", photo, "--mask", mask, "--index", spoilt, "--rerank", "rim", "--method", *options]
     error = one_line_error(ceret(*arguments, "--out", tmp_path / "out"))
     assert "none of the 3 scenes can be read (restore lost files): " in error and "photo.png: " in error
     assert "own.png of" in error and "cannot be read any more: put it back, or rebuild the index" in error
