@@ -68,4 +68,5 @@ def _scene_settings(weights: str | None, **chosen: Any) -> SceneSettings:
         seam=chosen["seam"],
         mixed=chosen["mixed"],
         terms=dict(chosen["terms"]),
+        trust=chosen["trust"],
     )

@@ -22,7 +22,7 @@ from cli.options import default_k, filter_options, focus_option, optional_index_
 K, SCENES = CompletionSettings.k, SceneSettings()
 _FILTERS = {"where": "--where", "exclude_same_source": "--exclude-same-source"}
 _SEARCH = {"index_path": "--index", "focus": "--focus", "rerank": "--rerank", **_FILTERS}
-_RANKED = {"aligned": "--aligned", "terms": "--weight"}
+_RANKED = {"aligned": "--aligned", "terms": "--weight", "trust": "--trust"}
 # Which options each method reads, and by which name they are given.
 _READ = {
     "retrieval": {
@@ -85,6 +85,13 @@ def completer_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--mixed", is_flag=True, help="Blend with the stronger gradient of scene and photo."),
         click.option(
             "--weight", "terms", type=TermWeight(), multiple=True, help="Weight of a ranking term; 0 leaves it out."
+        ),
+        click.option(
+            "--trust",
+            type=click.FloatRange(0, 1),
+            default=SCENES.trust,
+            show_default=True,
+            help="How far a fill's colours may yield to what is expected in the hole, of values in [0, 1]; 0: not at all.",
         ),
         click.option("--aligned", type=one, default=SCENES.aligned, show_default=True, help="Scenes placed and cut."),
         click.option("--start", type=start, default="auto", show_default=True, help="What patches begin with."),

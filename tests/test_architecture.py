@@ -25,7 +25,7 @@ FLOORS = {
     "evaluation": 7,
     "training": 7,
 }
-ROOM_OF_FILE = {"mask_files": "masks", "mask_regions": "masks"}
+ROOM_OF_FILE = {"mask_files": "masks", "mask_regions": "masks", "query_arrays": "retrieval"}
 GROUND = ("metrics", "figures")
 # What takes long to import: in the functions that use it alone.
 HEAVY = {

@@ -255,15 +255,6 @@ class CandidateFinder:
             raise PhotoError(found.dropped[0])
         return query.seen(found.photos[0])
 
-    def content(self, query: Query, pictures: np.ndarray) -> np.ndarray:
-        """Return how far each of K pictures uint8 (K, S, S, 3) is from what the network expects, float32 (K,).
-
-        Of a guided re-rank alone. A picture shows the photo with a scene laid over its hole: `guided.ContentDistance`.
-        """
-        assert self._guide is not None and query.expected is not None
-        ones = np.ones(len(pictures), np.float32)
-        return self._guide.scores(query.square, query.hole, query.expected, pictures, ones).content
-
 
 def _about(index: PhotoIndex) -> dict[str, Any]:
     """What a result says of its index: path, features, size, hole protocol, and the hash of its manifest."""

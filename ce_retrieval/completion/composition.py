@@ -2,7 +2,8 @@
 
 J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, section 5, after P. Perez, M. Gangnet, A.
 Blake, "Poisson Image Editing", SIGGRAPH 2003. Deviations: all scenes are blended over one domain, the hole and what a seam
-may reach; the blend is solved at the working size, and what it adds to the scene and the photo is enlarged (`working`).
+may reach; the blend is pulled to what is
+expected under the hole; it is solved at the working size, and what it adds to the scene and the photo is enlarged (`working`).
 """
 
 from __future__ import annotations
@@ -15,13 +16,27 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ce_retrieval.completion.fitting import Fitted, SceneFitter
-from ce_retrieval.completion.insertion import Blender
+from ce_retrieval.completion.insertion import SOLVERS_HELD
+from ce_retrieval.completion.per_hole import PerHole
+from ce_retrieval.completion.poisson import PoissonSolver
 from ce_retrieval.completion.result import FROM_SCENE, SHIFTED
-from ce_retrieval.completion.working import Working, enlarged_mask, enlarged_values, enlarged_window, sampled
+from ce_retrieval.completion.working import (
+    Working,
+    enlarged_mask,
+    enlarged_values,
+    enlarged_window,
+    resize_values,
+    sampled,
+)
 
 THUMBNAIL = 320  # px, the longer side
 
 Photo = NDArray[np.uint8]
+
+
+def domain_solvers() -> PerHole[PoissonSolver]:
+    """Return what makes the solver of a domain and its hole, bool (2, h, w), with a pull in the hole; keeps the last ones."""
+    return PerHole(lambda both, pull: PoissonSolver(both[0], pull=both[1] * pull if pull else None), SOLVERS_HELD)
 
 
 class Composed(NamedTuple):
@@ -33,7 +48,10 @@ class Composed(NamedTuple):
 
 
 class Composer:
-    """Blends the scenes that were fitted into one photo. photo, hole: at their own size."""
+    """Blends the scenes that were fitted into one photo.
+
+    photo, hole: at their own size; solvers: of `domain_solvers`; pull: of the blends in the hole (`poisson`), 0 for none.
+    """
 
     def __init__(
         self,
@@ -41,17 +59,23 @@ class Composer:
         hole: NDArray[np.bool_],
         working: Working,
         fitter: SceneFitter,
-        blender: Blender,
+        solvers: PerHole[PoissonSolver],
+        pull: float,
         *,
         mixed: bool,
     ) -> None:
         self._photo, self._hole, self._working, self._fitter = photo, hole, working, fitter
         self._mixed = mixed
-        self._solver = blender.solver(fitter.domain)
+        self._solver = solvers(np.stack([fitter.domain, fitter.hole]), pull)
         self._known = fitter.photo.astype(np.float32) / np.float32(255)
 
-    def compose(self, fitted: Sequence[Fitted], scenes: Sequence[Photo], workers: int) -> list[Composed]:
-        """Blend scenes uint8 (h, w, 3), as they were opened, at the working size."""
+    def compose(
+        self, fitted: Sequence[Fitted], scenes: Sequence[Photo], wanted: Sequence[NDArray[np.float32]], workers: int
+    ) -> list[Composed]:
+        """Blend scenes uint8 (h, w, 3), as they were opened, at the working size.
+
+        wanted: float32 (S, S, 3) of each, at the index's size, what should be added to it in the hole; none without a pull.
+        """
         height, width = self._fitter.hole.shape
         patches = np.stack([sampled(s, f.box, (height, width)) for f, s in zip(fitted, scenes, strict=True)])
         taken = np.stack([self._fitter.taken(one) for one in fitted])
@@ -61,9 +85,16 @@ class Composer:
             taken,
             self._fitter.hole,
             mixed=self._mixed,
+            wanted=np.stack([self._in_box(values) for values in wanted]) if wanted else None,
             workers=workers,
         )
         return [Composed(*parts) for parts in zip(fitted, blend.fills, taken, strict=True)]
+
+    def _in_box(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values float32 (S, S, 3) of the whole photo at the index's size in the context's box at the working size."""
+        y0, x0, y1, x1 = self._fitter.box
+        height, width = self._working.hole.shape
+        return resize_values(values, (height, width))[y0:y1, x0:x1]
 
     def small(self, composed: Composed) -> Photo:
         """The filled photo uint8 (h, w, 3) at the working size; its known pixels, the seam's aside, are that photo's."""

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ce_retrieval.completion.insertion import Blender, box_around, insert
 from ce_retrieval.completion.result import Completion, only
 from ce_retrieval.completion.rim import rim_of
 from ce_retrieval.completion.settings import DECODER_FILLS, DecoderSettings
+from ce_retrieval.completion.working import resize_values
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError
 from ce_retrieval.masks import resize_hole
 from ce_retrieval.photo_index import Origins
@@ -96,17 +96,6 @@ class DecoderFill:
 def compose(photos: np.ndarray, holes: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Return photos uint8 (B, S, S, 3) with predictions float32 in their holes: float32 in [0, 1]."""
     return np.where(holes[..., None], predicted.clip(0, 1), photos.astype(np.float32) / np.float32(255))
-
-
-def resize_values(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return values float32 (h, w, 3) at the size `shape` (H, W), bicubic; as they are where they have it already."""
-    if values.shape[:2] == shape:
-        return values
-    planes = [
-        Image.fromarray(np.ascontiguousarray(values[:, :, channel])).resize(shape[::-1], Image.Resampling.BICUBIC)
-        for channel in range(3)
-    ]
-    return np.stack([np.asarray(plane) for plane in planes], axis=2)
 
 
 class DecoderCompleter:

@@ -18,6 +18,7 @@ from ce_retrieval.completion.candidates import Place
 from ce_retrieval.completion.context_features import resized
 from ce_retrieval.completion.dropped import Dropped
 from ce_retrieval.completion.local_context import REFERENCE_SIDE, ContextSettings, LocalContext, Placement
+from ce_retrieval.completion.scene_terms import GIST_SIDE
 from ce_retrieval.completion.seam import GROWTH
 from ce_retrieval.completion.seam_domain import BoundedSeams, seam_domain
 from ce_retrieval.completion.settings import SceneSettings
@@ -37,8 +38,9 @@ class Fitted(NamedTuple):
     """A scene in its place.
 
     box: (y0, x0, y1, x1) px of the scene as it was opened, what it shows over the context's box; size: (h, w) of it; taken:
-    bits of the seam over the context's box; scores: terms of the ranking; look: uint8 (LOOK, LOOK, 3), what lies over the
-    hole's box; square: uint8 (S, S, 3), the photo with the scene over the context's box, for the content term, or None.
+    bits of the seam over the context's box; scores: terms of the ranking, more of which come later; look: uint8 (LOOK, LOOK,
+    3), what lies over the hole's box; square: uint8 (S, S, 3), the photo with the scene over the context's box, at the
+    index's size; whole: uint8 (GIST_SIDE, GIST_SIDE, 3), the scene as a whole.
     """
 
     place: Place
@@ -48,7 +50,8 @@ class Fitted(NamedTuple):
     taken: NDArray[np.uint8]
     scores: dict[str, float]
     look: Photo
-    square: Photo | None
+    square: Photo
+    whole: Photo
 
 
 class SceneFitter:
@@ -62,13 +65,11 @@ class SceneFitter:
 
     MaskError: a seam would reach all of the photo.
 
-    Memory: CHUNK scenes, and for each that is kept an eighth of a byte a pixel of the box, and about 3 kB (with the content
-    term 3 bytes a pixel at the index's size more).
+    Memory: CHUNK scenes, and for each that is kept an eighth of a byte a pixel of the box, 15 kB, and 3 bytes a pixel
+    at the index's size.
     """
 
-    def __init__(
-        self, working: Working, settings: SceneSettings, terms: Mapping[str, Term], square_size: int | None
-    ) -> None:
+    def __init__(self, working: Working, settings: SceneSettings, terms: Mapping[str, Term], square_size: int) -> None:
         self._working, self._settings, self._terms, self._square_size = working, settings, terms, square_size
         self._context = LocalContext(
             working.photo, working.hole, ContextSettings(radius=settings.radius, scales=settings.scales)
@@ -166,7 +167,8 @@ class SceneFitter:
             taken=np.packbits(seam.taken),
             scores=scores,
             look=_look(patch[self._inner]),
-            square=self._square(patch) if self._square_size else None,
+            square=self._square(patch),
+            whole=resized(scene, (GIST_SIDE, GIST_SIDE)),
         )
 
     @property
@@ -186,7 +188,6 @@ class SceneFitter:
         canvas = self._working.photo.copy()
         canvas[y0:y1, x0:x1] = patch
         size = self._square_size
-        assert size is not None
         if canvas.shape[:2] == (size, size):
             return canvas
         return np.asarray(Image.fromarray(canvas).resize((size, size), Image.Resampling.BICUBIC))

@@ -23,12 +23,11 @@ of it is a small matrix, made once for a hole. Deviations: the mismatch is avera
 before it spreads, and blends are not clipped to [0, 1].
 """
 
-from collections import OrderedDict
-from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 
+from ce_retrieval.completion.per_hole import PerHole
 from ce_retrieval.completion.poisson import PoissonSolver
 from ce_retrieval.completion.rim import rim_distance, rim_of, rim_weights
 from ce_retrieval.completion.settings import GuidedSettings
@@ -106,6 +105,17 @@ class ContentDistance:
         if self._edge:
             wanted -= self._membranes(photo[None])[0]
         return wanted
+
+    def shifts(self, candidates: np.ndarray, photo: np.ndarray) -> np.ndarray:
+        """Return float32 (K,), in squares of [0, 1] values: how far a blend moves the colours of candidates uint8 (K, S, S, 3).
+
+        The mean square over the hole of the low-pass of the membrane that is added to each; of `blended` alone. photo:
+        uint8 (S, S, 3), read on the hole's edge.
+        """
+        added = self._membranes(photo[None]) - self._membranes(candidates)
+        added *= self._weights
+        added *= added
+        return added.reshape(len(candidates), -1).sum(axis=1)
 
     def distances(self, candidates: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Return float32 (K,), in squares of [0, 1] values, of candidates uint8 (K, S, S, 3) from a `target`."""
@@ -209,8 +219,7 @@ class Guide:
         blended = fill != "paste"
         self._texture = settings.texture if fill != "mean" else 0.0
         self._rim_width, self._blended = rim_width, blended and settings.blended
-        self._held: OrderedDict[tuple[tuple[int, ...], bytes], _OfHole] = OrderedDict()
-        self._lock = Lock()
+        self._of_hole = PerHole(self._make, HOLES_HELD)
 
     def scores(
         self, photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, candidates: np.ndarray, contexts: np.ndarray
@@ -234,15 +243,6 @@ class Guide:
             score = score + self._texture * texture.penalties(photo, candidates)
         return Scores(score.astype(np.float32), by_rim, by_content)
 
-    def _of_hole(self, hole: np.ndarray) -> _OfHole:
-        key = (hole.shape, np.packbits(hole).tobytes())
-        with self._lock:
-            if key not in self._held:
-                content = ContentDistance(hole, self.settings.lowpass, blended=self._blended)
-                self._held[key] = _OfHole(
-                    content, rim_weights(hole, self._rim_width, self.settings.falloff), Texture(hole)
-                )
-                if len(self._held) > HOLES_HELD:
-                    self._held.popitem(last=False)
-            self._held.move_to_end(key)
-            return self._held[key]
+    def _make(self, hole: np.ndarray) -> _OfHole:
+        content = ContentDistance(hole, self.settings.lowpass, blended=self._blended)
+        return _OfHole(content, rim_weights(hole, self._rim_width, self.settings.falloff), Texture(hole))

@@ -1,10 +1,8 @@
 """Putting a fill into the hole of a photo: the part of the photo that it hangs on, and blends with solvers kept."""
 
-from collections import OrderedDict
-from threading import Lock
-
 import numpy as np
 
+from ce_retrieval.completion.per_hole import PerHole
 from ce_retrieval.completion.poisson import PoissonSolver
 
 SOLVERS_HELD = 4
@@ -13,25 +11,12 @@ SOLVERS_HELD = 4
 class Blender:
     """Blends fills into photos; keeps the solvers of the last holes. Safe to share by threads."""
 
-    def __init__(self, held: int = SOLVERS_HELD) -> None:
-        self._held = held
-        self._solvers: OrderedDict[tuple[tuple[int, ...], bytes], PoissonSolver] = OrderedDict()
-        self._lock = Lock()
+    def __init__(self) -> None:
+        self._solver = PerHole(PoissonSolver, SOLVERS_HELD)
 
     def blend(self, source: np.ndarray, photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
         """Return the blend float32 (h, w, 3) of a source float32 in [0, 1] into a photo uint8 (h, w, 3)."""
-        return self.solver(hole).blend(source[None], photo.astype(np.float32) / np.float32(255))[0]
-
-    def solver(self, hole: np.ndarray) -> PoissonSolver:
-        """Return the solver of a hole bool (h, w), made once while it is among the last ones."""
-        key = (hole.shape, np.packbits(hole).tobytes())
-        with self._lock:
-            if key not in self._solvers:
-                self._solvers[key] = PoissonSolver(hole)
-                if len(self._solvers) > self._held:
-                    self._solvers.popitem(last=False)
-            self._solvers.move_to_end(key)
-            return self._solvers[key]
+        return self._solver(hole).blend(source[None], photo.astype(np.float32) / np.float32(255))[0]
 
 
 def box_around(hole: np.ndarray) -> tuple[int, int, int, int]:

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.completion.baselines import smooth
-from ce_retrieval.completion.decoder import DecoderFill, compose, resize_values
+from ce_retrieval.completion.decoder import DecoderFill, compose
 from ce_retrieval.completion.patchmatch import PatchMatchSettings, complete_by_patches
 from ce_retrieval.completion.patchmatch_pyramid import PATCH
 from ce_retrieval.completion.result import Completion, SceneCandidate, only
 from ce_retrieval.completion.scene_completion import SceneCompleter
 from ce_retrieval.completion.settings import STARTS, PatchSettings
-from ce_retrieval.completion.working import Working, enlarged_values, enlarged_window, working_photo
+from ce_retrieval.completion.working import Working, enlarged_values, enlarged_window, resize_values, working_photo
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
 from ce_retrieval.retrieval import check_query

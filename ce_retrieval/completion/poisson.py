@@ -133,7 +133,7 @@ class PoissonSolver:
         hole: NDArray[np.bool_],
         *,
         mixed: bool = False,
-        expected: NDArray[Any] | None = None,
+        wanted: NDArray[Any] | None = None,
         workers: int = 1,
     ) -> Blend:
         """Blend scenes that were cut into the photo, each along a seam of its own, over the one domain of this solver.
@@ -150,8 +150,8 @@ class PoissonSolver:
             hole: bool (H, W), the pixels that the photo lacks.
             mixed: at taken pixels outside the hole follow the stronger of the two images' gradients (the paper's
                 equation 13); inside the hole there is one alone.
-            expected: float (H, W, 3) in [0, 1], what the fill is pulled to, read where the pull is positive. Given if and
-                only if the solver has a pull.
+            wanted: float (K, H, W, 3), what should be added to each source: e less the source, in whose place one may give
+                what is smoother. Read where the pull is positive. Given if and only if the solver has a pull.
             workers: threads, each with a source of its own.
 
         Returns:
@@ -160,13 +160,11 @@ class PoissonSolver:
         Raises:
             MaskError: the photo, `taken` or `hole` is of another size than the domain, or not taken as above.
             SolverError: an equation is off by more than RESIDUAL_LIMIT.
-            ValueError: as `blend`; or a pull with nothing expected, or the other way round.
+            ValueError: as `blend`; or a pull with nothing wanted, or the other way round.
         """
         self._check(sources, photo)
-        if (expected is None) != (self._pull is None) or (expected is not None and expected.shape != photo.shape):
-            raise ValueError(
-                "expected: an image of the photo's size is needed by a solver with a pull, and by no other"
-            )
+        if (wanted is None) != (self._pull is None) or (wanted is not None and wanted.shape != sources.shape):
+            raise ValueError(f"wanted: {sources.shape} is needed by a solver with a pull, and nothing by another")
         if hole.shape != self.shape or taken.shape != (len(sources), *self.shape):
             raise MaskError(
                 f"the domain is {self.shape}, the hole {hole.shape}, taken {taken.shape}: one size is needed"
@@ -180,16 +178,14 @@ class PoissonSolver:
         if (taken[:, *window] & ~inside).any() or taken.sum() != taken[:, *window].sum():
             raise MaskError("pixels outside the domain are taken: make the domain as wide as the seam may reach")
         result[:] = photo
-        wanted = None if expected is None else expected[window][self._unknown_at].astype(np.float64)
 
         def one(number: int) -> float:
             pasted, divergence = guided(
                 sources[number][window], photo[window], taken[number][window], hidden, mixed=mixed
             )
             right = divergence[self._unknown_at]
-            if wanted is not None:
-                assert self._pull is not None
-                right += np.where(self._pull > 0, self._pull * (wanted - pasted[self._unknown_at]), 0.0)
+            if wanted is not None and self._pull is not None:
+                right += self._pull * np.where(self._pull > 0, wanted[number][window][self._unknown_at], 0)
             added = self._solve(right)
             result[number][window][self._unknown_at] = np.clip(pasted[self._unknown_at] + added, 0.0, 1.0)
             return float(np.abs(self._matrix @ added - right).max())

@@ -2,8 +2,9 @@
 
 J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, section 5: the composites are ordered by
 the sum of the scene distance, the local context distance, the local texture distance and the cost of the seam, "normalized
-[...] to contribute roughly equally". The paper does not say how; here each term is shifted to mean 0 and scaled to standard
-deviation 1 over the candidates.
+[...] to contribute roughly equally". The paper does not say how; here each term is shifted to median 0 and scaled by its
+median absolute deviation over the candidates, so that bad ones do not squeeze the others together, and one that is
+far better than all others in one term is not held to what that term contributes elsewhere.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 TERMS = ("scene", "context", "texture", "seam")
 NEAR_DUPLICATE = 0.03
+NORMAL = 1.4826  # standard deviation over median absolute deviation, of a normal distribution
 _THUMBNAIL = 32
 
 
@@ -34,8 +36,8 @@ def rank(scores: Mapping[str, NDArray[Any]], weights: Mapping[str, float] | None
         weights: name -> weight >= 0, for names of `scores`; those left out weigh 1. 0 leaves a term out altogether.
 
     Returns:
-        A candidate with a score that is not finite, in a term of positive weight, is left out; the mean and the standard
-        deviation are those of the others. A term equal for all of them adds 0. Equal totals keep the candidates' order.
+        A candidate with a score that is not finite, in a term of positive weight, is left out; median and deviation are
+        those of the others. A term equal for all of them adds 0. Equal totals keep the candidates' order.
 
     Raises:
         ValueError: no scores, scores of different lengths, a weight for an unknown term, or one not finite or negative.
@@ -108,7 +110,10 @@ def distinct(
 
 
 def _normalised(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shift to mean 0 and scale to standard deviation 1; all 0 where the values differ by rounding alone."""
+    """Shift to median 0 and scale to a median absolute deviation as of a normal distribution of deviation 1.
+
+    Where more than half are equal, by the standard deviation; all 0 where the values differ by rounding alone.
+    """
     if not len(values):
         return values
     # Scaled first: squares of large scores would overflow, those of small ones vanish.
@@ -116,8 +121,10 @@ def _normalised(values: NDArray[np.float64]) -> NDArray[np.float64]:
     if largest == 0:
         return np.zeros_like(values)
     values = values / largest
-    centred = values - values.mean()
-    spread = np.sqrt(np.mean(centred**2))
+    centred = values - np.median(values)
+    spread = NORMAL * np.median(np.abs(centred))
+    if spread <= 1e-12:
+        spread = values.std()
     return centred / spread if spread > 1e-12 else np.zeros_like(values)
 
 

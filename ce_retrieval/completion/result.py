@@ -79,7 +79,8 @@ class Completion:
     where the photo's own were brought nearer to them by the blend, 0 where no pixel may differ; None: the hole alone was
     filled. thumbnails: uint8 (h, w, 3), small pictures of the fill by each candidate; reasons why a picture was not made
     are in `dropped`. grey: scenes were turned to grey, as all known pixels of the photo are. lost: those of `dropped` that
-    could not be read any more.
+    could not be read any more. expected: what told scenes that are as expected under the hole from others, "network",
+    "scenes" (what the best of them agree on), or None for nothing.
     """
 
     best: np.ndarray
@@ -96,6 +97,7 @@ class Completion:
     thumbnails: Sequence[np.ndarray] = ()
     grey: bool = False
     lost: tuple[str, ...] = ()
+    expected: str | None = None
 
     @property
     def loss(self) -> str:
@@ -124,6 +126,7 @@ class Completion:
             "changed_outside_hole": 0 if self.seam is None else int(((self.seam > 0) & ~self.hole).sum()),
             "method": self.method,
             "scenes_in_grey": self.grey,
+            "expected": self.expected,
             "index": self.index,
             "network": self.network,
             "settings": asdict(self.settings),

@@ -2,37 +2,30 @@
 
 J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007. The steps, each of them a module: search
 (`candidates`; there GIST and colour, here any descriptor), placement (`local_context`), cut (`seam`), blend (`poisson`), order
-(`ranking`: the sum of the normalised scene, context, texture and seam distances, and, where a network's weights are there,
-that of the content from what it expects under the hole). Deviations are named in these modules.
+(`scene_ranking`: the sum of the normalised scene, context, texture and seam distances, and of those of `scene_terms`).
+Deviations are named in these modules.
 """
 
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ce_retrieval.completion.candidates import CandidateFinder, Place, Query, resolved
-from ce_retrieval.completion.composition import Composed, Composer
+from ce_retrieval.completion.composition import Composed, Composer, domain_solvers
 from ce_retrieval.completion.dropped import Dropped, too_few
 from ce_retrieval.completion.fitting import Fitted, SceneFitter, Term
-from ce_retrieval.completion.insertion import Blender
-from ce_retrieval.completion.ranking import distinct, not_finite, rank
 from ce_retrieval.completion.result import Completion, SceneCandidate, only
+from ce_retrieval.completion.scene_ranking import SceneRanker
 from ce_retrieval.completion.scene_settings import checked
+from ce_retrieval.completion.scene_terms import PULL
 from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working import Working, working_photo
 from ce_retrieval.errors import CeretError, PhotoError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
-
-
-class _Ordered(NamedTuple):
-    """Fitted scenes, best first and no two alike, with their totals."""
-
-    fitted: Sequence[Fitted]
-    totals: Sequence[float]
 
 
 class Composites(NamedTuple):
@@ -79,7 +72,8 @@ class SceneCompleter:
         self._finder = CandidateFinder(index, self.settings, least=1, fill="blend", scenes=scenes, workers=self.workers)
         self.about: dict[str, Any] | None = self._finder.about
         self.network: dict[str, Any] | None = self._finder.network
-        self._blender = Blender()
+        self._solvers = domain_solvers()
+        self._ranker = SceneRanker(self.settings)
 
     def complete(
         self, photo: np.ndarray, hole: np.ndarray, *, candidate_fills: bool = False, origin: Origin | None = None
@@ -138,17 +132,16 @@ class _Photo:
         self._dropped = Dropped()
         places = self._places()
         self._working = working_photo(photo, hole, self._side(places[: self._settings.aligned]))
-        guided = self._settings.rerank == "guided"
-        size = completer.index.manifest.size if guided else None
-        self._fitter = SceneFitter(self._working, self._settings, completer._terms, size)
+        self._fitter = SceneFitter(self._working, self._settings, completer._terms, completer.index.manifest.size)
         fitted = self._fitter.fit_all(places, self._opened, self._settings.aligned, workers, self._dropped)
         tried = len(fitted) + len(self._dropped.lines)
         self._more = "aligned" if tried < len(query.neighbors) else completer._finder.more(query)
         if not fitted:
             raise self._dropped.nothing_left(more=self._more)
-        self._ordered = self._order(fitted)
+        self._ordered = completer._ranker.order(query, self._working.photo, self._working.hole, fitted, self._dropped)
+        pull = 0.0 if self._ordered.wanted is None else self._pull()
         self._composer = Composer(
-            photo, hole, self._working, self._fitter, completer._blender, mixed=self._settings.mixed
+            photo, hole, self._working, self._fitter, completer._solvers, pull, mixed=self._settings.mixed
         )
 
     def complete(self, candidate_fills: bool) -> Completion:
@@ -168,7 +161,7 @@ class _Photo:
         if not kept:
             raise self._dropped.nothing_left(more=self._more)
         if best is None:
-            raise too_few(self._settings.pick, len(kept), cut=self._cut, more=self._more)
+            raise too_few(self._settings.pick, len(kept), cut=self._ordered.cut, more=self._more)
         return Completion(
             best=best,
             hole=self._hole,
@@ -181,6 +174,7 @@ class _Photo:
             dropped=tuple(self._dropped.lines),
             lost=tuple(self._dropped.lost),
             grey=self._query.grey,
+            expected=self._ordered.expected,
             method="scenes",
             seam=seam if self._fitter.reach else None,
             thumbnails=thumbnails,
@@ -215,52 +209,30 @@ class _Photo:
         sides = [max(place.neighbor.record.width, place.neighbor.record.height) for place in places]
         return min(self._settings.side, statistics.median(sides))
 
+    def _pull(self) -> float:
+        """The weight of the pull to what is wanted, which is for the index's size, at the working size."""
+        height, width = self._working.hole.shape
+        return PULL * self._completer.index.manifest.size**2 / (height * width)
+
     def _opened(self, place: Place) -> np.ndarray:
         return self._completer._finder.opened(place.neighbor, self._query, self._hole.shape)
 
-    def _order(self, fitted: Sequence[Fitted]) -> _Ordered:
-        """Rank by the sum of the normalised terms; of near-duplicates keep the better one."""
-        scores = {name: np.array([one.scores[name] for one in fitted]) for name in fitted[0].scores}
-        if self._query.expected is not None:
-            squares = np.stack([one.square for one in fitted if one.square is not None])
-            scores["content"] = self._completer._finder.content(self._query, squares)
-            for one, content in zip(fitted, scores["content"], strict=True):
-                one.scores["content"] = float(content)
-        ranking = rank(scores, self._settings.terms)
-        bad = not_finite(scores, self._settings.terms)
-        if not len(ranking.order):
-            names = ", ".join(sorted(set(bad.values())))
-            raise PhotoError(
-                f"no scene can be ranked: of all {len(bad)} the distance by {names} is not finite; return numbers, or give that "
-                "ranking term the weight 0"
-            )
-        for number, name in bad.items():
-            self._dropped.refuse(
-                f"{fitted[number].place.neighbor.name}: its distance by the ranking term {name} is not finite"
-            )
-        looks = np.stack([fitted[number].look for number in ranking.order])
-        kept = distinct(looks, self._settings.duplicate, limit=self._settings.top)
-        self._cut = len(kept) == self._settings.top < len(ranking.order)  # a larger `top` may keep more
-        order = ranking.order[kept]
-        return _Ordered([fitted[n] for n in order], [float(ranking.total[n]) for n in order])
-
-    def _composed(self) -> Any:
+    def _composed(self) -> Iterator[tuple[Composed, float, np.ndarray]]:
         """Yield (composed, total, scene) of the best scenes, as many at a time as there are threads."""
-        step = max(2, self._workers)
-        for start in range(0, len(self._ordered.fitted), step):
-            ready = []
-            for fitted, total in zip(
-                self._ordered.fitted[start : start + step], self._ordered.totals[start : start + step], strict=True
-            ):
+        step, ordered = max(2, self._workers), self._ordered
+        for start in range(0, len(ordered.fitted), step):
+            ready, scenes = [], []
+            for place in range(start, min(start + step, len(ordered.fitted))):
                 try:
-                    ready.append((fitted, total, self._opened(fitted.place)))
+                    scenes.append(self._opened(ordered.fitted[place].place))
+                    ready.append(place)
                 except PhotoError as error:  # it was there a moment ago
                     self._dropped.lose(str(error))
             if ready:
-                composed: list[Composed] = self._composer.compose(
-                    [fitted for fitted, _, _ in ready], [scene for _, _, scene in ready], self._workers
-                )
-                yield from ((c, total, scene) for c, (_, total, scene) in zip(composed, ready, strict=True))
+                wanted = [] if ordered.wanted is None else [ordered.wanted[place] for place in ready]
+                fitted = [ordered.fitted[place] for place in ready]
+                composed = self._composer.compose(fitted, scenes, wanted, self._workers)
+                yield from zip(composed, [ordered.totals[place] for place in ready], scenes, strict=True)
 
     def _candidates(self, kept: Sequence[tuple[Fitted, float]]) -> list[SceneCandidate]:
         candidates = []

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ce_retrieval.completion.settings import TERM_WEIGHTS, SceneSettings
+from ce_retrieval.completion.settings import AGREEING, TERM_WEIGHTS, SceneSettings
 from ce_retrieval.errors import CeretError, PhotoIndexError
 
 
@@ -29,17 +29,26 @@ def checked(settings: SceneSettings, own_terms: Iterable[str]) -> SceneSettings:
         raise PhotoIndexError(f"pick is {settings.pick}, but {settings.top} candidates are kept: choose a larger top")
     if not 0 <= settings.seam <= settings.radius / 2:
         raise PhotoIndexError(f"seam is {settings.seam:g} px: expected 0 to {settings.radius / 2:g}, half the context")
+    if not 0 <= settings.trust <= 1:
+        raise PhotoIndexError(f"trust is {settings.trust}: expected 0 to 1, of values in [0, 1]")
     if settings.side < 16:
         raise PhotoIndexError(f"side is {settings.side} px: expected 16 or more")
-    weights = {**TERM_WEIGHTS, **dict.fromkeys(own_terms, 1.0)}
+    own = dict.fromkeys(own_terms, 1.0)
+    for name in own.keys() & TERM_WEIGHTS.keys():
+        raise PhotoIndexError(
+            f"a ranking term of one's own is called {name!r}, as one that is there: give it another name"
+        )
+    weights = {**TERM_WEIGHTS, **own}
     for name, weight in settings.terms.items():
         if name not in weights:
             raise PhotoIndexError(f"no ranking term is called {name!r}: choose among {', '.join(weights)}")
         if not 0 <= weight < float("inf"):
             raise PhotoIndexError(f"the weight of {name} is {weight}: expected 0 or more")
+    few = min(settings.aligned, settings.candidates) < AGREEING
+    if settings.terms.get("content", 0) > 0 and settings.rerank != "guided" and few:
+        raise PhotoIndexError(
+            f"the term content needs a network's weights or {AGREEING} scenes that agree: rank by `guided`, have more "
+            "candidates aligned, or leave it out"
+        )
     weights.update(settings.terms)
-    if settings.rerank != "guided":
-        if settings.terms.get("content", 0) > 0:
-            raise PhotoIndexError("the term content needs a network's weights: rank by `guided`, or leave it out")
-        del weights["content"]
     return replace(settings, terms=weights)

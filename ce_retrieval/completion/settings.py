@@ -7,8 +7,19 @@ RERANKS = ("none", "rim", "guided")
 FILLS = ("paste", "blend", "mean")
 DECODER_FILLS = ("paste", "blend")
 STARTS = ("auto", "smooth", "encoder", "scene")
-# The terms that scenes are ranked by, and their weights: the paper's four, and the distance from a network's expectation.
-TERM_WEIGHTS = {"scene": 1.0, "context": 1.0, "texture": 2.0, "seam": 1.0, "content": 4.0}
+# So many scenes tell what is to be expected in a hole: the best tenth of them by its mean. That of fewer shows each of them.
+AGREEING = 100
+# The terms that scenes are ranked by, and their weights: the paper's four, and those of `scene_terms`.
+TERM_WEIGHTS = {
+    "scene": 0.25,
+    "context": 1.5,
+    "texture": 1.0,
+    "seam": 0.5,
+    "gist": 2.0,
+    "content": 4.0,
+    "detail": 1.2,
+    "colour": 0.5,
+}
 
 
 @dataclass(frozen=True)
@@ -75,9 +86,11 @@ class SceneSettings(SearchSettings):
     which of these fills, from 1. seam: px of a photo 1024 px long that a seam may cut into known pixels, and around thin
     parts of a hole no more than half their thickness, 1 px at least (`seam_domain`); 0 keeps all of them. mixed: blend with
     mixed gradients.
-    terms: weights of the ranking's terms, TERM_WEIGHTS where none is given, 0 for none; "content" is there with a guided
-    re-rank alone. radius, scales: of the local context (`local_context.ContextSettings`). side: px, the longest at which a
-    photo is worked on. duplicate: root mean square difference, of images in [0, 1], below which two candidates are one.
+    terms: weights of the ranking's terms, TERM_WEIGHTS where none is given, 0 for none. trust: the most, of [0, 1] values, by
+    which the fill's colours yield to what is expected under the hole (`scene_terms`: a network's fill with a guided re-rank,
+    else what the best of AGREEING scenes or more agree on); 0 for not at all. radius, scales: of the local context
+    (`local_context.ContextSettings`). side: px, the longest at which a photo is worked on. duplicate: root mean square
+    difference, of images in [0, 1], below which two candidates are one.
     """
 
     aligned: int = 200
@@ -86,6 +99,7 @@ class SceneSettings(SearchSettings):
     seam: float = 16.0
     mixed: bool = False
     terms: dict[str, float] = field(default_factory=dict)
+    trust: float = 0.15
     radius: float = 80.0
     scales: tuple[float, ...] = (0.81, 0.90, 1.0)
     side: int = 1024

@@ -70,6 +70,17 @@ def sampled(
     return np.asarray(Image.fromarray(scene).resize(size[::-1], Image.Resampling.BICUBIC, box=part))
 
 
+def resize_values(values: Floats, shape: tuple[int, int]) -> Floats:
+    """Return values float32 (h, w, 3) at the size `shape` (H, W), bicubic; as they are where they have it already."""
+    if values.shape[:2] == shape:
+        return values
+    planes = [
+        Image.fromarray(np.ascontiguousarray(values[:, :, channel])).resize(shape[::-1], Image.Resampling.BICUBIC)
+        for channel in range(3)
+    ]
+    return np.stack([np.asarray(plane) for plane in planes], axis=2)
+
+
 def enlarged_window(box: Box, factor: tuple[float, float], shape: tuple[int, int]) -> Box:
     """The pixels of the whole photo, (H, W) = shape, that lie wholly in a box of the working size."""
     y0, x0, y1, x1 = box

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ce_retrieval.completion.settings import TERM_WEIGHTS
 from ce_retrieval.photos import load_photo
 
 SCENES = ("--method", "scenes", "--rerank", "rim", "--aligned", 8)
@@ -24,11 +25,14 @@ def photos(photo, tmp_path):
 def test_scenes_writes_the_photo_the_seam_and_the_candidates(ceret, photo, mask, crop_index, tmp_path):
     out = tmp_path / "out"
     arguments = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", out, *SCENES, "--seam", 40]
-    result = ceret(*arguments, "--top", 3, "--pick", 2, "--weight", "texture=0", "--weight", "seam=2", "--mixed")
+    result = ceret(
+        *arguments, "--top", 3, "--pick", 2, "--weight", "texture=0", "--weight", "seam=2", "--mixed", "--trust", 0.05
+    )
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{out / 'photo.png'}\n", "")
     record = json.loads((out / "photo.json").read_text())
     settings = record["settings"]
-    assert record["method"] == "scenes" and settings["terms"] == {"scene": 1, "context": 1, "texture": 0, "seam": 2}
+    assert record["method"] == "scenes" and settings["terms"] == {**TERM_WEIGHTS, "texture": 0, "seam": 2}
+    assert settings["trust"] == 0.05
     assert (settings["top"], settings["pick"], settings["seam"], settings["mixed"]) == (3, 2, 40.0, True)
     assert [c["share"] for c in record["candidates"]] == [0.0, 1.0, 0.0]
     seam = np.asarray(Image.open(out / "photo.candidates" / "seam.png"))[..., 0]
@@ -79,10 +83,11 @@ def test_what_does_not_go_together_is_named(ceret, one_line_error, photo, mask, 
         ([*scenes, "-k", 3], "--method scenes does not read it: leave out -k"),
         ([*scenes, "-k", 3, "--fill", "mean"], "does not read them: leave out -k, --fill"),
         ([*scenes, "--start", "smooth"], "leave out --start"),
-        ([*scenes, "--weight", "beauty=1"], "TERM one of scene, context, texture, seam, content"),
+        ([*scenes, "--weight", "beauty=1"], "TERM one of scene, context, texture, seam, gist"),
         ([*scenes, "--weight", "seam=-1"], "VALUE 0 or more"),
         ([*scenes, "--weight", "seam"], "expected TERM=VALUE"),
         (["--method", "retrieval", "--index", crop_index, "--top", 3, "--seam", 2], "leave out --top, --seam"),
+        ([*scenes, "--trust", 2], "--trust"),
         (["--method", "patchmatch", "--rerank", "rim"], "--rerank without --index"),
         (["--method", "patchmatch", "--save-candidates"], "leave out --save-candidates"),
         (["--method", "patchmatch", "--weights", tiny_weights], "--weights belongs to"),

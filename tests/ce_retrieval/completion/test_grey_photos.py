@@ -66,9 +66,9 @@ def test_grey_scenes_are_what_is_compared(index, truth):
     """Its own scene, seen in grey, is the photo: no distance is left that its colours would make."""
     best = SceneCompleter(index, SCENES).complete(truth, HOLE).candidates[0]
     assert Path(best.photo).stem == "own" and best.scores["context"] < 1 and best.scores["seam"] < 0.5
-    terms = {"colour": lambda shows, photo, hole: float(np.ptp(shows, axis=-1).max())}
+    terms = {"tint": lambda shows, photo, hole: float(np.ptp(shows, axis=-1).max())}
     done = SceneCompleter(index, SCENES, terms=terms).complete(truth, HOLE)
-    assert [candidate.scores["colour"] for candidate in done.candidates] == [0.0, 0.0]
+    assert [candidate.scores["tint"] for candidate in done.candidates] == [0.0, 0.0]
     own = np.asarray(Image.open(index.path.parent / "scenes" / "own.png").convert("L").convert("RGB").resize((64, 64)))
     hole = np.asarray(Image.fromarray(HOLE).resize((64, 64)))
     by_rim = Completer(index, CompletionSettings(k=2, rerank="rim")).complete(own, hole)
@@ -79,9 +79,9 @@ def test_what_is_expected_of_a_grey_photo_is_grey(index, truth, monkeypatch):
     pytest.importorskip("torch")
     seen = {}
     completer = SceneCompleter(index, replace(SCENES, rerank="guided"))
-    finder = completer._finder
-    content = finder.content
-    monkeypatch.setattr(finder, "content", lambda query, pictures: seen.update(q=query) or content(query, pictures))
+    ranker = completer._ranker
+    order = ranker.order
+    monkeypatch.setattr(ranker, "order", lambda query, *rest: seen.update(q=query) or order(query, *rest))
     best = completer.complete(truth, HOLE).best
     np.testing.assert_array_equal(best, best[..., :1].repeat(3, axis=-1))
     np.testing.assert_array_equal(seen["q"].expected, seen["q"].expected[..., :1].repeat(3, axis=-1))

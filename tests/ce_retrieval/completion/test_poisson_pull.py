@@ -48,7 +48,7 @@ def test_it_is_the_minimum_of_gradients_and_pull(direct_limit: int) -> None:
     photo, source, wanted = pictures(3)
     pull = np.where(HOLE, np.random.default_rng(1).random(HOLE.shape) * 0.3, 0.0)
     solver = PoissonSolver(DOMAIN, pull=pull, direct_limit=direct_limit)
-    found = solver.compose(source[None], photo, HOLE[None], HOLE, expected=wanted).fills[0]
+    found = solver.compose(source[None], photo, HOLE[None], HOLE, wanted=(wanted - source)[None]).fills[0]
     expected = least(source, photo, HOLE, pull, wanted)
     np.testing.assert_allclose(found[DOMAIN], np.clip(expected, 0, 1)[DOMAIN], atol=1e-5)
     np.testing.assert_array_equal(found[~DOMAIN], photo[~DOMAIN])
@@ -59,7 +59,7 @@ def test_a_strong_pull_gives_what_is_expected_and_none_the_blend() -> None:
     plain = PoissonSolver(DOMAIN).compose(source[None], photo, HOLE[None], HOLE).fills
     for weight, like in ((0.0, plain[0]), (1e6, wanted)):
         solver = PoissonSolver(DOMAIN, pull=np.full(HOLE.shape, weight) * HOLE)
-        blend = solver.compose(source[None], photo, HOLE[None], HOLE, expected=wanted)
+        blend = solver.compose(source[None], photo, HOLE[None], HOLE, wanted=(wanted - source)[None])
         np.testing.assert_allclose(blend.fills[0][HOLE], like[HOLE], atol=1e-4)
 
 
@@ -73,7 +73,7 @@ def test_detail_is_the_sources_and_large_structure_what_is_expected() -> None:
     source = (photo + (stripes - wave)[..., None]).astype(np.float32)
     expected = (photo + wave[..., None]).astype(np.float32)
     solver = PoissonSolver(hole, pull=hole / 4.0**2)
-    fill = solver.compose(source[None], photo, hole[None], hole, expected=expected).fills[0]
+    fill = solver.compose(source[None], photo, hole[None], hole, wanted=(expected - source)[None]).fills[0]
     inner = np.s_[28:-28, 28:-28]
     coarse = (fill[:, 1:] + fill[:, :-1])[inner] / 2
     # Bhat et al., equation 5: a wave of frequency k is (w e + k^2 s) / (w + k^2).
@@ -83,23 +83,23 @@ def test_detail_is_the_sources_and_large_structure_what_is_expected() -> None:
     np.testing.assert_allclose((fill[:, 1:] - fill[:, :-1])[inner], (source[:, 1:] - source[:, :-1])[inner], atol=0.01)
 
 
-def test_what_is_expected_is_read_where_the_pull_is() -> None:
+def test_what_is_wanted_is_read_where_the_pull_is() -> None:
     photo, source, wanted = pictures(3)
     solver = PoissonSolver(DOMAIN, pull=HOLE * 0.1)
     blind = np.where(HOLE[..., None], wanted, np.float32(np.nan))
-    one, other = (solver.compose(source[None], photo, HOLE[None], HOLE, expected=e).fills for e in (wanted, blind))
+    one, other = (solver.compose(source[None], photo, HOLE[None], HOLE, wanted=w[None]).fills for w in (wanted, blind))
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_pull_and_what_is_expected_go_together() -> None:
+def test_a_pull_and_what_is_wanted_go_together() -> None:
     photo, source, wanted = pictures(3)
     with_pull, without = PoissonSolver(HOLE, pull=HOLE * 0.1), PoissonSolver(HOLE)
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match="wanted"):
         with_pull.compose(source[None], photo, HOLE[None], HOLE)
-    with pytest.raises(ValueError, match="expected"):
-        without.compose(source[None], photo, HOLE[None], HOLE, expected=wanted)
-    with pytest.raises(ValueError, match="expected"):
-        with_pull.compose(source[None], photo, HOLE[None], HOLE, expected=wanted[1:])
+    with pytest.raises(ValueError, match="wanted"):
+        without.compose(source[None], photo, HOLE[None], HOLE, wanted=wanted[None])
+    with pytest.raises(ValueError, match="wanted"):
+        with_pull.compose(source[None], photo, HOLE[None], HOLE, wanted=wanted)
     for call in (with_pull.smooth, lambda p: with_pull.blend(source[None], p), lambda p: with_pull.membrane(p[0])):
         with pytest.raises(ValueError, match="use compose"):
             call(photo)

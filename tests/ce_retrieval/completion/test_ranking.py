@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import median_abs_deviation
 
 from ce_retrieval.completion.ranking import TERMS, distinct, rank
 
@@ -10,9 +11,11 @@ def test_terms_contribute_equally_whatever_their_units():
     scaled = {name: 10.0 ** (50 * i - 100) * values + i for i, (name, values) in enumerate(base.items())}
     scaled["scene"] = 1e-200 * base["scene"]
     scaled["seam"] = 1e200 * base["seam"]
-    expected = sum((values - values.mean()) / values.std() for values in base.values())
+    centred = [values - np.median(values) for values in base.values()]
+    # scipy's "normal" scale: the deviation that a normal distribution of this median absolute deviation has.
+    expected = sum(values / median_abs_deviation(values, scale="normal") for values in centred)
     found = rank(base)
-    np.testing.assert_allclose(found.total, expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.total, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(found.order, np.argsort(expected))
     same = {name: scaled[name] for name in ("scene", "seam")}
     np.testing.assert_array_equal(rank(same).order, rank({name: base[name] for name in same}).order)
@@ -48,7 +51,18 @@ def test_candidates_without_a_finite_score_are_dropped_and_weigh_nothing():
 def test_ties_keep_the_order_and_constants_add_nothing():
     found = rank({"scene": np.full(6, 0.1), "seam": np.array([1.0, 0, 1, 0, 1, 0]), "zero": np.zeros(6)})
     np.testing.assert_array_equal(found.order, [1, 3, 5, 0, 2, 4])
-    np.testing.assert_allclose(found.total, [1, -1, 1, -1, 1, -1])
+    np.testing.assert_allclose(found.total, np.array([1, -1, 1, -1, 1, -1]) / 1.4826)
+
+
+def test_most_being_equal_the_deviation_is_what_counts():
+    values = np.array([0.0, 0, 0, 0, 3])
+    np.testing.assert_allclose(rank({"detail": values}).total, values / values.std())
+
+
+def test_an_outlier_does_not_squeeze_the_others_together():
+    scene, seam = np.array([0.0, 1, 2, 3, 4]), np.array([4.0, 3, 2, 1, 1e6])
+    total = rank({"scene": scene, "seam": seam}).total
+    np.testing.assert_allclose(total[:4], total[0], atol=1e-9)
 
 
 def test_wrong_scores_and_weights_are_refused():

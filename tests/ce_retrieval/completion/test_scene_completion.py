@@ -10,11 +10,12 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from ce_retrieval.completion.scene_completion import SceneCompleter
-from ce_retrieval.completion.settings import SceneSettings
+from ce_retrieval.completion.settings import TERM_WEIGHTS, SceneSettings
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 
 SETTINGS = SceneSettings(rerank="rim", top=6)
+FEW = [name for name in TERM_WEIGHTS if name != "content"]  # so few scenes do not tell what is to be expected
 TOP, LEFT = 60, 100  # where the photo lies in the coffee picture
 SHAPE = (160, 200)
 
@@ -73,7 +74,7 @@ def test_a_shifted_scene_is_found_and_fills_the_hole(index, photo, hole):
         assert [c.rank for c in done.candidates] == list(range(1, len(done.candidates) + 1))
         totals = [c.total for c in done.candidates]
         assert totals == sorted(totals)
-        assert all(set(c.scores) == {"scene", "context", "texture", "seam"} for c in done.candidates)
+        assert all(set(c.scores) == set(FEW) for c in done.candidates)
 
 
 @pytest.mark.parametrize("size", [(178, 222), (320, 400), (640, 800)])
@@ -175,13 +176,13 @@ def test_weights_and_terms_of_ones_own_decide_the_order(index, photo, hole):
         return [Path(c.photo).stem for c in completer.complete(photo, hole).candidates]
 
     bright = {"dark": lambda shown, photo, hole: float(shown[hole].mean())}
-    off = dict.fromkeys(("scene", "context", "texture", "seam"), 0.0)
+    off = dict.fromkeys(TERM_WEIGHTS, 0.0)
     darkest = SceneCompleter(index, replace(SETTINGS, terms=off), terms=bright)
     done = darkest.complete(photo, hole)
     values = [c.scores["dark"] for c in done.candidates]
     assert values == sorted(values) and len(set(values)) == 5
     assert [c.total for c in done.candidates] != [0] * 5
-    for term in off:
+    for term in FEW:
         alone = SceneCompleter(index, replace(SETTINGS, terms={**off, term: 1.0})).complete(photo, hole).candidates
         assert [c.scores[term] for c in alone] == sorted(c.scores[term] for c in alone)
     assert stems(SceneCompleter(index, replace(SETTINGS, terms=off))) != stems(darkest)
@@ -193,7 +194,7 @@ def test_a_network_adds_the_term_content(index, photo, hole, tiny_weights, tmp_p
     done = guided.complete(photo, hole)
     values = [c.scores["content"] for c in done.candidates]
     assert all(value > 0 for value in values) and len(set(values)) == len(values)
-    alone = dict.fromkeys(("scene", "context", "texture", "seam"), 0.0)
+    alone = {**dict.fromkeys(TERM_WEIGHTS, 0.0), "content": 1.0}
     settings = replace(guided.settings, terms=alone)
     ordered = [c.scores["content"] for c in SceneCompleter(index, settings).complete(photo, hole).candidates]
     assert ordered == sorted(ordered) and set(ordered) == set(values)
@@ -224,7 +225,7 @@ def test_the_record_says_all(index, photo, hole, tmp_path):
     rows, cols = np.nonzero(seam == 255)
     there = scene[rows - int(first["offset"][0]), cols - int(first["offset"][1])]
     assert np.abs(best[rows, cols].astype(int) - there).max() <= 1  # the own scene, so the blend adds nothing
-    assert set(first["scores"]) == {"scene", "context", "texture", "seam"}
+    assert set(first["scores"]) == set(FEW) and record["expected"] is None
 
 
 def test_lost_scenes_give_way(tmp_path, bundled_photos, photo, hole, others):
@@ -264,11 +265,14 @@ def test_wrong_settings_are_named(index, photo, hole):
         ({"side": 8}, "side is 8"),
         ({"terms": {"beauty": 1.0}}, "no ranking term is called 'beauty': choose among scene, context"),
         ({"terms": {"seam": -1.0}}, "weight of seam is -1"),
-        ({"terms": {"content": 1.0}}, "content needs a network"),
+        ({"trust": -0.1}, "trust is -0.1: expected 0 to 1"),
+        ({"trust": 1.5}, "trust is 1.5"),
         ({"candidates": 0}, "candidates is 0"),
     ):
         with pytest.raises(PhotoIndexError, match=message):
             SceneCompleter(index, replace(SETTINGS, **change))
+    with pytest.raises(PhotoIndexError, match="is called 'gist', as one that is there"):
+        SceneCompleter(index, SETTINGS, terms={"gist": lambda shown, photo, hole: 0.0})
     completer = SceneCompleter(index, SETTINGS)
     results = completer.complete_many([photo] * 3, [np.zeros_like(hole), hole, np.ones_like(hole)])
     assert isinstance(results[0], MaskError) and isinstance(results[2], MaskError)
