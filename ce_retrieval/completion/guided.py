@@ -106,17 +106,6 @@ class ContentDistance:
             wanted -= self._membranes(photo[None])[0]
         return wanted
 
-    def shifts(self, candidates: np.ndarray, photo: np.ndarray) -> np.ndarray:
-        """Return float32 (K,), in squares of [0, 1] values: how far a blend moves the colours of candidates uint8 (K, S, S, 3).
-
-        The mean square over the hole of the low-pass of the membrane that is added to each; of `blended` alone. photo:
-        uint8 (S, S, 3), read on the hole's edge.
-        """
-        added = self._membranes(photo[None]) - self._membranes(candidates)
-        added *= self._weights
-        added *= added
-        return added.reshape(len(candidates), -1).sum(axis=1)
-
     def distances(self, candidates: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Return float32 (K,), in squares of [0, 1] values, of candidates uint8 (K, S, S, 3) from a `target`."""
         inner = candidates[:, self._box[0], self._box[1]]

@@ -9,7 +9,7 @@ far better than all others in one term is not held to what that term contributes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,12 +28,15 @@ class Ranking(NamedTuple):
     total: NDArray[np.float64]
 
 
-def rank(scores: Mapping[str, NDArray[Any]], weights: Mapping[str, float] | None = None) -> Ranking:
+def rank(
+    scores: Mapping[str, NDArray[Any]], weights: Mapping[str, float] | None = None, *, as_is: Collection[str] = ()
+) -> Ranking:
     """Order K candidates by the weighted sum of their normalised scores.
 
     Args:
         scores: name -> (K,), each a distance: lower is better, in any unit. Any names: `TERMS`, or terms of one's own.
         weights: name -> weight >= 0, for names of `scores`; those left out weigh 1. 0 leaves a term out altogether.
+        as_is: names whose unit means something by itself: added without being normalised.
 
     Returns:
         A candidate with a score that is not finite, in a term of positive weight, is left out; median and deviation are
@@ -60,7 +63,7 @@ def rank(scores: Mapping[str, NDArray[Any]], weights: Mapping[str, float] | None
         usable &= np.isfinite(values)
     total[~usable] = np.inf
     for name, values in active.items():
-        total[usable] += weights.get(name, 1.0) * _normalised(values[usable])
+        total[usable] += weights.get(name, 1.0) * (values[usable] if name in as_is else _normalised(values[usable]))
     order = np.argsort(total, kind="stable")
     return Ranking(order[: int(usable.sum())], total)
 

@@ -1,7 +1,7 @@
 """Which of the scenes that fit a hole comes first, and what may be expected under the hole.
 
 J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, section 5; the terms are those of `fitting`
-(the paper's) and `scene_terms`, normalised and added by `ranking`. Deviation: context and content by their logarithms.
+(the paper's) and `scene_terms`, normalised and added by `ranking`. Deviation: context, rim and content by their logarithms.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import numpy as np
 from ce_retrieval.completion.candidates import Query
 from ce_retrieval.completion.dropped import Dropped
 from ce_retrieval.completion.fitting import Fitted
+from ce_retrieval.completion.guided import SAME
 from ce_retrieval.completion.ranking import Ranking, distinct, not_finite, rank
 from ce_retrieval.completion.scene_terms import GistDistance, hole_terms
 from ce_retrieval.completion.settings import AGREEING, SceneSettings
@@ -20,7 +21,10 @@ from ce_retrieval.errors import PhotoError
 CONSENSUS = 20  # scenes whose blends are averaged, at most
 # Terms that are ranked by their logarithm, and the distance under which all are equally good: 2 of L*a*b* (squared), and
 # squares of [0, 1] values. So a photo of the very place, or one just as expected, overrules the other terms.
-LOGARITHMIC = {"context": 4.0, "content": 1e-5}
+LOGARITHMIC = {"context": 4.0, "content": 1e-5, "rim": SAME}
+AS_IS = (
+    "detail",
+)  # a logarithm of detail, squared: the fill of half the detail is the worse by 0.5, whatever others are
 
 
 class Ordered(NamedTuple):
@@ -44,7 +48,7 @@ class SceneRanker:
     def __init__(self, settings: SceneSettings) -> None:
         self._settings = settings
         self._weights = settings.terms
-        self._terms = hole_terms(settings.guided.lowpass)
+        self._terms = hole_terms(settings)
         self._gist = GistDistance()
 
     def order(
@@ -60,7 +64,7 @@ class SceneRanker:
         terms = self._terms(query.hole)
         if self._weights["gist"]:
             scores["gist"] = self._gist.distances(photo, hole, np.stack([one.whole for one in fitted]))
-        for name in ("detail", "colour"):
+        for name in ("detail", "rim"):
             if self._weights[name]:
                 scores[name] = getattr(terms, name)(query.square, squares)
         expected = query.expected
@@ -79,7 +83,7 @@ class SceneRanker:
 
     def _ranked(self, scores: dict[str, np.ndarray]) -> Ranking:
         scaled = {n: np.log(LOGARITHMIC[n] + v) if n in LOGARITHMIC else v for n, v in scores.items()}
-        return rank(scaled, {name: weight for name, weight in self._weights.items() if name in scores})
+        return rank(scaled, {name: weight for name, weight in self._weights.items() if name in scores}, as_is=AS_IS)
 
     def _kept(
         self, fitted: Sequence[Fitted], scores: dict[str, np.ndarray], dropped: Dropped

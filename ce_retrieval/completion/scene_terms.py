@@ -4,22 +4,25 @@ J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 20
 has millions of scenes to choose from. Among thousands the best match of the surroundings is often of another kind, and what
 is under the hole decides. So four more terms, of a scene in its place:
 
+  - rim: distance in the pixels next to the hole (`rim`): the context weighs all of its band alike.
+
   - gist: distance of the whole scene from the photo by gist and colour layout (`descriptors.gist`, 64 px), the paper's own
     descriptors for the search (section 3): here candidates may come from any features, and of these it tells the kind best.
   - content: distance of what a blend would show, after a low-pass, from what is expected under the hole (`guided`). That
     is a network's prediction or, without one, the mean of the blends of the best scenes: what they agree on.
   - detail: how much smoother the scene is in the hole than the photo around it (T of `guided`); content alone prefers
     smooth scenes.
-  - colour: how far a blend moves the scene's colours: mean square over the hole of the low-pass of what it adds.
 
 And what is expected is of use in the blend itself: a fill's colours yield to it a little (`HoleTerms.wanted`).
 """
 
 import numpy as np
 
-from ce_retrieval.completion.guided import HOLES_HELD, ContentDistance, Texture
+from ce_retrieval.completion.guided import HOLES_HELD, SAME, ContentDistance, Texture
 from ce_retrieval.completion.per_hole import PerHole
 from ce_retrieval.completion.poisson import PoissonSolver
+from ce_retrieval.completion.rim import rim_distance, rim_weights
+from ce_retrieval.completion.settings import GuidedSettings, SceneSettings
 from ce_retrieval.descriptors import cell_weights, make_descriptor
 from ce_retrieval.errors import DescriptorError
 from ce_retrieval.retrieval import square_query
@@ -27,6 +30,7 @@ from indexes.masked import masked_distances
 
 # Weight of the pull to what is wanted of a blend, a px of the index's size: over more than 1 / sqrt(PULL) px it is reached.
 PULL = 0.3
+FEW = 100  # px of a hole at the index's size: so many tell half of what many tell of its detail
 GIST_SIDE = 64  # px; a quarter of the time at 128 px, and as good at telling scenes apart
 
 
@@ -51,12 +55,14 @@ class GistDistance:
 
 
 class HoleTerms:
-    """The terms of one hole bool (S, S) at the index's size; lowpass: px, as in `GuidedSettings`."""
+    """The terms of one hole bool (S, S) at the index's size, by these settings; rim: px, as in `SearchSettings`."""
 
-    def __init__(self, hole: np.ndarray, lowpass: float) -> None:
+    def __init__(self, hole: np.ndarray, guided: GuidedSettings, rim: int) -> None:
         self._hole = hole
-        self._deviation = lowpass / 2
-        self._content = ContentDistance(hole, lowpass, blended=True)
+        self._deviation = guided.lowpass / 2
+        self._content = ContentDistance(hole, guided.lowpass, blended=True)
+        self._certain = np.float32(hole.sum() / (hole.sum() + FEW))
+        self._rim = rim_weights(hole, rim, guided.falloff)
         self._texture = Texture(hole)
         self._solver = PoissonSolver(hole)
 
@@ -68,12 +74,15 @@ class HoleTerms:
         """Return what should be added to each of pictures uint8 (K, S, S, 3) under the hole, float32 (K, S, S, 3), 0 beside it.
 
         That is what a blend adds, and the low-pass of what is then missing to the expected, float32 (S, S, 3), softly bounded
-        by `trust`, of [0, 1] values and over 0: where a scene shows what a blur cannot foresee, it is not painted over.
+        by `trust`, of [0, 1] values and over 0: where a scene shows what a blur cannot foresee, it is not painted over. The
+        bound is lower where the scene is nearly equal to the photo in the rim, for then it is to be trusted itself.
         """
+        around = self.rim(photo, pictures)
+        bound = (trust * around / (around + SAME))[:, None, None, None].astype(np.float32) + np.float32(1e-6)
         pictures = _unit(pictures)
         blends = self._solver.blend(pictures, _unit(photo))
         missing = self._smoothed(np.where(self._hole[..., None], expected - blends, 0))
-        return np.where(self._hole[..., None], blends - pictures + trust * np.tanh(missing / trust), 0)
+        return np.where(self._hole[..., None], blends - pictures + bound * np.tanh(missing / bound), 0)
 
     def _smoothed(self, values: np.ndarray) -> np.ndarray:
         """Return the low-pass of values float32 (K, S, S, 3) that are 0 outside the hole, within it."""
@@ -85,20 +94,20 @@ class HoleTerms:
 
     def detail(self, photo: np.ndarray, pictures: np.ndarray) -> np.ndarray:
         """Return (K,) of pictures uint8 (K, S, S, 3), a photo uint8 (S, S, 3) with a scene laid over its hole each."""
-        return self._texture.penalties(photo, pictures)
+        return self._texture.penalties(photo, pictures) * self._certain
 
-    def colour(self, photo: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    def rim(self, photo: np.ndarray, pictures: np.ndarray) -> np.ndarray:
         """Return (K,); as `detail`."""
-        return self._content.shifts(pictures, photo)
+        return rim_distance(photo, pictures, self._rim)
 
     def content(self, photo: np.ndarray, pictures: np.ndarray, expected: np.ndarray) -> np.ndarray:
         """Return (K,) of pictures as for `detail`; expected: float32 (S, S, 3) in [0, 1]."""
         return self._content.distances(pictures, self._content.target(expected, photo))
 
 
-def hole_terms(lowpass: float) -> PerHole[HoleTerms]:
+def hole_terms(settings: SceneSettings) -> PerHole[HoleTerms]:
     """Return what makes the terms of a hole, and keeps those of the last ones."""
-    return PerHole(lambda hole: HoleTerms(hole, lowpass), HOLES_HELD)
+    return PerHole(lambda hole: HoleTerms(hole, settings.guided, settings.rim), HOLES_HELD)
 
 
 def _unit(pixels: np.ndarray) -> np.ndarray:

@@ -12,13 +12,13 @@ AGREEING = 100
 # The terms that scenes are ranked by, and their weights: the paper's four, and those of `scene_terms`.
 TERM_WEIGHTS = {
     "scene": 0.25,
-    "context": 1.5,
+    "context": 1.0,
     "texture": 1.0,
     "seam": 0.5,
     "gist": 2.0,
-    "content": 4.0,
-    "detail": 1.2,
-    "colour": 0.5,
+    "rim": 2.0,
+    "content": 3.5,
+    "detail": 6.0,
 }
 
 

@@ -59,6 +59,12 @@ def test_most_being_equal_the_deviation_is_what_counts():
     np.testing.assert_allclose(rank({"detail": values}).total, values / values.std())
 
 
+def test_a_term_may_be_added_as_it_is():
+    scores = {"scene": np.array([1.0, 2, 3]), "detail": np.array([0.1, 0.5, 9.0])}
+    found = rank(scores, {"scene": 0.0, "detail": 2.0}, as_is=("detail",))
+    np.testing.assert_allclose(found.total, [0.2, 1.0, 18.0])
+
+
 def test_an_outlier_does_not_squeeze_the_others_together():
     scene, seam = np.array([0.0, 1, 2, 3, 4]), np.array([4.0, 3, 2, 1, 1e6])
     total = rank({"scene": scene, "seam": seam}).total

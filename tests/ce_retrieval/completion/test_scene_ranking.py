@@ -10,7 +10,7 @@ from PIL import Image
 from ce_retrieval.completion.poisson import PoissonSolver
 from ce_retrieval.completion.scene_completion import SceneCompleter
 from ce_retrieval.completion.scene_terms import GIST_SIDE, GistDistance, HoleTerms
-from ce_retrieval.completion.settings import AGREEING, SceneSettings
+from ce_retrieval.completion.settings import AGREEING, GuidedSettings, SceneSettings
 from ce_retrieval.descriptors import make_descriptor
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 
@@ -51,14 +51,14 @@ def unit(pixels: np.ndarray) -> np.ndarray:
 
 
 def test_the_terms_are_least_for_the_photo_itself(pictures):
-    photo, terms = pictures[0], HoleTerms(HOLE, 4.0)
+    photo, terms = pictures[0], HoleTerms(HOLE, GuidedSettings(), 8)
     smooth = photo.copy()
     smooth[HOLE] = smooth[HOLE].mean(axis=0)
     moved = np.clip(photo.astype(int) + 40, 0, 255).astype(np.uint8)
     shown = np.stack([photo, smooth, moved, *pictures[1:]])
-    detail, colour = terms.detail(photo, shown), terms.colour(photo, shown)
+    detail, rim = terms.detail(photo, shown), terms.rim(photo, shown)
     assert detail[1] == detail.max() > 0 and detail[0] <= detail[1] / 4
-    assert colour[0] == 0 and colour[2] == pytest.approx((40 / 255) ** 2, rel=0.1)
+    assert rim[0] == rim[1] == 0 and rim[2] == pytest.approx((40 / 255) ** 2, rel=0.1)
     content = terms.content(photo, shown, unit(photo))
     assert content[0] == pytest.approx(0, abs=1e-9) and content[3:].min() > 1e-4
     assert content[2] < 1e-4, "the blend takes a shift of colour away"
@@ -67,16 +67,18 @@ def test_the_terms_are_least_for_the_photo_itself(pictures):
 def test_what_scenes_agree_on_is_the_mean_of_their_blends(pictures):
     photo, scenes = pictures[0], pictures[1:4]
     expected = np.mean([PoissonSolver(HOLE).blend(unit(s)[None], unit(photo))[0] for s in scenes], axis=0)
-    np.testing.assert_allclose(HoleTerms(HOLE, 4.0).consensus(photo, scenes), expected, atol=1e-6)
+    np.testing.assert_allclose(HoleTerms(HOLE, GuidedSettings(), 8).consensus(photo, scenes), expected, atol=1e-6)
 
 
 def test_what_is_wanted_is_the_blend_and_a_bounded_step_towards_what_is_expected(pictures):
-    photo, scenes, terms = pictures[0], pictures[1:4], HoleTerms(HOLE, 4.0)
+    photo, scenes, terms = pictures[0], pictures[1:4], HoleTerms(HOLE, GuidedSettings(), 8)
     blends = PoissonSolver(HOLE).blend(unit(scenes), unit(photo))
     far = terms.wanted(photo, scenes, np.ones_like(unit(photo)), trust=0.05)
     assert (far[:, ~HOLE] == 0).all()
     steps = (unit(scenes) + far - blends)[:, HOLE]
     assert 0.03 < steps.mean() <= steps.max() <= 0.0501
+    same = terms.wanted(photo, photo[None], np.ones_like(unit(photo)), trust=0.05)
+    assert np.abs(same).max() < 1e-4, "a scene equal to the photo in the rim yields to nothing"
     for scene, blend in zip(scenes, blends, strict=True):
         nothing_missing = terms.wanted(photo, scene[None], blend, trust=0.05)[0]
         np.testing.assert_allclose(nothing_missing[HOLE], (blend - unit(scene))[HOLE], atol=1e-6)
