@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-METHODS = ("retrieval", "encoder", "scenes", "patchmatch")
+METHODS = ("scenes", "retrieval", "patchmatch", "encoder")
 RERANKS = ("none", "rim", "guided")
 FILLS = ("paste", "blend", "mean")
 DECODER_FILLS = ("paste", "blend")

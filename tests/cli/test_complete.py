@@ -6,13 +6,14 @@ import pty
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.settings import DECODER_FILLS, FILLS, RERANKS
+from ce_retrieval.completion.settings import DECODER_FILLS, FILLS, RERANKS, TERM_WEIGHTS, SceneSettings
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
 
@@ -36,7 +37,7 @@ def photos(photo, tmp_path) -> Path:
 @pytest.mark.parametrize("rerank", RERANKS)
 def test_one_photo(ceret, photo, mask, crop_index, tiny_weights, tmp_path, fill, rerank):
     out = tmp_path / "new" / "out"
-    arguments = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", out]
+    arguments = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", out, "--method", "retrieval"]
     arguments += ["--fill", fill, "--rerank", rerank, "-k", 6, "--focus", "12"]
     arguments += ["--weights", tiny_weights] if rerank == "guided" else []
     result = ceret(*arguments)
@@ -81,11 +82,18 @@ def test_a_network_alone_needs_no_index(ceret, photo, mask, tiny_weights, tmp_pa
 def test_options_that_do_not_go_together_are_named(ceret, photo, mask, crop_index, tiny_weights, tmp_path):
     base = ["complete", photo, "--mask", mask, "--out", tmp_path / "out"]
     for options, message in (
-        ([], "--method retrieval needs --index NAME.ceret; --method encoder needs none"),
+        ([], "--method scenes needs --index NAME.ceret; --method encoder needs none"),
         (["--method", "encoder", "--index", crop_index], "--method encoder uses no index: leave out --index"),
         (["--method", "encoder", "-k", 3, "--focus", "auto", "--rerank", "rim"], "leave out -k, --focus, --rerank"),
         (["--method", "encoder", "--save-candidates"], "leave out --save-candidates"),
-        (["--index", crop_index, "--rerank", "rim", "--weights", tiny_weights], "--weights belongs to"),
+        (
+            ["--method", "retrieval", "--index", crop_index, "--rerank", "rim", "--weights", tiny_weights],
+            "--weights belongs to",
+        ),
+        (
+            ["--index", crop_index, "--fill", "mean", "-k", 3],
+            "--method scenes does not read them: leave out -k, --fill",
+        ),
     ):
         result = ceret(*base, *options)
         assert result.exit_code == 2 and result.stderr.splitlines()[-1].startswith("Error: "), options
@@ -121,13 +129,20 @@ def test_what_a_network_cannot_do_is_one_line(
 
 def test_the_defaults_are_those_of_the_library(ceret, photo, mask, crop_index, tmp_path):
     result = ceret(
-        "complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / "out", "--save-candidates"
+        *("complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / "out", "--save-candidates"),
+        *("--method", "retrieval"),
     )
     assert result.exit_code == 0
     record = json.loads((tmp_path / "out" / "photo.json").read_text())
     settings = record["settings"]
     assert (settings["k"], settings["fill"], settings["rerank"], settings["focus"]) == (20, "blend", "guided", 8.0)
     assert len(record["candidates"]) == len(os.listdir(tmp_path / "out" / "photo.candidates")) == 20
+    result = ceret("complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / "best", "--top", 3)
+    assert result.exit_code == 0
+    record = json.loads((tmp_path / "best" / "photo.json").read_text())
+    settings = {**record["settings"], "top": SceneSettings.top}
+    expected = asdict(replace(SceneSettings(), terms=TERM_WEIGHTS, focus=8.0))
+    assert record["method"] == "scenes" and settings == json.loads(json.dumps(expected))
 
 
 def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
@@ -137,6 +152,7 @@ def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
         [crop_folder / "photo3"], tmp_path / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1)
     )
     arguments = ["complete", photo, "--mask", mask, "--index", tmp_path / "a.ceret", "--out", tmp_path / "out"]
+    arguments += ["--method", "retrieval"]
     assert "k is 16, but" in one_line_error(ceret(*arguments, "-k", 16))
     assert not (tmp_path / "out").exists()
     assert ceret(*arguments).exit_code == 0
@@ -145,7 +161,7 @@ def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
 
 def test_a_folder_goes_past_a_bad_photo_and_lists_it_at_the_end(ceret, photos, mask, crop_index, tmp_path):
     out = tmp_path / "out"
-    arguments = ["complete", photos, "--mask", mask, "--index", crop_index, "--out", out]
+    arguments = ["complete", photos, "--mask", mask, "--index", crop_index, "--out", out, "--method", "retrieval"]
     result = ceret(*arguments)
     assert result.exit_code == 1
     assert result.stdout == f"{out}: 5 completed, 0 done before, 1 failed\n"
@@ -270,7 +286,8 @@ def test_a_hole_over_most_of_the_photo_is_doubted(ceret, photo, crop_index, tmp_
     mask = tmp_path / "wide.png"
     Image.fromarray(values).save(mask)
     options = ["--mask", mask, "--index", crop_index, "-k", 2]
-    for arguments in (["complete", photo, *options, "--out", tmp_path / "out"], ["query", photo, *options]):
+    retrieval = ["--method", "retrieval", "--out", tmp_path / "out"]
+    for arguments in (["complete", photo, *options, *retrieval], ["query", photo, *options]):
         result = ceret(*arguments)
         assert result.exit_code == 0
         assert result.stderr.startswith("note: ") and "--invert-mask" in result.stderr

@@ -68,7 +68,18 @@ def test_help_imports_nothing_heavy(arguments):
 
 
 def test_usage_errors_end_with_2(ceret, photo, mask, crop_index, tmp_path):
-    good = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / "out"]
+    good = [
+        "complete",
+        photo,
+        "--mask",
+        mask,
+        "--index",
+        crop_index,
+        "--out",
+        tmp_path / "out",
+        "--method",
+        "retrieval",
+    ]
     for arguments, message in (
         (["no-such-command"], "No such command"),
         (["complete"], "Missing argument"),
