@@ -32,8 +32,8 @@ def command(
     as_json: bool,
     **chosen: Any,
 ) -> None:
-    """Fill the hole of PHOTO, or of every photo of FOLDER and its subfolders: from the nearest contexts in an index, or by a
-    network alone.
+    """Fill the hole of PHOTO, or of every photo of FOLDER and its subfolders: from the best scenes of an index, by patches of
+    the photo, or by a network alone.
 
     With a folder, --mask is one mask for all or a folder of masks with the photos' names, and DIR gets FOLDER's subfolders.
     What is done is skipped; a photo that fails is listed at the end, and the exit code is then 1. STEM.json says where

@@ -44,7 +44,7 @@ def make_completer(
     k = chosen["k"] or min(CompletionSettings.k, len(index))
     by_retrieval = CompletionSettings(
         k=k,
-        rerank=chosen["rerank"] or CompletionSettings.rerank,
+        rerank=chosen["rerank"],
         fill=fill or CompletionSettings.fill,
         focus=chosen["focus"],
         weights=file,
@@ -56,7 +56,7 @@ def make_completer(
 
 def _scene_settings(weights: str | None, **chosen: Any) -> SceneSettings:
     return SceneSettings(
-        rerank=chosen["rerank"] or SceneSettings.rerank,
+        rerank=chosen["rerank"],
         focus=chosen["focus"],
         weights=weights,
         where=chosen["where"],

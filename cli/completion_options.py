@@ -16,6 +16,7 @@ from ce_retrieval.completion.settings import (
     CompletionSettings,
     DecoderSettings,
     SceneSettings,
+    SearchSettings,
 )
 from cli.options import default_k, filter_options, focus_option, optional_index_option, weights_option
 
@@ -98,7 +99,9 @@ def completer_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("-k", type=one, show_default=default_k(K), help="Candidates kept, and blends in a mean."),
         focus_option,
         filter_options,
-        click.option("--rerank", type=rerank, show_default="by method", help="Order of the candidates."),
+        click.option(
+            "--rerank", type=rerank, default=SearchSettings.rerank, show_default=True, help="Order of the candidates."
+        ),
         click.option(
             "--fill",
             type=fill,
@@ -128,6 +131,10 @@ def check_choices(chosen: dict[str, Any]) -> None:
     of_scenes = [known[name] for name in given if name in (*_SEARCH, *_RANKED)]
     if index is None and of_scenes:
         raise click.UsageError(f"{', '.join(of_scenes)} without --index: give one, or leave that out")
-    network = method == "encoder" or chosen["start"] == "encoder" or chosen["rerank"] == "guided"
-    if chosen["weights"] and not network and not (index and method in ("scenes", "patchmatch")):
-        raise click.UsageError("--weights belongs to --method encoder and --rerank guided: leave it out, or choose one")
+    guided = index is not None and method != "encoder" and chosen["rerank"] == "guided"
+    network = method == "encoder" or chosen["start"] == "encoder" or guided
+    if chosen["weights"] and not network:
+        raise click.UsageError(
+            "--weights belongs to --method encoder, --start encoder and, with an index, --rerank guided: leave it out, or "
+            "choose one"
+        )

@@ -5,8 +5,8 @@ collection. One of them, the left view of a stereo pair, is held out as a whole,
 right view, taken from another place, is in the collection, as when you have several photos of a scene. The last query
 is a region of the cat, and every square that overlaps it is left out: the collection has nothing like it, and it shows.
 
-Context neighbours and fills are by the network of the package, guided by what it expects in the hole; then it fills the
-same holes alone, without the collection.
+Context neighbours are by the network of the package, and scene completion fills the holes from them, guided by what it
+expects there; then it fills the same holes alone, without the collection.
 
 With --photos FOLDER: four of your photos are held out, a hole is cut into the middle of each, and the others fill it.
 """
@@ -30,6 +30,7 @@ SIDE = 192  # px, of a query that is cut from a bundled photo
 SCALES = (128, 160, 192, 240)  # px, sides of the collection's squares
 FEATURES = "encoder"  # learned; `hog`, `gist` or `thumbnail` to see what others find
 RERANK = "guided"
+SHOWN = 3  # scenes in the summary
 LARGEST = 1024  # px, to which the longer side of one's own photos is reduced: a demo should be quick
 QUERIES = (  # name, photo, row and column of its corner
     ("shelf", "motorcycle_left", 0, 540),
@@ -60,14 +61,14 @@ def main() -> None:
     query, mask = out / "queries" / f"{first}.png", out / "masks" / f"{first}.png"
     run("query", query, "--mask", mask, "--index", index, "-k", candidates, "--out", out / "neighbours.png")
     holes = ("complete", out / "queries", "--mask", out / "masks")
-    found = ("--index", index, "--rerank", RERANK, "-k", candidates, "--save-candidates")
+    found = ("--index", index, "--rerank", RERANK, "--top", candidates, "--save-candidates")
     run(*holes, *found, "--out", out / "filled")
     run(*holes, "--method", "encoder", "--out", out / "predicted")
     compose(out, truths, first)
     print(f"""
-{out}/summary.png     each photo before, its hole, the three best neighbours, the photo as filled, and as the network predicts it
+{out}/summary.png     each photo before, its hole, its three best scenes, the photo as filled, and as the network predicts it
 {out}/neighbours.png  the nearest contexts of {first}.png
-{out}/candidates.png  {first}.png filled from each of its {candidates} best neighbours
+{out}/candidates.png  {first}.png filled from each of its best scenes
 {out}/filled/         the filled photos; the .json beside each says where every filled pixel came from
 {out}/predicted/      the photos as the network alone fills them""")
 
@@ -167,13 +168,14 @@ def compose(out: Path, truths: dict[str, np.ndarray], first: str) -> None:
     for name, truth in truths.items():
         hole = read_mask(out / "masks" / f"{name}.png", truth.shape[:2])
         candidates = json.loads((out / "filled" / f"{name}.json").read_text())["candidates"]
-        neighbours = [load_photo(candidate["photo"]).pixels for candidate in candidates[:3]]
+        scenes = [load_photo(candidate["photo"]).pixels for candidate in candidates[:SHOWN]]
+        scenes += [np.full_like(truth, 255)] * (SHOWN - len(scenes))
         fills = [load_photo(out / folder / f"{name}.png").pixels for folder in ("filled", "predicted")]
-        rows.append([truth, show_hole(truth, hole), *neighbours, *fills])
-    titles = ["before", "hole", "neighbour 1", "neighbour 2", "neighbour 3", "filled", "network alone"]
+        rows.append([truth, show_hole(truth, hole), *scenes, *fills])
+    titles = ["before", "hole", *(f"scene {n}" for n in range(1, SHOWN + 1)), "filled", "network alone"]
     save_photo(out / "summary.png", contact_sheet(rows, row_labels=list(truths), column_labels=titles, cell=192))
-    fills = [load_photo(path).pixels for path in sorted((out / "filled" / f"{first}.candidates").glob("*.png"))]
-    save_photo(out / "candidates.png", contact_sheet([fills[:5], fills[5:]], cell=192))
+    fills = [load_photo(path).pixels for path in sorted((out / "filled" / f"{first}.candidates").glob("[0-9]*.png"))]
+    save_photo(out / "candidates.png", contact_sheet([row for row in (fills[:5], fills[5:]) if row], cell=192))
 
 
 if __name__ == "__main__":

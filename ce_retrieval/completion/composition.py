@@ -93,8 +93,8 @@ class Composer:
     def _in_box(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values float32 (S, S, 3) of the whole photo at the index's size in the context's box at the working size."""
         y0, x0, y1, x1 = self._fitter.box
-        height, width = self._working.hole.shape
-        return resize_values(values, (height, width))[y0:y1, x0:x1]
+        rows, cols = (mine / whole for mine, whole in zip(values.shape, self._working.hole.shape, strict=False))
+        return resize_values(values, self._shape, (y0 * rows, x0 * cols, y1 * rows, x1 * cols))
 
     def small(self, composed: Composed) -> Photo:
         """The filled photo uint8 (h, w, 3) at the working size; its known pixels, the seam's aside, are that photo's."""

@@ -20,7 +20,7 @@ from ce_retrieval.completion.dropped import Dropped
 from ce_retrieval.completion.local_context import REFERENCE_SIDE, ContextSettings, LocalContext, Placement
 from ce_retrieval.completion.scene_terms import GIST_SIDE
 from ce_retrieval.completion.seam import GROWTH
-from ce_retrieval.completion.seam_domain import BoundedSeams, seam_domain
+from ce_retrieval.completion.seam_domain import bounded_seams, seam_domain
 from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working import Working, sampled
 from ce_retrieval.errors import CeretError, MaskError, PhotoError
@@ -88,15 +88,15 @@ class SceneFitter:
                 "smaller hole"
             )
         growth = GROWTH * max(self.hole.shape) / side  # per px of the box, as the seam takes it
-        self._seams = BoundedSeams(self.hole, self.domain, growth=growth)
+        self._seams = bounded_seams(self.hole, self.domain, growth=growth)
         self.reach = self._seams.reach
         rows, cols = np.flatnonzero(self.hole.any(axis=1)), np.flatnonzero(self.hole.any(axis=0))
         self._inner = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
 
     def fit_all(
-        self, places: Sequence[Place], opened: Callable[[Place], Photo], wanted: int, workers: int, dropped: Dropped
+        self, places: Sequence[Place], opened: Callable[[Place], Photo], limit: int, workers: int, dropped: Dropped
     ) -> list[Fitted]:
-        """Open, place, cut and score the first `wanted` scenes that can be read, on so many threads.
+        """Open, place, cut and score the first `limit` scenes that can be read, on so many threads.
 
         opened: reads a scene uint8 (h, w, 3), or raises PhotoError; dropped: gets the others up to there. Returns those that
         fit, in the order given.
@@ -112,7 +112,7 @@ class SceneFitter:
             return self._brought_down(scene), (scene.shape[0], scene.shape[1])
 
         with ThreadPoolExecutor(workers) as pool:
-            while chunk := places[start : start + min(CHUNK, wanted - read)]:
+            while chunk := places[start : start + min(CHUNK, limit - read)]:
                 start += len(chunk)
                 ready = []
                 for place, found in zip(chunk, pool.map(open_one, chunk), strict=True):

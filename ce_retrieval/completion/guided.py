@@ -35,7 +35,8 @@ from ce_retrieval.errors import PhotoIndexError
 
 EDGE_RUN = 4  # px
 TEXTURE_REACH = 12  # px
-SAME = 0.002  # distance in the rim, of [0, 1] values, of two photos of one place
+# Distance in the rim, of [0, 1] values, of two photos of one place: it is told from others by its logarithm, and trusted.
+SAME = 0.002
 LEAST_DETAIL = 1e-3  # of neighbouring [0, 1] values: detail below it is noise
 HOLES_HELD = 64
 
@@ -53,15 +54,20 @@ def check_guided(settings: GuidedSettings) -> None:
     weights = (settings.content, settings.rim, settings.context, settings.texture)
     if not all(0 <= weight < float("inf") for weight in weights) or not any(weights):
         raise PhotoIndexError(f"guided weights {weights} cannot order candidates: expected none below 0, and one above")
+    check_lengths(settings)
+
+
+def check_lengths(settings: GuidedSettings) -> None:
+    """PhotoIndexError for lengths that are not positive."""
     for name, value in (("lowpass", settings.lowpass), ("falloff", settings.falloff)):
         if not 0 < value < float("inf"):
             raise PhotoIndexError(f"guided {name} is {value}: expected a positive number of px")
 
 
 class ContentDistance:
-    """D of the module's description, for one hole bool (S, S), with any edge; blended: of blends."""
+    """D of the module's description, for one hole bool (S, S), with any edge; of blends with the hole's solver, if given."""
 
-    def __init__(self, hole: np.ndarray, lowpass: float, *, blended: bool) -> None:
+    def __init__(self, hole: np.ndarray, lowpass: float, *, solver: PoissonSolver | None) -> None:
         rows, cols = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
         self._box = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
         inside = hole[self._box].astype(np.float32)
@@ -76,12 +82,11 @@ class ContentDistance:
         self._mass = (self._down @ inside @ self._across.T).ravel()[self._samples][:, None]
         self._inside = np.repeat(inside[:, :, None], 3, axis=2).reshape(len(inside), -1)
         self._edge: tuple[np.ndarray, np.ndarray] | None = None
-        if blended:
-            self._prepare_membrane(hole)
+        if solver:
+            self._prepare_membrane(hole, solver)
 
-    def _prepare_membrane(self, hole: np.ndarray) -> None:
+    def _prepare_membrane(self, hole: np.ndarray, solver: PoissonSolver) -> None:
         """Make the matrix (samples, runs of the edge) from mismatches to the low-pass of their membrane."""
-        solver = PoissonSolver(hole)
         rows, cols = solver.edge
         # Cells of the grid cut the edge into runs; two edges in a cell belong together, so close are they.
         _, run = np.unique(np.stack([rows // EDGE_RUN, cols // EDGE_RUN]), axis=1, return_inverse=True)
@@ -233,5 +238,6 @@ class Guide:
         return Scores(score.astype(np.float32), by_rim, by_content)
 
     def _make(self, hole: np.ndarray) -> _OfHole:
-        content = ContentDistance(hole, self.settings.lowpass, blended=self._blended)
+        solver = PoissonSolver(hole) if self._blended else None
+        content = ContentDistance(hole, self.settings.lowpass, solver=solver)
         return _OfHole(content, rim_weights(hole, self._rim_width, self.settings.falloff), Texture(hole))

@@ -57,7 +57,8 @@ class PatchCompleter:
         self._decoder = DecoderFill(settings.weights) if settings.start == "encoder" else None
         self.settings = settings
         self.about: dict[str, Any] | None = self._scenes.about if self._scenes else None
-        self.network: dict[str, Any] | None = self._decoder.about if self._decoder else None
+        of_scenes = self._scenes.network if self._scenes else None
+        self.network: dict[str, Any] | None = self._decoder.about if self._decoder else of_scenes
 
     def complete(self, photo: np.ndarray, hole: np.ndarray, *, origin: Origin | None = None) -> Completion:
         """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
@@ -100,12 +101,12 @@ class PatchCompleter:
         pictures: Sequence[np.ndarray] = ()
         dropped: tuple[str, ...] = ()
         lost: tuple[str, ...] = ()
-        grey = False
+        grey, expected = False, None
         working = working_photo(photo, hole, self.settings.side)
         if self._scenes:
             found = self._scenes.composites(photo, hole, origin)
             working, candidates, pictures, dropped = found.working, found.candidates, found.small, found.dropped
-            lost, grey = found.lost, found.grey
+            lost, grey, expected = found.lost, found.grey, found.expected
         _check_room(working, hole)
         scale = SMOOTH_START if self.settings.start == "smooth" else DETAILED_START
         filled = complete_by_patches(
@@ -128,6 +129,7 @@ class PatchCompleter:
             dropped=dropped,
             lost=lost,
             grey=grey,
+            expected=expected,
             method="patchmatch",
         )
 

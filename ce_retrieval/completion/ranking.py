@@ -15,10 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-TERMS = ("scene", "context", "texture", "seam")
-NEAR_DUPLICATE = 0.03
 NORMAL = 1.4826  # standard deviation over median absolute deviation, of a normal distribution
-_THUMBNAIL = 32
 
 
 class Ranking(NamedTuple):
@@ -34,7 +31,7 @@ def rank(
     """Order K candidates by the weighted sum of their normalised scores.
 
     Args:
-        scores: name -> (K,), each a distance: lower is better, in any unit. Any names: `TERMS`, or terms of one's own.
+        scores: name -> (K,), each a distance: lower is better, in any unit. Any names.
         weights: name -> weight >= 0, for names of `scores`; those left out weigh 1. 0 leaves a term out altogether.
         as_is: names whose unit means something by itself: added without being normalised.
 
@@ -78,14 +75,12 @@ def not_finite(scores: Mapping[str, NDArray[Any]], weights: Mapping[str, float])
     return found
 
 
-def distinct(
-    patches: NDArray[np.uint8], threshold: float = NEAR_DUPLICATE, *, limit: int | None = None
-) -> NDArray[np.intp]:
+def distinct(patches: NDArray[np.uint8], threshold: float, *, limit: int | None = None) -> NDArray[np.intp]:
     """Drop near-duplicates: a patch is kept when it differs enough from every one kept before it.
 
     Args:
-        patches: uint8 (K, h, w, 3) in the order of preference: what each candidate shows of one place, or thumbnails.
-            Larger ones than 32 px a side are averaged over blocks first, so that grain and JPEG noise count little.
+        patches: uint8 (K, h, w, 3) in the order of preference: what each candidate shows of one place. Compared
+            as they are: bring them to some 32 px a side first, by means, so that grain and JPEG noise count little.
         threshold: root mean square difference per value, of images in [0, 1], from which two patches are different. 0
             keeps all.
         limit: stop after this many kept. None: all.
@@ -101,14 +96,14 @@ def distinct(
     if not threshold >= 0 or (limit is not None and limit < 0):
         raise ValueError(f"threshold {threshold}, limit {limit}: neither may be negative")
     kept: list[int] = []
-    thumbnails: list[NDArray[np.float32]] = []
+    values: list[NDArray[np.float32]] = []
     for place, patch in enumerate(patches):
         if limit is not None and len(kept) >= limit:
             break
-        thumbnail = _thumbnail(patch)
-        if all(np.sqrt(np.mean((thumbnail - other) ** 2)) >= threshold for other in thumbnails):
+        value = patch.astype(np.float32) / np.float32(255)
+        if all(np.sqrt(np.mean((value - other) ** 2)) >= threshold for other in values):
             kept.append(place)
-            thumbnails.append(thumbnail)
+            values.append(value)
     return np.array(kept, dtype=np.intp)
 
 
@@ -129,15 +124,3 @@ def _normalised(values: NDArray[np.float64]) -> NDArray[np.float64]:
     if spread <= 1e-12:
         spread = values.std()
     return centred / spread if spread > 1e-12 else np.zeros_like(values)
-
-
-def _thumbnail(patch: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Means over blocks, float32 (at most 32, at most 32, 3) in [0, 1]."""
-    means = patch.astype(np.float32) / np.float32(255)
-    for axis in (0, 1):
-        side = means.shape[axis]
-        if side > _THUMBNAIL:
-            starts = np.arange(_THUMBNAIL) * side // _THUMBNAIL
-            sizes = np.diff(np.append(starts, side)).astype(np.float32)
-            means = np.add.reduceat(means, starts, axis=axis) / np.expand_dims(sizes, (1 - axis, 2))
-    return means

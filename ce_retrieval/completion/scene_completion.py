@@ -20,19 +20,21 @@ from ce_retrieval.completion.fitting import Fitted, SceneFitter, Term
 from ce_retrieval.completion.result import Completion, SceneCandidate, only
 from ce_retrieval.completion.scene_ranking import SceneRanker
 from ce_retrieval.completion.scene_settings import checked
-from ce_retrieval.completion.scene_terms import PULL
 from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working import Working, working_photo
 from ce_retrieval.errors import CeretError, PhotoError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
 
+# Weight of the pull to what is wanted of a blend, a px of the index's size: over more than 1 / sqrt(PULL) px it is reached.
+PULL = 0.8
+
 
 class Composites(NamedTuple):
     """What came of the best scenes, best first.
 
     candidates: with their provenance; small: the photo filled from each, uint8 (h, w, 3) at the working size; working: the
-    photo at that size; dropped, lost, grey: as in `Completion`.
+    photo at that size; dropped, lost, grey, expected: as in `Completion`.
     """
 
     candidates: Sequence[SceneCandidate]
@@ -41,6 +43,7 @@ class Composites(NamedTuple):
     dropped: tuple[str, ...]
     lost: tuple[str, ...]
     grey: bool
+    expected: str | None
 
 
 class SceneCompleter:
@@ -189,7 +192,8 @@ class _Photo:
         if not kept:
             raise self._dropped.nothing_left(more=self._more)
         dropped, lost = tuple(self._dropped.lines), tuple(self._dropped.lost)
-        return Composites(self._candidates(kept), small, self._working, dropped, lost, self._query.grey)
+        grey, expected = self._query.grey, self._ordered.expected
+        return Composites(self._candidates(kept), small, self._working, dropped, lost, grey, expected)
 
     def _places(self) -> Sequence[Place]:
         """The scenes to place, all that were found; of a re-rank the first `aligned`, and others in place of lost ones."""
@@ -210,7 +214,7 @@ class _Photo:
         return min(self._settings.side, statistics.median(sides))
 
     def _pull(self) -> float:
-        """The weight of the pull to what is wanted, which is for the index's size, at the working size."""
+        """The weight of the pull to what is wanted, PULL at the index's size, at the working size."""
         height, width = self._working.hole.shape
         return PULL * self._completer.index.manifest.size**2 / (height * width)
 

@@ -1,7 +1,8 @@
 """Which of the scenes that fit a hole comes first, and what may be expected under the hole.
 
 J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, section 5; the terms are those of `fitting`
-(the paper's) and `scene_terms`, normalised and added by `ranking`. Deviation: context, rim and content by their logarithms.
+(the paper's) and `scene_terms`, normalised and added by `ranking`. Deviation: context, rim and content by their
+logarithms, detail as it is.
 """
 
 from collections.abc import Sequence
@@ -18,13 +19,12 @@ from ce_retrieval.completion.scene_terms import GistDistance, hole_terms
 from ce_retrieval.completion.settings import AGREEING, SceneSettings
 from ce_retrieval.errors import PhotoError
 
-CONSENSUS = 20  # scenes whose blends are averaged, at most
+CONSENSUS = 20  # scenes whose blends are averaged, at most; the best tenth of fewer than 200
 # Terms that are ranked by their logarithm, and the distance under which all are equally good: 2 of L*a*b* (squared), and
 # squares of [0, 1] values. So a photo of the very place, or one just as expected, overrules the other terms.
 LOGARITHMIC = {"context": 4.0, "content": 1e-5, "rim": SAME}
-AS_IS = (
-    "detail",
-)  # a logarithm of detail, squared: the fill of half the detail is the worse by 0.5, whatever others are
+# The square of a logarithm means something by itself: a fill of half the detail is the worse by 0.5, whatever others are.
+AS_IS = ("detail",)
 
 
 class Ordered(NamedTuple):
@@ -48,27 +48,29 @@ class SceneRanker:
     def __init__(self, settings: SceneSettings) -> None:
         self._settings = settings
         self._weights = settings.terms
-        self._terms = hole_terms(settings)
+        self._of_hole = hole_terms(settings)
         self._gist = GistDistance()
 
     def order(
         self, query: Query, photo: np.ndarray, hole: np.ndarray, fitted: Sequence[Fitted], dropped: Dropped
     ) -> Ordered:
-        """Rank by the sum of the normalised terms; of near-duplicates keep the better one.
+        """Rank by the weighted sum of the terms; of near-duplicates keep the better one.
 
         photo: uint8 (H, W, 3) with its hole bool (H, W), of any size; dropped gets the scenes of a distance that is no number.
-        All terms of positive weight are written to the `scores` of the fitted. PhotoError where none can be ranked.
+        What was measured is written to the `scores` of the fitted. PhotoError where none can be ranked.
         """
         scores = {name: np.array([one.scores[name] for one in fitted]) for name in fitted[0].scores}
         squares = np.stack([one.square for one in fitted])
-        terms = self._terms(query.hole)
+        terms = self._of_hole(query.hole)
         if self._weights["gist"]:
             scores["gist"] = self._gist.distances(photo, hole, np.stack([one.whole for one in fitted]))
-        for name in ("detail", "rim"):
-            if self._weights[name]:
-                scores[name] = getattr(terms, name)(query.square, squares)
-        expected = query.expected
-        if expected is None and len(fitted) >= AGREEING and (self._weights["content"] or self._settings.trust):
+        if self._weights["detail"]:
+            scores["detail"] = terms.detail(query.square, squares)
+        if self._weights["rim"]:
+            scores["rim"] = terms.rim(query.square, squares)
+        asked = bool(self._weights["content"] or self._settings.trust)
+        expected = query.expected if asked else None
+        if asked and expected is None and len(fitted) >= AGREEING:
             agreeing = self._ranked(scores).order[: min(CONSENSUS, len(fitted) // 10)]
             expected = terms.consensus(query.square, squares[agreeing]) if len(agreeing) else None
         if self._weights["content"] and expected is not None:
@@ -109,4 +111,6 @@ class SceneRanker:
 
 
 def _source(query: Query, expected: np.ndarray | None) -> str | None:
-    return "network" if query.expected is not None else None if expected is None else "scenes"
+    if expected is None:
+        return None
+    return "network" if query.expected is not None else "scenes"

@@ -1,8 +1,9 @@
-"""What settings of scene completion are allowed, and what they are by default where a network's weights are there."""
+"""What settings of scene completion are allowed, and whether a network can tell what is to be expected."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ce_retrieval.completion.guided import check_lengths
 from ce_retrieval.completion.settings import AGREEING, TERM_WEIGHTS, SceneSettings
 from ce_retrieval.errors import CeretError, PhotoIndexError
 
@@ -33,6 +34,11 @@ def checked(settings: SceneSettings, own_terms: Iterable[str]) -> SceneSettings:
         raise PhotoIndexError(f"trust is {settings.trust}: expected 0 to 1, of values in [0, 1]")
     if settings.side < 16:
         raise PhotoIndexError(f"side is {settings.side} px: expected 16 or more")
+    if not settings.duplicate >= 0:
+        raise PhotoIndexError(f"duplicate is {settings.duplicate}: expected 0 or more")
+    if not settings.scales or not all(0 < scale < float("inf") for scale in settings.scales):
+        raise PhotoIndexError(f"scales are {settings.scales}: expected one or more positive numbers")
+    check_lengths(settings.guided)
     own = dict.fromkeys(own_terms, 1.0)
     for name in own.keys() & TERM_WEIGHTS.keys():
         raise PhotoIndexError(
@@ -45,7 +51,8 @@ def checked(settings: SceneSettings, own_terms: Iterable[str]) -> SceneSettings:
         if not 0 <= weight < float("inf"):
             raise PhotoIndexError(f"the weight of {name} is {weight}: expected 0 or more")
     few = min(settings.aligned, settings.candidates) < AGREEING
-    if settings.terms.get("content", 0) > 0 and settings.rerank != "guided" and few:
+    asked = settings.terms.get("content", 0.0) not in (0.0, TERM_WEIGHTS["content"])
+    if asked and settings.rerank != "guided" and few:
         raise PhotoIndexError(
             f"the term content needs a network's weights or {AGREEING} scenes that agree: rank by `guided`, have more "
             "candidates aligned, or leave it out"

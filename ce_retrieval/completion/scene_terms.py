@@ -1,12 +1,11 @@
-"""What speaks for a scene in a hole beside the paper's context, texture and seam, measured at the index's size.
+"""What speaks for a scene in a hole beside the paper's scene, context, texture and seam: measured at the index's size.
 
 J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, knows the photo around the hole alone, and
 has millions of scenes to choose from. Among thousands the best match of the surroundings is often of another kind, and what
 is under the hole decides. So four more terms, of a scene in its place:
 
   - rim: distance in the pixels next to the hole (`rim`): the context weighs all of its band alike.
-
-  - gist: distance of the whole scene from the photo by gist and colour layout (`descriptors.gist`, 64 px), the paper's own
+  - gist: distance of the whole scene from the photo by gist and colour layout (`descriptors.gist`, at 64 px), the paper's own
     descriptors for the search (section 3): here candidates may come from any features, and of these it tells the kind best.
   - content: distance of what a blend would show, after a low-pass, from what is expected under the hole (`guided`). That
     is a network's prediction or, without one, the mean of the blends of the best scenes: what they agree on.
@@ -18,7 +17,7 @@ And what is expected is of use in the blend itself: a fill's colours yield to it
 
 import numpy as np
 
-from ce_retrieval.completion.guided import HOLES_HELD, SAME, ContentDistance, Texture
+from ce_retrieval.completion.guided import SAME, ContentDistance, Texture
 from ce_retrieval.completion.per_hole import PerHole
 from ce_retrieval.completion.poisson import PoissonSolver
 from ce_retrieval.completion.rim import rim_distance, rim_weights
@@ -28,9 +27,8 @@ from ce_retrieval.errors import DescriptorError
 from ce_retrieval.retrieval import square_query
 from indexes.masked import masked_distances
 
-# Weight of the pull to what is wanted of a blend, a px of the index's size: over more than 1 / sqrt(PULL) px it is reached.
-PULL = 0.3
-FEW = 100  # px of a hole at the index's size: so many tell half of what many tell of its detail
+HOLES_HELD = 4  # 7 MB each for a hole of half the height and width at 128 px
+HALF_CERTAIN = 100  # px of a hole at the index's size: the detail of so few counts half
 GIST_SIDE = 64  # px; a quarter of the time at 128 px, and as good at telling scenes apart
 
 
@@ -55,16 +53,16 @@ class GistDistance:
 
 
 class HoleTerms:
-    """The terms of one hole bool (S, S) at the index's size, by these settings; rim: px, as in `SearchSettings`."""
+    """The terms of one hole bool (S, S) at the index's size, by these settings; rim_width: px."""
 
-    def __init__(self, hole: np.ndarray, guided: GuidedSettings, rim: int) -> None:
+    def __init__(self, hole: np.ndarray, guided: GuidedSettings, rim_width: int) -> None:
         self._hole = hole
         self._deviation = guided.lowpass / 2
-        self._content = ContentDistance(hole, guided.lowpass, blended=True)
-        self._certain = np.float32(hole.sum() / (hole.sum() + FEW))
-        self._rim = rim_weights(hole, rim, guided.falloff)
-        self._texture = Texture(hole)
         self._solver = PoissonSolver(hole)
+        self._content = ContentDistance(hole, guided.lowpass, solver=self._solver)
+        self._certainty = np.float32(hole.sum() / (hole.sum() + HALF_CERTAIN))
+        self._rim = rim_weights(hole, rim_width, guided.falloff)
+        self._texture = Texture(hole)
 
     def consensus(self, photo: np.ndarray, pictures: np.ndarray) -> np.ndarray:
         """Return the mean float32 (S, S, 3) in [0, 1] of the blends of pictures into a photo; both as for `detail`."""
@@ -94,7 +92,7 @@ class HoleTerms:
 
     def detail(self, photo: np.ndarray, pictures: np.ndarray) -> np.ndarray:
         """Return (K,) of pictures uint8 (K, S, S, 3), a photo uint8 (S, S, 3) with a scene laid over its hole each."""
-        return self._texture.penalties(photo, pictures) * self._certain
+        return self._texture.penalties(photo, pictures) * self._certainty
 
     def rim(self, photo: np.ndarray, pictures: np.ndarray) -> np.ndarray:
         """Return (K,); as `detail`."""

@@ -6,8 +6,8 @@ L(p) in {photo, scene} of all pixels that minimise
     C(L) = sum over p of C_d(p, L(p)) + sum over 4-neighbours p, q with L(p) != L(q) of C_i(p, q).
 
 C_d is infinite for hole pixels left to the photo, for pixels taken from where the scene has none, and, here, for pixels
-taken beyond `reach`; else a known pixel taken costs (k d)^3 at distance d from the hole. C_i compares the gradients of the
-two images, not their colours: a step of constant colour along the seam is free, for the blend removes it.
+taken beyond `reach` or `bound`; else a known pixel taken costs (k d)^3 at distance d from the hole. C_i compares the
+gradients of the two images, not their colours: a step of constant colour along the seam is free, for the blend removes it.
 
 Deviations: C_i is the length of the colour vector (s_p - f_p) - (s_q - f_q) of scene s and photo f, where the paper takes the
 gradient of its square (two images whose difference turns from red to green would be cut for free). Distances are measured
@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from ce_retrieval.errors import MaskError, PhotoError, SolverError
 
-REACH = 16  # px
 GROWTH = 0.002  # the paper's k, per px
 PAPER_SIDE = 1024  # px, the longer side of the photos that k was chosen for
 
@@ -52,15 +51,19 @@ class SeamFinder:
         hole: bool (H, W), True = missing: of any shape and any number of parts.
         reach: known pixels up to this Euclidean distance from the hole, px, may come from the scene. 0: none.
         growth: k of the cost (k d)^3 of a known pixel at distance d, per px of a photo whose longer side is 1024 px.
+        bound: bool (H, W), the known pixels that may come from the scene at all; what it says of the hole does not count.
+            The scene goes on beyond it, and is read there to measure edges. None: all within reach.
 
     Raises:
         MaskError: the hole is empty or covers the whole photo.
-        ValueError: the hole is not a boolean (H, W) array, or reach or growth is negative.
+        ValueError: the hole is not a boolean (H, W) array, the bound one of another size, or reach or growth is negative.
     """
 
-    def __init__(self, hole: Bools, reach: int = REACH, *, growth: float = GROWTH) -> None:
+    def __init__(self, hole: Bools, reach: int, *, growth: float = GROWTH, bound: Bools | None = None) -> None:
         if hole.ndim != 2 or hole.dtype != np.bool_:
             raise ValueError(f"hole: a boolean (H, W) array is needed, not {hole.dtype} {hole.shape}")
+        if bound is not None and (bound.shape != hole.shape or bound.dtype != np.bool_):
+            raise ValueError(f"bound: a boolean array {hole.shape} is needed, not {bound.dtype} {bound.shape}")
         if reach < 0 or growth < 0:
             raise ValueError(f"reach {reach}, growth {growth}: neither may be negative")
         if not hole.any():
@@ -68,6 +71,7 @@ class SeamFinder:
         if hole.all():
             raise MaskError("the hole covers the whole photo: leave at least one known pixel to cut through")
         self.shape: tuple[int, int] = (hole.shape[0], hole.shape[1])
+        self.reach = reach
         rows, cols = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
         # Beyond the reach one pixel of the photo to cut from, and one more to measure that one's edges by.
         margin = reach + 2
@@ -76,13 +80,15 @@ class SeamFinder:
             slice(max(cols[0] - margin, 0), cols[-1] + margin + 1),
         )
         self._hole = hole[self._window].copy()
-        self._prepare(reach, growth * PAPER_SIDE / max(self.shape))
+        self._prepare(reach, growth * PAPER_SIDE / max(self.shape), None if bound is None else bound[self._window])
 
-    def _prepare(self, reach: int, growth: float) -> None:
+    def _prepare(self, reach: int, growth: float, bound: Bools | None) -> None:
         """Number the band's pixels and list the pairs of neighbours between which a seam may run."""
         from scipy.ndimage import distance_transform_edt
 
         distance = distance_transform_edt(~self._hole).ravel()
+        if bound is not None:
+            distance[~(bound | self._hole).ravel()] += reach  # and so beyond it
         region = np.where(self._hole.ravel(), _HOLE, np.where(distance <= reach, _BAND, _PHOTO))
         self._band = np.flatnonzero(region == _BAND)
         self._unary = (growth * distance[self._band]) ** 3
@@ -217,19 +223,6 @@ class SeamFinder:
         reached = np.zeros(count + 2, dtype=bool)
         reached[np.asarray(flow.get_source_side_min_cut(), dtype=np.intp)] = True
         return np.concatenate([reached[node], [True, False]])
-
-
-def find_seam(
-    photo: NDArray[Any],
-    scene: NDArray[Any],
-    hole: Bools,
-    reach: int = REACH,
-    *,
-    valid: Bools | None = None,
-    growth: float = GROWTH,
-) -> Seam:
-    """Cut one scene into a photo: `SeamFinder(hole, reach, growth=growth).find(photo, scene, valid)`."""
-    return SeamFinder(hole, reach, growth=growth).find(photo, scene, valid)
 
 
 def _sums(nodes: NDArray[np.int32], parts: NDArray[np.float64], count: int) -> NDArray[np.float64]:

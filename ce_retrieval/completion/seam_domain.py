@@ -7,12 +7,10 @@ holes alone, and no such bound.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.completion.seam import Seam, SeamFinder
+from ce_retrieval.completion.seam import SeamFinder
 
 CORE = 2.0  # times its half thickness: how far from its core a part of a hole goes on
 
@@ -49,29 +47,12 @@ def _distance(places: Bools) -> NDArray[np.float32]:
     return np.asarray(cv2.distanceTransform((~places).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
 
 
-class BoundedSeams:
-    """The cuts around one hole within a domain of `seam_domain`: as `SeamFinder`, with its growth per px of a long side of
-    1024 px; reach: the farthest that the domain goes from the hole, px.
+def bounded_seams(hole: Bools, domain: Bools, *, growth: float) -> SeamFinder:
+    """The cuts around one hole within a domain of `seam_domain`; growth: as `SeamFinder` takes it.
+
+    Its reach is how far the domain goes from the hole, px.
     """
+    from scipy.ndimage import distance_transform_edt
 
-    def __init__(self, hole: Bools, domain: Bools, *, growth: float) -> None:
-        from scipy.ndimage import distance_transform_edt
-
-        distance = distance_transform_edt(~hole)
-        self.reach = int(np.ceil(distance[domain].max()))
-        bounded = not np.array_equal(domain, distance <= self.reach)
-        self._domain = domain if bounded else None
-        self._finder = _WithinDomain(hole, self.reach, growth=growth)
-
-    def find(self, photo: NDArray[Any], scene: NDArray[Any]) -> Seam:
-        """Cut one scene, known everywhere, into the photo; as `SeamFinder.find`."""
-        return self._finder.find(photo, scene, self._domain)
-
-
-class _WithinDomain(SeamFinder):
-    """Takes `valid` as a bound of the cut alone: the scene goes on beyond it, and its gradients count there as well."""
-
-    def _edge_costs(
-        self, photo: NDArray[np.float32], scene: NDArray[np.float32], blocked: Bools
-    ) -> NDArray[np.float64]:
-        return super()._edge_costs(photo, scene, np.zeros_like(blocked))
+    reach = int(np.ceil(distance_transform_edt(~hole)[domain].max()))
+    return SeamFinder(hole, reach, growth=growth, bound=domain)

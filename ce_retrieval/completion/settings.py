@@ -7,7 +7,7 @@ RERANKS = ("none", "rim", "guided")
 FILLS = ("paste", "blend", "mean")
 DECODER_FILLS = ("paste", "blend")
 STARTS = ("auto", "smooth", "encoder", "scene")
-# So many scenes tell what is to be expected in a hole: the best tenth of them by its mean. That of fewer shows each of them.
+# So many scenes tell what is to be expected in a hole, by the mean of the best tenth; that of fewer shows each of them.
 AGREEING = 100
 # The terms that scenes are ranked by, and their weights: the paper's four, and those of `scene_terms`.
 TERM_WEIGHTS = {
@@ -17,8 +17,8 @@ TERM_WEIGHTS = {
     "seam": 0.5,
     "gist": 2.0,
     "rim": 2.0,
-    "content": 3.5,
-    "detail": 6.0,
+    "content": 3.0,
+    "detail": 8.0,
 }
 
 
@@ -50,10 +50,10 @@ class SearchSettings:
 
     rerank: "none" (order of the context distance), "rim" (order of the squared difference in the rim) or "guided" (nearest
     to a network's fill); focus: px, None for no focus, "auto" for the descriptor's best; candidates: how many nearest
-    contexts are considered (no more than the collection holds); rim: width in pixels at the index's size; guided,
-    weights: of the guided re-rank alone, the latter a file, None for those of the package; where: consider scenes alone for
-    which this holds, an expression of `photo_index.where`; exclude_same_source: and none of the query's own folder, nor
-    near-duplicates of the query (`retrieval.search_apart`).
+    contexts are considered (no more than the collection holds); rim: width in pixels at the index's size; guided: of the
+    guided re-rank, and its lengths, like the rim, of scenes' terms; weights: of the guided re-rank, a file, None for those
+    of the package; where: consider scenes alone for which this holds, an expression of `photo_index.where`;
+    exclude_same_source: and none of the query's own folder, nor near-duplicates of the query (`retrieval.search_apart`).
     """
 
     rerank: str = "guided"
@@ -99,7 +99,7 @@ class SceneSettings(SearchSettings):
     seam: float = 16.0
     mixed: bool = False
     terms: dict[str, float] = field(default_factory=dict)
-    trust: float = 0.15
+    trust: float = 0.2
     radius: float = 80.0
     scales: tuple[float, ...] = (0.81, 0.90, 1.0)
     side: int = 1024

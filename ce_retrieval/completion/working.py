@@ -70,12 +70,20 @@ def sampled(
     return np.asarray(Image.fromarray(scene).resize(size[::-1], Image.Resampling.BICUBIC, box=part))
 
 
-def resize_values(values: Floats, shape: tuple[int, int]) -> Floats:
-    """Return values float32 (h, w, 3) at the size `shape` (H, W), bicubic; as they are where they have it already."""
-    if values.shape[:2] == shape:
-        return values
+def resize_values(
+    values: Floats, shape: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> Floats:
+    """Return values float32 (h, w, 3), or their part `box` (y0, x0, y1, x1), at the size `shape` (H, W), bicubic.
+
+    As they are where they have it already.
+    """
+    y0, x0, y1, x1 = box or (0, 0, *values.shape[:2])
+    if (y1 - y0, x1 - x0) == shape:
+        return values[round(y0) : round(y1), round(x0) : round(x1)]
     planes = [
-        Image.fromarray(np.ascontiguousarray(values[:, :, channel])).resize(shape[::-1], Image.Resampling.BICUBIC)
+        Image.fromarray(np.ascontiguousarray(values[:, :, channel])).resize(
+            shape[::-1], Image.Resampling.BICUBIC, box=(x0, y0, x1, y1)
+        )
         for channel in range(3)
     ]
     return np.stack([np.asarray(plane) for plane in planes], axis=2)

@@ -85,11 +85,13 @@ def test_options_that_do_not_go_together_are_named(ceret, photo, mask, crop_inde
         ([], "--method scenes needs --index NAME.ceret; --method encoder needs none"),
         (["--method", "encoder", "--index", crop_index], "--method encoder uses no index: leave out --index"),
         (["--method", "encoder", "-k", 3, "--focus", "auto", "--rerank", "rim"], "leave out -k, --focus, --rerank"),
+        (["--method", "encoder", "--rerank", "guided"], "uses no index: leave out --rerank"),
         (["--method", "encoder", "--save-candidates"], "leave out --save-candidates"),
         (
             ["--method", "retrieval", "--index", crop_index, "--rerank", "rim", "--weights", tiny_weights],
             "--weights belongs to",
         ),
+        (["--index", crop_index, "--rerank", "rim", "--weights", tiny_weights], "--weights belongs to"),
         (
             ["--index", crop_index, "--fill", "mean", "-k", 3],
             "--method scenes does not read them: leave out -k, --fill",
@@ -143,6 +145,17 @@ def test_the_defaults_are_those_of_the_library(ceret, photo, mask, crop_index, t
     settings = {**record["settings"], "top": SceneSettings.top}
     expected = asdict(replace(SceneSettings(), terms=TERM_WEIGHTS, focus=8.0))
     assert record["method"] == "scenes" and settings == json.loads(json.dumps(expected))
+
+
+@pytest.mark.parametrize("method", ["retrieval", "scenes"])
+def test_weights_are_those_of_the_rerank_by_default(ceret, photo, mask, crop_index, tiny_weights, tmp_path, method):
+    result = ceret(
+        *("complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / "out"),
+        *("--method", method, "--weights", tiny_weights),
+    )
+    assert result.exit_code == 0, result.stderr
+    record = json.loads((tmp_path / "out" / "photo.json").read_text())
+    assert record["settings"]["rerank"] == "guided" and record["network"]["path"] == str(tiny_weights)
 
 
 def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(

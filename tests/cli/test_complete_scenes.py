@@ -90,7 +90,12 @@ def test_what_does_not_go_together_is_named(ceret, one_line_error, photo, mask, 
         ([*scenes, "--trust", 2], "--trust"),
         (["--method", "patchmatch", "--rerank", "rim"], "--rerank without --index"),
         (["--method", "patchmatch", "--save-candidates"], "leave out --save-candidates"),
+        (["--method", "patchmatch", "--rerank", "guided"], "--rerank without --index"),
         (["--method", "patchmatch", "--weights", tiny_weights], "--weights belongs to"),
+        (
+            ["--method", "patchmatch", "--index", crop_index, "--rerank", "rim", "--weights", "w"],
+            "--weights belongs to",
+        ),
     ):
         result = ceret(*base, *options)
         assert result.exit_code == 2, (options, result.output)

@@ -62,7 +62,7 @@ def slow_distance(hole: np.ndarray, lowpass: float, candidate: np.ndarray, fill:
 def test_the_content_is_that_of_plain_loops(pictures, odd_holes, lowpass):
     fill = pictures[5].astype(np.float32) / 255
     for name, hole in odd_holes(40, 48).items():
-        content = ContentDistance(hole, lowpass, blended=False)
+        content = ContentDistance(hole, lowpass, solver=None)
         found = content.distances(pictures[:3], content.target(fill, pictures[7]))
         expected = [slow_distance(hole, lowpass, picture / 255.0, fill) for picture in pictures[:3]]
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-9, err_msg=name)
@@ -71,7 +71,7 @@ def test_the_content_is_that_of_plain_loops(pictures, odd_holes, lowpass):
 def test_neither_known_pixels_nor_the_fill_outside_enter(pictures, odd_holes):
     rng = np.random.default_rng(0)
     for hole in odd_holes(40, 48).values():
-        content = ContentDistance(hole, 8.0, blended=False)
+        content = ContentDistance(hole, 8.0, solver=None)
         fill = pictures[5].astype(np.float32) / 255
         other_fill = np.where(hole[..., None], fill, rng.random(fill.shape, np.float32))
         others = np.where(hole[..., None], pictures, rng.integers(0, 256, pictures.shape, dtype=np.uint8))
@@ -90,7 +90,7 @@ def test_it_is_the_mean_over_the_hole_of_a_normalised_convolution(pictures, odd_
     fill = pictures[5].astype(np.float32) / 255
     for name in ("centre", "corner", "band", "ring"):
         hole = odd_holes(40, 48)[name]
-        content = ContentDistance(hole, 8.0, blended=False)
+        content = ContentDistance(hole, 8.0, solver=None)
         found = content.distances(pictures[:5], content.target(fill, pictures[7]))
         expected = [np.mean((dense(p / 255.0, hole) - dense(fill, hole)) ** 2) for p in pictures[:5]]
         np.testing.assert_allclose(found, expected, rtol=0.06, err_msg=name)
@@ -103,9 +103,9 @@ def test_blended_it_is_the_distance_of_the_blends(pictures, odd_holes):
         # Little contrast, so that no blend is clipped: that is left out of the score.
         soft = (pictures // 4 + 96).astype(np.uint8)
         blends = solver.blend(soft.astype(np.float32) / 255, soft[7].astype(np.float32) / 255)
-        plain = ContentDistance(hole, 8.0, blended=False)
+        plain = ContentDistance(hole, 8.0, solver=None)
         exact = [slow_distance(hole, 8.0, blend, fill) for blend in blends]
-        blended = ContentDistance(hole, 8.0, blended=True)
+        blended = ContentDistance(hole, 8.0, solver=PoissonSolver(hole))
         found = blended.distances(soft, blended.target(fill, soft[7]))
         np.testing.assert_allclose(found, exact, rtol=0.08, atol=1e-5, err_msg=name)
         unblended = plain.distances(soft, plain.target(fill, soft[7]))
@@ -147,7 +147,7 @@ def test_the_score_is_the_weighted_sum(pictures, odd_holes):
         scores = Guide(GUIDED, 4, fill="blend" if blended else "paste").scores(
             pictures[7], hole, fill, pictures, contexts
         )
-        content = ContentDistance(hole, 6.0, blended=blended)
+        content = ContentDistance(hole, 6.0, solver=PoissonSolver(hole) if blended else None)
         by_content = content.distances(pictures, content.target(fill, pictures[7]))
         by_rim = rim_distance(pictures[7], pictures, rim_weights(hole, 4, 4.0))
         np.testing.assert_array_equal(scores.content, by_content)

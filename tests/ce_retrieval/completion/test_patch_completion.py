@@ -34,6 +34,14 @@ def hole() -> np.ndarray:
     return hole
 
 
+def test_the_record_names_the_network_that_scenes_were_ranked_by(index, stripes, hole, tiny_weights):
+    guided = replace(SETTINGS.scenes, rerank="guided", weights=str(tiny_weights))
+    completer = PatchCompleter(index, replace(SETTINGS, scenes=guided))
+    done = completer.complete(stripes, hole)
+    assert done.network["path"] == str(tiny_weights) and done.expected == "network"
+    assert PatchCompleter(index, SETTINGS).complete(stripes, hole).expected is None
+
+
 @pytest.mark.parametrize("start", ["smooth", "encoder", "scene", "auto"])
 @pytest.mark.parametrize("with_index", [False, True])
 def test_known_pixels_stay_whatever_the_start(index, stripes, hole, tiny_weights, start, with_index):

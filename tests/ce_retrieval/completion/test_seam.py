@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from ce_retrieval.completion.seam import SeamFinder, find_seam
+from ce_retrieval.completion.seam import SeamFinder
 from ce_retrieval.errors import MaskError, PhotoError
 
 STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
@@ -16,14 +16,14 @@ def neighbours(place, shape):
             yield near
 
 
-def energy_terms(photo, scene, hole, reach, growth, valid):
+def energy_terms(photo, scene, hole, reach, growth, valid, bound=None):
     """The costs written out pixel by pixel: edges {(p, q): cost} with p < q, and unary {p: cost} of band pixels."""
     shape = hole.shape
     missing = np.argwhere(hole)
     unary, edges = {}, {}
     for place in map(tuple, np.argwhere(~hole)):
         distance = np.sqrt(((missing - place) ** 2).sum(axis=1).min())
-        if distance <= reach and valid[place]:
+        if distance <= reach and valid[place] and (bound is None or bound[place]):
             unary[place] = (growth * 1024 / max(shape) * distance) ** 3
     for p in np.ndindex(*shape):
         for q in neighbours(p, shape):
@@ -56,13 +56,15 @@ HOLES = {
 
 @pytest.mark.parametrize("name", HOLES)
 @pytest.mark.parametrize(("reach", "growth"), [(1, 0.0), (2, 0.0008), (9, 0.002)])
-def test_the_cut_is_the_best_of_all_labelings(name, reach, growth):
+@pytest.mark.parametrize("bounded", [False, True])
+def test_the_cut_is_the_best_of_all_labelings(name, reach, growth, bounded):
     hole = np.array([[mark == "#" for mark in row] for row in HOLES[name]])
     rng = np.random.default_rng(len(name) + reach)
     for trial in range(3):
         photo, scene = rng.random((2, *hole.shape, 3), dtype=np.float32)
         valid = hole | (rng.random(hole.shape) < (1.0, 0.7, 0.4)[trial])
-        edges, unary = energy_terms(photo, scene, hole, reach, growth, valid)
+        bound = rng.random(hole.shape) < 0.6 if bounded else None
+        edges, unary = energy_terms(photo, scene, hole, reach, growth, valid, bound)
         labelings = []
         for choice in product((False, True), repeat=len(unary)):
             taken = hole.copy()
@@ -71,7 +73,7 @@ def test_the_cut_is_the_best_of_all_labelings(name, reach, growth):
             labelings.append((energy(taken, edges, unary), taken))
         least = min(cost for cost, _ in labelings)
         smallest = np.logical_and.reduce([taken for cost, taken in labelings if cost <= least + 1e-7])
-        seam = find_seam(photo, scene, hole, reach, valid=valid, growth=growth)
+        seam = SeamFinder(hole, reach, growth=growth, bound=bound).find(photo, scene, valid)
         assert seam.cost == pytest.approx(least, abs=1e-5)
         np.testing.assert_array_equal(seam.taken, smallest)
 
@@ -89,7 +91,7 @@ def test_the_cut_is_as_large_as_the_flow_of_scipy(seed, contrast):
     hole[30:, :6] = True
     hole[rng.integers(0, 40, 4), rng.integers(0, 50, 4)] = True
     photo, scene = (256 * rng.random((2, *shape, 3)) ** contrast).astype(np.uint8)
-    seam = find_seam(photo, scene, hole, reach)
+    seam = SeamFinder(hole, reach).find(photo, scene)
     edges, unary = energy_terms(photo / 255, scene / 255, hole, reach, 0.002, np.ones(shape, bool))
     number = {place: i for i, place in enumerate(unary)}
     source, sink = len(number), len(number) + 1
@@ -130,22 +132,22 @@ def scene_of_a_match(difference: float = 0.25):
 
 def test_a_step_of_constant_colour_is_free_and_the_seam_goes_to_it():
     photo, scene, hole, distance = scene_of_a_match()
-    seam = find_seam(photo, scene, hole, 12, growth=0.0)
+    seam = SeamFinder(hole, 12, growth=0.0).find(photo, scene)
     assert seam.cost == 0
     assert seam.taken[distance <= 4].all() and not seam.taken[distance > 5.5].any()
-    np.testing.assert_array_equal(find_seam(photo, photo + np.float32(0.125), hole).taken, hole)
+    np.testing.assert_array_equal(SeamFinder(hole, 16).find(photo, photo + np.float32(0.125)).taken, hole)
 
 
 def test_distance_makes_a_far_seam_dear():
     photo, scene, hole, _ = scene_of_a_match()
-    sizes = [find_seam(photo, scene, hole, 12, growth=growth).taken.sum() for growth in (0.0, 0.02, 1.0)]
+    sizes = [SeamFinder(hole, 12, growth=growth).find(photo, scene).taken.sum() for growth in (0.0, 0.02, 1.0)]
     assert sizes[0] > sizes[-1] == hole.sum()
     assert sizes == sorted(sizes, reverse=True)
 
 
 def test_reach_zero_is_the_hole():
     photo, scene, hole, _ = scene_of_a_match()
-    seam = find_seam(photo, scene, hole, 0)
+    seam = SeamFinder(hole, 0).find(photo, scene)
     np.testing.assert_array_equal(seam.taken, hole)
     edges, unary = energy_terms(photo, scene, hole, 0, 0.002, np.ones(hole.shape, bool))
     assert not unary
@@ -155,7 +157,7 @@ def test_reach_zero_is_the_hole():
 @pytest.mark.parametrize("reach", [1, 3, 5])
 def test_nothing_beyond_the_reach_is_taken(reach):
     photo, scene, hole, distance = scene_of_a_match()
-    taken = find_seam(photo, scene, hole, reach, growth=0.0).taken
+    taken = SeamFinder(hole, reach, growth=0.0).find(photo, scene).taken
     assert taken[hole].all() and not taken[distance > reach].any()
 
 
@@ -180,7 +182,7 @@ def test_a_hole_against_the_border_is_cut_on_its_open_sides():
     hole = np.zeros((30, 30), bool)
     hole[:10, :] = True
     photo, scene = rng.random((2, 30, 30, 3), dtype=np.float32)
-    taken = find_seam(photo, scene, hole, 50).taken
+    taken = SeamFinder(hole, 50).find(photo, scene).taken
     assert taken[:10].all() and not taken.all()
 
 
@@ -189,20 +191,22 @@ def test_wrong_arguments_are_refused():
     valid = np.ones(hole.shape, bool)
     for wrong in (np.zeros_like(hole), np.ones_like(hole)):
         with pytest.raises(MaskError):
-            SeamFinder(wrong)
+            SeamFinder(wrong, 16)
     with pytest.raises(MaskError, match="photo"):
-        find_seam(photo[1:], scene[1:], hole)
+        SeamFinder(hole, 16).find(photo[1:], scene[1:])
     with pytest.raises(MaskError):
-        find_seam(photo, scene, hole, valid=valid[1:])
+        SeamFinder(hole, 16).find(photo, scene, valid[1:])
     with pytest.raises(PhotoError, match="lacks 20 of the hole's 400"):
-        find_seam(photo, scene, hole, valid=valid & (np.arange(70) != 30))
+        SeamFinder(hole, 16).find(photo, scene, valid & (np.arange(70) != 30))
     with pytest.raises(ValueError, match="scene"):
-        find_seam(photo, scene[1:], hole)
+        SeamFinder(hole, 16).find(photo, scene[1:])
     with pytest.raises(ValueError, match="boolean"):
-        SeamFinder(hole.astype(np.uint8))
+        SeamFinder(hole.astype(np.uint8), 16)
+    with pytest.raises(ValueError, match="bound"):
+        SeamFinder(hole, 16, bound=valid[1:])
     with pytest.raises(ValueError, match="negative"):
         SeamFinder(hole, -1)
     with pytest.raises(ValueError, match="uint8 or floats"):
-        find_seam(photo.astype(np.int32), scene, hole)
+        SeamFinder(hole, 16).find(photo.astype(np.int32), scene)
     with pytest.raises(ValueError, match="finite"):
-        find_seam(photo, scene * np.float32(np.nan), hole)
+        SeamFinder(hole, 16).find(photo, scene * np.float32(np.nan))

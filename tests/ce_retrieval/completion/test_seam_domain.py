@@ -8,8 +8,8 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from ce_retrieval.completion.scene_completion import SceneCompleter
-from ce_retrieval.completion.seam import find_seam
-from ce_retrieval.completion.seam_domain import BoundedSeams, seam_domain
+from ce_retrieval.completion.seam import SeamFinder
+from ce_retrieval.completion.seam_domain import bounded_seams, seam_domain
 from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 
@@ -84,7 +84,7 @@ def test_the_cut_is_the_best_within_the_domain(holes):
     hole = holes["scratched"]
     photo, scene = rng.random((2, *hole.shape, 3)).astype(np.float32)
     domain = seam_domain(hole, 9)
-    seams = BoundedSeams(hole, domain, growth=0.002)
+    seams = bounded_seams(hole, domain, growth=0.002)
     found = seams.find(photo, scene)
     assert seams.reach == 9
     assert found.taken[hole].all() and not found.taken[~domain].any()
@@ -96,8 +96,8 @@ def test_the_cut_is_the_best_within_the_domain(holes):
         other[row, col] ^= True
         assert cost_of(other, change, hole, 0.002 * 1024 / 50) >= found.cost - 1e-6
     # Where the domain is the full reach it is the plain cut.
-    plain = find_seam(photo, scene, holes["blob"], 6, growth=0.002)
-    bounded = BoundedSeams(holes["blob"], seam_domain(holes["blob"], 6), growth=0.002).find(photo, scene)
+    plain = SeamFinder(holes["blob"], 6, growth=0.002).find(photo, scene)
+    bounded = bounded_seams(holes["blob"], seam_domain(holes["blob"], 6), growth=0.002).find(photo, scene)
     assert bounded.cost == plain.cost
     np.testing.assert_array_equal(bounded.taken, plain.taken)
 
