@@ -72,7 +72,7 @@ class SceneFitter:
     def __init__(self, working: Working, settings: SceneSettings, terms: Mapping[str, Term], square_size: int) -> None:
         self._working, self._settings, self._terms, self._square_size = working, settings, terms, square_size
         self._context = LocalContext(
-            working.photo, working.hole, ContextSettings(radius=settings.radius, scales=settings.scales)
+            working.photo, working.hole, ContextSettings(radius=settings.radius, scales=settings.scales, frame=True)
         )
         self.box = y0, x0, y1, x1 = self._context.box
         self.photo, self.hole = working.photo[y0:y1, x0:x1], working.hole[y0:y1, x0:x1]

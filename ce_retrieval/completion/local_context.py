@@ -16,6 +16,7 @@ textures. The offset is the distance, in px of the photo, of the scaled scene's 
     tenth of ten; here the factor is 1 when centred and grows slowly. `offset_weight=0` leaves the error as it is.
   - In the paper texture takes part in the final ranking alone; here it takes part in the placement as well, and is
     reported apart. `texture_weight=0` places by colour alone.
+  - The paper's scenes have the photo's size; a larger one that shows the very view may fit at none of the scales. `frame`.
   - A scene too small for the context at every scale is enlarged, by the least factor that makes it fit.
 
 The search is exhaustive (`context_match`), and exact: the few placements that rounding cannot tell apart are measured
@@ -38,6 +39,7 @@ from ce_retrieval.completion.context_match import MaskedMatch, transform_size
 from ce_retrieval.errors import MaskError
 
 REFERENCE_SIDE = 1024  # px: the long side that a radius is given for
+NEARLY = 0.01  # scales that differ by less are one
 REMEASURED = 16  # placements measured pixel by pixel, at most, for a scale
 
 
@@ -46,9 +48,9 @@ class ContextSettings:
     """How scenes are placed.
 
     radius: px at a photo whose long side is 1024, over 0; scaled with the photo, at least 1 px. scales: of the scene, all
-    positive. enlarge: the most that a scene may be enlarged when it is too small at every scale. texture_weight: of the
-    squared difference of textures against that of L*a*b*; offset_weight: how much a shift by the photo's long side adds
-    to the factor of the error; neither is negative.
+    positive; frame: and, for one larger than the photo, that which just covers it. enlarge: the most that a scene may be
+    enlarged when it is too small at every scale. texture_weight: of the squared difference of textures against that of
+    L*a*b*; offset_weight: how much a shift by the photo's long side adds to the factor of the error; neither is negative.
 
     Raises:
         ValueError: a value out of range.
@@ -56,6 +58,7 @@ class ContextSettings:
 
     radius: float = 80.0
     scales: tuple[float, ...] = (0.81, 0.90, 1.0)
+    frame: bool = False
     enlarge: float = 1.25
     texture_weight: float = 4.0
     offset_weight: float = 1.0
@@ -205,13 +208,19 @@ class LocalContext:
         """Scales at which the context fits into the scene, with the scaled sizes."""
         _check_photo("scene", scene)
         height, width = scene.shape[:2]
-        sizes = [(scale, (round(height * scale), round(width * scale))) for scale in self.settings.scales]
+        sizes = [(scale, (round(height * scale), round(width * scale))) for scale in self._scales(height, width)]
         fitting = [(scale, size) for scale, size in sizes if self._fits(size)]
         factor = self._least_factor(scene)
         if not fitting and factor <= self.settings.enlarge:
             need = self._band.shape
             fitting = [(factor, (max(round(height * factor), need[0]), max(round(width * factor), need[1])))]
         return fitting
+
+    def _scales(self, height: int, width: int) -> tuple[float, ...]:
+        scales, covers = self.settings.scales, max(self.shape[0] / height, self.shape[1] / width)
+        if self.settings.frame and covers < 1 and all(abs(covers / scale - 1) > NEARLY for scale in scales):
+            return (*scales, covers)
+        return scales
 
     def _fits(self, size: tuple[int, int]) -> bool:
         return size[0] >= self._band.shape[0] and size[1] >= self._band.shape[1]

@@ -77,9 +77,9 @@ def test_a_shifted_scene_is_found_and_fills_the_hole(index, photo, hole):
         assert all(set(c.scores) == set(FEW) for c in done.candidates)
 
 
-@pytest.mark.parametrize("size", [(178, 222), (320, 400), (640, 800)])
+@pytest.mark.parametrize("size", [(178, 222), (192, 240), (320, 400), (640, 800)])
 def test_a_scene_of_another_size_is_brought_to_the_photos(tmp_path, photo, hole, others, size):
-    """Larger by 1/0.9, a scale of the search; and so large that it is brought down before."""
+    """Larger by 1/0.9, a scale of the search; by 1.2, which is none; and so large that it is brought down before."""
     index = index_of(tmp_path, {"own": resized(photo, size), **others})
     done = SceneCompleter(index, SETTINGS).complete(photo, hole)
     best = done.candidates[0]
