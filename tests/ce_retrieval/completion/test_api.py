@@ -50,7 +50,7 @@ def test_settings_are_those_of_the_method(photo, hole, crop_index):
     assert Path(done.candidates[0].photo).exists()
     with pytest.raises(PhotoIndexError, match="scenes has no setting 'k': choose among rerank"):
         ce_retrieval.complete(photo, hole, index, k=3)
-    with pytest.raises(PhotoIndexError, match="method 'magic' is unknown: choose one of retrieval"):
+    with pytest.raises(PhotoIndexError, match="method 'magic' is unknown: choose one of scenes"):
         ce_retrieval.complete(photo, hole, index, method="magic")
     with pytest.raises(PhotoIndexError, match="scenes needs an index"):
         ce_retrieval.complete(photo, hole)
