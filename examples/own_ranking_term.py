@@ -38,7 +38,7 @@ def main(photo_path: str, mask_path: str, folder: str, out: str) -> None:
     index = PhotoIndex.open(Path(out) / "photos.ceret")
 
     plain = SceneCompleter(index, SceneSettings(rerank="rim")).complete(photo, hole)
-    settings = SceneSettings(rerank="rim", terms={"warmth": 2.0, "texture": 0.5})  # weights, 1 where none is given
+    settings = SceneSettings(rerank="rim", terms={"warmth": 8.0, "texture": 0.5})  # weights, 1 where none is given
     warm = SceneCompleter(index, settings, terms={"warmth": warmth}).complete(photo, hole)
 
     before = {candidate.photo: candidate.rank for candidate in plain.candidates}

@@ -135,7 +135,7 @@ def test_own_ranking_term(folder: Path, query: tuple[Path, Path, np.ndarray], tm
     assert printed[-1] == str(tmp_path / "cat.png")
     record = json.loads((tmp_path / "cat.json").read_text())
     terms = record["settings"]["terms"]
-    assert (terms["warmth"], terms["texture"], terms["scene"]) == (2.0, 0.5, TERM_WEIGHTS["scene"])
+    assert (terms["warmth"], terms["texture"], terms["scene"]) == (8.0, 0.5, TERM_WEIGHTS["scene"])
     for line, candidate in zip(printed[:-1], record["candidates"][:5], strict=True):
         assert f"warmth {candidate['scores']['warmth']:.1f}  {candidate['photo']}" in line
     assert any(f"{rank}  was {rank}  " not in line for rank, line in enumerate(printed[:-1], start=1))

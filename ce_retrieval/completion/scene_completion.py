@@ -53,8 +53,10 @@ class SceneCompleter:
     in parallel, and one alone is worked on by all. terms: ranking terms of one's own, by name (`fitting.Term`); their weights
     are in `settings.terms`. about, network: what its results say of the index, and of the weights of a guided re-rank.
 
-    Memory: for each photo under way, besides itself and its results, 16 scenes and the `top` thumbnails; while it is blended
-    about 100 bytes a pixel of the hole with its context at the working size for each thread.
+    Memory: for each photo under way, besides itself and its results, 16 scenes, what `SceneFitter` keeps of each that fits,
+    and 12 bytes a pixel of the index's size and a thumbnail for each of the `top`; while it is blended about 150 bytes a
+    pixel of the hole with its context at the working size for each thread. Held between photos: decoded scenes at the
+    index's size, up to 1 GB, and the solvers of the last four holes.
 
     PhotoIndexError: settings out of range; CheckpointError, CeretError: weights, or torch, are missing for a guided re-rank.
     """

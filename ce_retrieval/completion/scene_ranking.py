@@ -20,6 +20,7 @@ from ce_retrieval.completion.settings import AGREEING, SceneSettings
 from ce_retrieval.errors import PhotoError
 
 CONSENSUS = 20  # scenes whose blends are averaged, at most; the best tenth of fewer than 200
+AGREEMENT = 0.75  # what scenes agree on tells less than a network's fill: its content counts so much of the weight
 # Terms that are ranked by their logarithm, and the distance under which all are equally good: 2 of L*a*b* (squared), and
 # squares of [0, 1] values. So a photo of the very place, or one just as expected, overrules the other terms.
 LOGARITHMIC = {"context": 4.0, "content": 1e-5, "rim": SAME}
@@ -77,21 +78,25 @@ class SceneRanker:
             scores["content"] = terms.content(query.square, squares, expected)
         for number, one in enumerate(fitted):
             one.scores.update((name, float(values[number])) for name, values in scores.items())
-        order, totals, cut = self._kept(fitted, scores, dropped)
+        source = _source(query, expected)
+        order, totals, cut = self._kept(fitted, scores, dropped, source)
         wanted = None
         if expected is not None and self._settings.trust:
             wanted = terms.wanted(query.square, squares[order], expected, self._settings.trust)
-        return Ordered([fitted[n] for n in order], totals, cut, wanted, _source(query, expected))
+        return Ordered([fitted[n] for n in order], totals, cut, wanted, source)
 
-    def _ranked(self, scores: dict[str, np.ndarray]) -> Ranking:
+    def _ranked(self, scores: dict[str, np.ndarray], source: str | None = None) -> Ranking:
         scaled = {n: np.log(LOGARITHMIC[n] + v) if n in LOGARITHMIC else v for n, v in scores.items()}
-        return rank(scaled, {name: weight for name, weight in self._weights.items() if name in scores}, as_is=AS_IS)
+        weights = {name: weight for name, weight in self._weights.items() if name in scores}
+        if source == "scenes" and "content" in weights:
+            weights["content"] *= AGREEMENT
+        return rank(scaled, weights, as_is=AS_IS)
 
     def _kept(
-        self, fitted: Sequence[Fitted], scores: dict[str, np.ndarray], dropped: Dropped
+        self, fitted: Sequence[Fitted], scores: dict[str, np.ndarray], dropped: Dropped, source: str | None
     ) -> tuple[np.ndarray, list[float], bool]:
         """Return which of the fitted are kept, in order, with their totals, and whether `top` cut any off."""
-        ranking = self._ranked(scores)
+        ranking = self._ranked(scores, source)
         bad = not_finite(scores, self._weights)
         if not len(ranking.order):
             names = ", ".join(sorted(set(bad.values())))
