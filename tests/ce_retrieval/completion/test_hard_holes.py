@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from scene_cases import index_of, of_size, own_and_others
 from scipy.ndimage import distance_transform_edt
 
 import ce_retrieval
@@ -13,7 +13,7 @@ from ce_retrieval.completion.patch_completion import PatchCompleter
 from ce_retrieval.completion.scene_completion import SceneCompleter
 from ce_retrieval.completion.settings import PatchSettings, SceneSettings
 from ce_retrieval.errors import CeretError, MaskError, PhotoError
-from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
+from ce_retrieval.photo_index import PhotoIndex
 
 SETTINGS = SceneSettings(rerank="rim", top=3)
 PATCHES = PatchSettings(scenes=SETTINGS)
@@ -22,29 +22,9 @@ ABOVE, LEFT = 9, 13  # px of the photo's own scene beyond the photo
 HIDDEN = (255, 0, 255)  # what lies under a hole, and is in no scene
 
 
-def of_size(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
-
-
-def index_of(folder: Path, scenes: dict[str, np.ndarray]) -> PhotoIndex:
-    (folder / "scenes").mkdir()
-    for name, scene in scenes.items():
-        Image.fromarray(np.ascontiguousarray(scene)).save(folder / "scenes" / f"{name}.png")
-    path = folder / "scenes.ceret"
-    build_index([folder / "scenes"], path, IndexSettings(features="thumbnail:16", size=64, workers=1))
-    return PhotoIndex.open(path)
-
-
 @pytest.fixture(scope="module")
 def scenes(bundled_photos) -> dict[str, np.ndarray]:
-    """One that the photo is cut from, and three of other things; 100x125 px."""
-    face, cat, coffee, rocket = bundled_photos
-    return {
-        "own": coffee[40:240:2, 80:330:2],
-        "cat": cat[20:220:2, 60:310:2],
-        "face": face[:200:2, 100:350:2],
-        "rocket": rocket[100:300:2, 200:450:2],
-    }
+    return own_and_others(bundled_photos)
 
 
 @pytest.fixture(scope="module")

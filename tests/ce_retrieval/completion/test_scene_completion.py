@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scene_cases import index_of
 from scipy.ndimage import distance_transform_edt
 
 from ce_retrieval.completion.scene_completion import SceneCompleter
 from ce_retrieval.completion.settings import TERM_WEIGHTS, SceneSettings
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError, PhotoIndexError
-from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
+from ce_retrieval.photo_index import PhotoIndex
 
 SETTINGS = SceneSettings(rerank="rim", top=6)
 FEW = [name for name in TERM_WEIGHTS if name != "content"]  # so few scenes do not tell what is to be expected
@@ -22,15 +23,6 @@ SHAPE = (160, 200)
 
 def resized(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize(shape[::-1], Image.Resampling.BICUBIC))
-
-
-def index_of(folder: Path, scenes: dict[str, np.ndarray]) -> PhotoIndex:
-    (folder / "scenes").mkdir()
-    for name, scene in scenes.items():
-        Image.fromarray(np.ascontiguousarray(scene)).save(folder / "scenes" / f"{name}.png")
-    path = folder / "scenes.ceret"
-    build_index([folder / "scenes"], path, IndexSettings(features="thumbnail:16", size=64, workers=1))
-    return PhotoIndex.open(path)
 
 
 @pytest.fixture(scope="module")
