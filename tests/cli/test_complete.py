@@ -19,6 +19,7 @@ from ce_retrieval.photos import load_photo
 
 CERET = [sys.executable, "-c", "from cli.main import main; main()", "complete"]
 ROOT = Path(__file__).parents[2]
+RETRIEVAL = ("--method", "retrieval")  # the quickest
 
 
 @pytest.fixture
@@ -213,7 +214,7 @@ def test_json_is_all_of_stdout(ceret, photos, mask, crop_index, tmp_path):
 
 def test_progress_is_on_stderr_and_only_on_a_terminal(photos, mask, crop_index, tmp_path):
     (photos / "bad.jpg").unlink()
-    command = [*CERET, str(photos), "--mask", str(mask), "--index", str(crop_index), "--json", "--out"]
+    command = [*CERET, str(photos), "--mask", str(mask), "--index", str(crop_index), "--json", *RETRIEVAL, "--out"]
     quiet = subprocess.run([*command, str(tmp_path / "a")], capture_output=True, text=True, cwd=ROOT, check=True)
     assert quiet.stderr == "" and len(json.loads(quiet.stdout)) == 5
     ours, theirs = pty.openpty()
@@ -281,7 +282,7 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(photos, mask, crop_ind
     """A limit on the size of files stands in for a full disk: the pictures are larger than it, the JSON is not."""
     (photos / "bad.jpg").unlink()
     out = tmp_path / "out"
-    command = [*CERET, str(photos), "--mask", str(mask), "--index", str(crop_index), "--out", str(out)]
+    command = [*CERET, str(photos), "--mask", str(mask), "--index", str(crop_index), "--out", str(out), *RETRIEVAL]
     run = subprocess.run(
         ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *command], capture_output=True, text=True, cwd=ROOT
     )
