@@ -2,8 +2,8 @@
 
 J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, section 5, after P. Perez, M. Gangnet, A.
 Blake, "Poisson Image Editing", SIGGRAPH 2003. Deviations: all scenes are blended over one domain, the hole and what a seam
-may reach; the blend is pulled to what is
-expected under the hole; it is solved at the working size, and what it adds to the scene and the photo is enlarged (`working`).
+may reach; the blend is pulled to what is expected under the hole; it is solved at the working size, and what it adds to the
+scene and the photo is enlarged (`working`).
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ class Composer:
     def _in_box(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values float32 (S, S, 3) of the whole photo at the index's size in the context's box at the working size."""
         y0, x0, y1, x1 = self._fitter.box
-        rows, cols = (mine / whole for mine, whole in zip(values.shape, self._working.hole.shape, strict=False))
+        height, width = self._working.hole.shape
+        rows, cols = values.shape[0] / height, values.shape[1] / width
         return resize_values(values, self._shape, (y0 * rows, x0 * cols, y1 * rows, x1 * cols))
 
     def small(self, composed: Composed) -> Photo:

@@ -28,6 +28,8 @@ def checked(settings: SceneSettings, own_terms: Iterable[str]) -> SceneSettings:
             raise PhotoIndexError(f"{name} is {number}: expected 1 or more")
     if settings.pick > settings.top:
         raise PhotoIndexError(f"pick is {settings.pick}, but {settings.top} candidates are kept: choose a larger top")
+    if not 0 < settings.radius < float("inf"):
+        raise PhotoIndexError(f"radius is {settings.radius} px: expected a positive number")
     if not 0 <= settings.seam <= settings.radius / 2:
         raise PhotoIndexError(f"seam is {settings.seam:g} px: expected 0 to {settings.radius / 2:g}, half the context")
     if not 0 <= settings.trust <= 1:
