@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
 from demo import hold_out_bundled, start_afresh  # noqa: E402
 
 from ce_retrieval import IndexSettings, PhotoIndex, build_index, complete, load_photo, read_mask  # noqa: E402
-from ce_retrieval.completion.scene_completion import SceneCompleter  # noqa: E402
+from ce_retrieval.completion.scenes.completer import SceneCompleter  # noqa: E402
 from ce_retrieval.completion.settings import SceneSettings  # noqa: E402
 from ce_retrieval.figures import contact_sheet, show_hole  # noqa: E402
 

@@ -27,7 +27,7 @@ import torch
 from PIL import Image
 
 from ce_retrieval.descriptors import make_descriptor
-from ce_retrieval.masks import center_holes
+from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.shipped import load_weights
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import decode_photo

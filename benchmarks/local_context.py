@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.completion.context_features import lab_of, resized, texture_of
-from ce_retrieval.completion.local_context import LocalContext, Placement
+from ce_retrieval.completion.scenes.placement import LocalContext, Placement
+from ce_retrieval.completion.scenes.placement_features import lab_of, resized, texture_of
 
 WORKERS = 2
 

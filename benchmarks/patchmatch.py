@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.completion.baselines import smooth
-from ce_retrieval.completion.patchmatch import DEFAULTS, complete_by_patches
+from ce_retrieval.completion.patches.patchmatch import DEFAULTS, complete_by_patches
+from ce_retrieval.evaluation.classical import smooth
 
 DARK = 128  # the drawn masks are dark where a pixel is missing
 SMALL = 128

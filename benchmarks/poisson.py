@@ -18,7 +18,7 @@ from scipy import sparse
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.sparse.linalg import splu
 
-from ce_retrieval.completion.poisson import PoissonSolver
+from ce_retrieval.completion.blend.poisson import PoissonSolver
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -20,9 +20,9 @@ import faiss
 import numpy as np
 
 from ce_retrieval.descriptors import cell_weights
-from ce_retrieval.masks import center_holes
+from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
-from ce_retrieval.retrieval import find_neighbors
+from ce_retrieval.retrieval.search import find_neighbors
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "scenes" / "train"
 

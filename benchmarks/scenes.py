@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.completion.scene_completion import SceneCompleter
+from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photos import load_photo
-from ce_retrieval.retrieval import find_neighbors
+from ce_retrieval.retrieval.search import find_neighbors
 
 ROOT = Path(__file__).resolve().parents[1]
 MANY = 200

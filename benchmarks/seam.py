@@ -17,7 +17,7 @@ from PIL import Image
 from scipy import sparse
 from scipy.sparse.csgraph import maximum_flow
 
-from ce_retrieval.completion.seam import SeamFinder
+from ce_retrieval.completion.scenes.seam import SeamFinder
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENES = 3
@@ -41,7 +41,7 @@ def reach_of_band(hole: np.ndarray) -> int:
 
 
 def by_scipy(photo: np.ndarray, scene: np.ndarray, hole: np.ndarray, reach: int) -> tuple[float, float]:
-    """Processor seconds of SciPy's solver alone, and its flow: costs as in `ce_retrieval.completion.seam`, built anew."""
+    """Processor seconds of SciPy's solver alone, and its flow: costs as in `ce_retrieval.completion.scenes.seam`, built anew."""
     from scipy.ndimage import distance_transform_edt
 
     distance = distance_transform_edt(~hole)

@@ -5,6 +5,10 @@ class CeretError(Exception):
     """Base of every error that names a user's mistake or the outside world's; the command line prints it as one line."""
 
 
+class SettingsError(CeretError):
+    """An argument or option has a value that is unknown, out of range, or does not go with the others."""
+
+
 class PhotoError(CeretError):
     """A photo cannot be read or used: not an image, truncated, too large, or too small for what is asked of it."""
 

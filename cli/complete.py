@@ -39,7 +39,7 @@ def command(
     What is done is skipped; a photo that fails is listed at the end, and the exit code is then 1. STEM.json says where
     every filled pixel came from.
     """
-    from ce_retrieval.completion.folder import MaskReading, complete_folder, finished, plan_jobs
+    from ce_retrieval.completion.folders import MaskReading, complete_folder, finished, plan_jobs
 
     check_choices(chosen)
     jobs = plan_jobs(photo, mask, out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ce_retrieval.completion.settings import CompletionSettings, DecoderSettings, PatchSettings, SceneSettings
 
 if TYPE_CHECKING:
-    from ce_retrieval.completion.folder import AnyCompleter
+    from ce_retrieval.completion.folders import AnyCompleter
 
 
 def make_completer(
@@ -23,23 +23,23 @@ def make_completer(
     """Return what completes photos by these values of `completer_options`."""
     file = str(weights) if weights else None
     if method == "encoder":
-        from ce_retrieval.completion.decoder import DecoderCompleter
+        from ce_retrieval.completion.network import DecoderCompleter
 
         return DecoderCompleter(DecoderSettings(fill=fill or DecoderSettings.fill, weights=file), workers=workers)
     from ce_retrieval.photo_index import PhotoIndex
 
     index = PhotoIndex.open(index_path) if index_path else None
     if method == "patchmatch":
-        from ce_retrieval.completion.patch_completion import PatchCompleter
+        from ce_retrieval.completion.patches.completer import PatchCompleter
 
         settings = PatchSettings(start=start, scenes=_scene_settings(file, **chosen), weights=file)
         return PatchCompleter(index, settings, workers=workers)
     assert index is not None, "checked by check_choices"
     if method == "scenes":
-        from ce_retrieval.completion.scene_completion import SceneCompleter
+        from ce_retrieval.completion.scenes.completer import SceneCompleter
 
         return SceneCompleter(index, _scene_settings(file, **chosen), workers=workers)
-    from ce_retrieval.completion.pipeline import Completer
+    from ce_retrieval.completion.overlay import Completer
 
     k = chosen["k"] or min(CompletionSettings.k, len(index))
     by_retrieval = CompletionSettings(

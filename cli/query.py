@@ -35,10 +35,10 @@ def command(
 ) -> None:
     """Find the nearest contexts of PHOTO with a hole: the photos whose surroundings of that hole are most alike."""
     from ce_retrieval.figures import CELL, neighbour_sheet
-    from ce_retrieval.mask_files import polarity_hint, read_mask
+    from ce_retrieval.holes.files import polarity_hint, read_mask
     from ce_retrieval.photo_index import PhotoIndex
     from ce_retrieval.photos import load_photo, save_photo
-    from ce_retrieval.retrieval import default_focus, find_neighbors, neighbor_photos
+    from ce_retrieval.retrieval.search import default_focus, find_neighbors, neighbor_photos
 
     pixels = load_photo(photo).pixels
     hole = read_mask(mask, pixels.shape[:2], invert=invert_mask, alpha=mask_alpha)

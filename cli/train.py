@@ -46,7 +46,7 @@ def command(photos: Path, preset: str, out: Path, shapes: Path | None, val: Path
     from ce_retrieval.models.requirements import require_torch
 
     require_torch("training")
-    from ce_retrieval.mask_files import load_shapes
+    from ce_retrieval.holes.files import load_shapes
     from ce_retrieval.training import changed, open_photos, preset_config
     from ce_retrieval.training.learner import ENGINES
     from ce_retrieval.training.team import choose_device, team_of

@@ -12,7 +12,7 @@ import numpy as np
 from ce_retrieval.errors import CeretError
 from ce_retrieval.figures import neighbour_sheet
 from ce_retrieval.photos import save_photo
-from ce_retrieval.retrieval import Neighbor
+from ce_retrieval.retrieval.search import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
 
 FROM_SCENE, SHIFTED = 255, 128  # values of a seam

@@ -90,7 +90,7 @@ class Gist:
         colours = cell_means(np.ascontiguousarray(photos), holes, GRID, empty=0.5)
         out[:, :, -3:] = (_lab(colours) - np.array(LAB_CENTRE, np.float32)) * np.float32(LAB_SCALE)
         if holes is not None:
-            from ce_retrieval.masks import fill_mean
+            from ce_retrieval.holes.strategies import fill_mean
 
             photos = fill_mean(photos, holes)
         means = np.repeat(np.array(ENERGY_MEAN, np.float32), ORIENTATIONS)

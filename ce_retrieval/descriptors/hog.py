@@ -50,7 +50,7 @@ class Hog:
 
         check_batch(self.spec, self.size, photos, holes)
         if holes is not None:
-            from ce_retrieval.masks import fill_mean
+            from ce_retrieval.holes.strategies import fill_mean
 
             photos = fill_mean(photos, holes)
         histograms = cell_histograms(np.ascontiguousarray(photos), self._bin_of)

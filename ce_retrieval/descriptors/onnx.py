@@ -16,7 +16,7 @@ from ce_retrieval.descriptors.cells import check_batch
 from ce_retrieval.descriptors.onnx_files import model_files, weights_hash
 from ce_retrieval.descriptors.onnx_sidecar import read_sidecar, sidecar_path
 from ce_retrieval.errors import DescriptorError
-from ce_retrieval.masks import resize_hole
+from ce_retrieval.holes.strategies import resize_hole
 
 PHOTOS_PER_RUN = 8  # bounds the memory of the network's own maps; a model with a fixed batch is run with that
 RUNTIME_MEMORY = 64 << 20  # bytes, of onnxruntime itself

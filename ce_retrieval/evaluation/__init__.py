@@ -2,8 +2,8 @@
 
 from ce_retrieval.evaluation.leaks import Leak
 from ce_retrieval.evaluation.methods import Method, default_methods, parse_methods
-from ce_retrieval.evaluation.protocol import Evaluation, MethodResult, evaluate
 from ce_retrieval.evaluation.report import markdown_table, notes, write_report
+from ce_retrieval.evaluation.run import Evaluation, MethodResult, evaluate
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut
 
 __all__ = [

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.errors import EvaluationError
 from ce_retrieval.evaluation.settings import Progress
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
+from ce_retrieval.photo_index.photo_cache import SceneCache
 
 BLOCK = 512  # photos at a time: bounds the memory, whatever the size of the collection
 SLACK = 1e-5  # far above the rounding of a distance in float32, far below what sets photos apart

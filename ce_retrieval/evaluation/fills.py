@@ -8,19 +8,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ce_retrieval.completion.baselines import baseline
-from ce_retrieval.completion.decoder import DecoderCompleter
-from ce_retrieval.completion.pipeline import Completer
-from ce_retrieval.completion.poisson import PoissonSolver
-from ce_retrieval.completion.scene_completion import SceneCompleter
-from ce_retrieval.completion.scenes import SceneCache
+from ce_retrieval.completion.blend.poisson import PoissonSolver
+from ce_retrieval.completion.network import DecoderCompleter
+from ce_retrieval.completion.overlay import Completer
+from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import CompletionSettings, DecoderSettings, SceneSettings
 from ce_retrieval.errors import CeretError
+from ce_retrieval.evaluation.classical import baseline
 from ce_retrieval.evaluation.methods import Method
 from ce_retrieval.evaluation.queries import Queries
 from ce_retrieval.evaluation.settings import EvaluationSettings
 from ce_retrieval.photo_index import PhotoIndex
-from ce_retrieval.retrieval import search_contexts
+from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.retrieval.search import search_contexts
 
 CHUNK = 50  # photos filled as one batch
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.photo_index.photo_cache import SceneCache
 from ce_retrieval.photos.near_duplicates import MIN_COARSE, NEAR_DUPLICATE, coarse, fine, similarity
 
 SHORTLIST = 3  # photos that are looked at closely for each query, and for its mirror image

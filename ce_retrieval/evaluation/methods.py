@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ce_retrieval.completion.baselines import BASELINES
-from ce_retrieval.completion.scene_settings import can_predict
+from ce_retrieval.completion.scenes.settings_check import can_predict
 from ce_retrieval.descriptors import DESCRIPTORS, Descriptor, make_descriptor, protocol_spec
 from ce_retrieval.errors import DescriptorError, EvaluationError
+from ce_retrieval.evaluation.classical import BASELINES
 
 # Searches over all pixels of a region of every photo of the collection, by brute force.
 #   oracle: the photo whose true content is nearest to the truth, the limit of any fill from one photo;

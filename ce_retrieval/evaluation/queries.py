@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ce_retrieval.completion.decoder import DecoderFill
+from ce_retrieval.completion.network import DecoderFill
 from ce_retrieval.descriptors import Descriptor, cell_weights
 from ce_retrieval.errors import CeretError, EvaluationError, PhotoError
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
-from ce_retrieval.mask_files import holes_from_folder, load_shapes
-from ce_retrieval.masks import STRATEGIES, holes_for
+from ce_retrieval.holes.files import holes_from_folder, load_shapes
+from ce_retrieval.holes.strategies import STRATEGIES, holes_for
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import PhotoItem, PhotoSource, decode_photo, open_sources
-from ce_retrieval.retrieval import protocol_hole
+from ce_retrieval.retrieval.search import protocol_hole
 
 
 @dataclass(frozen=True)

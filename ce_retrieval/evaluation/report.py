@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ce_retrieval.evaluation.protocol import Evaluation
+from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.figures import contact_sheet
 from ce_retrieval.photos import save_photo
 from ce_retrieval.storage import make_folder, replace_file, storage_errors

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ce_retrieval.descriptors import Descriptor, make_descriptor, protocol_spec, weights_hash
 from ce_retrieval.errors import PhotoIndexError, SourceError
+from ce_retrieval.photo_index.batches import Progress, Task, Work, decode_budget, keys_hash
 from ce_retrieval.photo_index.manifest import (
     HOLE_PROTOCOLS,
     MANIFEST,
@@ -23,7 +24,6 @@ from ce_retrieval.photo_index.manifest import (
 )
 from ce_retrieval.photo_index.segments import check_segment, clear_leftovers, is_leftover, read_table
 from ce_retrieval.photo_index.weights import check_weights
-from ce_retrieval.photo_index.work import Progress, Task, Work, decode_budget, keys_hash
 from ce_retrieval.photos import PhotoSource, open_sources
 from ce_retrieval.storage import LOCK, make_folder, storage_errors, writer_lock
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ce_retrieval.descriptors import Descriptor, make_descriptor
 from ce_retrieval.errors import PhotoError, PhotoIndexError, SourceError
-from ce_retrieval.masks import center_holes
+from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.segments import PhotoRecord, check_segment, file_problem, read_grids, read_table
 from ce_retrieval.photo_index.weights import check_weights

@@ -1,4 +1,4 @@
-"""Fresh holes on the training device: the strategies of `ce_retrieval.masks`, drawn by a torch generator.
+"""Fresh holes on the training device: the strategies of `ce_retrieval.holes.strategies`, drawn by a torch generator.
 
 The same kinds, limits and defaults (`masks.HoleParams`), another stream of random numbers: training wants a new hole
 for every photo and step where the photos are, evaluation wants holes that hang on the photo's name alone.
@@ -15,7 +15,7 @@ import torch.nn.functional as functional
 from torch import Generator, Tensor
 
 from ce_retrieval.errors import TrainingError
-from ce_retrieval.masks import DEFAULT_HOLES, HoleParams
+from ce_retrieval.holes.strategies import DEFAULT_HOLES, HoleParams
 from ce_retrieval.training.config import MASKS, TrainConfig
 
 _BANK = 256

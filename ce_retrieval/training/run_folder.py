@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ce_retrieval.errors import CheckpointError, StorageError, TrainingError
-from ce_retrieval.masks import center_holes
+from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
 from ce_retrieval.models.compression import export_compressed
 from ce_retrieval.storage import make_folder, replace_file, storage_errors, sync_folder

@@ -121,7 +121,7 @@ def test_focus_values():
 
 
 def test_a_fault_of_the_program_is_not_hidden(ceret, photo, mask, crop_index, monkeypatch):
-    monkeypatch.setattr("ce_retrieval.retrieval.check_query", lambda *_: 1 / 0)
+    monkeypatch.setattr("ce_retrieval.retrieval.search.check_query", lambda *_: 1 / 0)
     result = ceret("query", photo, "--mask", mask, "--index", crop_index)
     assert isinstance(result.exception, ZeroDivisionError)
 
@@ -135,7 +135,7 @@ def test_an_error_of_the_system_is_one_line(ceret, photo, mask, crop_index, monk
         def fail(*_: object, error: BaseException = error) -> None:
             raise error
 
-        monkeypatch.setattr("ce_retrieval.retrieval.check_query", fail)
+        monkeypatch.setattr("ce_retrieval.retrieval.search.check_query", fail)
         result = ceret("query", photo, "--mask", mask, "--index", crop_index)
         assert (result.exit_code, result.stderr) == (1, message + "\n")
 

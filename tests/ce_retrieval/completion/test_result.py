@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ce_retrieval.completion.pipeline import Completer
+from ce_retrieval.completion.overlay import Completer
 from ce_retrieval.completion.result import Completion, json_lines, read_saved, run_lengths
 from ce_retrieval.completion.settings import FILLS, CompletionSettings
 from ce_retrieval.errors import StorageError

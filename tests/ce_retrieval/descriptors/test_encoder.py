@@ -23,7 +23,7 @@ from ce_retrieval.models.checkpoint import save_network  # noqa: E402
 from ce_retrieval.models.compression import export_compressed  # noqa: E402
 from ce_retrieval.models.inference import encode_photos  # noqa: E402
 from ce_retrieval.models.shipped import load_weights  # noqa: E402
-from ce_retrieval.retrieval import default_focus  # noqa: E402
+from ce_retrieval.retrieval.search import default_focus  # noqa: E402
 
 TINY = CompactConfig(size=64, widths=(8, 16, 16), mixers=1)
 

@@ -15,7 +15,7 @@ from ce_retrieval.models.inference import fill_photos  # noqa: E402
 from ce_retrieval.models.shipped import load_weights  # noqa: E402
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index  # noqa: E402
 from ce_retrieval.photos import save_photo  # noqa: E402
-from ce_retrieval.retrieval import default_focus, search_contexts  # noqa: E402
+from ce_retrieval.retrieval.search import default_focus, search_contexts  # noqa: E402
 
 SIZE = 32
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.photo_index.photo_cache import SceneCache
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.errors import EvaluationError, PhotoIndexError
 from ce_retrieval.evaluation import collection as module
 from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, read_collection
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
+from ce_retrieval.photo_index.photo_cache import SceneCache
 
 
 def silent(what: str, done: int, total: int) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.scenes import SceneCache
 from ce_retrieval.evaluation.leaks import LeakGuard
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
+from ce_retrieval.photo_index.photo_cache import SceneCache
 from ce_retrieval.photos import load_photo
 from ce_retrieval.photos.near_duplicates import NEAR_DUPLICATE, fine, similarity
 

@@ -11,7 +11,7 @@ from ce_retrieval.descriptors import make_descriptor
 from ce_retrieval.errors import EvaluationError, MaskError
 from ce_retrieval.evaluation import EvaluationSettings
 from ce_retrieval.evaluation.queries import Queries, read_queries, unserved
-from ce_retrieval.masks import center_holes, holes_for
+from ce_retrieval.holes.strategies import center_holes, holes_for
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photos import load_photo
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.photo_index import IndexSettings, build_index, work
+from ce_retrieval.photo_index import IndexSettings, batches, build_index
 
 SETTINGS = IndexSettings(features="thumbnail:8", size=32, workers=2)
 
@@ -83,8 +83,8 @@ def edit_manifest(index: Path, **changes) -> None:
 @pytest.fixture()
 def small_segments(monkeypatch):
     """Segments of 8 items in batches of 4, so that a few dozen photos make several."""
-    monkeypatch.setattr(work, "SEGMENT_ITEMS", 8)
-    monkeypatch.setattr(work, "BATCH_ITEMS", 4)
+    monkeypatch.setattr(batches, "SEGMENT_ITEMS", 8)
+    monkeypatch.setattr(batches, "BATCH_ITEMS", 4)
 
 
 @pytest.fixture()

@@ -23,9 +23,17 @@ import pyarrow.parquet  # noqa: F401
 
 from ce_retrieval import storage
 from ce_retrieval.errors import CeretError, SourceError
-from ce_retrieval.photo_index import IndexSettings, add_photos, build_index, builder, read_manifest, verify_index, work
+from ce_retrieval.photo_index import (
+    IndexSettings,
+    add_photos,
+    batches,
+    build_index,
+    builder,
+    read_manifest,
+    verify_index,
+)
 
-work.SEGMENT_ITEMS, work.BATCH_ITEMS = 8, 4
+batches.SEGMENT_ITEMS, batches.BATCH_ITEMS = 8, 4
 VERSIONS = builder.library_versions()
 builder.library_versions = lambda names=(): VERSIONS
 SETTINGS = IndexSettings(features="thumbnail:8", size=32, workers=2)

@@ -11,9 +11,9 @@ from PIL import Image
 
 from ce_retrieval.descriptors import make_descriptor
 from ce_retrieval.errors import PhotoError
-from ce_retrieval.photo_index import memory
-from ce_retrieval.photo_index.memory import OTHER_BYTES, STEPS, DecodeBudget
-from ce_retrieval.photo_index.work import decode_budget
+from ce_retrieval.photo_index import decode_budget as decoding
+from ce_retrieval.photo_index.batches import decode_budget
+from ce_retrieval.photo_index.decode_budget import OTHER_BYTES, STEPS, DecodeBudget
 from ce_retrieval.photos import DEFAULT_MAX_PIXELS, decode_photo
 
 
@@ -57,9 +57,9 @@ def test_threads_together_never_hold_more_than_the_total(monkeypatch):
             held -= max_pixels * OTHER_BYTES
         return len(data)
 
-    monkeypatch.setattr(memory, "STEPS", (10, 100, 1000))
-    monkeypatch.setattr(memory, "decode_photo", slow_decode)
-    monkeypatch.setattr(memory, "DEFAULT_MAX_PIXELS", 1000)
+    monkeypatch.setattr(decoding, "STEPS", (10, 100, 1000))
+    monkeypatch.setattr(decoding, "decode_photo", slow_decode)
+    monkeypatch.setattr(decoding, "DEFAULT_MAX_PIXELS", 1000)
     budget = DecodeBudget(1500 * OTHER_BYTES)
     sizes = [5, 5, 5, 700, 50, 90, 1000, 3] * 10
     with ThreadPoolExecutor(16) as pool:

@@ -18,7 +18,7 @@ from ce_retrieval.photo_index import (
     allowed_photos,
     build_index,
 )
-from ce_retrieval.retrieval import find_neighbors, search_apart, search_contexts
+from ce_retrieval.retrieval.search import find_neighbors, search_apart, search_contexts
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ce_retrieval.errors import CeretError, CorruptIndexError, PhotoIndexError, 
 from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, read_manifest, verify_index
 
 ROOT = Path(__file__).resolve().parents[3]
-SMALL = "from ce_retrieval.photo_index import work; work.SEGMENT_ITEMS, work.BATCH_ITEMS = 8, 4\n"
+SMALL = "from ce_retrieval.photo_index import batches; batches.SEGMENT_ITEMS, batches.BATCH_ITEMS = 8, 4\n"
 LIMITED = SMALL + (
     "import resource, sys\n"
     "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)\n"
@@ -248,7 +248,7 @@ def test_an_error_in_the_middle_is_no_kill_but_as_harmless(photos, index, tmp_pa
     with pytest.raises(CeretError, match="broken"):
         build_index([photos], tmp_path / "out.ceret", dataclasses.replace(helpers.SETTINGS, workers=1))
     monkeypatch.undo()
-    monkeypatch.setattr("ce_retrieval.photo_index.work.SEGMENT_ITEMS", 8)
-    monkeypatch.setattr("ce_retrieval.photo_index.work.BATCH_ITEMS", 4)
+    monkeypatch.setattr("ce_retrieval.photo_index.batches.SEGMENT_ITEMS", 8)
+    monkeypatch.setattr("ce_retrieval.photo_index.batches.BATCH_ITEMS", 4)
     assert build_index([photos], tmp_path / "out.ceret", helpers.SETTINGS).present == 16
     assert helpers.contents(tmp_path / "out.ceret") == helpers.contents(index)

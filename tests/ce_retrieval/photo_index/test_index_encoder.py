@@ -15,14 +15,14 @@ pytest.importorskip("safetensors")
 
 from ce_retrieval.descriptors import cell_weights, make_descriptor  # noqa: E402
 from ce_retrieval.errors import CeretError, CheckpointError, DescriptorError, PhotoIndexError  # noqa: E402
-from ce_retrieval.masks import center_holes  # noqa: E402
+from ce_retrieval.holes.strategies import center_holes  # noqa: E402
 from ce_retrieval.models import CompactConfig, shipped  # noqa: E402
 from ce_retrieval.models.build import build_network  # noqa: E402
 from ce_retrieval.models.checkpoint import save_network  # noqa: E402
 from ce_retrieval.models.compression import export_compressed  # noqa: E402
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index, read_manifest  # noqa: E402
-from ce_retrieval.photo_index.work import decode_budget  # noqa: E402
-from ce_retrieval.retrieval import find_neighbors, search_contexts  # noqa: E402
+from ce_retrieval.photo_index.batches import decode_budget  # noqa: E402
+from ce_retrieval.retrieval.search import find_neighbors, search_contexts  # noqa: E402
 from cli.main import main  # noqa: E402
 
 SIZE = 32

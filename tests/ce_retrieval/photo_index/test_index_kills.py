@@ -19,7 +19,7 @@ from ce_retrieval.photo_index import builder as builder_module
 
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-SMALL = "from ce_retrieval.photo_index import work; work.SEGMENT_ITEMS, work.BATCH_ITEMS = 8, 4; "
+SMALL = "from ce_retrieval.photo_index import batches; batches.SEGMENT_ITEMS, batches.BATCH_ITEMS = 8, 4; "
 CLI = SMALL + "from cli.main import main; main()"
 
 

@@ -1,4 +1,4 @@
-"""Holes drawn on the device keep the limits of the strategies in `ce_retrieval.masks`."""
+"""Holes drawn on the device keep the limits of the strategies in `ce_retrieval.holes.strategies`."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from ce_retrieval.errors import TrainingError  # noqa: E402
-from ce_retrieval.masks import DEFAULT_HOLES, center_holes  # noqa: E402
+from ce_retrieval.holes.strategies import DEFAULT_HOLES, center_holes  # noqa: E402
 from ce_retrieval.training.holes import HoleMaker, shape_bank  # noqa: E402
 
 CPU = torch.device("cpu")

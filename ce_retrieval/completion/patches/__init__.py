@@ -1,0 +1,1 @@
+"""Completion by patches of the photo itself and of its scenes (PatchMatch)."""

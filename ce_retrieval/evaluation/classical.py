@@ -1,0 +1,123 @@
+"""Classical fills that use nothing but the photo itself: what retrieval has to beat.
+
+Each takes a batch of photos that share one hole, uint8 (B, H, W, 3) and bool (H, W), and returns uint8 (B, H, W, 3) whose
+known pixels are bit-identical. All raise MaskError when the hole is empty, full, or of another size than the photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ce_retrieval.completion.blend.poisson import PoissonSolver
+from ce_retrieval.errors import EvaluationError, MaskError
+
+Photos = NDArray[np.uint8]
+Fill = Callable[[Photos, NDArray[np.bool_]], Photos]
+
+# Neighbourhood of OpenCV's two methods, px.
+INPAINT_RADIUS = 5.0
+# Photos per biharmonic system: beyond, the right-hand sides outgrow the caches and the gain turns into a loss.
+BIHARMONIC_BATCH = 64
+
+
+def telea(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
+    """A. Telea, "An image inpainting technique based on the fast marching method", J. Graphics Tools 9(1), 2004.
+
+    OpenCV's implementation with a radius of 5 px. It also draws on the pixels of the photo's border where they are missing;
+    these hold the mean colour of the known ones. Shapes, range and errors: see the module.
+    """
+    import cv2
+
+    return _opencv(photos, hole, cv2.INPAINT_TELEA)
+
+
+def navier_stokes(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
+    """M. Bertalmio, A. Bertozzi, G. Sapiro, "Navier-Stokes, fluid dynamics, and image and video inpainting", CVPR 2001.
+
+    OpenCV's implementation with a radius of 5 px; missing pixels of the border as for `telea`. Shapes, range and errors: see
+    the module.
+    """
+    import cv2
+
+    return _opencv(photos, hole, cv2.INPAINT_NS)
+
+
+def biharmonic(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
+    """S. Damelin, N. Hoang, "On surface completion and image inpainting by biharmonic functions", 2018.
+
+    scikit-image's implementation, which clips each photo's channel to the range of its known pixels. The photos are
+    stacked along the channels: these are independent, so one factorisation serves a batch and nothing else changes.
+    Shapes, range and errors: see the module.
+    """
+    from skimage.restoration import inpaint_biharmonic
+
+    _check(photos, hole)
+    filled = photos.copy()
+    height, width = hole.shape
+    for start in range(0, len(photos), BIHARMONIC_BATCH):
+        part = photos[start : start + BIHARMONIC_BATCH]
+        stacked = part.transpose(1, 2, 0, 3).reshape(height, width, -1) / 255.0
+        surface = inpaint_biharmonic(stacked, hole, split_into_regions=False, channel_axis=-1)
+        inside = surface.reshape(height, width, len(part), 3)[hole]
+        filled[start : start + BIHARMONIC_BATCH, hole] = _to_bytes(inside).transpose(1, 0, 2)
+    return filled
+
+
+def smooth(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
+    """Laplace fill: the membrane through the hole's edge (`PoissonSolver.smooth`), factorised once for the batch.
+
+    Shapes, range and errors: see the module; SolverError when a very large hole's iteration does not converge.
+    """
+    _check(photos, hole)
+    solver = PoissonSolver(hole)
+    filled = photos.copy()
+    for photo, out in zip(photos, filled, strict=True):
+        out[hole] = _to_bytes(solver.smooth(photo.astype(np.float32) / np.float32(255.0))[hole])
+    return filled
+
+
+BASELINES: dict[str, Fill] = {
+    "telea": telea,
+    "navier-stokes": navier_stokes,
+    "biharmonic": biharmonic,
+    "smooth": smooth,
+}
+
+
+def baseline(name: str) -> Fill:
+    """The fill of that name in `BASELINES`; EvaluationError, listing the names, when there is none."""
+    if name not in BASELINES:
+        raise EvaluationError(f"no baseline is called {name!r}: choose one of {', '.join(sorted(BASELINES))}")
+    return BASELINES[name]
+
+
+def _opencv(photos: Photos, hole: NDArray[np.bool_], method: int) -> Photos:
+    import cv2
+
+    _check(photos, hole)
+    mask = hole.astype(np.uint8)
+    filled = photos.copy()
+    for out in filled:
+        # Where the hole touches the border OpenCV takes the missing pixels there for known ones: it must not see the truth.
+        out[hole] = np.rint(out[~hole].mean(axis=0))
+        out[hole] = cv2.inpaint(out, mask, INPAINT_RADIUS, method)[hole]
+    return filled
+
+
+def _check(photos: Photos, hole: NDArray[np.bool_]) -> None:
+    if photos.ndim != 4 or photos.shape[3] != 3 or photos.dtype != np.uint8:
+        raise ValueError(f"photos: uint8 (B, H, W, 3) is needed, not {photos.dtype} {photos.shape}")
+    if hole.dtype != np.bool_:
+        raise ValueError(f"hole: a boolean array is needed, not {hole.dtype}")
+    if hole.shape != photos.shape[1:3]:
+        raise MaskError(f"the hole is {hole.shape}, the photos {photos.shape[1:3]}: make them the same size")
+    if not hole.any() or hole.all():
+        raise MaskError("the hole is empty or covers the whole photo: mark some pixels as missing, but not all of them")
+
+
+def _to_bytes(values: NDArray[np.floating]) -> Photos:
+    """[0, 1] to the nearest of 0..255."""
+    return np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)

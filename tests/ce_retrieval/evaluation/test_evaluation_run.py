@@ -1,0 +1,336 @@
+"""The evaluation as a whole, against figures worked out by hand, and what its result may hang on."""
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from ce_retrieval.errors import CeretError, EvaluationError, PhotoIndexError, SolverError, StorageError
+from ce_retrieval.evaluation import EvaluationSettings, evaluate, fills, markdown_table, notes, write_report
+from ce_retrieval.evaluation import run as run_module
+from ce_retrieval.holes.strategies import center_holes
+from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
+
+METHODS = ("thumbnail:16@none", "thumbnail:16+rim+blend", "hog+mean", "smooth", "oracle", "rim+blend")
+
+
+def run(folder, index, out, methods=METHODS, progress=None, **settings):
+    folders = folder if isinstance(folder, list) else [folder]
+    return evaluate(folders, index, out, EvaluationSettings(tuple(methods), **settings), progress)
+
+
+def results_of(evaluation, out):
+    """results.json as it was written, without what may differ: seconds."""
+    write_report(evaluation, out)
+    results = json.loads((out / "results.json").read_bytes())
+    for method in results["methods"]:
+        assert method.pop("seconds") > 0
+    return results
+
+
+@pytest.fixture(scope="session")
+def evaluation(query_folder, opened, tmp_path_factory):
+    return run(query_folder, opened, tmp_path_factory.mktemp("out"))
+
+
+def test_figures_worked_out_by_hand(query_folder, opened, collection, tmp_path):
+    """Context search, oracle, ring and a baseline, done again by brute force, and their errors by the formulas."""
+    found = run(query_folder, opened, tmp_path, ("thumbnail:16@none", "oracle", "rim", "telea"))
+    paths = sorted(query_folder.rglob("*.png"))
+    queries = [np.asarray(Image.open(path).resize((64, 64), Image.Resampling.BICUBIC)) for path in paths]
+    hole = np.zeros((64, 64), bool)
+    hole[16:48, 16:48] = True
+    ring = np.zeros((64, 64), bool)
+    ring[8:56, 8:56] = True
+    ring &= ~hole
+
+    def cells(photo):
+        return photo.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))[~hole[::4, ::4]] / 255
+
+    distances = {
+        "thumbnail:16@none": lambda a, b: ((cells(a) - cells(b)) ** 2).mean(),
+        "oracle": lambda a, b: ((a[hole] / 255 - b[hole] / 255) ** 2).mean(),
+        "rim": lambda a, b: ((a[ring] / 255 - b[ring] / 255) ** 2).mean(),
+    }
+    for result in found.results:
+        name = result.method.name
+        for number, query in enumerate(queries):
+            if name == "telea":
+                visible = query.copy()
+                visible[hole] = 0
+                fill = cv2.inpaint(visible, hole.astype(np.uint8), 5, cv2.INPAINT_TELEA)
+            else:
+                fill = collection[np.argmin([distances[name](query, photo) for photo in collection])]
+            difference = fill[hole] / 255.0 - query[hole] / 255.0
+            assert result.photos["l1"][number] == pytest.approx(100 * np.abs(difference).mean())
+            assert result.photos["l2"][number] == pytest.approx(100 * (difference**2).mean())
+            assert result.photos["psnr"][number] == pytest.approx(-10 * np.log10((difference**2).mean()))
+        assert result.summary.l2 == pytest.approx(result.photos["l2"].mean())
+        assert result.summary.psnr == pytest.approx(result.photos["psnr"].mean())
+        assert result.summary.psnr_of_mean_l2 == pytest.approx(-10 * np.log10(result.summary.l2 / 100))
+
+
+def test_precision_by_hand_and_only_for_methods_that_find_neighbours(
+    evaluation, query_folder, opened, collection, tmp_path
+):
+    precisions = {result.method.name: result.precision for result in evaluation.results}
+    assert [name for name, value in precisions.items() if value is None] == ["smooth", "oracle", "rim+blend"]
+    visible = ~center_holes(1, 64)[0][::4, ::4]
+
+    def cells(photos):
+        return photos.reshape(-1, 16, 4, 16, 4, 3).mean(axis=(2, 4))[:, visible] / 255
+
+    shares = []
+    for path in sorted(query_folder.rglob("*.png")):
+        query = np.asarray(Image.open(path).resize((64, 64), Image.Resampling.BICUBIC))
+        nearest = np.argsort(((cells(collection) - cells(query)) ** 2).sum(axis=(1, 2)))[:10]
+        shares.append(np.mean([opened.labels[i] == path.parent.name for i in nearest]))
+    assert precisions["thumbnail:16@none"] == pytest.approx(np.mean(shares))
+    assert 0.3 < np.mean(shares) < 1
+    # without folders there are no labels, and other folders are other labels
+    flat = tmp_path / "flat"
+    shutil.copytree(query_folder / "photo0", flat)
+    other = tmp_path / "other"
+    shutil.copytree(flat, other / "some-label")
+    for folder in (flat, other):
+        (result,) = run(folder, opened, tmp_path / "out", ("thumbnail:16",)).results
+        assert result.precision is None
+
+
+def test_the_figures_are_a_function_of_seed_photos_and_index(evaluation, query_folder, opened, tmp_path):
+    first = results_of(evaluation, tmp_path / "a")
+    again = results_of(run(query_folder, PhotoIndex.open(opened.path), tmp_path / "b"), tmp_path / "b")
+    assert again == first
+    order = (4, 2, 0, 5, 3, 1)
+    other = results_of(run(query_folder, opened, tmp_path / "c", [METHODS[n] for n in order]), tmp_path / "c")
+    assert other["methods"] == [first["methods"][n] for n in order]
+    for key in ("about", "photos", "leaks", "unreadable", "unserved"):
+        assert other[key] == first[key]
+    assert (tmp_path / "a/sheet-01.png").read_bytes() == (tmp_path / "b/sheet-01.png").read_bytes()
+
+
+def test_methods_do_not_see_the_truth(query_folder, opened, tmp_path):
+    """Another truth under the same surroundings changes no fill but the oracle's."""
+    changed = tmp_path / "changed"
+    shutil.copytree(query_folder, changed)
+    for path in changed.rglob("*.png"):
+        pixels = np.array(Image.open(path))
+        pixels[28:68, 28:68] = pixels[28:68, 28:68][::-1] ^ 128  # inside the hole after resizing by 2/3 too
+        Image.fromarray(pixels).save(path)
+    methods = ("thumbnail:16+rim+blend", "hog", "rim", "smooth", "biharmonic", "oracle", "thumbnail:16+rim+scenes")
+    a, b = (run(folder, opened, tmp_path / "out", methods, masks="center") for folder in (query_folder, changed))
+    for row_a, row_b in zip(a.sheet, b.sheet, strict=True):
+        for number in range(len(methods)):
+            same = bool((row_a[1 + number] == row_b[1 + number])[16:48, 16:48].all())
+            assert same or methods[number] == "oracle"
+        assert (row_a[-1] != row_b[-1]).any()
+    assert any((x[6] != y[6])[16:48, 16:48].any() for x, y in zip(a.sheet, b.sheet, strict=True))
+
+
+def test_leaks_are_left_out_unless_kept(query_folder, crop_folder, opened, tmp_path):
+    leaking = tmp_path / "leaking"
+    shutil.copytree(query_folder, leaking)
+    Image.open(crop_folder / "photo2/06.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
+        leaking / "photo2/copy.jpg", quality=80
+    )
+    found = run(leaking, opened, tmp_path / "out", ("oracle",))
+    assert [(leak.query, leak.mirrored) for leak in found.leaks] == [("photo2/copy.jpg", True)]
+    assert found.leaks[0].photo == str(crop_folder / "photo2/06.png")
+    assert len(found.names) == 12 and "photo2/copy.jpg" not in found.names
+    assert found.results[0].summary.photos == len(found.results[0].photos["l2"]) == 12
+    assert any("1 queries with near-duplicates in the collection, left out: photo2/copy.jpg" in n for n in notes(found))
+    clean = run(query_folder, opened, tmp_path / "out", ("oracle",))
+    np.testing.assert_array_equal(found.results[0].photos["l2"], clean.results[0].photos["l2"])
+    kept = run(leaking, opened, tmp_path / "out", ("oracle",), keep_leaks=True)
+    assert kept.leaks == found.leaks and len(kept.names) == 13
+    assert any("kept" in note for note in notes(kept))
+    with pytest.raises(EvaluationError, match=r"all 1 photos have near-duplicates.*--keep-leaks"):
+        run(leaking / "photo2/copy.jpg", opened, tmp_path / "out", ("oracle",))
+
+
+def test_an_identical_fill_has_no_psnr_but_is_counted(crop_folder, opened, tmp_path):
+    both = [crop_folder / "photo0/00.png", crop_folder / "photo2/06.png"]
+    found = run(both, opened, tmp_path, ("oracle", "smooth"), keep_leaks=True)
+    oracle = found.results[0].summary
+    assert (oracle.identical, oracle.l2, oracle.psnr, oracle.ssim) == (2, 0, np.inf, pytest.approx(1))
+    assert "| inf |" in markdown_table(found) and any("oracle 2" in note for note in notes(found))
+    results = results_of(found, tmp_path)
+    assert results["methods"][0]["psnr"] is None and results["methods"][0]["photos"]["psnr"] == [None, None]
+    assert results["methods"][1]["psnr"] > 5
+
+
+def test_a_photo_that_one_method_cannot_serve_is_left_out_for_all(query_folder, opened, tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    scattered, square = np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.uint8)
+    scattered[::8, ::8] = 255
+    square[20:40, 20:40] = 255
+    Image.fromarray(scattered).save(masks / "a.png")
+    Image.fromarray(square).save(masks / "b.png")
+    found = run(query_folder, opened, tmp_path / "out", ("hog", "smooth"), masks=str(masks))
+    assert len(found.unserved) > 0 and len(found.names) > 0 and len(found.unserved) + len(found.names) == 12
+    assert {result.summary.photos for result in found.results} == {len(found.names)}
+    assert not {left_out.name for left_out in found.unserved} & set(found.names)
+    assert "hog: the hole leaves none" in found.unserved[0].reason
+    assert any(f"{len(found.unserved)} queries that a method could not fill" in note for note in notes(found))
+    without = run(query_folder, opened, tmp_path / "out", ("thumbnail:16", "smooth"), masks=str(masks))
+    assert len(without.names) == 12 and not without.unserved
+    (masks / "b.png").unlink()
+    steps = []
+    with pytest.raises(EvaluationError, match=r"none of the 12 photos can be measured; photo0/q0.png: hog"):
+        run(query_folder, opened, tmp_path / "new", ("hog",), lambda *step: steps.append(step), masks=str(masks))
+    assert {what for what, *_ in steps} == {"reading the queries"}  # before anything costly
+
+
+def test_an_index_of_centres_refuses_other_holes_early(query_folder, crop_folder, tmp_path):
+    build_index([crop_folder / "photo0"], tmp_path / "c.ceret", IndexSettings("thumbnail:16", "center", 64, 1))
+    index = PhotoIndex.open(tmp_path / "c.ceret")
+    with pytest.raises(EvaluationError, match=r"none of the 12 photos.*built with --hole center"):
+        run(query_folder, index, tmp_path / "out", ("thumbnail:16",), masks="block")
+    assert len(run(query_folder, index, tmp_path / "out", ("smooth",), masks="block").names) == 12
+
+
+def test_a_failure_half_way_spares_the_other_photos(query_folder, opened, tmp_path, monkeypatch):
+    real = fills.baseline("smooth")
+    wanted = np.asarray(Image.open(query_folder / "photo1/q1.png").resize((64, 64), Image.Resampling.BICUBIC))
+
+    def fails(photos, hole):
+        if any(np.array_equal(photo, wanted) for photo in photos):
+            raise SolverError("it did not converge")
+        return real(photos, hole)
+
+    monkeypatch.setattr(fills, "baseline", lambda name: fails)
+    monkeypatch.setattr(fills, "CHUNK", 1)
+    found = run(query_folder, opened, tmp_path, ("thumbnail:16", "smooth"))
+    assert list(found.unserved) == [("photo1/q1.png", "smooth: it did not converge")]
+    assert len(found.names) == len(found.sheet) == len(found.sheet_names) == 11
+    assert {(result.summary.photos, len(result.photos["l1"])) for result in found.results} == {(11, 11)}
+    monkeypatch.setattr(fills, "CHUNK", 50)  # now all twelve fail as one
+    with pytest.raises(
+        EvaluationError, match=r"none of the 12 photos could be filled; photo0/q0.png: smooth: it did not"
+    ):
+        run(query_folder, opened, tmp_path, ("thumbnail:16", "smooth"))
+
+
+def test_scenes_that_vanish_meanwhile_spare_the_other_photos(query_folder, crop_folder, tmp_path, monkeypatch):
+    photos = tmp_path / "photos"
+    shutil.copytree(crop_folder, photos)
+    build_index([photos], tmp_path / "t.ceret", IndexSettings("thumbnail:16", "none", 64, 1))
+    index = PhotoIndex.open(tmp_path / "t.ceret")
+
+    def take_away(what, done, total):
+        if what == "reading the collection" and done == total:
+            shutil.rmtree(photos / "photo3")
+
+    monkeypatch.setattr(run_module, "SCENE_BYTES", 1)  # no more than one scene is held
+    found = run(query_folder, index, tmp_path / "out", ("thumbnail:16", "oracle"), take_away)
+    # the oracle's choice is gone for some; the search by features goes on to its next neighbour
+    assert 0 < len(found.unserved) < 12 and len(found.names) + len(found.unserved) == 12
+    assert all("oracle: " in reason and "cannot be read any more" in reason for _, reason in found.unserved)
+
+
+def test_progress_is_monotone_and_complete(query_folder, opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(fills, "CHUNK", 5)
+    steps = []
+    run(query_folder, opened, tmp_path, METHODS, lambda *step: steps.append(step))
+    tasks = list(dict.fromkeys(what for what, *_ in steps))
+    assert tasks == [
+        "reading the queries",
+        "indexing by hog",
+        "reading the collection",
+        *(f"filling by {name}" for name in METHODS),
+    ]
+    for task in tasks:
+        done = [(d, total) for what, d, total in steps if what == task]
+        counts = [d for d, _ in done]
+        assert counts == sorted(set(counts)) and {total for _, total in done} == {counts[-1]}
+
+
+def test_sheets_show_query_methods_and_truth(evaluation):
+    assert len(evaluation.sheet) == len(evaluation.sheet_names) == 12
+    hole = center_holes(1, 64)[0]
+    for row in evaluation.sheet:
+        assert len(row) == len(METHODS) + 2
+        for picture in row[1:]:
+            np.testing.assert_array_equal(picture[~hole], row[-1][~hole])
+        assert (row[0][18:46, 18:46] == 255).all()
+
+
+def test_fewer_photos_than_k(query_folder, crop_folder, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    for number in range(3):
+        shutil.copy(crop_folder / f"photo0/0{number}.png", small)
+    build_index([small], tmp_path / "s.ceret", IndexSettings("thumbnail:16", "none", 64, 1))
+    found = run(query_folder, PhotoIndex.open(tmp_path / "s.ceret"), tmp_path / "out", ("thumbnail:16+rim+mean",))
+    assert len(found.names) == 12 and found.results[0].precision is None
+
+
+def test_bad_input_is_refused_before_anything_is_done(query_folder, crop_folder, opened, tmp_path):
+    def never(what, done, total):
+        raise AssertionError(f"{what} was begun")
+
+    for changes, message in (
+        ({"methods": ("sift",)}, "sift"),
+        ({"masks": "middle"}, "middle"),
+        ({"masks": "block", "shapes": "x"}, "--shapes"),
+    ):
+        settings = dataclasses.replace(EvaluationSettings(("oracle",)), **changes)
+        with pytest.raises(EvaluationError, match=message):
+            evaluate([query_folder], opened, tmp_path / "out", settings, never)
+    with pytest.raises(CeretError, match="nowhere"):
+        run(tmp_path / "nowhere", opened, tmp_path / "out", progress=never)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file"):
+        run(query_folder, opened, tmp_path / "file", progress=never)
+    build_index([crop_folder / "photo0"], tmp_path / "tiny.ceret", IndexSettings("thumbnail:8", "none", 8, 1))
+    with pytest.raises(EvaluationError, match="SSIM needs 11 px"):
+        run(query_folder, PhotoIndex.open(tmp_path / "tiny.ceret"), tmp_path / "out", ("oracle",), never)
+    with pytest.raises(PhotoIndexError):
+        run(query_folder, PhotoIndex.open(tmp_path / "none.ceret"), tmp_path / "out")
+
+
+def reach(result, l1, l2, psnr):
+    assert result.summary.l1 == pytest.approx(l1, abs=0.2), result.method.name
+    assert result.summary.l2 == pytest.approx(l2, abs=0.2), result.method.name
+    assert result.summary.psnr == pytest.approx(psnr, abs=0.2), result.method.name
+
+
+BASELINES = {"smooth": (12.73, 2.99, 16.11), "navier-stokes": (12.92, 3.58, 15.32), "telea": (12.73, 3.47, 15.47)}
+SEARCHES = {"oracle": (13.70, 3.24, 15.47), "rim": (16.09, 4.53, 14.12), "thumbnail:16@none": (18.15, 5.71, 13.09)}
+
+
+def test_a_baseline_reaches_independent_figures(shared_data, crop_folder, tmp_path):
+    """Figures measured elsewhere with other code: centre hole, all 600 held-out photos, the collection does not matter."""
+    build_index([crop_folder / "photo0"], tmp_path / "t.ceret", IndexSettings("thumbnail:16", "none", 128, 1))
+    found = run(shared_data / "scenes/val", PhotoIndex.open(tmp_path / "t.ceret"), tmp_path, ("smooth",))
+    assert len(found.names) == 600
+    reach(found.results[0], *BASELINES["smooth"])
+
+
+@pytest.mark.skipif(
+    "CERET_FULL_EVALUATION" not in os.environ, reason="minutes long: set CERET_FULL_EVALUATION to run it"
+)
+def test_searches_reach_independent_figures(shared_data, tmp_path):
+    """The same for what needs the whole collection; P@10 too."""
+    train = Path(shared_data) / "scenes/train"
+    build_index([train], tmp_path / "t.ceret", IndexSettings("thumbnail:16"))
+    index = PhotoIndex.open(tmp_path / "t.ceret")
+    figures = {**BASELINES, **SEARCHES}
+    found = run(shared_data / "scenes/val", index, tmp_path / "out", tuple(figures), keep_leaks=True)
+    assert len(found.names) == 600
+    for result in found.results:
+        reach(result, *figures[result.method.name])
+    assert found.results[-1].precision == pytest.approx(0.442, abs=0.005)
+    build_index([train], tmp_path / "h.ceret", IndexSettings("hog", "center"))
+    (hog,) = run(
+        shared_data / "scenes/val", PhotoIndex.open(tmp_path / "h.ceret"), tmp_path / "o", ("hog",), keep_leaks=True
+    ).results
+    reach(hog, 24.64, 9.62, 10.74)
+    assert hog.precision == pytest.approx(0.426, abs=0.005)
