@@ -1,34 +1,126 @@
-"""Completion in one call."""
+"""The methods of completion, in one registry, and completion in one call.
 
-from collections.abc import Callable
-from dataclasses import fields, replace
+The command line, `complete` and the evaluation read the registry. A completer is imported when it is made, so that the
+command line's help is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ce_retrieval.completion.folders import AnyCompleter
-from ce_retrieval.completion.network import DecoderCompleter
-from ce_retrieval.completion.overlay import Completer
-from ce_retrieval.completion.patches.completer import PatchCompleter
-from ce_retrieval.completion.result import Completion, only
-from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import (
-    METHODS,
-    CompletionSettings,
-    DecoderSettings,
+    NetworkSettings,
     PatchSettings,
+    Range,
+    RetrievalSettings,
     SceneSettings,
+    ranges,
 )
-from ce_retrieval.errors import PhotoIndexError
-from ce_retrieval.photo_index import Origin, PhotoIndex
+from ce_retrieval.errors import SettingsError
 
-_SETTINGS: dict[str, Callable[..., Any]] = {
-    "retrieval": CompletionSettings,
-    "encoder": DecoderSettings,
-    "scenes": SceneSettings,
-    "patchmatch": PatchSettings,
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ce_retrieval.completion.completer import Completer
+    from ce_retrieval.completion.result import Completion
+    from ce_retrieval.photo_index import PhotoIndex
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to complete photos.
+
+    Attributes
+    ----------
+    settings : the class of its settings.
+    completer : "module:class" in `ce_retrieval.completion`.
+    index : whether it needs an index: "required", "optional" or "none".
+    without_index : the settings that it reads where it is optional and not given.
+    """
+
+    settings: type
+    completer: str
+    index: str
+    without_index: tuple[str, ...] = ()
+
+    def options(self) -> dict[str, Range]:
+        """Return the settings that the command line offers, by name."""
+        return {name: allowed for name, allowed in ranges(self.settings).items() if allowed.help}
+
+
+METHODS: dict[str, Method] = {
+    "scenes": Method(SceneSettings, "scenes.completer:SceneCompleter", "required"),
+    "retrieval": Method(RetrievalSettings, "overlay:RetrievalCompleter", "required"),
+    "patchmatch": Method(PatchSettings, "patches.completer:PatchCompleter", "optional", ("start", "weights")),
+    "network": Method(NetworkSettings, "network:NetworkCompleter", "none"),
 }
+DEFAULT_METHOD = "scenes"
+
+
+def make_completer(
+    method: str = DEFAULT_METHOD,
+    index: PhotoIndex | str | Path | None = None,
+    *,
+    workers: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Completer:
+    """Return what completes photos by a method; keep it to complete many.
+
+    Parameters
+    ----------
+    method : a key of `METHODS`.
+    index : an open index or its path, for the methods that use one.
+    workers : threads in all; None for all cores.
+    settings : fields of the method's settings class, by name.
+
+    Raises
+    ------
+    SettingsError : an unknown method or setting, a value out of range, a missing index, or an index or weights that the
+        method does not read.
+    CeretError : the errors of opening the index and the weights.
+    """
+    from ce_retrieval.photo_index import PhotoIndex
+
+    chosen = settings_of(method, settings or {}, has_index=index is not None)
+    module, _, name = METHODS[method].completer.partition(":")
+    completer = getattr(importlib.import_module(f"ce_retrieval.completion.{module}"), name)
+    if METHODS[method].index == "none":
+        return completer(chosen, workers=workers)
+    return completer(PhotoIndex.open(index) if isinstance(index, str | Path) else index, chosen, workers=workers)
+
+
+def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) -> Any:
+    """Return the settings of a method with these fields; SettingsError where method, fields and index do not fit together."""
+    if method not in METHODS:
+        raise SettingsError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
+    about = METHODS[method]
+    known = ranges(about.settings)
+    for name in settings:
+        if name not in known:
+            raise SettingsError(f"method {method} has no setting {name!r}: choose among {', '.join(known)}")
+    if about.index == "required" and not has_index:
+        others = " or ".join(name for name, other in METHODS.items() if other.index != "required")
+        raise SettingsError(f"method {method} needs an index: give one, or use method {others}")
+    if about.index == "none" and has_index:
+        raise SettingsError(f"method {method} uses no index: leave it out")
+    if about.index == "optional" and not has_index:
+        offered = about.options()
+        unread = [name for name in settings if name in offered and name not in about.without_index]
+        if unread:
+            raise SettingsError(f"without an index, method {method} does not read {', '.join(unread)}: give an index")
+    chosen = about.settings(**settings)
+    if chosen.weights is not None and not _runs_network(method, chosen, has_index):
+        raise SettingsError("no network is used by these settings: leave weights out, or set rerank to 'guided'")
+    return chosen
+
+
+def _runs_network(method: str, settings: Any, has_index: bool) -> bool:
+    starts = method == "network" or getattr(settings, "start", None) == "network"
+    return starts or (has_index and settings.rerank == "guided")
 
 
 def complete(
@@ -36,7 +128,7 @@ def complete(
     hole: np.ndarray,
     index: PhotoIndex | str | Path | None = None,
     *,
-    method: str = "scenes",
+    method: str = DEFAULT_METHOD,
     candidate_fills: bool = False,
     origin: str | Path | None = None,
     workers: int | None = None,
@@ -44,45 +136,32 @@ def complete(
 ) -> Completion:
     """Fill the hole of one photo.
 
-    Args:
-        photo: uint8 (H, W, 3), RGB.
-        hole: bool (H, W), True = missing.
-        index: an open index or its path. Needed by the methods "scenes" and "retrieval".
-        method: one of `settings.METHODS`.
-        candidate_fills: also make the whole photo filled from each candidate alone (`Completion.fills`).
-        origin: the photo's file, for the setting `exclude_same_source`.
-        workers: threads; None for all cores.
-        settings: fields of the method's settings: SceneSettings, CompletionSettings, DecoderSettings, PatchSettings.
+    Parameters
+    ----------
+    photo : uint8 (H, W, 3), RGB.
+    hole : bool (H, W), True = missing.
+    index : an open index or its path; methods `scenes` and `retrieval` need one.
+    method : a key of `METHODS`.
+    candidate_fills : also fill the whole photo from each candidate alone (`Completion.fills`).
+    origin : the photo's file, for the setting `exclude_same_source`.
+    workers : threads in all; None for all cores.
+    settings : fields of the method's settings class: SceneSettings, RetrievalSettings, PatchSettings, NetworkSettings.
 
-    Returns:
-        Completion: `.best`, `.candidates`, `.provenance()`, `.save("out/photo.png")`.
+    Returns
+    -------
+    Completion : `.best`, `.candidates`, `.provenance()`, `.save("out/photo.png")`.
 
-    Raises:
-        PhotoIndexError: an unknown method or setting, one out of range, or no index where it is needed; the errors of the
-        method's completer. For many photos make that once: this opens the index and the weights at each call.
+    Raises
+    ------
+    SettingsError : as `make_completer`.
+    CeretError : the errors of the method's completer.
+
+    Notes
+    -----
+    Opens the index and the weights at each call: for many photos use `make_completer` once.
     """
-    if method not in METHODS:
-        raise PhotoIndexError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
-    chosen = _SETTINGS[method]()
-    known = [field.name for field in fields(chosen)]
-    for name in settings:
-        if name not in known:
-            raise PhotoIndexError(f"{method} has no setting {name!r}: choose among {', '.join(known)}")
-    chosen = replace(chosen, **settings)
+    from ce_retrieval.photo_index import Origin
+
+    completer = make_completer(method, index, workers=workers, settings=settings)
     file = None if origin is None else Origin.of(origin)
-
-    def done(completer: AnyCompleter) -> Completion:
-        return only(completer.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[file]))
-
-    if method == "encoder":
-        return done(DecoderCompleter(chosen, workers=workers))
-    opened = PhotoIndex.open(index) if isinstance(index, str | Path) else index
-    if method == "patchmatch":
-        return done(PatchCompleter(opened, chosen, workers=workers))
-    if opened is None:
-        raise PhotoIndexError(f"{method} needs an index: give one, or use the method encoder or patchmatch")
-    if method == "scenes":
-        return done(SceneCompleter(opened, chosen, workers=workers))
-    if "k" not in settings:
-        chosen = replace(chosen, k=min(chosen.k, len(opened)))
-    return done(Completer(opened, chosen, workers=workers))
+    return completer.complete(photo, hole, candidate_fills=candidate_fills, origin=file)

@@ -1,121 +1,119 @@
-"""From a photo with a hole to the filled photo: search, re-rank, fill.
+"""Method `retrieval`: the best scenes are laid over the photo as wholes, and pasted or blended into its hole.
 
-After Hays and Efros, "Scene Completion Using Millions of Photographs" (2007), sections 3 to 5. Deviations: scenes are laid
-over the photo as wholes, without local alignment and without a seam; `scene_completion` has both.
+J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, sections 3 to 5. Deviation: no local
+alignment and no seam; method `scenes` has both.
 """
 
-import os
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from ce_retrieval.completion.blend.paste import Blender, box_around, insert
-from ce_retrieval.completion.rerank.candidates import CandidateFinder, Place, Query, resolved
-from ce_retrieval.completion.result import Candidate, Completion, only
-from ce_retrieval.completion.settings import FILLS, CompletionSettings
-from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
-from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
+from ce_retrieval.completion.blend.paste import Blender, insert
+from ce_retrieval.completion.completer import Completer
+from ce_retrieval.completion.rerank.candidates import CandidateFinder, Query, Ranked, resolved
+from ce_retrieval.completion.result import Candidate, Completion
+from ce_retrieval.completion.settings import DEFAULT_K, RetrievalSettings
+from ce_retrieval.errors import CeretError, PhotoError, SettingsError
+from ce_retrieval.photo_index import Origin, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import SceneCache, scene_patch
+from ce_retrieval.pixels import crop, hole_box, to_unit
 
 
-class Completer:
+class RetrievalCompleter(Completer[Query]):
     """Completes photos from one index; keeps decoded scenes and factorised holes, so that many photos go fast.
 
-    scenes: the decoded scenes to share with others; by default its own, of up to CACHE_BYTES. workers: threads. about,
-    network: what its results say of the index, and of the weights of a guided re-rank (else None).
+    Parameters
+    ----------
+    index : the photos to fill from.
+    settings : None for the defaults.
+    scenes : decoded photos of the index to share with others; by default its own, up to 1 GB.
+    workers : threads; None for all cores.
 
-    PhotoIndexError: settings out of range; CheckpointError, CeretError: weights, or torch, are missing for a guided re-rank.
+    Raises
+    ------
+    SettingsError : `k` is larger than the index.
+    CheckpointError, CeretError : weights or torch are missing for a guided re-rank.
     """
+
+    method = "retrieval"
+    has_candidates = True
 
     def __init__(
         self,
         index: PhotoIndex,
-        settings: CompletionSettings | None = None,
+        settings: RetrievalSettings | None = None,
         *,
         scenes: SceneCache | None = None,
         workers: int | None = None,
     ) -> None:
-        settings = settings or CompletionSettings()
-        _check_settings(settings, index)
-        self.index, self.settings = index, resolved(settings, index)
-        self.workers = workers or os.cpu_count() or 1
+        settings = resolved(settings or RetrievalSettings(), index)
+        self._k = min(DEFAULT_K, len(index)) if settings.k is None else settings.k
+        if self._k > len(index):
+            raise SettingsError(f"k is {self._k}, but {index.path} holds {len(index)} photos: choose 1 to {len(index)}")
+        super().__init__(replace(settings, k=self._k), workers)
+        self.index = index
         self._finder = CandidateFinder(
-            index,
-            self.settings,
-            least=settings.k,
-            fill=settings.fill,
-            scenes=scenes,
-            workers=self.workers,
+            index, self.settings, least=self._k, fill=settings.fill, scenes=scenes, workers=self.workers
         )
-        self.about: dict[str, Any] | None = self._finder.about
-        self.network: dict[str, Any] | None = self._finder.network
+        self.about, self.network = self._finder.about, self._finder.network
         self._blender = Blender()
 
-    def complete(
-        self, photo: np.ndarray, hole: np.ndarray, *, candidate_fills: bool = False, origin: Origin | None = None
-    ) -> Completion:
-        """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
+    def _prepare(
+        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], origins: Sequence[Origin | None]
+    ) -> Sequence[Query | CeretError]:
+        return self._finder.queries(photos, holes, origins)
 
-        candidate_fills: also fill the photo from each candidate alone; origin: as in `complete_many`. MaskError, PhotoError
-        as `check_query`; PhotoError where none of the nearest scenes can be read; the errors of `search_contexts`.
-        """
-        return only(self.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[origin]))
-
-    def complete_many(
-        self,
-        photos: Sequence[np.ndarray],
-        holes: Sequence[np.ndarray],
-        *,
-        candidate_fills: bool = False,
-        origins: Origins = None,
-    ) -> list[Completion | CeretError]:
-        """Complete several photos, searched as one batch; an error of one takes its place and spares the others.
-
-        origins: their files, for the setting `exclude_same_source`.
-        """
-
-        def fill(number: int, query: Query) -> Completion:
-            return self._fill(photos[number], holes[number], query, candidate_fills)
-
-        return self._finder.each(photos, holes, fill, self.workers, origins)
-
-    def _fill(self, photo: np.ndarray, hole: np.ndarray, query: Query, candidate_fills: bool) -> Completion:
-        """Fill the photo from the k best scenes, opened at their own resolution; one that cannot be read gives way."""
-        ranked = self._finder.rank(query)
-        averages, k = self.settings.fill == "mean", self.settings.k
-        box = box_around(hole)
-        inner = (slice(box[0], box[2]), slice(box[1], box[3]))
+    def _fill(self, ready: Query, candidate_fills: bool, workers: int) -> Completion:
+        """Fill the photo from the k best scenes, opened at their own resolution; the next one replaces an unreadable one."""
+        query, ranked = ready, self._finder.rank(ready)
+        averages = self.settings.fill == "mean"
+        box = hole_box(query.hole, margin=1)  # all that a fill depends on
+        inner = crop(box)
         total: np.ndarray | None = None
+        kept: list[Ranked] = []
         fills: list[np.ndarray] = []
-        kept: list[Place] = []
         dropped = list(ranked.dropped)
-        for place in ranked.order:
-            if len(kept) == k:
+        for candidate in ranked.order:
+            if len(kept) == self._k:
                 break
             if averages or candidate_fills or total is None:
                 try:
-                    scene = self._finder.opened(place.neighbor, query, photo.shape)
+                    scene = self._finder.opened(candidate.neighbor, query)
                 except PhotoError as error:
                     dropped.append(str(error))
                     continue
-                fill = self._filled(photo[inner], hole[inner], scene_patch(scene, photo.shape[:2], box))
+                fill = self._filled(query.photo[inner], query.hole[inner], scene_patch(scene, query.hole.shape, box))
                 if candidate_fills:
-                    fills.append(insert(photo, hole, inner, fill))
+                    fills.append(insert(query.photo, query.hole, inner, fill))
                 total = fill if total is None else total + fill if averages else total
-            kept.append(place)
+            kept.append(candidate)
         if total is None:
             raise PhotoError(f"none of the {len(dropped)} nearest scenes can be read, the first: {dropped[0]}")
         used = len(kept) if averages else 1
         return Completion(
-            best=insert(photo, hole, inner, total / used),
-            hole=hole,
-            candidates=[
-                _candidate(rank, place, 1 / used if rank <= used else 0.0, photo.shape)
-                for rank, place in enumerate(kept, start=1)
-            ],
-            neighbors=[place.neighbor for place in kept],
+            best=insert(query.photo, query.hole, inner, total / used),
+            hole=query.hole,
             settings=self.settings,
+            method=self.method,
+            candidates=[
+                Candidate.of(
+                    candidate.neighbor,
+                    rank=rank,
+                    scores=candidate.scores,
+                    total=None,
+                    share=1 / used if rank <= used else 0.0,
+                    offset=(0, 0),
+                    scale=(
+                        query.hole.shape[0] / candidate.neighbor.record.height,
+                        query.hole.shape[1] / candidate.neighbor.record.width,
+                    ),
+                )
+                for rank, candidate in enumerate(kept, start=1)
+            ],
+            neighbors=[candidate.neighbor for candidate in kept],
             index=self.about,
             network=self.network,
             fills=fills,
@@ -126,37 +124,5 @@ class Completer:
 
     def _filled(self, photo: np.ndarray, hole: np.ndarray, patch: np.ndarray) -> np.ndarray:
         """Return the fill float32 (h, w, 3) in [0, 1] of a crop of a photo from a scene's patch, uint8 (h, w, 3)."""
-        source = patch.astype(np.float32) / np.float32(255)
-        if self.settings.fill == "paste":
-            return source
-        return self._blender.blend(source, photo, hole)
-
-
-def _check_settings(settings: CompletionSettings, index: PhotoIndex) -> None:
-    if settings.fill not in FILLS:
-        raise PhotoIndexError(f"fill {settings.fill!r} is unknown: choose one of {', '.join(FILLS)}")
-    if settings.k < 1:
-        raise PhotoIndexError(f"k is {settings.k}: expected 1 or more")
-    if settings.k > len(index):
-        raise PhotoIndexError(
-            f"k is {settings.k}, but {index.path} holds {len(index)} photos: choose 1 to {len(index)}"
-        )
-
-
-def _candidate(rank: int, place: Place, share: float, shape: tuple[int, ...]) -> Candidate:
-    neighbor, record = place.neighbor, place.neighbor.record
-    return Candidate(
-        rank=rank,
-        photo=neighbor.name,
-        sha256=record.sha256,
-        label=record.label,
-        caption=record.caption,
-        licence=record.licence,
-        context_rank=neighbor.rank,
-        context_distance=neighbor.distance,
-        rim_distance=place.rim,
-        content_distance=place.content,
-        share=share,
-        offset=(0, 0),
-        scale=(shape[0] / record.height, shape[1] / record.width),
-    )
+        source = to_unit(patch)
+        return source if self.settings.fill == "paste" else self._blender.blend(source, photo, hole)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import CeretError
 from ce_retrieval.figures import neighbour_sheet
 from ce_retrieval.photos import save_photo
+from ce_retrieval.pixels import hole_box
 from ce_retrieval.retrieval.search import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
 
@@ -20,37 +20,18 @@ FROM_SCENE, SHIFTED = 255, 128  # values of a seam
 
 @dataclass(frozen=True)
 class Candidate:
-    """A scene that can fill the hole, with its place after re-ranking.
+    """A scene that can fill the hole, with its place in the ranking.
 
-    context_rank, context_distance: from the search; rim_distance: mean squared difference in the rim, [0, 1] image, None
-    when not re-ranked; content_distance: mean squared difference from the network's fill after the low-pass, None unless
-    guided; share: of every filled pixel's value that is this scene's; offset: (row, col) px by which the scene is moved;
-    scale: (row, col) by which it is resized to the photo.
-    """
-
-    rank: int
-    photo: str
-    sha256: str
-    label: str
-    caption: str
-    licence: str
-    context_rank: int
-    context_distance: float
-    rim_distance: float | None
-    content_distance: float | None
-    share: float
-    offset: tuple[int, int]
-    scale: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class SceneCandidate:
-    """A scene that was placed, cut and blended, with its place in the ranking.
-
-    context_rank, context_distance: from the search; scores: each term of the ranking, a distance, before it is normalised;
-    total: their normalised and weighted sum, by which candidates are ordered; share: 1 for the scene that fills, 0 for
-    others; offset: (row, col), where the scene's upper left corner lies in the photo, px; scale: (row, col), px of the
-    photo for one of the scene.
+    Attributes
+    ----------
+    rank : place in the ranking, from 1.
+    photo, sha256, label, caption, licence : the scene's name and what the index knows of it.
+    context_rank, context_distance : from the search.
+    scores : distances that the ranking uses, by term, before they are normalised.
+    total : weighted sum of the normalised scores, by which scenes are ordered; None for the method `retrieval`.
+    share : of every filled pixel's value that is this scene's.
+    offset : (row, col) px in the photo of the scene's upper left corner.
+    scale : (row, col) px of the photo for one of the scene.
     """
 
     rank: int
@@ -62,65 +43,87 @@ class SceneCandidate:
     context_rank: int
     context_distance: float
     scores: dict[str, float]
-    total: float
+    total: float | None
     share: float
     offset: tuple[float, float]
     scale: tuple[float, float]
+
+    @classmethod
+    def of(cls, neighbor: Neighbor, **placed: Any) -> "Candidate":
+        """Return the candidate of a neighbour; placed: all fields that the neighbour does not know."""
+        record = neighbor.record
+        return cls(
+            photo=neighbor.name,
+            sha256=record.sha256,
+            label=record.label,
+            caption=record.caption,
+            licence=record.licence,
+            context_rank=neighbor.rank,
+            context_distance=neighbor.distance,
+            **placed,
+        )
 
 
 @dataclass(frozen=True)
 class Completion:
     """A completed photo.
 
-    best: uint8 (H, W, 3), known pixels as they were, those of the seam aside; hole: bool (H, W); candidates: the k best,
-    best first; fills: the photo filled from each candidate alone, uint8, one each, if asked for; dropped: scenes that could
-    not be read, or placed; index, network: what the fill hangs on beside the photo: an index (None: none was used), weights
-    (None: no network). method: as on the command line. seam: uint8 (H, W), FROM_SCENE where a scene's pixels are, SHIFTED
-    where the photo's own were brought nearer to them by the blend, 0 where no pixel may differ; None: the hole alone was
-    filled. thumbnails: uint8 (h, w, 3), small pictures of the fill by each candidate; reasons why a picture was not made
-    are in `dropped`. grey: scenes were turned to grey, as all known pixels of the photo are. lost: those of `dropped` that
-    could not be read any more. expected: what told scenes that are as expected under the hole from others, "network",
-    "scenes" (what the best of them agree on), or None for nothing.
+    Attributes
+    ----------
+    best : uint8 (H, W, 3)
+        the filled photo; known pixels are unchanged, except those that `seam` marks.
+    hole : bool (H, W)
+    candidates : the scenes that were kept, best first.
+    neighbors : their entries in the search, in the same order.
+    settings : the settings of the method.
+    method : its name.
+    index, network : what was used beside the photo, as JSON types: the index and the weights; None: not used.
+    fills : the photo filled from each candidate alone, uint8 (H, W, 3) each, if asked for.
+    thumbnails : small pictures of the fill by each candidate, uint8 (h, w, 3).
+    seam : uint8 (H, W)
+        FROM_SCENE where pixels are the scene's, SHIFTED where the blend was allowed to change the photo's own, 0 where no
+        pixel may differ. None: only the hole was filled.
+    dropped : why scenes were left out, one line each; lost: those of them that could not be read any more.
+    grey : whether all known pixels of the photo are grey, so that scenes were turned to grey.
+    expected : where the expected content came from: "network", "scenes" (the mean of the best), or None.
     """
 
     best: np.ndarray
     hole: np.ndarray
-    candidates: Sequence[Candidate | SceneCandidate]
-    neighbors: Sequence[Neighbor]
     settings: Any
-    index: dict[str, Any] | None
+    method: str
+    candidates: Sequence[Candidate] = ()
+    neighbors: Sequence[Neighbor] = ()
+    index: dict[str, Any] | None = None
     network: dict[str, Any] | None = None
     fills: Sequence[np.ndarray] = ()
-    dropped: tuple[str, ...] = ()
-    method: str = "retrieval"
-    seam: np.ndarray | None = None
     thumbnails: Sequence[np.ndarray] = ()
-    grey: bool = False
+    seam: np.ndarray | None = None
+    dropped: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    grey: bool = False
     expected: str | None = None
 
     @property
     def loss(self) -> str:
-        """What to say of scenes that vanished or changed since they were indexed: "" without any."""
+        """A line on scenes that vanished or changed since they were indexed, "" where there are none."""
         count = len(self.lost)
         return f"{count} scene{'s' if count > 1 else ''} could not be read, the first: {self.lost[0]}" if count else ""
 
     def provenance(self) -> dict[str, Any]:
-        """Return where every filled pixel came from, as plain JSON types.
+        """Return where every filled pixel came from, as JSON types.
 
-        `hole.runs` are run lengths in row-major order, known pixels first; each hole pixel comes from the candidates
-        with a positive `share`, at the same place in the scene brought to the photo's size by `scale` and moved by `offset`.
-        `scenes_in_grey`: all that is known of the photo is grey, so scenes were brought to their luma (ITU-R BT.601).
-        `changed_outside_hole`: known pixels that the seam and its blend were allowed to change; the file `seam.png` among
-        those of `files` says which (255: from the scene; 128: the photo's, shifted).
+        `hole.runs` are run lengths in row-major order, known pixels first. Each hole pixel comes from the candidates with a
+        positive `share`: from the scene resized by `scale` and moved by `offset`. `scenes_in_grey`: scenes were turned to
+        their luma (ITU-R BT.601), since the photo is grey. `changed_outside_hole`: number of known pixels that the seam
+        and its blend may have changed; `seam.png` among the `files` marks them (255: from the scene; 128: the photo's, blended).
         """
-        rows, cols = np.flatnonzero(self.hole.any(axis=1)), np.flatnonzero(self.hole.any(axis=0))
         return {
             "hole": {
                 "height": self.hole.shape[0],
                 "width": self.hole.shape[1],
                 "pixels": int(self.hole.sum()),
-                "box": [int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1],
+                "box": list(hole_box(self.hole)),
                 "runs": run_lengths(self.hole),
             },
             "changed_outside_hole": 0 if self.seam is None else int(((self.seam > 0) & ~self.hole).sum()),
@@ -135,12 +138,26 @@ class Completion:
         }
 
     def save(self, path: str | Path, stem: str | None = None, about: dict[str, Any] | None = None) -> Path:
-        """Write STEM.png; in the folder STEM.candidates a sheet of the thumbnails, `seam.png` and NN.png for each fill, where
-        there are any; and last STEM.json: it says that all is there.
+        """Write STEM.png, pictures of the candidates in the folder STEM.candidates, and last STEM.json.
 
-        path: the picture FOLDER/STEM.png, or with `stem` the folder. about: further entries of the JSON (the names and
-        hashes of the inputs). `files` in the JSON are the pictures' names and hashes, so that a picture of another run is
-        never taken for one of this. StorageError where it cannot be written.
+        Parameters
+        ----------
+        path : the picture FOLDER/STEM.png; with `stem`, the folder.
+        stem : see `path`.
+        about : further entries of the JSON, such as names and hashes of the inputs.
+
+        Returns
+        -------
+        The path of STEM.png.
+
+        Raises
+        ------
+        StorageError : the folder or a file cannot be written.
+
+        Notes
+        -----
+        The JSON says that everything before it is written. Its `files` hold the names and hashes of the pictures, so that
+        a picture of another run is never taken for one of this.
         """
         folder = Path(path) if stem is not None else Path(path).parent
         stem = Path(path).stem if stem is None else stem
@@ -205,11 +222,3 @@ def run_lengths(hole: np.ndarray) -> list[int]:
     bounds = np.concatenate([[0], edges, [flat.size]])
     runs = np.diff(bounds).tolist()
     return [0, *runs] if flat[0] else runs
-
-
-def only(results: Sequence[Completion | CeretError]) -> Completion:
-    """Return the one result of a batch of one, or raise the error that took its place."""
-    (result,) = results
-    if isinstance(result, CeretError):
-        raise result
-    return result

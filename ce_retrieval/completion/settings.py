@@ -1,15 +1,20 @@
-"""How a photo is completed: the choices and their defaults. Imports nothing, so that the command line's help is instant."""
+"""How a photo is completed: one dataclass a method, with defaults and ranges. The command line offers what is marked here.
 
-from dataclasses import dataclass, field
+Imports no heavy library, so that the command line's help is instant.
+"""
 
-METHODS = ("scenes", "retrieval", "patchmatch", "encoder")
-RERANKS = ("none", "rim", "guided")
-FILLS = ("paste", "blend", "mean")
-DECODER_FILLS = ("paste", "blend")
-STARTS = ("auto", "smooth", "encoder", "scene")
-# So many scenes tell what is to be expected in a hole, by the mean of the best tenth; that of fewer shows each of them.
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+from ce_retrieval.errors import SettingsError
+
+DEFAULT_K = 20  # candidates of method `retrieval`, or all of a smaller collection
+# With at least this many scenes, the mean of the best tenth serves as the expected content; with fewer, single scenes show
+# through.
 AGREEING = 100
-# The terms that scenes are ranked by, and their weights: the paper's four, and those of `scene_terms`.
+# Ranking terms of scene completion and their weights: the paper's four, then those of `scenes.terms`.
 TERM_WEIGHTS = {
     "scene": 0.25,
     "context": 1.0,
@@ -22,17 +27,209 @@ TERM_WEIGHTS = {
 }
 
 
+class Range(NamedTuple):
+    """The values that a setting may have: one of `choices`, or numbers from `low` to `high`; None: no bound.
+
+    help: one sentence for those who set it on the command line; "" for settings of the library alone.
+    """
+
+    choices: tuple[str, ...] | None = None
+    low: float | None = None
+    high: float | None = None
+    help: str = ""
+
+
+def _setting(default: Any, **allowed: Any) -> Any:
+    return field(default=default, metadata={"range": Range(**allowed)})
+
+
+def ranges(settings: Any) -> dict[str, Range]:
+    """Return the range of every field of a settings class, by name."""
+    return {entry.name: entry.metadata["range"] for entry in fields(settings)}
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """Settings that refuse values out of their range with a SettingsError when they are made."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value, allowed = getattr(self, entry.name), entry.metadata["range"]
+            if allowed.choices and value not in allowed.choices:
+                known = ", ".join(allowed.choices)
+                raise SettingsError(f"{entry.name} is {value!r}: choose one of {known}")
+            if value is None or isinstance(value, str):
+                continue
+            low, high = allowed.low, allowed.high
+            if low is not None and not low <= value <= (float("inf") if high is None else high):
+                wanted = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
+                raise SettingsError(f"{entry.name} is {value}: expected {wanted}")
+
+
+@dataclass(frozen=True)
+class SearchSettings(_Checked):
+    """Which photos of the index are considered, and in which order.
+
+    Attributes
+    ----------
+    rerank : "none", "rim" or "guided"
+        order of the candidates: by the distance of their contexts, by the squared difference in the rim, or by
+        closeness to a network's fill.
+    focus : px, None or "auto"
+        weights of the context fall as exp(-distance from the hole / focus); None: they do not; "auto": the
+        descriptor's best.
+    candidates : how many of the nearest contexts are considered, or all of a smaller collection.
+    weights : file of a network's weights, None for those of the package.
+    where : expression of `photo_index.where` that every scene must satisfy, None for all scenes.
+    exclude_same_source : leave out photos of the query's own folder, and near-duplicates of it (`search_apart`).
+    """
+
+    rerank: str = _setting("guided", choices=("none", "rim", "guided"), help="Order of the candidates.")
+    focus: float | str | None = _setting(
+        "auto",
+        help="Distance from the hole over which weights of the context fall by e, in pixels of the index's photo size; "
+        "`none`: they do not fall; `auto`: the best for the index's features.",
+    )
+    candidates: int = _setting(200, low=1)
+    weights: str | None = _setting(
+        None, help="The network's weights, a checkpoint of `ceret train` [default: the package's]."
+    )
+    where: str | None = _setting(
+        None,
+        help="Search only photos for which this holds, as in \"licence == 'CC0' and width >= 1024\".",
+    )
+    exclude_same_source: bool = _setting(
+        False, help="Leave out photos of the query's own folder, and near-duplicates of it."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.focus in (None, "auto") or (not isinstance(self.focus, str) and 0 < self.focus < float("inf"))):
+            raise SettingsError(f"focus is {self.focus!r}: expected a positive number of pixels, None or 'auto'")
+
+
+@dataclass(frozen=True)
+class RetrievalSettings(SearchSettings):
+    """How method `retrieval` completes a photo: the best scenes are laid over it as wholes.
+
+    Attributes
+    ----------
+    k : candidates kept, and blends that `fill="mean"` averages. None: 20, or all of a smaller collection.
+    fill : "paste", "blend" (Poisson) or "mean" (of k blends).
+    """
+
+    k: int | None = _setting(
+        None, low=1, help="Candidates kept, and blends in a mean [default: 20, or all of a smaller collection]."
+    )
+    fill: str = _setting(
+        "blend", choices=("paste", "blend", "mean"), help="How the scene or the prediction fills the hole."
+    )
+
+
+@dataclass(frozen=True)
+class PlacementSettings(SearchSettings):
+    """How scenes are placed and ranked, for the methods `scenes` and `patchmatch`.
+
+    Attributes
+    ----------
+    aligned : how many candidates are placed, cut and ranked: the first in the order of `rerank`.
+    terms : weights of ranking terms, by name; `TERM_WEIGHTS` for those not named; 0 turns a term off.
+    trust : largest correction, in [0, 1] units, of the fill's colours towards the expected content; 0 turns it off.
+    side : px, longest side at which a photo is worked on.
+    """
+
+    aligned: int = _setting(200, low=1, help="Scenes that are placed, cut and ranked.")
+    terms: dict[str, float] = field(
+        default_factory=dict, metadata={"range": Range(help="Weight of a ranking term, TERM=VALUE; 0 turns it off.")}
+    )
+    trust: float = _setting(
+        0.2,
+        low=0,
+        high=1,
+        help="Largest correction of the fill's colours towards the expected content, in [0, 1] units; 0 turns it off.",
+    )
+    side: int = _setting(1024, low=16)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, weight in self.terms.items():
+            if not 0 <= weight < float("inf"):
+                raise SettingsError(f"the weight of the term {name} is {weight}: expected 0 or more")
+        asked = self.terms.get("content", 0.0) not in (0.0, TERM_WEIGHTS["content"])
+        if asked and self.rerank != "guided" and self.aligned < AGREEING:
+            raise SettingsError(
+                f"the term content needs a network (rerank 'guided') or {AGREEING} scenes: raise aligned to {AGREEING}, or leave "
+                "the term out"
+            )
+
+
+@dataclass(frozen=True)
+class SceneSettings(PlacementSettings):
+    """How method `scenes` completes a photo: the best scene is placed, cut along a seam and blended.
+
+    Attributes
+    ----------
+    top : candidates kept.
+    pick : which candidate becomes the result (1 = best).
+    mixed : blend with the stronger gradient of scene and photo.
+    seam : how far the seam may cut into known pixels, in px of a photo 1024 px long; around thin parts of a hole no more
+        than half their thickness, and 1 px at least (`scenes.seam_domain`). 0 keeps every known pixel.
+    """
+
+    top: int = _setting(20, low=1, help="Candidates kept and shown.")
+    pick: int = _setting(1, low=1, help="Which candidate to write as the result (1 = best).")
+    mixed: bool = _setting(False, help="Blend with the stronger gradient of scene and photo.")
+    seam: float = _setting(
+        16.0,
+        low=0,
+        high=40,
+        help="How far a seam may cut into known pixels, in px of a photo 1024 px long; 0 keeps every known pixel.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pick > self.top:
+            raise SettingsError(f"pick is {self.pick}, but {self.top} candidates are kept: choose a larger top")
+
+
+@dataclass(frozen=True)
+class PatchSettings(PlacementSettings):
+    """How method `patchmatch` completes a photo: by its own patches, and those of its best scenes.
+
+    Attributes
+    ----------
+    start : the fill to begin with: "smooth"; "network", a network's; "scene", the best scene blended in, which needs an
+        index; "auto": "scene" with an index, else "smooth".
+    sources : how many of the best scenes, blended into the photo, give patches beside the photo's own; 0: none.
+    seed : of the random search.
+    """
+
+    start: str = _setting(
+        "auto", choices=("auto", "smooth", "network", "scene"), help="The fill that patches begin with."
+    )
+    sources: int = _setting(1, low=0)
+    seed: int = _setting(0, low=0)
+
+
+@dataclass(frozen=True)
+class NetworkSettings(_Checked):
+    """How method `network` completes a photo: by a network's prediction, without an index.
+
+    Attributes
+    ----------
+    fill : "paste" (the prediction as it is) or "blend" (its gradients, Poisson).
+    mirror : average the predictions for the photo and its mirror image: twice the time, a slightly lower error.
+    weights : file of the network's weights, None for those of the package.
+    """
+
+    fill: str = _setting("paste", choices=("paste", "blend"), help="How the scene or the prediction fills the hole.")
+    mirror: bool = _setting(False)
+    weights: str | None = _setting(None, help="The network's weights.")
+
+
 @dataclass(frozen=True)
 class GuidedSettings:
-    """What `rerank="guided"` orders candidates by: the lowest weighted sum of four terms (`completion.guided`).
-
-    content, rim, context, texture: weights of the distance to the decoder's fill after a low-pass, of the log distance in
-    the rim, of the context distance over its median, and of a candidate's lack of texture (not for `fill="mean"`); none is
-    negative, one at least positive. lowpass: px at the index's size, over 0: twice the deviation of a Gaussian. falloff: px,
-    of the rim's weights. blended: compare what a blend makes of the candidate, where the fill is a blend or a mean of
-    blends. mirror: the decoder's fill is the mean over the photo and its mirror image, twice the time for a slightly lower
-    error.
-    """
+    """Weights and lengths of the guided re-rank."""
 
     lowpass: float = 4.0
     content: float = 1.0
@@ -42,97 +239,3 @@ class GuidedSettings:
     falloff: float = 4.0
     blended: bool = True
     mirror: bool = False
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """Which scenes are considered, and in which order.
-
-    rerank: "none" (order of the context distance), "rim" (order of the squared difference in the rim) or "guided" (nearest
-    to a network's fill); focus: px, None for no focus, "auto" for the descriptor's best; candidates: how many nearest
-    contexts are considered (no more than the collection holds); rim: width in pixels at the index's size; guided: of the
-    guided re-rank, and its lengths, like the rim, of scenes' terms; weights: of the guided re-rank, a file, None for those
-    of the package; where: consider scenes alone for which this holds, an expression of `photo_index.where`;
-    exclude_same_source: and none of the query's own folder, nor near-duplicates of the query (`retrieval.search_apart`).
-    """
-
-    rerank: str = "guided"
-    focus: float | str | None = "auto"
-    candidates: int = 200
-    rim: int = 16
-    guided: GuidedSettings = field(default_factory=GuidedSettings)
-    weights: str | None = None
-    where: str | None = None
-    exclude_same_source: bool = False
-
-
-@dataclass(frozen=True)
-class CompletionSettings(SearchSettings):
-    """How a photo is completed by retrieval. The defaults of the command line are these; they did best on held-out photos.
-
-    k: candidates that are kept, and blends that `fill="mean"` averages; k contexts are considered, if that is more than
-    `candidates`; fill: "paste", "blend" (Poisson) or "mean" (of k blends).
-    """
-
-    k: int = 20
-    fill: str = "blend"
-
-
-@dataclass(frozen=True)
-class SceneSettings(SearchSettings):
-    """How a photo is completed by scene completion in full (`scene_completion`).
-
-    aligned: how many candidates, first in the order of `rerank`, are placed, cut and ranked; top: how many are kept; pick:
-    which of these fills, from 1. seam: px of a photo 1024 px long that a seam may cut into known pixels, and around thin
-    parts of a hole no more than half their thickness, 1 px at least (`seam_domain`); 0 keeps all of them. mixed: blend with
-    mixed gradients.
-    terms: weights of the ranking's terms, TERM_WEIGHTS where none is given, 0 for none. trust: the most, of [0, 1] values, by
-    which the fill's colours yield to what is expected under the hole (`scene_terms`: a network's fill with a guided re-rank,
-    else what the best of AGREEING scenes or more agree on); 0 for not at all. radius, scales: of the local context
-    (`local_context.ContextSettings`). side: px, the longest at which a photo is worked on. duplicate: root mean square
-    difference, of images in [0, 1], below which two candidates are one.
-    """
-
-    aligned: int = 200
-    top: int = 20
-    pick: int = 1
-    seam: float = 16.0
-    mixed: bool = False
-    terms: dict[str, float] = field(default_factory=dict)
-    trust: float = 0.2
-    radius: float = 80.0
-    scales: tuple[float, ...] = (0.81, 0.90, 1.0)
-    side: int = 1024
-    duplicate: float = 0.03
-
-
-@dataclass(frozen=True)
-class PatchSettings:
-    """How a photo is completed by its own patches, and those of its best scenes (`patch_completion`).
-
-    start: the fill to begin with: "smooth"; "encoder", a network's; "scene", the best scene blended in, which needs an index;
-    "auto": "scene" with an index, else "smooth". sources: how many of the best scenes, blended into the photo, patches are
-    taken from beside the photo's own, where there is an index (0: none). scenes: how these are found. seed: of the random
-    search. side: px, the longest at which a photo is worked on. weights: of the start "encoder", a file, None for those of
-    the package.
-    """
-
-    start: str = "auto"
-    sources: int = 1
-    scenes: SceneSettings = field(default_factory=SceneSettings)
-    seed: int = 0
-    side: int = 1024
-    weights: str | None = None
-
-
-@dataclass(frozen=True)
-class DecoderSettings:
-    """How a network's decoder completes a photo, without a collection.
-
-    fill: "paste" (the prediction as it is) or "blend" (its gradients, Poisson); mirror: as in `GuidedSettings`; weights: a
-    file, None for those of the package.
-    """
-
-    fill: str = "paste"
-    mirror: bool = False
-    weights: str | None = None

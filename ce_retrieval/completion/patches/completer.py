@@ -5,110 +5,93 @@ method is that of `patchmatch`. A scene is used as it looks after its blend into
 lie in islands with visible outlines.
 """
 
-import os
+from __future__ import annotations
+
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from ce_retrieval.completion.blend.poisson import PoissonSolver
-from ce_retrieval.completion.network import DecoderFill, compose
+from ce_retrieval.completion.completer import Completer
+from ce_retrieval.completion.network import network_query
 from ce_retrieval.completion.patches.patchmatch import PatchMatchSettings, complete_by_patches
 from ce_retrieval.completion.patches.pyramid import PATCH
-from ce_retrieval.completion.result import Completion, SceneCandidate, only
-from ce_retrieval.completion.scenes.completer import SceneCompleter
-from ce_retrieval.completion.settings import STARTS, PatchSettings
-from ce_retrieval.completion.working_size import Working, enlarged_values, enlarged_window, resize_values, working_photo
-from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
-from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
-from ce_retrieval.pixels import to_bytes, to_unit
+from ce_retrieval.completion.result import Completion
+from ce_retrieval.completion.scenes.completer import Composites, SceneCompleter
+from ce_retrieval.completion.settings import PatchSettings, PlacementSettings, SceneSettings
+from ce_retrieval.completion.working_size import Working, enlarged_values, enlarged_window, working_photo
+from ce_retrieval.errors import PhotoError, SettingsError
+from ce_retrieval.models.network_fill import NetworkFill
+from ce_retrieval.photo_index import Origin, PhotoIndex
+from ce_retrieval.pixels import resize, to_bytes, to_unit
 from ce_retrieval.retrieval.search import check_query
 
 # How many patches the hole is across at the coarsest scale: a fill that shows something is refined, and not begun anew.
 SMOOTH_START, DETAILED_START = 2.5, 12.0
 
 
-class PatchCompleter:
-    """Completes photos by patches; used as a `SceneCompleter` is.
+class _Photo(NamedTuple):
+    photo: np.ndarray
+    hole: np.ndarray
+    origin: Origin | None
 
-    index: where further sources come from; None: the photo alone. workers: threads in all: photos go in parallel, and one
-    alone is worked on by all.
 
-    Every known pixel is kept. A photo larger than `side` is filled at that size, and the fill is enlarged.
-    PhotoIndexError: settings out of range, or the start "scene" without an index; CheckpointError, CeretError: weights, or
-    torch, are missing for the start "encoder".
+class PatchCompleter(Completer[_Photo]):
+    """Completes photos by patches; every known pixel is kept.
+
+    Parameters
+    ----------
+    index : where further sources of patches come from; None: the photo alone.
+    settings : None for the defaults.
+    workers : threads in all; None for all cores.
+
+    Raises
+    ------
+    SettingsError : the start "scene" without an index.
+    CheckpointError, CeretError : weights or torch are missing for the start "network" or a guided re-rank.
+
+    Notes
+    -----
+    A photo larger than the setting `side` is filled at that size, and the fill is enlarged.
     """
+
+    method = "patchmatch"
 
     def __init__(
         self, index: PhotoIndex | None = None, settings: PatchSettings | None = None, *, workers: int | None = None
     ) -> None:
         settings = settings or PatchSettings()
-        _check_settings(settings, index)
+        if settings.start == "scene" and index is None:
+            raise SettingsError("the start 'scene' needs an index: give one, or start from 'smooth' or 'network'")
         if settings.start == "auto":
             settings = replace(settings, start="smooth" if index is None else "scene")
-        self.workers = workers or os.cpu_count() or 1
+        super().__init__(settings, workers)
         self._scenes: SceneCompleter | None = None
         if index is not None:
-            wanted = max(settings.sources, 1 if settings.start == "scene" else 0)
-            found = replace(settings.scenes, top=max(1, wanted), pick=1, seam=0.0, side=settings.side)
-            self._scenes = SceneCompleter(index, found, workers=self.workers)
-            settings = replace(settings, scenes=self._scenes.settings)
-        self._decoder = DecoderFill(settings.weights) if settings.start == "encoder" else None
-        self.settings = settings
-        self.about: dict[str, Any] | None = self._scenes.about if self._scenes else None
-        of_scenes = self._scenes.network if self._scenes else None
-        self.network: dict[str, Any] | None = self._decoder.about if self._decoder else of_scenes
+            self._scenes = SceneCompleter(index, _scene_settings(settings), workers=self.workers)
+            self.settings = replace(settings, focus=self._scenes.settings.focus, terms=self._scenes.settings.terms)
+            self.about, self.network = self._scenes.about, self._scenes.network
+        self._network = NetworkFill(settings.weights) if settings.start == "network" else None
+        if self._network:
+            self.network = self._network.about
 
-    def complete(self, photo: np.ndarray, hole: np.ndarray, *, origin: Origin | None = None) -> Completion:
-        """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
+    def _prepare(
+        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], origins: Sequence[Origin | None]
+    ) -> Sequence[_Photo]:
+        return [_Photo(*each) for each in zip(photos, holes, origins, strict=True)]
 
-        origin: as in `complete_many`. MaskError, PhotoError as `complete_by_patches` and, with an index, as
-        `SceneCompleter.complete`.
-        """
-        return only(self.complete_many([photo], [hole], origins=[origin]))
-
-    def complete_many(
-        self,
-        photos: Sequence[np.ndarray],
-        holes: Sequence[np.ndarray],
-        *,
-        candidate_fills: bool = False,
-        origins: Origins = None,
-    ) -> list[Completion | CeretError]:
-        """Complete several photos; an error of one takes its place and spares the others.
-
-        origins: their files, for the setting `exclude_same_source` of the scenes. candidate_fills: PhotoIndexError, for
-        there is one fill of all sources together.
-        """
-        if candidate_fills:
-            raise PhotoIndexError("patches make one fill of all sources together: complete by `scenes` for candidates")
-        at_once = max(1, min(self.workers, len(photos)))
-
-        def fill(number: int) -> Completion | CeretError:
-            try:
-                origin = origins[number] if origins else None
-                return self._fill(photos[number], holes[number], origin, max(1, self.workers // at_once))
-            except CeretError as error:
-                return error
-
-        with ThreadPoolExecutor(at_once) as pool:
-            return list(pool.map(fill, range(len(photos))))
-
-    def _fill(self, photo: np.ndarray, hole: np.ndarray, origin: Origin | None, threads: int) -> Completion:
+    def _fill(self, ready: _Photo, candidate_fills: bool, workers: int) -> Completion:
+        photo, hole, origin = ready
         check_query(photo, hole)
-        candidates: Sequence[SceneCandidate] = ()
-        pictures: Sequence[np.ndarray] = ()
-        dropped: tuple[str, ...] = ()
-        lost: tuple[str, ...] = ()
-        grey, expected = False, None
         working = working_photo(photo, hole, self.settings.side)
+        found: Composites | None = None
         if self._scenes:
             found = self._scenes.composites(photo, hole, origin)
-            working, candidates, pictures, dropped = found.working, found.candidates, found.small, found.dropped
-            lost, grey, expected = found.lost, found.grey, found.expected
+            working = found.working
         _check_room(working, hole)
+        pictures = found.small if found else ()
         scale = SMOOTH_START if self.settings.start == "smooth" else DETAILED_START
         filled = complete_by_patches(
             working.photo,
@@ -116,22 +99,21 @@ class PatchCompleter:
             self._start(photo, hole, working, pictures),
             sources=pictures[: self.settings.sources],
             rng=np.random.default_rng(self.settings.seed),
-            settings=PatchMatchSettings(start=scale, threads=threads),
+            settings=PatchMatchSettings(start=scale, threads=workers),
         )
         return Completion(
             best=_brought_back(photo, hole, working, filled),
             hole=hole,
-            # Patches come from the photo and from any of these: no share can be told.
-            candidates=[replace(candidate, share=0.0) for candidate in candidates],
-            neighbors=(),
             settings=self.settings,
+            method=self.method,
+            # Patches come from the photo and from any of these scenes: their shares are unknown.
+            candidates=[replace(candidate, share=0.0) for candidate in found.candidates] if found else (),
             index=self.about,
             network=self.network,
-            dropped=dropped,
-            lost=lost,
-            grey=grey,
-            expected=expected,
-            method="patchmatch",
+            dropped=found.dropped if found else (),
+            lost=found.lost if found else (),
+            grey=found.grey if found else False,
+            expected=found.expected if found else None,
         )
 
     def _start(
@@ -140,11 +122,11 @@ class PatchCompleter:
         """The fill to begin with, uint8 or float32 (h, w, 3) of the working size."""
         if self.settings.start == "scene":
             return pictures[0]
-        if self._decoder is None:
+        if self._network is None:
             return to_bytes(PoissonSolver(working.hole).smooth(to_unit(working.photo)))
-        square, square_hole = self._decoder.square(photo, hole)
-        predicted = compose(square[None], square_hole[None], self._decoder.predict(square[None], square_hole[None]))[0]
-        return resize_values(predicted, (working.hole.shape[0], working.hole.shape[1]))
+        square = network_query(self._network, photo, hole)
+        (filled,) = self._network.fills([square], self._network.size)
+        return resize(filled, (working.hole.shape[0], working.hole.shape[1]))
 
 
 def _check_room(working: Working, hole: np.ndarray) -> None:
@@ -171,10 +153,8 @@ def _brought_back(photo: np.ndarray, hole: np.ndarray, working: Working, filled:
     return result
 
 
-def _check_settings(settings: PatchSettings, index: PhotoIndex | None) -> None:
-    if settings.start not in STARTS:
-        raise PhotoIndexError(f"start {settings.start!r} is unknown: choose one of {', '.join(STARTS)}")
-    if settings.start == "scene" and index is None:
-        raise PhotoIndexError("the start scene needs an index: give one, or start from smooth or encoder")
-    if settings.sources < 0 or settings.side < 16:
-        raise PhotoIndexError(f"sources {settings.sources}, side {settings.side}: expected 0 or more, and 16 or more")
+def _scene_settings(settings: PatchSettings) -> SceneSettings:
+    """Return how scenes are found and blended for these settings: every known pixel is kept."""
+    wanted = max(1, settings.sources)
+    shared = {entry.name: getattr(settings, entry.name) for entry in fields(PlacementSettings)}
+    return SceneSettings(**shared, top=wanted, pick=1, seam=0.0)

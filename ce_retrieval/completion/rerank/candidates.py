@@ -1,22 +1,24 @@
-"""The scenes that may fill a hole: searched in an index by context, and ordered by what is seen at its size.
+"""The scenes that may fill a hole: searched in an index by context, then ordered at the index's size.
 
-After Hays and Efros, "Scene Completion Using Millions of Photographs" (2007), section 3.
+J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, section 3.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ce_retrieval.completion.network import DecoderFill
 from ce_retrieval.completion.rerank.guided import Guide
-from ce_retrieval.completion.rerank.rim import rim_distance, rim_weights
-from ce_retrieval.completion.settings import RERANKS, SearchSettings
-from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
-from ce_retrieval.photo_index import Origin, Origins, PhotoIndex, SameSource, allowed_photos
-from ce_retrieval.photo_index.photo_cache import SceneCache, in_grey, is_grey
+from ce_retrieval.completion.rerank.rim import RIM_WIDTH, rim_distance, rim_weights
+from ce_retrieval.completion.settings import GuidedSettings, SearchSettings
+from ce_retrieval.errors import CeretError, PhotoError
+from ce_retrieval.models.network_fill import NetworkFill
+from ce_retrieval.photo_index import Origin, PhotoIndex, SameSource, allowed_photos
+from ce_retrieval.photo_index.photo_cache import SceneCache, in_grey
+from ce_retrieval.pixels import is_grey
 from ce_retrieval.retrieval.search import (
     Neighbor,
     check_query,
@@ -31,60 +33,74 @@ from ce_retrieval.retrieval.search import (
 CACHE_BYTES = 1 << 30
 
 Settings = TypeVar("Settings", bound=SearchSettings)
-Result = TypeVar("Result")
 
 
-class Query(NamedTuple):
-    """A photo uint8 (S, S, 3) and its hole bool (S, S) at the index's size; expected: float32 (S, S, 3), the network's fill
-    of a guided re-rank, else None; neighbors: its nearest contexts, nearest first; grey: all that is known of the photo is
-    grey, so scenes are seen, and fill, in grey.
+@dataclass(frozen=True)
+class Query:
+    """A photo with a hole that was searched.
+
+    Attributes
+    ----------
+    photo, hole : uint8 (H, W, 3) and bool (H, W), at the photo's own size.
+    square, square_hole : uint8 (S, S, 3) and bool (S, S), the same at the index's size.
+    expected : float32 (S, S, 3), the network's fill for a guided re-rank, else None.
+    neighbors : the nearest contexts, nearest first.
+    grey : whether all known pixels of the photo are grey, so that scenes are compared, and fill, in grey.
     """
 
-    square: np.ndarray
+    photo: np.ndarray
     hole: np.ndarray
+    square: np.ndarray
+    square_hole: np.ndarray
     expected: np.ndarray | None
     neighbors: Sequence[Neighbor]
-    grey: bool = False
+    grey: bool
 
     def seen(self, pixels: np.ndarray) -> np.ndarray:
-        """Return pixels of scenes, or of what a network expects, (..., 3) as they are for this photo: in its kind of colour."""
+        """Return pixels (..., 3) of scenes as they are compared with this photo: in grey where it is grey."""
         return in_grey(pixels) if self.grey and len(pixels) else pixels
 
 
-class Ranked(NamedTuple):
-    """Neighbours in the order in which they may fill, and why others may not."""
+@dataclass(frozen=True)
+class Ranked:
+    """A neighbour, and the distances by which the re-rank has placed it."""
 
-    order: Sequence["Place"]
+    neighbor: Neighbor
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+class Ranking(NamedTuple):
+    """Neighbours, the best first, and a line for each that cannot be read."""
+
+    order: Sequence[Ranked]
     dropped: tuple[str, ...]
 
 
-class Place(NamedTuple):
-    """A neighbour, and what the re-rank has measured of it: its distances in the rim and of its content."""
-
-    neighbor: Neighbor
-    rim: float | None = None
-    content: float | None = None
-
-
 def resolved(settings: Settings, index: PhotoIndex) -> Settings:
-    """Return the settings with the focus that is best for the index, checked; PhotoIndexError where one is out of range."""
-    if settings.rerank not in RERANKS:
-        raise PhotoIndexError(f"rerank {settings.rerank!r} is unknown: choose one of {', '.join(RERANKS)}")
-    for name, number in (("candidates", settings.candidates), ("rim", settings.rim)):
-        if number < 1:
-            raise PhotoIndexError(f"{name} is {number}: expected 1 or more")
+    """Return the settings with the focus that is best for the index in place of "auto"."""
     return replace(settings, focus=default_focus(index.descriptor)) if settings.focus == "auto" else settings
 
 
 class CandidateFinder:
     """Finds and orders the scenes for photos, many at a time.
 
-    settings: of `resolved`; least: how many neighbours there must be at least; fill: what follows, one of FILLS.
-    scenes: decoded photos at the index's size. about, network: what results say of the index, and of the weights of a guided
-    re-rank (else None).
+    Parameters
+    ----------
+    index : the photos to search.
+    settings : as `resolved` returns them.
+    least : how many neighbours to find at least, if the collection holds them.
+    fill : what the candidates are used for, a `fill` of RetrievalSettings.
+    scenes : decoded photos at the index's size, to share; None: its own.
+    workers : threads that decode.
 
-    CheckpointError, CeretError: weights, or torch, are missing for a guided re-rank. FilterError: `where` is no expression, or
-    no photo passes.
+    Attributes
+    ----------
+    about, network : what results say of the index, and of the weights of a guided re-rank (else None).
+
+    Raises
+    ------
+    CheckpointError, CeretError : weights or torch are missing for a guided re-rank.
+    FilterError : `where` cannot be read, or no photo passes it.
     """
 
     def __init__(
@@ -104,23 +120,17 @@ class CandidateFinder:
         self._count = min(max(least, settings.candidates), self._searched)
         self.about: dict[str, Any] = _about(index)
         guided = settings.rerank == "guided"
-        self._decoder = DecoderFill(settings.weights) if guided else None
-        self._guide = Guide(settings.guided, settings.rim, fill=fill) if guided else None
-        self.network: dict[str, Any] | None = self._decoder.about if self._decoder else None
+        self._network_fill = NetworkFill(settings.weights) if guided else None
+        self._guide = Guide(GuidedSettings(), RIM_WIDTH, fill=fill) if guided else None
+        self.network: dict[str, Any] | None = self._network_fill.about if self._network_fill else None
         self.scenes = scenes or SceneCache(index, CACHE_BYTES, workers)
 
-    def each(
-        self,
-        photos: Sequence[np.ndarray],
-        holes: Sequence[np.ndarray],
-        work: Callable[[int, Query], Result],
-        workers: int,
-        origins: Origins = None,
-    ) -> list[Result | CeretError]:
-        """Search for all photos as one batch, and return what `work` makes of each number and query, on worker threads.
+    def queries(
+        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], origins: Sequence[Origin | None]
+    ) -> list[Query | CeretError]:
+        """Search for all photos as one batch; an error of one takes its place and spares the others.
 
-        origins: the files that the photos come from, read where `exclude_same_source` is set.
-        An error of one, of the search or of `work`, takes its place and spares the others.
+        origins: the photos' files, read where `exclude_same_source` is set.
         """
         results: list[Any] = [None] * len(photos)
         squares: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -133,23 +143,23 @@ class CandidateFinder:
         if self._same is None:
             contexts = self._search(squares, results)
         else:
-            contexts = self._search_apart(self._same, squares, results, origins or [None] * len(photos))
+            contexts = self._search_apart(self._same, squares, results, origins)
         for number in squares.keys() - contexts.keys():
             results[number] = hinted(results[number], holes[number])
-        expected = self._expected(photos, holes, squares, contexts, results) if self._decoder else {}
-
-        def finish(number: int) -> None:
-            try:
-                grey = is_grey(photos[number], holes[number])
-                query = Query(*squares[number], expected.get(number), contexts[number], grey)
-                if query.expected is not None:
-                    query = query._replace(expected=query.seen(query.expected))
-                results[number] = work(number, query)
-            except CeretError as error:
-                results[number] = error
-
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(finish, expected if self._decoder else contexts))
+        expected = self._expected(photos, holes, squares, contexts, results)
+        for number in expected if self._network_fill else contexts:
+            query = Query(
+                photo=photos[number],
+                hole=holes[number],
+                square=squares[number][0],
+                square_hole=squares[number][1],
+                expected=expected.get(number),
+                neighbors=contexts[number],
+                grey=is_grey(photos[number], holes[number]),
+            )
+            if query.expected is not None:
+                query = replace(query, expected=query.seen(query.expected))
+            results[number] = query
         return results
 
     def _search(
@@ -158,11 +168,9 @@ class CandidateFinder:
         """Search all queries in one batch; where one of them is refused, each alone, so that the others are served."""
         if not squares:
             return {}
-        focus = self._settings.focus
-        assert not isinstance(focus, str), "resolved before"
         photos, holes = (np.stack(arrays) for arrays in zip(*squares.values(), strict=True))
         try:
-            found = search_contexts(self._index, photos, holes, self._count, focus=focus, allowed=self._allowed)
+            found = search_contexts(self._index, photos, holes, self._count, focus=self._focus, allowed=self._allowed)
         except CeretError as error:
             if len(squares) == 1:
                 results[next(iter(squares))] = error
@@ -180,8 +188,6 @@ class CandidateFinder:
         origins: Sequence[Origin | None],
     ) -> dict[int, list[Neighbor]]:
         """Search each query alone, among the photos that are not of its own source."""
-        focus = self._settings.focus
-        assert not isinstance(focus, str), "resolved before"
 
         def read(ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
             scenes = self.scenes.get(ids)
@@ -189,66 +195,78 @@ class CandidateFinder:
 
         contexts = {}
         for number, square in squares.items():
-            wanted = self._index, square, self._count, same, origins[number]
+            query = self._index, square, self._count, same, origins[number]
             try:
-                found = search_apart(*wanted, focus=focus, allowed=self._allowed, read=read)
+                found = search_apart(*query, focus=self._focus, allowed=self._allowed, read=read)
             except CeretError as error:
                 results[number] = error
                 continue
             contexts[number] = neighbors_of(self._index, found.ids[0], found.scores[0])
         return contexts
 
+    @property
+    def _focus(self) -> float | None:
+        assert not isinstance(self._settings.focus, str), "resolved before"
+        return self._settings.focus
+
     def _expected(
         self,
         photos: Sequence[np.ndarray],
         holes: Sequence[np.ndarray],
         squares: dict[int, tuple[np.ndarray, np.ndarray]],
-        numbers: Iterable[int],
+        contexts: dict[int, list[Neighbor]],
         results: list[Any],
     ) -> dict[int, np.ndarray]:
-        """Return what the network makes of these queries, float32 (S, S, 3) at the index's size; one call for all."""
-        assert self._decoder is not None
+        """Return the network's fills of the queries that were found, float32 (S, S, 3) at the index's size; one call for all."""
+        network = self._network_fill
+        if network is None:
+            return {}
         ready: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        for number in numbers:
+        for number in contexts:
             try:
-                ready[number] = self._decoder.square(photos[number], holes[number], squares[number])
+                square = squares[number]
+                if square[1].shape != (network.size, network.size):
+                    square = square_query(photos[number], holes[number], network.size)
+                network.check(square[1], resized=holes[number].shape != square[1].shape)
+                ready[number] = square
             except CeretError as error:
                 results[number] = error
         if not ready:
             return {}
-        mirror = self._settings.guided.mirror
-        fills = self._decoder.fills(list(ready.values()), self._index.manifest.size, mirror=mirror)
-        return dict(zip(ready, fills, strict=True))
+        return dict(zip(ready, network.fills(list(ready.values()), self._index.manifest.size), strict=True))
 
-    def rank(self, query: Query) -> Ranked:
-        """Order the neighbours by the rim or the guide, if asked for; those that cannot be read are left out then."""
+    def rank(self, query: Query) -> Ranking:
+        """Order the neighbours by the settings' `rerank`; a re-rank leaves out those that cannot be read."""
         if self._settings.rerank == "none":
-            return Ranked([Place(neighbor) for neighbor in query.neighbors], ())
+            return Ranking([Ranked(neighbor) for neighbor in query.neighbors], ())
         scenes = self.scenes.get([neighbor.id for neighbor in query.neighbors])
         if not len(scenes.photos):
-            return Ranked([], scenes.dropped)
+            return Ranking([], scenes.dropped)
         found = [query.neighbors[position] for position in scenes.positions]
         photos = query.seen(scenes.photos)
         if self._guide is None:
-            rims = rim_distance(query.square, photos, rim_weights(query.hole, self._settings.rim))
-            places = [Place(neighbor, float(rim)) for neighbor, rim in zip(found, rims, strict=True)]
-            return Ranked([places[i] for i in np.argsort(rims, kind="stable")], scenes.dropped)
-        assert query.expected is not None, "made for every query that is ranked"
-        contexts = np.array([neighbor.distance for neighbor in found])
-        scores = self._guide.scores(query.square, query.hole, query.expected, photos, contexts)
-        places = [Place(n, float(rim), float(c)) for n, rim, c in zip(found, scores.rim, scores.content, strict=True)]
-        return Ranked([places[i] for i in np.argsort(scores.score, kind="stable")], scenes.dropped)
+            order = rims = rim_distance(query.square, photos, rim_weights(query.square_hole))
+            scores = [{"rim": float(rim)} for rim in rims]
+        else:
+            assert query.expected is not None, "made for every query that is ranked"
+            contexts = np.array([neighbor.distance for neighbor in found])
+            guided = self._guide.scores(query.square, query.square_hole, query.expected, photos, contexts)
+            order = guided.score
+            scores = [{"rim": float(r), "content": float(c)} for r, c in zip(guided.rim, guided.content, strict=True)]
+        ranked = [Ranked(neighbor, each) for neighbor, each in zip(found, scores, strict=True)]
+        return Ranking([ranked[i] for i in np.argsort(order, kind="stable")], scenes.dropped)
 
     def more(self, query: Query) -> str:
-        """Return the settings that would have scenes beyond the query's neighbours placed, "" where there are none."""
-        return "aligned (and candidates)" if len(query.neighbors) == self._count < self._searched else ""
+        """Return the settings that would place scenes beyond the query's neighbours, "" where there are none left."""
+        return "aligned" if len(query.neighbors) == self._count < self._searched else ""
 
-    def opened(self, neighbor: Neighbor, query: Query, shape: tuple[int, ...]) -> np.ndarray:
-        """Return a scene uint8 (h, w, 3) to fill a photo of `shape` from, at its own size; at the index's for a photo of that
-        size and shape, whatever the scene's was. PhotoError where it cannot be read.
+    def opened(self, neighbor: Neighbor, query: Query) -> np.ndarray:
+        """Return a scene uint8 (h, w, 3) to fill a photo from, at its own size; PhotoError where it cannot be read.
+
+        A photo that has the index's size and shape gets the scene as the index saw it, at that size.
         """
         size = self._index.manifest.size
-        if shape[:2] != (size, size):
+        if query.hole.shape != (size, size):
             return query.seen(self._index.read_photo(neighbor.record).pixels)
         found = self.scenes.get([neighbor.id])
         if found.dropped:

@@ -6,24 +6,26 @@ J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 20
 Deviations are named in these modules.
 """
 
-import os
+from __future__ import annotations
+
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from ce_retrieval.completion.rerank.candidates import CandidateFinder, Place, Query, resolved
-from ce_retrieval.completion.result import Completion, SceneCandidate, only
+from ce_retrieval.completion.completer import Completer
+from ce_retrieval.completion.rerank.candidates import CandidateFinder, Query, Ranked, resolved
+from ce_retrieval.completion.result import Candidate, Completion
 from ce_retrieval.completion.scenes.compose import Composed, Composer, domain_solvers
 from ce_retrieval.completion.scenes.dropped import Dropped, too_few
 from ce_retrieval.completion.scenes.fit import Fitted, SceneFitter, Term
-from ce_retrieval.completion.scenes.ranking import SceneRanker
-from ce_retrieval.completion.scenes.settings_check import checked
+from ce_retrieval.completion.scenes.ranking import SceneRanker, term_weights
 from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working_size import Working, working_photo
 from ce_retrieval.errors import CeretError, PhotoError
-from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
+from ce_retrieval.photo_index import Origin, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import SceneCache
 
 # Weight of the pull to what is wanted of a blend, a px of the index's size: over more than 1 / sqrt(PULL) px it is reached.
@@ -37,7 +39,7 @@ class Composites(NamedTuple):
     photo at that size; dropped, lost, grey, expected: as in `Completion`.
     """
 
-    candidates: Sequence[SceneCandidate]
+    candidates: Sequence[Candidate]
     small: Sequence[np.ndarray]
     working: Working
     dropped: tuple[str, ...]
@@ -46,20 +48,32 @@ class Composites(NamedTuple):
     expected: str | None
 
 
-class SceneCompleter:
+class SceneCompleter(Completer[Query]):
     """Completes photos from the scenes of one index; keeps factorised holes, so that many photos with one mask go fast.
 
-    scenes: decoded photos to share with others, used where photos have the index's size. workers: threads in all: photos go
-    in parallel, and one alone is worked on by all. terms: ranking terms of one's own, by name (`fitting.Term`); their weights
-    are in `settings.terms`. about, network: what its results say of the index, and of the weights of a guided re-rank.
+    Parameters
+    ----------
+    index : the photos to fill from.
+    settings : None for the defaults.
+    scenes : decoded photos of the index to share with others, used where photos have the index's size.
+    workers : threads in all; None for all cores.
+    terms : further ranking terms by name (`fit.Term`); `settings.terms` holds their weights, 1 where it does not.
 
-    Memory: for each photo under way, besides itself and its results, 16 scenes, what `SceneFitter` keeps of each that fits,
-    and 12 bytes a pixel of the index's size and a thumbnail for each of the `top`; while it is blended about 150 bytes a
-    pixel of the hole with its context at the working size for each thread. Held between photos: decoded scenes at the
-    index's size, up to 1 GB, and the solvers of the last four holes.
+    Raises
+    ------
+    SettingsError : the weight of an unknown term, or a further term with the name of one that exists.
+    CheckpointError, CeretError : weights or torch are missing for a guided re-rank.
 
-    PhotoIndexError: settings out of range; CheckpointError, CeretError: weights, or torch, are missing for a guided re-rank.
+    Notes
+    -----
+    Memory of a photo under way, besides itself and its results: 16 scenes, what `SceneFitter` keeps of each that fits, and
+    12 bytes a pixel of the index's size and a thumbnail for each of the `top`; while blending about 150 bytes a pixel of
+    the hole with its context, for each thread. Held between photos: decoded scenes at the index's size, up to 1 GB, and
+    the solvers of the last four holes.
     """
+
+    method = "scenes"
+    has_candidates = True
 
     def __init__(
         self,
@@ -70,70 +84,43 @@ class SceneCompleter:
         workers: int | None = None,
         terms: Mapping[str, Term] | None = None,
     ) -> None:
-        settings = settings or SceneSettings()
+        settings = resolved(settings or SceneSettings(), index)
         self._terms = dict(terms or {})
-        self.index, self.settings = index, checked(resolved(settings, index), self._terms)
-        self.workers = workers or os.cpu_count() or 1
-        self._finder = CandidateFinder(index, self.settings, least=1, fill="blend", scenes=scenes, workers=self.workers)
-        self.about: dict[str, Any] | None = self._finder.about
-        self.network: dict[str, Any] | None = self._finder.network
+        super().__init__(replace(settings, terms=term_weights(settings, self._terms)), workers)
+        self.index = index
+        self._finder = CandidateFinder(
+            index, self.settings, least=settings.aligned, fill="blend", scenes=scenes, workers=self.workers
+        )
+        self.about, self.network = self._finder.about, self._finder.network
         self._solvers = domain_solvers()
         self._ranker = SceneRanker(self.settings)
 
-    def complete(
-        self, photo: np.ndarray, hole: np.ndarray, *, candidate_fills: bool = False, origin: Origin | None = None
-    ) -> Completion:
-        """Fill the hole bool (H, W) of a photo uint8 (H, W, 3).
+    def _prepare(
+        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], origins: Sequence[Origin | None]
+    ) -> Sequence[Query | CeretError]:
+        return self._finder.queries(photos, holes, origins)
 
-        candidate_fills: also fill the photo from each of the `top` candidates; origin: as in `complete_many`. MaskError,
-        PhotoError as `check_query`; PhotoError where no scene can be read or placed, or fewer than `pick`; the errors of
-        `search_contexts`.
-        """
-        return only(self.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[origin]))
-
-    def complete_many(
-        self,
-        photos: Sequence[np.ndarray],
-        holes: Sequence[np.ndarray],
-        *,
-        candidate_fills: bool = False,
-        origins: Origins = None,
-    ) -> list[Completion | CeretError]:
-        """Complete several photos, searched as one batch; an error of one takes its place and spares the others.
-
-        origins: their files, for the setting `exclude_same_source`.
-        """
-        at_once = max(1, min(self.workers, len(photos)))
-
-        def fill(number: int, query: Query) -> Completion:
-            work = _Photo(self, photos[number], holes[number], query, self.workers // at_once)
-            return work.complete(candidate_fills)
-
-        return self._finder.each(photos, holes, fill, at_once, origins)
+    def _fill(self, ready: Query, candidate_fills: bool, workers: int) -> Completion:
+        return _Photo(self, ready, workers).complete(candidate_fills)
 
     def composites(self, photo: np.ndarray, hole: np.ndarray, origin: Origin | None = None) -> Composites:
         """Return the photo filled from each of the `top` scenes at the working size, as material for other methods.
 
         origin: as in `complete_many`. Errors as `complete`.
         """
-
-        def fill(number: int, query: Query) -> Composites:
-            return _Photo(self, photo, hole, query, self.workers).composites()
-
-        result = self._finder.each([photo], [hole], fill, 1, [origin])[0]
-        if isinstance(result, CeretError):
-            raise result
-        return result
+        (query,) = self._prepare([photo], [hole], [origin])
+        if isinstance(query, CeretError):
+            raise query
+        return _Photo(self, query, self.workers).composites()
 
 
 class _Photo:
     """One photo on its way."""
 
-    def __init__(
-        self, completer: SceneCompleter, photo: np.ndarray, hole: np.ndarray, query: Query, workers: int
-    ) -> None:
+    def __init__(self, completer: SceneCompleter, query: Query, workers: int) -> None:
+        photo, hole = query.photo, query.hole
         self._completer, self._settings = completer, completer.settings
-        self._photo, self._hole, self._query, self._workers = photo, hole, query, workers
+        self._hole, self._query, self._workers = hole, query, workers
         self._dropped = Dropped()
         places = self._places()
         self._working = working_photo(photo, hole, self._side(places[: self._settings.aligned]))
@@ -197,17 +184,17 @@ class _Photo:
         grey, expected = self._query.grey, self._ordered.expected
         return Composites(self._candidates(kept), small, self._working, dropped, lost, grey, expected)
 
-    def _places(self) -> Sequence[Place]:
+    def _places(self) -> Sequence[Ranked]:
         """The scenes to place, all that were found; of a re-rank the first `aligned`, and others in place of lost ones."""
         if self._settings.aligned >= len(self._query.neighbors):
-            return [Place(neighbor) for neighbor in self._query.neighbors]
+            return [Ranked(neighbor) for neighbor in self._query.neighbors]
         ranked = self._completer._finder.rank(self._query)
         self._dropped.lose(*ranked.dropped)
         if not ranked.order:
             raise self._dropped.nothing_left(more=self._completer._finder.more(self._query))
         return ranked.order
 
-    def _side(self, places: Sequence[Place]) -> float:
+    def _side(self, places: Sequence[Ranked]) -> float:
         """The size that the scenes allow: their median long side, or the settings' bound."""
         size = self._completer.index.manifest.size
         if self._hole.shape == (size, size):
@@ -220,8 +207,8 @@ class _Photo:
         height, width = self._working.hole.shape
         return PULL * self._completer.index.manifest.size**2 / (height * width)
 
-    def _opened(self, place: Place) -> np.ndarray:
-        return self._completer._finder.opened(place.neighbor, self._query, self._hole.shape)
+    def _opened(self, place: Ranked) -> np.ndarray:
+        return self._completer._finder.opened(place.neighbor, self._query)
 
     def _composed(self) -> Iterator[tuple[Composed, float, np.ndarray]]:
         """Yield (composed, total, scene) of the best scenes, as many at a time as there are threads."""
@@ -240,21 +227,14 @@ class _Photo:
                 composed = self._composer.compose(fitted, scenes, wanted, self._workers)
                 yield from zip(composed, [ordered.totals[place] for place in ready], scenes, strict=True)
 
-    def _candidates(self, kept: Sequence[tuple[Fitted, float]]) -> list[SceneCandidate]:
+    def _candidates(self, kept: Sequence[tuple[Fitted, float]]) -> list[Candidate]:
         candidates = []
         for number, (fitted, total) in enumerate(kept, start=1):
-            neighbor, record = fitted.place.neighbor, fitted.place.neighbor.record
             offset, scale = self._composer.place(fitted)
             candidates.append(
-                SceneCandidate(
+                Candidate.of(
+                    fitted.place.neighbor,
                     rank=number,
-                    photo=neighbor.name,
-                    sha256=record.sha256,
-                    label=record.label,
-                    caption=record.caption,
-                    licence=record.licence,
-                    context_rank=neighbor.rank,
-                    context_distance=neighbor.distance,
                     scores=fitted.scores,
                     total=total,
                     share=1.0 if number == self._settings.pick else 0.0,

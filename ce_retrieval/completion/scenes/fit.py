@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.completion.rerank.candidates import Place
+from ce_retrieval.completion.rerank.candidates import Ranked
 from ce_retrieval.completion.scenes.dropped import Dropped
 from ce_retrieval.completion.scenes.placement import REFERENCE_SIDE, ContextSettings, LocalContext, Placement
 from ce_retrieval.completion.scenes.placement_features import resized
@@ -43,7 +43,7 @@ class Fitted(NamedTuple):
     index's size; whole: uint8 (GIST_SIDE, GIST_SIDE, 3), the scene as a whole.
     """
 
-    place: Place
+    place: Ranked
     placement: Placement
     size: tuple[int, int]
     box: tuple[float, float, float, float]
@@ -71,9 +71,7 @@ class SceneFitter:
 
     def __init__(self, working: Working, settings: SceneSettings, terms: Mapping[str, Term], square_size: int) -> None:
         self._working, self._settings, self._terms, self._square_size = working, settings, terms, square_size
-        self._context = LocalContext(
-            working.photo, working.hole, ContextSettings(radius=settings.radius, scales=settings.scales, frame=True)
-        )
+        self._context = LocalContext(working.photo, working.hole, ContextSettings(frame=True))
         self.box = y0, x0, y1, x1 = self._context.box
         self.photo, self.hole = working.photo[y0:y1, x0:x1], working.hole[y0:y1, x0:x1]
         side = max(working.hole.shape)
@@ -94,7 +92,7 @@ class SceneFitter:
         self._inner = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
 
     def fit_all(
-        self, places: Sequence[Place], opened: Callable[[Place], Photo], limit: int, workers: int, dropped: Dropped
+        self, places: Sequence[Ranked], opened: Callable[[Ranked], Photo], limit: int, workers: int, dropped: Dropped
     ) -> list[Fitted]:
         """Open, place, cut and score the first `limit` scenes that can be read, on so many threads.
 
@@ -104,7 +102,7 @@ class SceneFitter:
         fitted: list[Fitted] = []
         start = read = 0
 
-        def open_one(place: Place) -> tuple[Photo, tuple[int, int]] | PhotoError:
+        def open_one(place: Ranked) -> tuple[Photo, tuple[int, int]] | PhotoError:
             try:
                 scene = opened(place)
             except PhotoError as error:
@@ -138,12 +136,12 @@ class SceneFitter:
     def _brought_down(self, scene: Photo) -> Photo:
         height, width = scene.shape[:2]
         covers = max(self._working.hole.shape[0] / height, self._working.hole.shape[1] / width)
-        smallest = min(self._settings.scales)
+        smallest = min(self._context.settings.scales)
         factor = covers / smallest
         # What one more step of the search would reach is left as it is: resampling costs sharpness.
         return scene if factor > smallest else resized(scene, (round(height * factor), round(width * factor)))
 
-    def _fit(self, place: Place, scene: Photo, size: tuple[int, int], placement: Placement) -> Fitted | str:
+    def _fit(self, place: Ranked, scene: Photo, size: tuple[int, int], placement: Placement) -> Fitted | str:
         """Cut and score one placed scene; a line that says why it cannot be used."""
         there = self._in_scene(placement, (scene.shape[0], scene.shape[1]))
         patch = sampled(scene, there, self._shape)

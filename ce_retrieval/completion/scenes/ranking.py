@@ -5,7 +5,7 @@ J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 20
 logarithms, detail as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,16 +16,29 @@ from ce_retrieval.completion.scenes.dropped import Dropped
 from ce_retrieval.completion.scenes.fit import Fitted
 from ce_retrieval.completion.scenes.normalised import Ranking, distinct, not_finite, rank
 from ce_retrieval.completion.scenes.terms import GistDistance, hole_terms
-from ce_retrieval.completion.settings import AGREEING, SceneSettings
-from ce_retrieval.errors import PhotoError
+from ce_retrieval.completion.settings import AGREEING, TERM_WEIGHTS, SceneSettings
+from ce_retrieval.errors import PhotoError, SettingsError
 
 CONSENSUS = 20  # scenes whose blends are averaged, at most; the best tenth of fewer than 200
 AGREEMENT = 0.75  # what scenes agree on tells less than a network's fill: its content counts so much of the weight
 # Terms that are ranked by their logarithm, and the distance under which all are equally good: 2 of L*a*b* (squared), and
 # squares of [0, 1] values. So a photo of the very place, or one just as expected, overrules the other terms.
 LOGARITHMIC = {"context": 4.0, "content": 1e-5, "rim": SAME}
+DUPLICATE = 0.03  # root mean square difference, in [0, 1] units, below which two candidates look the same
 # The square of a logarithm means something by itself: a fill of half the detail is the worse by 0.5, whatever others are.
 AS_IS = ("detail",)
+
+
+def term_weights(settings: SceneSettings, own_terms: Iterable[str]) -> dict[str, float]:
+    """Return the weights of all ranking terms; SettingsError for an unknown term, or a further one with a name that is taken."""
+    own = dict.fromkeys(own_terms, 1.0)
+    for name in own.keys() & TERM_WEIGHTS.keys():
+        raise SettingsError(f"a ranking term {name!r} exists: give yours another name")
+    weights = {**TERM_WEIGHTS, **own}
+    for name in settings.terms:
+        if name not in weights:
+            raise SettingsError(f"no ranking term is called {name!r}: choose among {', '.join(weights)}")
+    return weights | settings.terms
 
 
 class Ordered(NamedTuple):
@@ -49,7 +62,7 @@ class SceneRanker:
     def __init__(self, settings: SceneSettings) -> None:
         self._settings = settings
         self._weights = settings.terms
-        self._of_hole = hole_terms(settings)
+        self._of_hole = hole_terms()
         self._gist = GistDistance()
 
     def order(
@@ -62,7 +75,7 @@ class SceneRanker:
         """
         scores = {name: np.array([one.scores[name] for one in fitted]) for name in fitted[0].scores}
         squares = np.stack([one.square for one in fitted])
-        terms = self._of_hole(query.hole)
+        terms = self._of_hole(query.square_hole)
         if self._weights["gist"]:
             scores["gist"] = self._gist.distances(photo, hole, np.stack([one.whole for one in fitted]))
         if self._weights["detail"]:
@@ -109,7 +122,7 @@ class SceneRanker:
                 f"{fitted[number].place.neighbor.name}: its distance by the ranking term {name} is not finite"
             )
         looks = np.stack([fitted[number].look for number in ranking.order])
-        kept = distinct(looks, self._settings.duplicate, limit=self._settings.top)
+        kept = distinct(looks, DUPLICATE, limit=self._settings.top)
         order = ranking.order[kept]
         cut = len(kept) == self._settings.top < len(ranking.order)
         return order, [float(ranking.total[n]) for n in order], cut

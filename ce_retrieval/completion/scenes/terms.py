@@ -20,8 +20,8 @@ import numpy as np
 from ce_retrieval.completion.blend.hole_cache import PerHole
 from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.rerank.guided import SAME, ContentDistance, Texture
-from ce_retrieval.completion.rerank.rim import rim_distance, rim_weights
-from ce_retrieval.completion.settings import GuidedSettings, SceneSettings
+from ce_retrieval.completion.rerank.rim import RIM_WIDTH, rim_distance, rim_weights
+from ce_retrieval.completion.settings import GuidedSettings
 from ce_retrieval.descriptors import cell_weights, make_descriptor
 from ce_retrieval.errors import DescriptorError
 from ce_retrieval.retrieval.search import square_query
@@ -103,9 +103,9 @@ class HoleTerms:
         return self._content.distances(pictures, self._content.target(expected, photo))
 
 
-def hole_terms(settings: SceneSettings) -> PerHole[HoleTerms]:
+def hole_terms() -> PerHole[HoleTerms]:
     """Return what makes the terms of a hole, and keeps those of the last ones."""
-    return PerHole(lambda hole: HoleTerms(hole, settings.guided, settings.rim), HOLES_HELD)
+    return PerHole(lambda hole: HoleTerms(hole, GuidedSettings(), RIM_WIDTH), HOLES_HELD)
 
 
 def _unit(pixels: np.ndarray) -> np.ndarray:

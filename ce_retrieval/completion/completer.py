@@ -1,0 +1,104 @@
+"""What all methods of completion share: one photo or many, errors in place, threads."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from ce_retrieval.completion.result import Completion
+from ce_retrieval.errors import CeretError, SettingsError
+from ce_retrieval.photo_index import Origin, Origins
+
+Ready = TypeVar("Ready")
+
+
+class Completer(ABC, Generic[Ready]):
+    """Fills the holes of photos by one method.
+
+    Attributes
+    ----------
+    method : the method's name in `completion.methods`.
+    has_candidates : whether a fill by each candidate alone can be had.
+    settings : a dataclass of `completion.settings`, with everything resolved that the index decides.
+    workers : threads in all: the photos of a batch go in parallel, and a photo on its own may use all of them.
+    about, network : what results say of the index and of the network's weights, as JSON types; None: none is used.
+    """
+
+    method: ClassVar[str]
+    has_candidates: ClassVar[bool] = False
+    about: dict[str, Any] | None = None
+    network: dict[str, Any] | None = None
+
+    def __init__(self, settings: Any, workers: int | None) -> None:
+        self.settings = settings
+        self.workers = workers or os.cpu_count() or 1
+
+    def complete(
+        self, photo: np.ndarray, hole: np.ndarray, *, candidate_fills: bool = False, origin: Origin | None = None
+    ) -> Completion:
+        """Fill the hole of one photo; parameters as in `complete_many`.
+
+        Raises
+        ------
+        PhotoError, MaskError : the arrays are not a photo and its hole, or nothing can fill it; the method's own errors.
+        """
+        (result,) = self.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[origin])
+        if isinstance(result, CeretError):
+            raise result
+        return result
+
+    def complete_many(
+        self,
+        photos: Sequence[np.ndarray],
+        holes: Sequence[np.ndarray],
+        *,
+        candidate_fills: bool = False,
+        origins: Origins = None,
+    ) -> list[Completion | CeretError]:
+        """Fill the holes of several photos.
+
+        Parameters
+        ----------
+        photos : uint8 (H, W, 3) each, of any sizes.
+        holes : bool (H, W) each, True = missing.
+        candidate_fills : also fill the photo from each candidate alone (`Completion.fills`).
+        origins : the photos' files, for the setting `exclude_same_source`.
+
+        Returns
+        -------
+        A completion for each photo, or in its place the error that it met; one error spares the other photos.
+
+        Raises
+        ------
+        SettingsError : candidate fills were asked of a method that has none.
+        """
+        if candidate_fills and not self.has_candidates:
+            raise SettingsError(f"method {self.method} makes one fill and has no candidates: leave candidate_fills out")
+        results: list[Any] = list(self._prepare(photos, holes, origins or [None] * len(photos)))
+        ready = [number for number, result in enumerate(results) if not isinstance(result, CeretError)]
+        at_once = max(1, min(self.workers, len(photos)))
+
+        def fill(number: int) -> None:
+            try:
+                results[number] = self._fill(results[number], candidate_fills, max(1, self.workers // at_once))
+            except CeretError as error:
+                results[number] = error
+
+        with ThreadPoolExecutor(at_once) as pool:
+            list(pool.map(fill, ready))
+        return results
+
+    @abstractmethod
+    def _prepare(
+        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], origins: Sequence[Origin | None]
+    ) -> Sequence[Ready | CeretError]:
+        """Do what is done for a whole batch at once (search, predict); return what `_fill` needs, or an error, for each."""
+
+    @abstractmethod
+    def _fill(self, ready: Ready, candidate_fills: bool, workers: int) -> Completion:
+        """Fill one photo on this many threads."""
