@@ -5,8 +5,7 @@ from typing import Any
 
 import click
 
-from cli.completers import make_completer
-from cli.completion_options import check_choices, completer_options
+from cli.completion_options import chosen_settings, completer_options
 from cli.options import json_option, mask_options
 from cli.output import print_json, progress_bar
 
@@ -16,8 +15,9 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("photo", metavar="PHOTO|FOLDER", type=_PATH)
 @mask_options
-@completer_options
 @click.option("--out", required=True, metavar="DIR", type=_PATH, help="Where STEM.png and STEM.json go.")
+@completer_options
+@click.option("--workers", type=click.IntRange(1), show_default="all cores", help="Threads in all.")
 @click.option(
     "--save-candidates", "candidate_fills", is_flag=True, help="Also write the photo filled from each candidate."
 )
@@ -27,23 +27,29 @@ def command(
     mask: Path,
     invert_mask: bool,
     mask_alpha: bool,
+    method: str,
+    index_path: Path | None,
+    workers: int | None,
     out: Path,
     candidate_fills: bool,
     as_json: bool,
-    **chosen: Any,
+    **settings: Any,
 ) -> None:
-    """Fill the hole of PHOTO, or of every photo of FOLDER and its subfolders: from the best scenes of an index, by patches of
-    the photo, or by a network alone.
+    """Fill the hole of PHOTO, or of every photo of FOLDER and its subfolders.
 
-    With a folder, --mask is one mask for all or a folder of masks with the photos' names, and DIR gets FOLDER's subfolders.
-    What is done is skipped; a photo that fails is listed at the end, and the exit code is then 1. STEM.json says where
-    every filled pixel came from.
+    The fill comes from the best scenes of an index, from patches of the photo itself, or from a network (--method). With a
+    folder, --mask is one mask for all or a folder of masks with the photos' names, and DIR gets FOLDER's subfolders.
+    Finished results are skipped. Photos that fail are listed at the end, and the exit code is then 1. STEM.json says
+    where every filled pixel came from.
     """
     from ce_retrieval.completion.folders import MaskReading, complete_folder, finished, plan_jobs
+    from ce_retrieval.completion.methods import METHODS, make_completer
 
-    check_choices(chosen)
+    given = chosen_settings(method, index_path is not None, settings)
+    if candidate_fills and not METHODS[method].has_candidates:
+        raise click.UsageError(f"--method {method} makes one fill: leave out --save-candidates")
     jobs = plan_jobs(photo, mask, out)
-    completer = make_completer(**chosen)
+    completer = make_completer(method, index_path, workers=workers, settings=given)
     reading = MaskReading(invert_mask, mask_alpha)
     with progress_bar("completing") as progress:
         run = complete_folder(completer, jobs, out, reading=reading, candidate_fills=candidate_fills, progress=progress)

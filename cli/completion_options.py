@@ -1,50 +1,17 @@
-"""The options of `ceret complete` that choose what fills a hole, and which of them go together."""
+"""The options of `ceret complete` that choose what fills a hole, generated from the registry of methods."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import MISSING, fields
+from typing import Any, NamedTuple
 
 import click
 
-from ce_retrieval.completion.settings import (
-    FILLS,
-    METHODS,
-    RERANKS,
-    STARTS,
-    TERM_WEIGHTS,
-    CompletionSettings,
-    DecoderSettings,
-    SceneSettings,
-    SearchSettings,
-)
-from cli.options import default_k, filter_options, focus_option, optional_index_option, weights_option
-
-K, SCENES = CompletionSettings.k, SceneSettings()
-_FILTERS = {"where": "--where", "exclude_same_source": "--exclude-same-source"}
-_SEARCH = {"index_path": "--index", "focus": "--focus", "rerank": "--rerank", **_FILTERS}
-_RANKED = {"aligned": "--aligned", "terms": "--weight", "trust": "--trust"}
-# Which options each method reads, and by which name they are given.
-_READ = {
-    "retrieval": {
-        "index_path": "--index",
-        "k": "-k",
-        **_SEARCH,
-        "fill": "--fill",
-        "candidate_fills": "--save-candidates",
-    },
-    "encoder": {"fill": "--fill"},
-    "scenes": {
-        **_SEARCH,
-        **_RANKED,
-        "top": "--top",
-        "pick": "--pick",
-        "seam": "--seam",
-        "mixed": "--mixed",
-        "candidate_fills": "--save-candidates",
-    },
-    "patchmatch": {**_SEARCH, **_RANKED, "start": "--start"},
-}
+from ce_retrieval.completion.methods import DEFAULT_METHOD, METHODS, settings_of
+from ce_retrieval.completion.settings import TERM_WEIGHTS, Range
+from ce_retrieval.errors import SettingsError
+from cli.options import Decorator, Focus, index_option, option_name
 
 
 class TermWeight(click.ParamType):
@@ -66,75 +33,85 @@ class TermWeight(click.ParamType):
         return name, weight
 
 
+class _Offered(NamedTuple):
+    """A setting that some methods offer: its range, its type as written, and its default by method."""
+
+    allowed: Range
+    written: str
+    defaults: dict[str, Any]
+
+
+def _offered() -> dict[str, _Offered]:
+    """Return all settings that the command line offers, by name, in the order of the methods."""
+    found: dict[str, _Offered] = {}
+    for method, about in METHODS.items():
+        entries = {entry.name: entry for entry in fields(about.settings)}
+        for name, allowed in about.options().items():
+            one = found.setdefault(name, _Offered(allowed, str(entries[name].type), {}))
+            default = entries[name].default
+            one.defaults[method] = None if default is MISSING else default
+            if allowed.choices and one.allowed.choices:
+                both = dict.fromkeys((*one.allowed.choices, *allowed.choices))
+                found[name] = one._replace(allowed=one.allowed._replace(choices=tuple(both)))
+    return found
+
+
+def _option(name: str, offered: _Offered) -> Callable[..., Any]:
+    allowed, default = offered.allowed, next(iter(offered.defaults.values()))
+    differing = "".join(f"; {method}: {value}" for method, value in offered.defaults.items() if value != default)
+    more: dict[str, Any] = {"help": allowed.help, "default": default}
+    if isinstance(default, bool):
+        return click.option(option_name(name), name, is_flag=True, **more)
+    if default is not None:
+        more["show_default"] = f"{default}{differing}" if differing else True
+    if name == "terms":
+        more.update(type=TermWeight(), multiple=True)
+    elif name == "focus":
+        more.update(type=Focus())
+    elif name == "weights":
+        more.update(type=click.Path(), metavar="FILE")
+    elif allowed.choices:
+        more.update(type=click.Choice(allowed.choices))
+    elif allowed.low is not None:
+        number: Any = click.IntRange if offered.written.startswith("int") else click.FloatRange
+        more.update(type=number(allowed.low, allowed.high))
+    return click.option(option_name(name), name, **more)
+
+
 def completer_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that `make_completer` takes."""
-    method, rerank, fill, start = (click.Choice(names) for names in (METHODS, RERANKS, FILLS, STARTS))
-    one = click.IntRange(1)
-    options = (
-        click.option("--method", type=method, default=METHODS[0], show_default=True, help="Where the fill comes from."),
-        optional_index_option,
-        click.option("--top", type=one, default=SCENES.top, show_default=True, help="Scenes kept and shown."),
-        click.option("--pick", type=one, default=1, show_default=True, help="Which of them fills, from 1."),
+    """Add --method, --index, and every setting that a method offers."""
+    methods = click.Choice(list(METHODS))
+    options: list[Decorator] = [
         click.option(
-            "--seam",
-            type=click.FloatRange(0),
-            default=SCENES.seam,
-            show_default=True,
-            metavar="PX",
-            help="How far a seam may cut into known pixels, for a photo 1024 px long; 0: not at all.",
+            "--method", type=methods, default=DEFAULT_METHOD, show_default=True, help="Where the fill comes from."
         ),
-        click.option("--mixed", is_flag=True, help="Blend with the stronger gradient of scene and photo."),
-        click.option(
-            "--weight", "terms", type=TermWeight(), multiple=True, help="Weight of a ranking term; 0 leaves it out."
-        ),
-        click.option(
-            "--trust",
-            type=click.FloatRange(0, 1),
-            default=SCENES.trust,
-            show_default=True,
-            help="How far a fill's colours may yield to what is expected in the hole, of values in [0, 1]; 0: not at all.",
-        ),
-        click.option("--aligned", type=one, default=SCENES.aligned, show_default=True, help="Scenes placed and cut."),
-        click.option("--start", type=start, default="auto", show_default=True, help="What patches begin with."),
-        click.option("-k", type=one, show_default=default_k(K), help="Candidates kept, and blends in a mean."),
-        focus_option,
-        filter_options,
-        click.option(
-            "--rerank", type=rerank, default=SearchSettings.rerank, show_default=True, help="Order of the candidates."
-        ),
-        click.option(
-            "--fill",
-            type=fill,
-            show_default=f"{CompletionSettings.fill}; encoder: {DecoderSettings.fill}",
-            help="How what is found or predicted fills the hole.",
-        ),
-        weights_option,
-        click.option("--jobs", "workers", type=one, show_default="all cores", help="Threads in all."),
-    )
+        index_option("The index to fill from; not for --method network.", required=False),
+        *(_option(name, offered) for name, offered in _offered().items()),
+    ]
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def check_choices(chosen: dict[str, Any]) -> None:
-    """Raise UsageError where these values of `completer_options` do not go together."""
-    method, index = chosen["method"], chosen["index_path"]
-    known = {name: option for options in _READ.values() for name, option in options.items()}
+def chosen_settings(method: str, has_index: bool, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that were given on the command line; UsageError where they do not go together.
+
+    values: of the options that `completer_options` adds for settings.
+    """
     source = click.get_current_context().get_parameter_source
-    given = [name for name in known if source(name) not in (click.core.ParameterSource.DEFAULT, None)]
-    wrong = [known[name] for name in given if name not in _READ[method]]
-    if wrong:
-        why = "uses no index" if method == "encoder" else f"does not read {'them' if wrong[1:] else 'it'}"
-        raise click.UsageError(f"--method {method} {why}: leave out {', '.join(wrong)}")
-    if index is None and method in ("retrieval", "scenes"):
-        raise click.UsageError(f"--method {method} needs --index NAME.ceret; --method encoder needs none")
-    of_scenes = [known[name] for name in given if name in (*_SEARCH, *_RANKED)]
-    if index is None and of_scenes:
-        raise click.UsageError(f"{', '.join(of_scenes)} without --index: give one, or leave that out")
-    guided = index is not None and method != "encoder" and chosen["rerank"] == "guided"
-    network = method == "encoder" or chosen["start"] == "encoder" or guided
-    if chosen["weights"] and not network:
-        raise click.UsageError(
-            "--weights belongs to --method encoder, --start encoder and, with an index, --rerank guided: leave it out, or "
-            "choose one"
-        )
+    unset = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP, None)
+    given = {name: value for name, value in values.items() if source(name) not in unset}
+    about = METHODS[method]
+    if unread := [option_name(name) for name in given if name not in about.options()]:
+        raise click.UsageError(f"--method {method} does not read {', '.join(unread)}: leave out what it does not read")
+    if about.index == "required" and not has_index:
+        raise click.UsageError(f"--method {method} needs --index NAME.ceret; --method network needs none")
+    if about.index == "none" and has_index:
+        raise click.UsageError(f"--method {method} uses no index: leave out --index")
+    if "terms" in given:
+        given["terms"] = dict(given["terms"])
+    try:
+        settings_of(method, given, has_index=has_index)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    return given

@@ -13,7 +13,7 @@ DEFAULTS = EvaluationSettings(methods=())
 
 @click.command()
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTOS...", type=click.Path(path_type=Path))
-@index_option
+@index_option()
 @click.option(
     "--methods",
     metavar="NAME,...",
@@ -48,11 +48,11 @@ def command(
     weights: Path | None,
     out: Path,
 ) -> None:
-    """Measure methods on PHOTOS whose truth is known: a hole is cut into each, filled, and compared with the truth.
+    """Measure methods on PHOTOS: cut a hole into each photo, fill it, and compare the fill with the truth.
 
-    A method is a baseline (telea, navier-stokes, biharmonic, smooth), a limit (oracle, rim), a network's own fill
-    (decoder[:CHECKPOINT][+blend]), or FEATURES[@PX][+rim|+guided][+blend|+mean], as in thumbnail@8+rim+blend. Writes
-    results.json, table.md and contact sheets.
+    A method is FEATURES[@PX][+rim|+guided][+blend|+mean|+scenes|+patchmatch], as in thumbnail@8+rim+blend; a network's own
+    fill, network[:CHECKPOINT][+blend]; patchmatch; a classical fill (telea, navier-stokes, biharmonic, smooth); or a limit
+    (oracle, ring). Writes results.json, table.md and contact sheets.
     """
     from ce_retrieval.evaluation import default_methods, evaluate, markdown_table, notes, write_report
     from ce_retrieval.photo_index import PhotoIndex

@@ -55,13 +55,17 @@ def default_k(k: int) -> str:
     return f"{k}, or all of a smaller collection"
 
 
-def _index_option(help_text: str, *, required: bool) -> Decorator:
+def option_name(name: str) -> str:
+    """Return the option on the command line of an argument of the library."""
+    return {"k": "-k", "terms": "--term", "index": "--index"}.get(name, f"--{name.replace('_', '-')}")
+
+
+def index_option(help_text: str = "The index to search.", *, required: bool = True) -> Decorator:
+    """Return the option --index."""
     path = click.Path(path_type=Path)
     return click.option("--index", "index_path", metavar="NAME.ceret", type=path, required=required, help=help_text)
 
 
-index_option: Decorator = _index_option("The index to search.", required=True)
-optional_index_option: Decorator = _index_option("The index to search: not for --method encoder.", required=False)
 weights_option: Decorator = click.option(
     "--weights",
     metavar="FILE",

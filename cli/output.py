@@ -2,16 +2,21 @@
 
 import contextlib
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 
 
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn the library's errors into `Error: ...` on stderr and exit code 1; the one place where that is done."""
+def one_line_errors(options: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+    """Turn the library's errors into `Error: ...` on stderr and exit code 1; the one place where that is done.
+
+    options: the options of the running command by the names that the library has for them, as in max_memory: --max-memory;
+    a message names an argument in backticks.
+    """
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -20,7 +25,12 @@ def one_line_errors() -> Iterator[None]:
         line = _one_line(error)
         if line is None:
             raise
-        raise click.ClickException(line) from error
+        raise click.ClickException(with_options(line, options())) from error
+
+
+def with_options(line: str, options: Mapping[str, str]) -> str:
+    """Return a message of the library with the options of the command line for the arguments that it names."""
+    return re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), line)
 
 
 def _one_line(error: Exception) -> str | None:

@@ -14,7 +14,7 @@ DEFAULT_K = 20
 @click.command()
 @click.argument("photo", type=click.Path(path_type=Path))
 @mask_options
-@index_option
+@index_option()
 @click.option("-k", type=click.IntRange(1), show_default=default_k(DEFAULT_K), help="Neighbours.")
 @focus_option
 @filter_options

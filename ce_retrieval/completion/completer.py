@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.completion.result import Completion
 from ce_retrieval.errors import CeretError, SettingsError
 from ce_retrieval.photo_index import Origin, Origins
@@ -23,14 +24,12 @@ class Completer(ABC, Generic[Ready]):
     Attributes
     ----------
     method : the method's name in `completion.methods`.
-    has_candidates : whether a fill by each candidate alone can be had.
     settings : a dataclass of `completion.settings`, with everything resolved that the index decides.
     workers : threads in all: the photos of a batch go in parallel, and a photo on its own may use all of them.
     about, network : what results say of the index and of the network's weights, as JSON types; None: none is used.
     """
 
     method: ClassVar[str]
-    has_candidates: ClassVar[bool] = False
     about: dict[str, Any] | None = None
     network: dict[str, Any] | None = None
 
@@ -77,8 +76,10 @@ class Completer(ABC, Generic[Ready]):
         ------
         SettingsError : candidate fills were asked of a method that has none.
         """
-        if candidate_fills and not self.has_candidates:
-            raise SettingsError(f"method {self.method} makes one fill and has no candidates: leave candidate_fills out")
+        if candidate_fills and not METHODS[self.method].has_candidates:
+            raise SettingsError(
+                f"method {self.method} makes one fill and has no candidates: leave `candidate_fills` out"
+            )
         results: list[Any] = list(self._prepare(photos, holes, origins or [None] * len(photos)))
         ready = [number for number, result in enumerate(results) if not isinstance(result, CeretError)]
         at_once = max(1, min(self.workers, len(photos)))

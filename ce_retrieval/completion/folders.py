@@ -1,4 +1,4 @@
-"""Completing many photos: masks matched by name, what is done skipped, what fails listed and passed over."""
+"""Completing the photos of a folder: masks are matched by name, finished results skipped, failures listed."""
 
 import hashlib
 import json
@@ -6,50 +6,26 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.result import Completion, read_saved
 from ce_retrieval.errors import CeretError, MaskError, SourceError, StorageError
 from ce_retrieval.holes.files import MASK_SUFFIXES, polarity_hint, read_mask
-from ce_retrieval.photo_index import Origin, Origins
+from ce_retrieval.photo_index import Origin
 from ce_retrieval.photos import decode_photo, open_source
 from ce_retrieval.photos.files import read_bytes
 from ce_retrieval.storage import make_folder
 
-BATCH_PHOTOS = 32  # searched together: a scan of the collection's vectors serves them all
-BATCH_PIXELS = 48_000_000  # held decoded at a time, plus a photo a thread
-
-
-class AnyCompleter(Protocol):
-    """What completes photos: `Completer`, `DecoderCompleter`, `SceneCompleter`, `PatchCompleter`.
-
-    workers: threads in all; settings: a dataclass; about, network: what its results say of the index and the weights.
-    """
-
-    workers: int
-    about: dict[str, Any] | None
-    network: dict[str, Any] | None
-
-    @property
-    def settings(self) -> Any:
-        """How photos are completed."""
-
-    def complete_many(
-        self,
-        photos: Sequence[np.ndarray],
-        holes: Sequence[np.ndarray],
-        *,
-        candidate_fills: bool = False,
-        origins: Origins = None,
-    ) -> list[Completion | CeretError]:
-        """Complete several photos; an error of one takes its place and spares the others."""
+BATCH_PHOTOS = 32  # searched together, in one scan of the collection's vectors
+BATCH_PIXELS = 48_000_000  # decoded at a time, plus one photo a thread
 
 
 @dataclass(frozen=True)
 class Job:
-    """A photo to complete: its file, its mask's file, and the stem of what is written (with folders: SUB/STEM)."""
+    """A photo to complete: its file, its mask's file, and the stem of its result (within a folder: SUB/STEM)."""
 
     photo: Path
     mask: Path
@@ -58,7 +34,7 @@ class Job:
 
 @dataclass(frozen=True)
 class MaskReading:
-    """How mask files are read: `invert`: dark is the hole; `alpha`: transparent is."""
+    """How mask files are read. invert: dark marks the hole; alpha: transparent does."""
 
     invert: bool = False
     alpha: bool = False
@@ -66,9 +42,14 @@ class MaskReading:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a photo: the written picture, or why there is none; skipped: it was there already.
+    """What became of a photo.
 
-    hint: a doubt about its mask, and what scenes are lost, "" where there is neither.
+    Attributes
+    ----------
+    written : the result's picture, None where there is none.
+    skipped : the result was there already.
+    error : why there is no result.
+    hint : a doubt about the mask, and scenes that could not be read; "" where there is neither.
     """
 
     photo: Path
@@ -102,12 +83,24 @@ class _Loaded(NamedTuple):
 
 
 def plan_jobs(photos: str | Path, masks: str | Path, out: str | Path) -> list[Job | Outcome]:
-    """Pair photos with masks: a photo or all photos of a folder; one mask for all, or a folder of masks by name.
+    """Pair photos with masks.
 
-    Folders are searched recursively, `out` and `masks` inside `photos` aside. The mask of SUB/STEM.jpg is SUB/STEM.png
-    (or another image suffix) in the folder of masks, or else STEM.png in it. A photo whose mask is missing or not the
-    only one, with the stem of another photo, or that its own result would overwrite is an Outcome with its error.
-    SourceError or MaskError where a path does not exist or a folder holds no photo; StorageError where `out` is `photos`.
+    Parameters
+    ----------
+    photos : a photo, or a folder that is searched recursively; `out` and `masks` inside it are passed over.
+    masks : one mask for all photos, or a folder: the mask of SUB/STEM.jpg is SUB/STEM.png (or another image suffix) in it,
+        else STEM.png.
+    out : folder of the results.
+
+    Returns
+    -------
+    A job for each photo, or an outcome with its error: the mask is missing or not the only one, another photo has the
+    same stem, or the result would overwrite the photo or its mask.
+
+    Raises
+    ------
+    SourceError, MaskError : a path does not exist, or a folder holds no photo.
+    StorageError : `out` is `photos`.
     """
     photos, masks, out = Path(photos), Path(masks), Path(out)
     if not photos.exists():
@@ -175,7 +168,7 @@ def _check_apart(job: Job, out: Path) -> None:
 
 
 def complete_folder(
-    completer: AnyCompleter,
+    completer: Completer,
     jobs: Sequence[Job | Outcome],
     out: str | Path,
     *,
@@ -183,11 +176,14 @@ def complete_folder(
     candidate_fills: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Complete every job and write STEM.png and STEM.json into `out`; yield what became of each, in order.
+    """Complete every job, write STEM.png and STEM.json into `out`, and yield what became of each, in order.
 
-    A job is skipped where `out` holds the result of the same photo, mask, index and settings, whole. An error of one
-    photo is its outcome and spares the others; StorageError, which would meet them all, is raised. progress: called
-    with (done, total).
+    A job is skipped where `out` holds the whole result of the same photo, mask, index and settings. progress: called with
+    (done, total).
+
+    Raises
+    ------
+    StorageError : a result cannot be written. Any other error of a photo is its outcome and spares the others.
     """
     out = Path(out)
     make_folder(out)
@@ -234,9 +230,7 @@ def _batches(
         yield batch
 
 
-def _load(
-    job: Job, completer: AnyCompleter, out: Path, reading: MaskReading, candidate_fills: bool
-) -> Outcome | _Loaded:
+def _load(job: Job, completer: Completer, out: Path, reading: MaskReading, candidate_fills: bool) -> Outcome | _Loaded:
     """Return the photo and hole of a job, or its outcome where it needs no work or cannot be read."""
     try:
         data = read_bytes(job.photo)
@@ -265,7 +259,7 @@ def _save(item: _Loaded, result: Completion | CeretError, out: Path) -> Outcome:
     return Outcome(item.job.photo, written, hint="; ".join(filter(None, [polarity_hint(item.hole), result.loss])))
 
 
-def _is_done(job: Job, about: dict[str, Any], completer: AnyCompleter, out: Path, candidate_fills: bool) -> bool:
+def _is_done(job: Job, about: dict[str, Any], completer: Completer, out: Path, candidate_fills: bool) -> bool:
     """Whether `out` holds the result of this very job: same inputs, index and settings, wherever the files lie."""
     target = out / job.stem
     old = read_saved(target.parent, target.name)
@@ -275,15 +269,11 @@ def _is_done(job: Job, about: dict[str, Any], completer: AnyCompleter, out: Path
     if candidate_fills and not pictures <= set(old["files"]):
         return False
     settings = asdict(completer.settings)
-    if _leaves_out_its_folder(settings) and old["photo"] != about["photo"]:
+    # What is of the photo's own source depends on where the photo lies.
+    if settings.get("exclude_same_source") and old["photo"] != about["photo"]:
         return False
     wanted = {**about, "index": completer.about, "network": completer.network, "settings": settings}
     return all(_without_path(old.get(name)) == _without_path(value) for name, value in wanted.items())
-
-
-def _leaves_out_its_folder(settings: dict[str, Any]) -> bool:
-    """Whether a result hangs on where the photo lies."""
-    return any(chosen.get("exclude_same_source", False) for chosen in (settings, settings.get("scenes") or {}))
 
 
 def _without_path(entry: Any) -> Any:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ce_retrieval.completion.completer import Completer
     from ce_retrieval.completion.result import Completion
     from ce_retrieval.photo_index import PhotoIndex
+    from ce_retrieval.photo_index.photo_cache import SceneCache
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,14 @@ class Method:
     settings : the class of its settings.
     completer : "module:class" in `ce_retrieval.completion`.
     index : whether it needs an index: "required", "optional" or "none".
-    without_index : the settings that it reads where it is optional and not given.
+    has_candidates : whether it can also fill the photo from each candidate alone.
+    without_index : the settings that it reads where an index is optional and not given.
     """
 
     settings: type
     completer: str
     index: str
+    has_candidates: bool = False
     without_index: tuple[str, ...] = ()
 
     def options(self) -> dict[str, Range]:
@@ -53,9 +56,11 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "scenes": Method(SceneSettings, "scenes.completer:SceneCompleter", "required"),
-    "retrieval": Method(RetrievalSettings, "overlay:RetrievalCompleter", "required"),
-    "patchmatch": Method(PatchSettings, "patches.completer:PatchCompleter", "optional", ("start", "weights")),
+    "scenes": Method(SceneSettings, "scenes.completer:SceneCompleter", "required", has_candidates=True),
+    "retrieval": Method(RetrievalSettings, "overlay:RetrievalCompleter", "required", has_candidates=True),
+    "patchmatch": Method(
+        PatchSettings, "patches.completer:PatchCompleter", "optional", without_index=("start", "weights")
+    ),
     "network": Method(NetworkSettings, "network:NetworkCompleter", "none"),
 }
 DEFAULT_METHOD = "scenes"
@@ -67,6 +72,7 @@ def make_completer(
     *,
     workers: int | None = None,
     settings: Mapping[str, Any] | None = None,
+    scenes: SceneCache | None = None,
 ) -> Completer:
     """Return what completes photos by a method; keep it to complete many.
 
@@ -76,6 +82,7 @@ def make_completer(
     index : an open index or its path, for the methods that use one.
     workers : threads in all; None for all cores.
     settings : fields of the method's settings class, by name.
+    scenes : decoded photos of the index to share among completers; None: each has its own.
 
     Raises
     ------
@@ -90,7 +97,8 @@ def make_completer(
     completer = getattr(importlib.import_module(f"ce_retrieval.completion.{module}"), name)
     if METHODS[method].index == "none":
         return completer(chosen, workers=workers)
-    return completer(PhotoIndex.open(index) if isinstance(index, str | Path) else index, chosen, workers=workers)
+    opened = PhotoIndex.open(index) if isinstance(index, str | Path) else index
+    return completer(opened, chosen, workers=workers, scenes=scenes)
 
 
 def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) -> Any:
@@ -114,7 +122,7 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) ->
             raise SettingsError(f"without an index, method {method} does not read {', '.join(unread)}: give an index")
     chosen = about.settings(**settings)
     if chosen.weights is not None and not _runs_network(method, chosen, has_index):
-        raise SettingsError("no network is used by these settings: leave weights out, or set rerank to 'guided'")
+        raise SettingsError("no network is used by these settings: leave `weights` out, or set `rerank` to guided")
     return chosen
 
 

@@ -39,7 +39,6 @@ class RetrievalCompleter(Completer[Query]):
     """
 
     method = "retrieval"
-    has_candidates = True
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ce_retrieval.completion.blend.poisson import PoissonSolver
-from ce_retrieval.errors import EvaluationError, MaskError
+from ce_retrieval.pixels import check_hole, to_bytes, to_unit
 
 Photos = NDArray[np.uint8]
 Fill = Callable[[Photos, NDArray[np.bool_]], Photos]
@@ -62,7 +62,7 @@ def biharmonic(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
         stacked = part.transpose(1, 2, 0, 3).reshape(height, width, -1) / 255.0
         surface = inpaint_biharmonic(stacked, hole, split_into_regions=False, channel_axis=-1)
         inside = surface.reshape(height, width, len(part), 3)[hole]
-        filled[start : start + BIHARMONIC_BATCH, hole] = _to_bytes(inside).transpose(1, 0, 2)
+        filled[start : start + BIHARMONIC_BATCH, hole] = to_bytes(inside).transpose(1, 0, 2)
     return filled
 
 
@@ -75,23 +75,16 @@ def smooth(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
     solver = PoissonSolver(hole)
     filled = photos.copy()
     for photo, out in zip(photos, filled, strict=True):
-        out[hole] = _to_bytes(solver.smooth(photo.astype(np.float32) / np.float32(255.0))[hole])
+        out[hole] = to_bytes(solver.smooth(to_unit(photo))[hole])
     return filled
 
 
-BASELINES: dict[str, Fill] = {
+CLASSICAL: dict[str, Fill] = {
     "telea": telea,
     "navier-stokes": navier_stokes,
     "biharmonic": biharmonic,
     "smooth": smooth,
 }
-
-
-def baseline(name: str) -> Fill:
-    """The fill of that name in `BASELINES`; EvaluationError, listing the names, when there is none."""
-    if name not in BASELINES:
-        raise EvaluationError(f"no baseline is called {name!r}: choose one of {', '.join(sorted(BASELINES))}")
-    return BASELINES[name]
 
 
 def _opencv(photos: Photos, hole: NDArray[np.bool_], method: int) -> Photos:
@@ -110,14 +103,4 @@ def _opencv(photos: Photos, hole: NDArray[np.bool_], method: int) -> Photos:
 def _check(photos: Photos, hole: NDArray[np.bool_]) -> None:
     if photos.ndim != 4 or photos.shape[3] != 3 or photos.dtype != np.uint8:
         raise ValueError(f"photos: uint8 (B, H, W, 3) is needed, not {photos.dtype} {photos.shape}")
-    if hole.dtype != np.bool_:
-        raise ValueError(f"hole: a boolean array is needed, not {hole.dtype}")
-    if hole.shape != photos.shape[1:3]:
-        raise MaskError(f"the hole is {hole.shape}, the photos {photos.shape[1:3]}: make them the same size")
-    if not hole.any() or hole.all():
-        raise MaskError("the hole is empty or covers the whole photo: mark some pixels as missing, but not all of them")
-
-
-def _to_bytes(values: NDArray[np.floating]) -> Photos:
-    """[0, 1] to the nearest of 0..255."""
-    return np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
+    check_hole(hole, photos.shape[1:3])

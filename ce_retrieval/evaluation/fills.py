@@ -4,22 +4,21 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ce_retrieval.completion.blend.poisson import PoissonSolver
-from ce_retrieval.completion.network import DecoderCompleter
-from ce_retrieval.completion.overlay import Completer
-from ce_retrieval.completion.scenes.completer import SceneCompleter
-from ce_retrieval.completion.settings import CompletionSettings, DecoderSettings, SceneSettings
+from ce_retrieval.completion.methods import make_completer
 from ce_retrieval.errors import CeretError
-from ce_retrieval.evaluation.classical import baseline
+from ce_retrieval.evaluation.classical import CLASSICAL
 from ce_retrieval.evaluation.methods import Method
 from ce_retrieval.evaluation.queries import Queries
 from ce_retrieval.evaluation.settings import EvaluationSettings
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.pixels import to_bytes, to_unit
 from ce_retrieval.retrieval.search import search_contexts
 
 CHUNK = 50  # photos filled as one batch
@@ -58,9 +57,10 @@ class Filler:
     def fill(self, method: Method, done: Done) -> Filled:
         """Fill every query; the seconds are those of the filling alone, with the index loaded and searched once before."""
         ways = {
-            "features": self._by_features,
-            "decoder": self._by_decoder,
-            "baseline": self._by_baseline,
+            "features": self._by_completion,
+            "network": self._by_completion,
+            "patches": self._by_completion,
+            "classical": self._by_classical,
             "pixels": self._from_scenes,
         }
         filled = Filled(self._queries.photos.copy())
@@ -74,29 +74,17 @@ class Filler:
         filled.seconds = time.perf_counter() - start
         return filled
 
-    def _by_features(self, method: Method, filled: Filled) -> Iterator[int]:
-        index, queries = self._indexes[method.base], self._queries
-        completer: Completer | SceneCompleter
-        if method.fill == "scenes":
-            completer = SceneCompleter(index, self._scene_settings(method), scenes=self._scenes)
-        else:
-            completer = Completer(index, self._completion(method, len(index)), scenes=self._scenes)
-        focus = completer.settings.focus
-        assert not isinstance(focus, str), "resolved by the completer"
-        search_contexts(index, queries.photos[:1], queries.holes[:1], 1, focus=focus)
-        yield 0
-        yield from self._complete(completer, filled)
-
-    def _by_decoder(self, method: Method, filled: Filled) -> Iterator[int]:
-        weights = method.base or self._settings.weights
-        settings = DecoderSettings(fill=method.fill, mirror=self._settings.guided.mirror, weights=weights)
-        completer = DecoderCompleter(settings)
-        completer.complete_many([self._queries.photos[0]], [self._queries.holes[0]])
-        yield 0
-        yield from self._complete(completer, filled)
-
-    def _complete(self, completer: Completer | DecoderCompleter | SceneCompleter, filled: Filled) -> Iterator[int]:
+    def _by_completion(self, method: Method, filled: Filled) -> Iterator[int]:
+        """Fill by a method of `completion.methods`, photos in parts of CHUNK."""
+        index = self._indexes[method.base] if method.kind == "features" else None
+        completer = make_completer(method.completion, index, settings=self._settings_of(method), scenes=self._scenes)
         queries = self._queries
+        # What is made at the first use (the lifted vectors, the network's kernels) is not timed.
+        if index is not None:
+            search_contexts(index, queries.photos[:1], queries.holes[:1], 1, focus=completer.settings.focus)
+        elif method.kind == "network":
+            completer.complete_many([queries.photos[0]], [queries.holes[0]])
+        yield 0
         for start in range(0, len(queries), CHUNK):
             part = slice(start, start + CHUNK)
             results = completer.complete_many(list(queries.photos[part]), list(queries.holes[part]))
@@ -107,37 +95,28 @@ class Filler:
                     filled.photos[row] = result.best
             yield len(results)
 
-    def _completion(self, method: Method, count: int) -> CompletionSettings:
+    def _settings_of(self, method: Method) -> dict[str, Any]:
+        """Return the settings of the completion method; every known pixel is kept."""
         settings = self._settings
-        return CompletionSettings(
-            k=min(settings.k, count) if method.fill == "mean" else 1,
-            rerank=method.rerank,
-            fill=method.fill,
-            focus=method.focus,
-            candidates=min(settings.candidates, count),
-            rim=settings.rim,
-            guided=settings.guided,
-            weights=settings.weights,
-        )
+        if method.kind == "network":
+            return {"fill": method.fill, "weights": method.base or settings.weights}
+        if method.kind == "patches":
+            return {}
+        search: dict[str, Any] = {
+            "rerank": method.rerank,
+            "focus": method.focus,
+            "candidates": settings.candidates,
+            "weights": settings.weights if method.rerank == "guided" else None,
+        }
+        if method.completion == "retrieval":
+            k = min(settings.k, len(self._indexes[method.base])) if method.fill == "mean" else 1
+            return {**search, "k": k, "fill": method.fill}
+        kept = {"seam": 0.0, "top": 1} if method.completion == "scenes" else {}
+        return {**search, "aligned": settings.aligned, **kept}
 
-    def _scene_settings(self, method: Method) -> SceneSettings:
-        settings = self._settings
-        return replace(
-            settings.scenes,
-            rerank=method.rerank,
-            focus=method.focus,
-            candidates=settings.candidates,
-            rim=settings.rim,
-            guided=settings.guided,
-            weights=settings.weights,
-            seam=0.0,
-            top=1,
-            pick=1,
-        )
-
-    def _by_baseline(self, method: Method, filled: Filled) -> Iterator[int]:
+    def _by_classical(self, method: Method, filled: Filled) -> Iterator[int]:
         """Photos with the same hole go together, in parts of CHUNK, on all cores."""
-        fill, queries = baseline(method.base), self._queries
+        fill, queries = CLASSICAL[method.base], self._queries
         parts = [rows[start : start + CHUNK] for rows in self._groups for start in range(0, len(rows), CHUNK)]
 
         def work(rows: np.ndarray) -> int:
@@ -165,10 +144,6 @@ class Filler:
                     continue
                 scene = found.photos[0]
                 if solver:
-                    source, photo = (
-                        pixels.astype(np.float32) / np.float32(255) for pixels in (scene, queries.photos[row])
-                    )
-                    blend = solver.blend(source[None], photo)[0]
-                    scene = np.clip(np.rint(blend * 255), 0, 255).astype(np.uint8)
+                    scene = to_bytes(solver.blend(to_unit(scene)[None], to_unit(queries.photos[row]))[0])
                 filled.photos[row, hole] = scene[hole]
             yield len(rows)

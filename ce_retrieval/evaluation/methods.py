@@ -1,28 +1,36 @@
-"""The names of methods: FEATURES[@FOCUS][+rim|+guided][+blend|+mean|+scenes], or a network, a baseline or a limit."""
+"""The names of what is measured: FEATURES[@FOCUS][+RERANK][+FILL], a network, patches, a classical fill, or a limit."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ce_retrieval.completion.scenes.settings_check import can_predict
+from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.descriptors import DESCRIPTORS, Descriptor, make_descriptor, protocol_spec
 from ce_retrieval.errors import DescriptorError, EvaluationError
-from ce_retrieval.evaluation.classical import BASELINES
+from ce_retrieval.evaluation.classical import CLASSICAL
+from ce_retrieval.models.network_fill import can_predict
 
 # Searches over all pixels of a region of every photo of the collection, by brute force.
 #   oracle: the photo whose true content is nearest to the truth, the limit of any fill from one photo;
-#   rim: the photo nearest in a flat ring around the hole, which needs no descriptor but reads every photo.
-PIXEL_SEARCHES = ("oracle", "rim")
-DECODER = "decoder"  # a network's own fill
+#   ring: the photo nearest in a flat ring around the hole, which needs no descriptor but reads every photo.
+PIXEL_SEARCHES = ("oracle", "ring")
+NETWORK = "network"  # a network's own fill
+PATCHES = "patchmatch"  # the photo's own patches
+FILLS = ("blend", "mean", "scenes", "patchmatch")  # of a method by features, beside "paste"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to fill; see `parse_methods` for the names.
+    """A way to fill that an evaluation measures; `parse_methods` explains the names.
 
-    kind: "features", "pixels" (brute-force search), "decoder" or "baseline"; base: the descriptor's spec, the search, the
-    checkpoint ("": that of the settings) or the baseline; focus: px, None for none, "auto" for the descriptor's best;
-    descriptor: of a method by features, else None.
+    Attributes
+    ----------
+    kind : "features", "pixels" (brute-force search), "network", "patches" or "classical".
+    base : the descriptor's spec, the search, the checkpoint ("": that of the settings), or the classical fill.
+    focus : px, None for none, "auto" for the descriptor's best.
+    rerank : of a method by features, a `rerank` of SearchSettings.
+    fill : "paste", "blend" or "mean"; for a method by features also "scenes" or "patchmatch".
+    descriptor : of a method by features, else None.
     """
 
     name: str
@@ -33,25 +41,44 @@ class Method:
     fill: str = "paste"
     descriptor: Descriptor | None = field(default=None, compare=False)
 
+    @property
+    def completion(self) -> str:
+        """Which method of `completion.methods` fills; "" for a search by pixels and a classical fill."""
+        if self.kind == "features":
+            return self.fill if self.fill in METHODS else "retrieval"
+        return {"network": "network", "patches": "patchmatch"}.get(self.kind, "")
+
 
 def default_methods(features: str, weights: str | None = None) -> tuple[str, ...]:
-    """Return what is measured when nothing is named: these features by every fill, the best baseline, and the limit.
+    """Return what is measured when nothing is named: these features by every fill, the best classical fill, and the limit.
 
-    Where torch and the weights are there, the guided re-rank and the network's own fill too.
+    Where torch and the weights are there, also the guided re-rank and the network's own fill.
     """
     hand_made = (features, f"{features}+rim", f"{features}+rim+blend", f"{features}+rim+mean")
-    guided = (f"{features}+guided", f"{features}+guided+blend", f"{features}+guided+mean", DECODER)
+    guided = (f"{features}+guided", f"{features}+guided+blend", f"{features}+guided+mean", NETWORK)
     return (*hand_made, *(guided if can_predict(weights) else ()), "smooth", "oracle")
 
 
 def parse_methods(names: Sequence[str], size: int, hole: str = "none") -> list[Method]:
-    """Return the methods with these names, in order, for photos of size x size and an index of this hole protocol.
+    """Return the methods with these names, in order.
 
-    A name is `telea`, `navier-stokes`, `biharmonic`, `smooth`; or `oracle`, `rim`; or a descriptor (`hog`, `gist`,
-    `thumbnail`, `thumbnail:16`, ...), then `@PX` or `@none` for the focus (default: the descriptor's best). A search may
-    be followed by `+rim` or `+guided` (descriptors: the re-rank) and by `+blend`, or for descriptors `+mean` (of the best
-    blends) or `+scenes` (scene completion in full, every known pixel kept), instead of pasting.
-    `decoder[:CHECKPOINT][+blend]` is a network's own fill. EvaluationError names what is wrong and lists what there is.
+    Parameters
+    ----------
+    names : each one of
+        - FEATURES[@PX][+rim|+guided][+blend|+mean|+scenes|+patchmatch]: a descriptor (`hog`, `thumbnail:16`, ...), its
+          focus (`@none`: none; default: the descriptor's best), a re-rank, and a fill (default: paste the best scene).
+          `+mean` averages the best blends; `+scenes` and `+patchmatch` are the methods of `ceret complete`, which keep every
+          known pixel here.
+        - `network[:CHECKPOINT][+blend]`: a network's own fill.
+        - `patchmatch`: the photo's own patches.
+        - `telea`, `navier-stokes`, `biharmonic`, `smooth`: classical fills.
+        - `oracle`, `ring` [+blend]: searches by pixels.
+    size : px, side of the photos.
+    hole : hole protocol of the index.
+
+    Raises
+    ------
+    EvaluationError : a name cannot be read, or stands twice.
     """
     methods = [_parse(name.strip(), size, hole) for name in names]
     if not methods:
@@ -64,30 +91,32 @@ def parse_methods(names: Sequence[str], size: int, hole: str = "none") -> list[M
 
 
 def _parse(name: str, size: int, hole: str) -> Method:
-    if name.partition("+")[0].partition(":")[0] == DECODER:
-        return _parse_decoder(name)
+    if name.partition("+")[0].partition(":")[0] == NETWORK:
+        return _parse_network(name)
+    if name == PATCHES:
+        return Method(name, "patches", "")
     head, *parts = name.split("+")
     base, at, focus_text = head.partition("@")
     fill, rerank = "paste", "none"
     for part in parts:
         if part in ("rim", "guided") and rerank == "none":
             rerank = part
-        elif part in ("blend", "mean", "scenes") and fill == "paste":
+        elif part in FILLS and fill == "paste":
             fill = part
         else:
             raise EvaluationError(
-                f"method {name}: {part!r} does not fit there: expected FEATURES[@PX][+rim|+guided][+blend|+mean|+scenes]"
+                f"method {name}: {part!r} does not fit there: expected FEATURES[@PX][+rim|+guided][+{'|+'.join(FILLS)}]"
             )
-    if base in BASELINES:
+    if base in CLASSICAL:
         if parts or at:
-            raise EvaluationError(f"method {name}: a baseline takes no additions: name it {base} alone")
-        return Method(name, "baseline", base)
+            raise EvaluationError(f"method {name}: a classical fill takes no additions: name it {base} alone")
+        return Method(name, "classical", base)
     if base in PIXEL_SEARCHES:
         if at or rerank != "none" or fill not in ("paste", "blend"):
             raise EvaluationError(f"method {name}: {base} takes +blend alone: name it {base} or {base}+blend")
         return Method(name, "pixels", base, fill=fill)
     if base.partition(":")[0] not in DESCRIPTORS:
-        known = ", ".join([*DESCRIPTORS, DECODER, *BASELINES, *PIXEL_SEARCHES])
+        known = ", ".join([*DESCRIPTORS, NETWORK, PATCHES, *CLASSICAL, *PIXEL_SEARCHES])
         raise EvaluationError(f"method {name!r} is unknown: it begins with one of {known}")
     try:
         descriptor = make_descriptor(protocol_spec(base, hole), size)
@@ -100,14 +129,14 @@ def _parse(name: str, size: int, hole: str) -> Method:
     return Method(descriptor.spec + suffix, "features", descriptor.spec, focus, rerank, fill, descriptor)
 
 
-def _parse_decoder(name: str) -> Method:
-    """Parse `decoder[:CHECKPOINT][+blend]`; a path may hold any character."""
+def _parse_network(name: str) -> Method:
+    """Parse `network[:CHECKPOINT][+blend]`; a path may hold any character."""
     base = name.removesuffix("+blend")
     fill = "paste" if base == name else "blend"
     head, colon, checkpoint = base.partition(":")
-    if head != DECODER or (colon and not checkpoint):
-        raise EvaluationError(f"method {name}: expected decoder[:CHECKPOINT][+blend]")
-    return Method(name, "decoder", checkpoint, fill=fill)
+    if head != NETWORK or (colon and not checkpoint):
+        raise EvaluationError(f"method {name}: expected network[:CHECKPOINT][+blend]")
+    return Method(name, "network", checkpoint, fill=fill)
 
 
 def _focus(name: str, text: str) -> float | None:
@@ -118,5 +147,5 @@ def _focus(name: str, text: str) -> float | None:
     except ValueError:
         focus = 0.0
     if not 0 < focus < math.inf:
-        raise EvaluationError(f"method {name}: the focus {text!r} is no positive number of pixels (or `none`)")
+        raise EvaluationError(f"method {name}: the focus {text!r} is not a positive number of pixels (or `none`)")
     return focus

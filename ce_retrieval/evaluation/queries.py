@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ce_retrieval.completion.network import DecoderFill
 from ce_retrieval.descriptors import Descriptor, cell_weights
 from ce_retrieval.errors import CeretError, EvaluationError, PhotoError
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
 from ce_retrieval.holes.files import holes_from_folder, load_shapes
-from ce_retrieval.holes.strategies import STRATEGIES, holes_for
+from ce_retrieval.holes.strategies import STRATEGIES, holes_for, resize_hole
+from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import PhotoItem, PhotoSource, decode_photo, open_sources
 from ce_retrieval.retrieval.search import protocol_hole
@@ -47,7 +47,7 @@ class Queries:
 def read_queries(
     paths: Sequence[str | Path], size: int, settings: EvaluationSettings, report: Progress
 ) -> tuple[Queries, list[LeftOut]]:
-    """Read the photos at size x size and give each its hole, which hangs on (seed, key) alone.
+    """Read the photos at size x size and give each its hole, which depends on (seed, key) alone.
 
     Returns them with those that cannot be read. EvaluationError: an unknown mask strategy, shapes without the region
     strategy, no photo that can be read; MaskError, SourceError as the functions that read masks and sources.
@@ -92,7 +92,7 @@ def _check_masks(settings: EvaluationSettings) -> None:
         )
     if settings.shapes is not None and settings.masks != "region":
         raise EvaluationError(
-            f"--shapes belongs to --masks region, and masks are {settings.masks!r}: leave --shapes out, or use --masks region"
+            f"shapes belong to the masks 'region', and masks are {settings.masks!r}: leave shapes out, or use 'region'"
         )
 
 
@@ -107,7 +107,7 @@ def unserved(
     queries: Queries,
     index: PhotoIndex,
     searches: Sequence[tuple[Descriptor, float | None]],
-    decoders: Sequence[DecoderFill] = (),
+    networks: Sequence[NetworkFill] = (),
 ) -> dict[int, LeftOut]:
     """Return, by row, the queries whose hole one of these searches (descriptor, focus) or networks cannot serve.
 
@@ -119,8 +119,10 @@ def unserved(
         try:
             for descriptor, focus in searches:
                 cell_weights(descriptor, protocol_hole(index, queries.holes[rows[0]]), focus)
-            for decoder in decoders:
-                decoder.check(queries.holes[rows[0]])
+            for network in networks:
+                hole = queries.holes[rows[0]]
+                resized = hole.shape != (network.size, network.size)
+                network.check(resize_hole(hole, network.size) if resized else hole, resized=resized)
         except CeretError as error:
             found.update((int(row), LeftOut(queries.names[row], str(error))) for row in rows)
     return dict(sorted(found.items()))

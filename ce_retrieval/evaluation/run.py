@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.completion.network import DecoderFill
 from ce_retrieval.completion.rerank.rim import rim_of
 from ce_retrieval.errors import EvaluationError
 from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, read_collection
@@ -24,6 +23,7 @@ from ce_retrieval.evaluation.queries import Queries, read_queries, unserved
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
 from ce_retrieval.figures import show_hole
 from ce_retrieval.metrics import SSIM_WINDOW, Floats, Summary, measure, precision_at_k, summarise
+from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.photo_cache import SceneCache
 from ce_retrieval.retrieval.search import default_focus, search_contexts
@@ -77,7 +77,7 @@ def evaluate(
 
     Photos are resized to size x size before their hole is cut, so truth and fill have the same pixels. A descriptor other
     than the index's is given an index of its own at `out`/FEATURES.ceret, built once from the same sources. What one method
-    cannot serve is left out for all. The figures hang on seed, photos and index alone, whatever the order of the methods.
+    cannot serve is left out for all. The figures depend on seed, photos and index alone, whatever the order of the methods.
     EvaluationError: unknown method or mask strategy, no query left, a collection that changed; StorageError; the errors of
     searching and of building an index.
     """
@@ -90,8 +90,8 @@ def evaluate(
     methods = parse_methods(settings.methods, size, index.manifest.hole)
     make_folder(Path(out))
     queries, unreadable = read_queries(photos, size, settings, report)
-    decoders = _decoders(methods, settings)
-    refused = _refused(queries, index, methods, decoders.values())
+    networks = _networks(methods, settings)
+    refused = _refused(queries, index, methods, networks.values())
     queries = queries.only(np.array([row for row in range(len(queries)) if row not in refused]))
     indexes = indexes_for({m.base: None for m in methods if m.kind == "features"}, index, Path(out), report)
     scenes = SceneCache(index, SCENE_BYTES, os.cpu_count() or 1)
@@ -103,27 +103,27 @@ def evaluate(
         run.measure(method, scan.seconds.get(method.base, 0.0), report)
     names, results, failed, (sheet, sheet_names) = run.finish()
     left_out = [*refused.values(), *failed]
-    about = _about(index, indexes, decoders)
+    about = _about(index, indexes, networks)
     leaks = list(scan.leaks.values())
     return Evaluation(settings, names, results, leaks, unreadable, left_out, about, sheet, sheet_names)
 
 
-def _decoders(methods: Sequence[Method], settings: EvaluationSettings) -> dict[str, DecoderFill]:
+def _networks(methods: Sequence[Method], settings: EvaluationSettings) -> dict[str, NetworkFill]:
     """Return the networks of all methods by their weights, "" for those of the package: they are loaded before any work."""
-    own = {method.base for method in methods if method.kind == "decoder"}
+    own = {method.base for method in methods if method.kind == "network"}
     guided = {"" for method in methods if method.rerank == "guided"}
     names = {name or settings.weights or "" for name in own | guided}
-    return {name: DecoderFill(name or None) for name in sorted(names)}
+    return {name: NetworkFill(name or None) for name in sorted(names)}
 
 
 def _refused(
-    queries: Queries, index: PhotoIndex, methods: Sequence[Method], decoders: Iterable[DecoderFill]
+    queries: Queries, index: PhotoIndex, methods: Sequence[Method], networks: Iterable[NetworkFill]
 ) -> dict[int, LeftOut]:
     """Return the queries that a method cannot serve; EvaluationError, before anything is measured, if that is all."""
     searches = [(method.descriptor, method.focus) for method in methods if method.descriptor]
     resolved = [(d, default_focus(d) if focus == "auto" else focus) for d, focus in searches]
     refused = unserved(
-        queries, index, [(d, focus) for d, focus in resolved if not isinstance(focus, str)], list(decoders)
+        queries, index, [(d, focus) for d, focus in resolved if not isinstance(focus, str)], list(networks)
     )
     if len(refused) == len(queries):
         first = next(iter(refused.values()))
@@ -149,7 +149,7 @@ def _scan(
     report: Progress,
 ) -> _Scan:
     guard = LeakGuard(queries.names, queries.photos)
-    regions = {"oracle": lambda hole: hole, "rim": lambda hole: rim_of(hole, settings.ring)}
+    regions = {"oracle": lambda hole: hole, "ring": lambda hole: rim_of(hole, settings.ring)}
     wanted = {method.base for method in methods if method.kind == "pixels"}
     searches = {
         name: NearestByPixels(queries.photos, np.stack([regions[name](hole) for hole in queries.holes]))
@@ -171,7 +171,7 @@ def _without_leaks(
     kept = [row for row in range(len(queries)) if settings.keep_leaks or row not in leaks]
     if not kept:
         raise EvaluationError(
-            f"all {len(leaks)} photos have near-duplicates in {index.path}: give other photos, or --keep-leaks"
+            f"all {len(leaks)} photos have near-duplicates in {index.path}: give other photos, or set keep_leaks"
         )
     return np.array(kept)
 
@@ -249,7 +249,7 @@ def _measured(queries: Queries, fills: np.ndarray) -> dict[str, Floats]:
     return {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
 
 
-def _about(index: PhotoIndex, indexes: Mapping[str, PhotoIndex], decoders: Mapping[str, DecoderFill]) -> dict[str, Any]:
+def _about(index: PhotoIndex, indexes: Mapping[str, PhotoIndex], networks: Mapping[str, NetworkFill]) -> dict[str, Any]:
     """What a reader needs to know to read the figures: region, range, averaging, timing, collection, versions."""
     manifest = index.manifest
     held = SCENE_BYTES // (3 * manifest.size**2)
@@ -258,12 +258,12 @@ def _about(index: PhotoIndex, indexes: Mapping[str, PhotoIndex], decoders: Mappi
         "region": "hole pixels, all channels",
         "range": "[0, 1]; L1 and L2 in percent",
         "averaging": "L1, L2, SSIM: mean over photos; psnr: mean of each photo's PSNR; sharpness: median over photos",
-        "seconds": "wall clock a photo on all cores: search, re-rank and fill, with the index loaded; oracle and rim include "
+        "seconds": "wall clock a photo on all cores: search, re-rank and fill, with the index loaded; oracle and ring include "
         f"the comparison with every photo; decoding the collection is not included{decoded}",
         "threads": os.cpu_count(),
         "size": manifest.size,
         "collection": {"index": str(index.path), "photos": len(index), "hole": manifest.hole},
         "features": sorted({manifest.descriptor, *indexes}),
-        "networks": [decoder.about for decoder in decoders.values()],
+        "networks": [network.about for network in networks.values()],
         "libraries": dict(manifest.libraries),
     }

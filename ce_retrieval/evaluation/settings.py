@@ -1,10 +1,11 @@
-"""What an evaluation measures, and its defaults, which are those of the command line."""
+"""What an evaluation measures. The defaults of the command line are these."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from ce_retrieval.completion.settings import CompletionSettings, GuidedSettings, SceneSettings
+from ce_retrieval.completion.settings import DEFAULT_K, SceneSettings, SearchSettings
+from ce_retrieval.errors import SettingsError
 
 Progress = Callable[[str, int, int], None]  # what is under way, done, in all
 
@@ -13,14 +14,21 @@ Progress = Callable[[str, int, int], None]  # what is under way, done, in all
 class EvaluationSettings:
     """What is measured.
 
-    methods: names as in `parse_methods`; masks: a strategy of `masks.STRATEGIES` or a folder of mask files; shapes: a
-    folder of object masks for the region strategy; keep_leaks: measure queries with near-duplicates in the collection
-    too; limit: at most so many queries, drawn by the seed (None: all); k: blends averaged by +mean (the whole collection
-    where that is smaller); candidates, rim, guided: of the re-rank, as in CompletionSettings; weights: a file for guided
-    re-ranks and decoders, None for those of the package; scenes: of +scenes, where candidates, rim, guided and weights are
-    those above, and no seam changes known pixels; ring: width in pixels of the flat
-    ring that the `rim` search compares; precision_k: neighbours that P@k looks at; sheet_rows: photos on the contact
-    sheets, drawn by the seed.
+    Attributes
+    ----------
+    methods : names as `parse_methods` reads them.
+    seed : decides holes, `limit` and the photos on the sheets.
+    masks : a strategy of `holes.strategies.STRATEGIES`, or a folder of mask files.
+    shapes : folder of object masks for the region strategy, None for smooth blobs.
+    keep_leaks : measure queries with near-duplicates in the collection too.
+    limit : number of queries, drawn by the seed; None: all.
+    k : blends that `+mean` averages, or all of a smaller collection.
+    candidates : nearest contexts that every method by features considers.
+    aligned : scenes that `+scenes` and `+patchmatch` place.
+    weights : file for guided re-ranks and networks, None for the weights of the package.
+    ring : px, width of the flat ring that the search `ring` compares.
+    precision_k : neighbours that P@k looks at.
+    sheet_rows : photos on the contact sheets.
     """
 
     methods: tuple[str, ...]
@@ -29,15 +37,29 @@ class EvaluationSettings:
     shapes: str | None = None
     keep_leaks: bool = False
     limit: int | None = None
-    k: int = CompletionSettings.k
-    candidates: int = CompletionSettings.candidates
-    rim: int = CompletionSettings.rim
-    guided: GuidedSettings = field(default_factory=GuidedSettings)
+    k: int = DEFAULT_K
+    candidates: int = SearchSettings.candidates
+    aligned: int = SceneSettings.aligned
     weights: str | None = None
-    scenes: SceneSettings = field(default_factory=SceneSettings)
     ring: int = 8
     precision_k: int = 10
     sheet_rows: int = 16
+
+    def __post_init__(self) -> None:
+        least = {
+            "seed": 0,
+            "limit": 1,
+            "k": 1,
+            "candidates": 1,
+            "aligned": 1,
+            "ring": 1,
+            "precision_k": 1,
+            "sheet_rows": 0,
+        }
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise SettingsError(f"{name} is {value}: expected {low} or more")
 
 
 class LeftOut(NamedTuple):

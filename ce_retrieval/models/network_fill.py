@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import MaskError
+from ce_retrieval.errors import CeretError, MaskError
 from ce_retrieval.pixels import resize, to_unit
 
 
@@ -82,3 +82,16 @@ class NetworkFill:
 def compose(photos: np.ndarray, holes: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Return photos uint8 (B, S, S, 3) with predictions float32 in their holes: float32 in [0, 1]."""
     return np.where(holes[..., None], predicted.clip(0, 1), to_unit(photos))
+
+
+def can_predict(weights: str | None) -> bool:
+    """Return whether a network can be loaded: torch is installed and the weights file exists."""
+    from ce_retrieval.models.requirements import require_torch
+    from ce_retrieval.models.shipped import weights_path
+
+    try:
+        require_torch("a network")
+        weights_path(weights)
+    except CeretError:
+        return False
+    return True

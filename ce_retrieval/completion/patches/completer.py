@@ -25,6 +25,7 @@ from ce_retrieval.completion.working_size import Working, enlarged_values, enlar
 from ce_retrieval.errors import PhotoError, SettingsError
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import Origin, PhotoIndex
+from ce_retrieval.photo_index.photo_cache import SceneCache
 from ce_retrieval.pixels import resize, to_bytes, to_unit
 from ce_retrieval.retrieval.search import check_query
 
@@ -45,6 +46,7 @@ class PatchCompleter(Completer[_Photo]):
     ----------
     index : where further sources of patches come from; None: the photo alone.
     settings : None for the defaults.
+    scenes : decoded photos of the index to share with others; None: its own.
     workers : threads in all; None for all cores.
 
     Raises
@@ -60,7 +62,12 @@ class PatchCompleter(Completer[_Photo]):
     method = "patchmatch"
 
     def __init__(
-        self, index: PhotoIndex | None = None, settings: PatchSettings | None = None, *, workers: int | None = None
+        self,
+        index: PhotoIndex | None = None,
+        settings: PatchSettings | None = None,
+        *,
+        scenes: SceneCache | None = None,
+        workers: int | None = None,
     ) -> None:
         settings = settings or PatchSettings()
         if settings.start == "scene" and index is None:
@@ -70,7 +77,7 @@ class PatchCompleter(Completer[_Photo]):
         super().__init__(settings, workers)
         self._scenes: SceneCompleter | None = None
         if index is not None:
-            self._scenes = SceneCompleter(index, _scene_settings(settings), workers=self.workers)
+            self._scenes = SceneCompleter(index, _scene_settings(settings), scenes=scenes, workers=self.workers)
             self.settings = replace(settings, focus=self._scenes.settings.focus, terms=self._scenes.settings.terms)
             self.about, self.network = self._scenes.about, self._scenes.network
         self._network = NetworkFill(settings.weights) if settings.start == "network" else None

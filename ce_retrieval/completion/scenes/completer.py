@@ -73,7 +73,6 @@ class SceneCompleter(Completer[Query]):
     """
 
     method = "scenes"
-    has_candidates = True
 
     def __init__(
         self,
