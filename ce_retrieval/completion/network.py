@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.completion.blend.paste import Blender, box_around, insert
+from ce_retrieval.completion.blend.paste import Blender, insert
 from ce_retrieval.completion.rerank.rim import rim_of
 from ce_retrieval.completion.result import Completion, only
 from ce_retrieval.completion.settings import DECODER_FILLS, DecoderSettings
-from ce_retrieval.completion.working_size import resize_values
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError
 from ce_retrieval.holes.strategies import resize_hole
 from ce_retrieval.photo_index import Origins
+from ce_retrieval.pixels import hole_box, resize
 from ce_retrieval.retrieval.search import check_query, square_query
 
 ROUNDING = 1  # px by which a hole may leave the part that a network predicts, where the photo had to be resized
@@ -78,7 +78,7 @@ class DecoderFill:
         """
         photos, holes = (np.stack(arrays) for arrays in zip(*queries, strict=True))
         composed = compose(photos, holes, self.predict(photos, holes, mirror=mirror))
-        return np.stack([resize_values(photo, (size, size)) for photo in composed])
+        return np.stack([resize(photo, (size, size)) for photo in composed])
 
     def _check(self, hole: np.ndarray, *, resized: bool) -> None:
         from ce_retrieval.models.inference import predicted_part
@@ -162,9 +162,9 @@ class DecoderCompleter:
         return [result for result in results if result is not None]
 
     def _fill(self, photo: np.ndarray, hole: np.ndarray, predicted: np.ndarray) -> Completion:
-        y0, x0, y1, x1 = box_around(hole)
+        y0, x0, y1, x1 = hole_box(hole, 1)
         inner = (slice(y0, y1), slice(x0, x1))
-        fill = resize_values(predicted, (hole.shape[0], hole.shape[1]))[inner]
+        fill = resize(predicted, (hole.shape[0], hole.shape[1]))[inner]
         if self.settings.fill == "blend":
             fill = self._blender.blend(fill, photo[inner], hole[inner])
         return Completion(

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.completion.blend.paste import Blender, box_around, insert
+from ce_retrieval.completion.blend.paste import Blender, insert
 from ce_retrieval.completion.rerank.candidates import CandidateFinder, Place, Query, resolved
 from ce_retrieval.completion.result import Candidate, Completion, only
 from ce_retrieval.completion.settings import FILLS, CompletionSettings
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import SceneCache, scene_patch
+from ce_retrieval.pixels import hole_box
 
 
 class Completer:
@@ -84,7 +85,7 @@ class Completer:
         """Fill the photo from the k best scenes, opened at their own resolution; one that cannot be read gives way."""
         ranked = self._finder.rank(query)
         averages, k = self.settings.fill == "mean", self.settings.k
-        box = box_around(hole)
+        box = hole_box(hole, 1)
         inner = (slice(box[0], box[2]), slice(box[1], box[3]))
         total: np.ndarray | None = None
         fills: list[np.ndarray] = []

@@ -15,15 +15,15 @@ import numpy as np
 
 from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.network import DecoderFill, compose
-from ce_retrieval.completion.patches.patchmatch import PatchMatchSettings, complete_by_patches
+from ce_retrieval.completion.patches.patchmatch import complete_by_patches
 from ce_retrieval.completion.patches.pyramid import PATCH
 from ce_retrieval.completion.result import Completion, SceneCandidate, only
 from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import STARTS, PatchSettings
-from ce_retrieval.completion.working_size import Working, enlarged_values, enlarged_window, resize_values, working_photo
+from ce_retrieval.completion.working_size import Working, enlarged_values, enlarged_window, working_photo
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
-from ce_retrieval.pixels import to_bytes, to_unit
+from ce_retrieval.pixels import resize, to_bytes, to_unit
 from ce_retrieval.retrieval.search import check_query
 
 # How many patches the hole is across at the coarsest scale: a fill that shows something is refined, and not begun anew.
@@ -116,7 +116,8 @@ class PatchCompleter:
             self._start(photo, hole, working, pictures),
             sources=pictures[: self.settings.sources],
             rng=np.random.default_rng(self.settings.seed),
-            settings=PatchMatchSettings(start=scale, threads=threads),
+            start=scale,
+            workers=threads,
         )
         return Completion(
             best=_brought_back(photo, hole, working, filled),
@@ -144,7 +145,7 @@ class PatchCompleter:
             return to_bytes(PoissonSolver(working.hole).smooth(to_unit(working.photo)))
         square, square_hole = self._decoder.square(photo, hole)
         predicted = compose(square[None], square_hole[None], self._decoder.predict(square[None], square_hole[None]))[0]
-        return resize_values(predicted, (working.hole.shape[0], working.hole.shape[1]))
+        return resize(predicted, (working.hole.shape[0], working.hole.shape[1]))
 
 
 def _check_room(working: Working, hole: np.ndarray) -> None:

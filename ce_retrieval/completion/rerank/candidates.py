@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ce_retrieval.completion.network import DecoderFill
-from ce_retrieval.completion.rerank.guided import Guide
+from ce_retrieval.completion.rerank.network_guided import NetworkGuide
 from ce_retrieval.completion.rerank.rim import rim_distance, rim_weights
 from ce_retrieval.completion.settings import RERANKS, SearchSettings
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
@@ -105,7 +105,7 @@ class CandidateFinder:
         self.about: dict[str, Any] = _about(index)
         guided = settings.rerank == "guided"
         self._decoder = DecoderFill(settings.weights) if guided else None
-        self._guide = Guide(settings.guided, settings.rim, fill=fill) if guided else None
+        self._guide = NetworkGuide(settings.guided, settings.rim, fill=fill) if guided else None
         self.network: dict[str, Any] | None = self._decoder.about if self._decoder else None
         self.scenes = scenes or SceneCache(index, CACHE_BYTES, workers)
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ce_retrieval.completion.rerank.guided import check_lengths
 from ce_retrieval.completion.settings import AGREEING, TERM_WEIGHTS, SceneSettings
 from ce_retrieval.errors import CeretError, PhotoIndexError
 
@@ -40,7 +39,6 @@ def checked(settings: SceneSettings, own_terms: Iterable[str]) -> SceneSettings:
         raise PhotoIndexError(f"duplicate is {settings.duplicate}: expected 0 or more")
     if not settings.scales or not all(0 < scale < float("inf") for scale in settings.scales):
         raise PhotoIndexError(f"scales are {settings.scales}: expected one or more positive numbers")
-    check_lengths(settings.guided)
     own = dict.fromkeys(own_terms, 1.0)
     for name in own.keys() & TERM_WEIGHTS.keys():
         raise PhotoIndexError(
