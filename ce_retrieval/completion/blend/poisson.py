@@ -18,7 +18,7 @@ Poisson Equation for Gradient Domain Problems", ECCV 2008. Structure much larger
 detail follows the source.
 
 The matrix depends on the hole and the weights alone. It is symmetric and positive definite, because each 4-connected part of
-the hole has a known neighbour: a part without one would be the whole photo, and such a hole is refused.
+the hole has a known neighbour: a part without one would be the whole photo, which is refused.
 """
 
 from __future__ import annotations
@@ -196,8 +196,8 @@ class PoissonSolver:
 
         For this the solver is made with the domain in place of the hole: the hole and all known pixels that a seam may reach.
         Inside the domain the result has the gradients of the source where taken and of the photo elsewhere, and it meets the
-        photo at the domain's edge. So the step along a seam is spread over both of its sides. If domain, taken and
-        hole are the same, the result is that of `blend`.
+        photo at the domain's edge. So the step along a seam is spread over both of its sides. If domain, taken and hole are
+        the same, this is `blend`.
 
         Parameters
         ----------

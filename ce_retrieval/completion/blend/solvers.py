@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.errors import SolverError
 
-# Accepted error against that of the zero start, in the energy norm as the preconditioner estimates it.
+# Accepted error relative to the zero start, in the energy norm as the preconditioner estimates it.
 TOLERANCE = 1e-7
 
 Float64 = NDArray[np.float64]

@@ -1,7 +1,8 @@
 """Distance between what candidates show in a hole and an expected content, after a low-pass.
 
-An expected content, such as a network's prediction, is a mean over all that may be there: only its low frequencies are right.
-So candidates are compared with it after a low-pass, and their detail stays free. For a candidate c and the expected content f
+An expected content (a network's prediction, for example) is a mean over all that may be there: only its low frequencies are
+right. So candidates are compared with it after a low-pass, and their detail stays free. For a candidate c and the expected
+content f
 
     D(c) = sum over samples s of n(s) * |L c (s) - L f (s)|^2 / (3 * sum of n(s)).
 

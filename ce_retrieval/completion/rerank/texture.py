@@ -2,7 +2,7 @@
 
     T(c) = max(0, log(g / g(c)))^2
 
-where g(c) is the mean absolute difference of neighbouring pixels of the candidate c in the hole, and g that of the photo's
+where g(c) is the mean absolute difference of neighbouring pixels of the candidate c in the hole, and g the same for the photo's
 known pixels within REACH px of the hole. A rougher candidate pays nothing.
 """
 
