@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.completion.patches.patchmatch import DEFAULTS, complete_by_patches
+from ce_retrieval.completion.patches.completer import SMOOTH_START
+from ce_retrieval.completion.patches.patchmatch import FINAL_ROUNDS, PASSES, ROUNDS, complete_by_patches
 from ce_retrieval.evaluation.classical import smooth
 
 DARK = 128  # the drawn masks are dark where a pixel is missing
@@ -76,13 +77,14 @@ def main() -> None:
     rows = []
     photo, hole = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), bool)
     hole[20:40, 20:40] = True
-    complete_by_patches(photo, hole, photo, rng=np.random.default_rng(0))
+    complete_by_patches(photo, hole, photo, rng=np.random.default_rng(0), start=SMOOTH_START)
     for name, photo, hole, sources in cases(arguments.data, arguments.scenes):
         initial = smooth(photo[None], hole)[0]
         walls, cpus = [], []
         for _ in range(arguments.rounds):
             wall, cpu = time.perf_counter(), time.process_time()
-            filled = complete_by_patches(photo, hole, initial, sources=sources, rng=np.random.default_rng(0))
+            rng = np.random.default_rng(0)
+            filled = complete_by_patches(photo, hole, initial, sources=sources, rng=rng, start=SMOOTH_START)
             walls.append(time.perf_counter() - wall)
             cpus.append(time.process_time() - cpu)
         assert (filled[~hole] == photo[~hole]).all()
@@ -97,8 +99,8 @@ def main() -> None:
     lines = [
         "# Completion by patches: time of a fill",
         "",
-        f"`python benchmarks/patchmatch.py`: default settings ({DEFAULTS.start} patches across at the coarsest scale, "
-        f"{DEFAULTS.rounds} to {DEFAULTS.final_rounds} rounds of {DEFAULTS.passes} passes), smooth fill to begin with, "
+        f"`python benchmarks/patchmatch.py`: default settings ({SMOOTH_START} patches across at the coarsest scale, "
+        f"{ROUNDS} to {FINAL_ROUNDS} rounds of {PASSES} passes), smooth fill to begin with, "
         f"warm, best of {arguments.rounds}; {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"{platform.machine()}; load average at the end {os.getloadavg()[0]:.1f} (one or two of it its own).",
         "",

@@ -1,1 +1,1 @@
-"""Gradient-domain blending: guidance, the Poisson equation, its solvers, and the cache of what belongs to one hole."""
+"""Gradient-domain blending: the guidance field, the Poisson equation, its solvers, and a cache of them by hole."""

@@ -1,4 +1,4 @@
-"""What is made once for a hole and used for every photo that has it."""
+"""A cache of what is computed once for a hole and used for every photo with that hole."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -11,11 +11,16 @@ import numpy as np
 Made = TypeVar("Made")
 
 
-class PerHole(Generic[Made]):
-    """Keeps what `make` returns for the last `held` holes: bool arrays of any shape, and what else it is told.
+class HoleCache(Generic[Made]):
+    """Calls `make` once for each hole and keeps its results for the last `held` holes; the least recently used goes first.
 
-    Safe to share by threads: each is made once while it is held, and different ones in parallel. Where `make` raises, so does
-    every call that waits for it, and the next one tries again.
+    Threads may share it: they wait for each other only for the same hole. If `make` raises, all calls that wait for it
+    raise the same error, and the next call tries again.
+
+    Parameters
+    ----------
+    make : called with the hole, a bool array of any shape, and further hashable arguments.
+    held : how many results are kept.
     """
 
     def __init__(self, make: Callable[..., Made], held: int) -> None:
@@ -24,7 +29,7 @@ class PerHole(Generic[Made]):
         self._lock = Lock()
 
     def __call__(self, hole: np.ndarray, *more: Hashable) -> Made:
-        """Return `make(hole, *more)`, made now or held."""
+        """Return `make(hole, *more)`, from the cache if it is there."""
         key = (hole.shape, np.packbits(hole).tobytes(), *more)
         mine: Future[Made] = Future()
         with self._lock:

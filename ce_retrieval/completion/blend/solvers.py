@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from ce_retrieval.errors import SolverError
 
+# Accepted error relative to the zero start, in the energy norm as the preconditioner estimates it.
+TOLERANCE = 1e-7
+
 Float64 = NDArray[np.float64]
 Solve = Callable[[Float64], Float64]
 
 
 def factorised(matrix: Any) -> Solve:
-    """Sparse LU of a symmetric positive definite matrix, ordered for it (pivots stay on the diagonal)."""
+    """Return the solver by sparse LU, ordered for a symmetric positive definite matrix (pivots stay on the diagonal)."""
     from scipy.sparse.linalg import splu
 
     factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
@@ -23,20 +26,23 @@ def factorised(matrix: Any) -> Solve:
     return solve
 
 
-def multigrid(
-    matrix: Any, places: NDArray[np.intp], *, coarsest: int = 20_000, tolerance: float = 1e-7, max_steps: int = 200
-) -> Solve:
-    """Conjugate gradients preconditioned by one V-cycle of smoothed aggregation.
+def multigrid(matrix: Any, places: NDArray[np.intp], *, coarsest: int = 20_000, max_steps: int = 200) -> Solve:
+    """Return the solver by conjugate gradients, preconditioned by one V-cycle of smoothed aggregation.
 
+    Parameters
+    ----------
+    matrix : sparse (N, N), symmetric positive definite
+    places : int (2, N)
+        Row and column of each unknown in the grid.
+    coarsest : int
+        Levels are added until one has at most this many unknowns; that one is factorised.
+    max_steps : int
+        The solver raises a SolverError if it has not converged after this many steps.
+
+    Notes
+    -----
     P. Vanek, J. Mandel, M. Brezina, "Algebraic multigrid by smoothed aggregation", Computing 56, 1996. Deviation: the
-    aggregates are 3x3 blocks of the pixel grid, not grown along strong couplings, for here all are equally strong.
-
-    Args:
-        matrix: sparse (N, N), symmetric positive definite.
-        places: int (2, N), each unknown's row and column in the grid.
-        coarsest: levels are added until one has at most this many unknowns; that one is factorised.
-        tolerance: the error's energy norm, as the preconditioner estimates it, over that of the zero start.
-        max_steps: steps after which the solve gives up with a SolverError.
+    aggregates are 3x3 blocks of the pixel grid. The paper grows them along strong couplings, but here all are equally strong.
     """
     from scipy import sparse
 
@@ -48,7 +54,7 @@ def multigrid(
         blocks, aggregate = np.unique(places[0] * width + places[1], return_inverse=True)
         ones = np.ones(len(aggregate))
         piecewise = sparse.csr_matrix((ones, aggregate, np.arange(len(aggregate) + 1)), (len(aggregate), len(blocks)))
-        # 2/3 = (4/3) / rho(D^-1 A): the M-matrix' rows bound rho by 2.
+        # 2/3 = (4/3) / rho(D^-1 A): the rows of the M-matrix bound rho by 2.
         damped = (2.0 / 3.0) / level.diagonal()
         prolong = (piecewise - sparse.diags(damped) @ (level @ piecewise)).tocsr()
         restrict = prolong.T.tocsr()
@@ -66,25 +72,20 @@ def multigrid(
         guess += damped * (residual - level @ guess)
         return guess
 
-    def solve(right: Float64) -> Float64:
-        return _conjugate_gradients(matrix, cycle, right, tolerance=tolerance, max_steps=max_steps)
-
-    return solve
+    return lambda right: _conjugate_gradients(matrix, cycle, right, max_steps)
 
 
-def _conjugate_gradients(
-    matrix: Any, precondition: Solve, right: Float64, *, tolerance: float, max_steps: int
-) -> Float64:
-    """Solve for all columns of `right` (N, C) at once, each with steps of its own; SolverError when one is not done."""
+def _conjugate_gradients(matrix: Any, precondition: Solve, right: Float64, max_steps: int) -> Float64:
+    """Solve for all columns of `right` (N, C) at once, each with its own step lengths."""
     solution = np.zeros_like(right)
     residual = right.copy()
     ready = precondition(residual)
     direction = ready.copy()
     energy = np.einsum("nc,nc->c", residual, ready)
-    goal = energy * tolerance**2
+    goal = energy * TOLERANCE**2
     for _ in range(max_steps):
         image = matrix @ direction
-        # A column that is solved exactly has a zero direction: it must stand still, not divide by zero.
+        # An exactly solved column has a zero direction: it must stand still, not divide by zero.
         curvature = np.einsum("nc,nc->c", direction, image)
         step = np.divide(energy, curvature, out=np.zeros_like(energy), where=curvature > 0)
         solution += step * direction
@@ -94,8 +95,8 @@ def _conjugate_gradients(
         if (energy <= goal).all():
             return solution
         direction = ready + np.divide(energy, before, out=np.zeros_like(energy), where=before > 0) * direction
-    worst = float(np.sqrt(np.divide(energy, goal, out=np.zeros_like(goal), where=goal > 0).max()) * tolerance)
+    worst = float(np.sqrt(np.divide(energy, goal, out=np.zeros_like(goal), where=goal > 0).max()) * TOLERANCE)
     raise SolverError(
         f"the blend of a hole of {len(right)} pixels did not converge: error {worst:.1e} of the start after {max_steps} "
-        f"steps, {tolerance:.0e} needed; work on a smaller photo"
+        f"steps, {TOLERANCE:.0e} needed; work on a smaller photo"
     )

@@ -16,7 +16,7 @@ import numpy as np
 from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.network import network_query
-from ce_retrieval.completion.patches.patchmatch import PatchMatchSettings, complete_by_patches
+from ce_retrieval.completion.patches.patchmatch import complete_by_patches
 from ce_retrieval.completion.patches.pyramid import PATCH
 from ce_retrieval.completion.result import Completion
 from ce_retrieval.completion.scenes.completer import Composites, SceneCompleter
@@ -106,7 +106,8 @@ class PatchCompleter(Completer[_Photo]):
             self._start(photo, hole, working, pictures),
             sources=pictures[: self.settings.sources],
             rng=np.random.default_rng(self.settings.seed),
-            settings=PatchMatchSettings(start=scale, threads=workers),
+            start=scale,
+            workers=workers,
         )
         return Completion(
             best=_brought_back(photo, hole, working, filled),

@@ -1,10 +1,10 @@
-"""The compiled loops of `patchmatch`. Imports numba: import this module only where patches are searched for.
+"""The compiled loops of `patchmatch`. Imports numba: import this module only in functions that search for patches.
 
-Every function is compiled without the interpreter lock and works on one band of rows (or range of patches), on one thread;
-callers with several cores give each thread bands of its own. Nothing depends on which thread takes which band.
+Every function is compiled to run without the interpreter lock and works on one range of patches or pixels, on one thread. Callers
+give each thread its own ranges; the result does not depend on which thread takes which.
 
-Flat arrays with unsigned indices keep the innermost loops free of the checks that stop their vectorisation.
-Machine code is kept beside this file, or in the user's cache folder where this one is not writable.
+Flat arrays with unsigned indices keep the innermost loops free of checks that would prevent their vectorisation.
+Machine code is cached beside this file, or in the user's cache folder if this one is not writable.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from numba import njit
 
 from ce_retrieval.completion.patches.pyramid import CHANNELS, PATCH
 
-ROW = 32  # values in a copied row: the 28 of 7 pixels, and 4 of weight 0 that make it whole vectors
+ROW = 32  # values in a copied row: the 28 of 7 pixels, and 4 of weight 0 to fill up whole vectors
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    # Sums may be reordered (to be vectorised), nothing else: NaN and infinity keep their meaning.
+    # Sums may be reordered, to be vectorised; NaN and infinity keep their meaning.
     relaxed = {"reassoc", "contract", "nsz"}
     try:
         return njit(nogil=True, cache=True, fastmath=relaxed)(function)
-    except RuntimeError:  # numba found no folder to keep machine code in: compile in each process
+    except RuntimeError:  # numba has no folder to cache machine code in: compile in each process
         return njit(nogil=True, fastmath=relaxed)(function)
 
 
@@ -40,7 +40,7 @@ def _mixed(state: Any) -> Any:
 
 @_compiled
 def _copy_patch(target: Any, weight: Any, at: Any, width: Any, row: Any, patch: Any, weights: Any) -> None:
-    """The patch that begins at `at` and its weights, rows of `row` values; what is beyond the patch keeps its weight 0."""
+    """Copy the patch at `at` and its weights, in rows of `row` values; values beyond the patch keep their weight 0."""
     for i in range(PATCH):
         a = np.uint64(i * row)
         b = np.uint64((at + i * width) * CHANNELS)
@@ -52,13 +52,13 @@ def _copy_patch(target: Any, weight: Any, at: Any, width: Any, row: Any, patch: 
 
 @_compiled
 def _distance(patch: Any, weights: Any, row: Any, canvas: Any, source: Any, canvas_width: Any, limit: Any) -> Any:
-    """Weighted squared difference of a copied patch and the canvas' patch at `source`; stops once it is over `limit`."""
+    """Return the weighted squared difference of a copied patch and the canvas' patch at `source`; stop beyond `limit`."""
     total = np.float32(0)
     for i in range(PATCH):
         a = np.uint64(i * row)
         b = np.uint64((source + i * canvas_width) * CHANNELS)
         part = np.float32(0)
-        # A length known to the compiler would be unrolled into scalars; of an unknown one it makes vectors.
+        # A loop of a length unknown to the compiler is vectorised; one of a known length is unrolled into scalars.
         for k in range(row):
             step = np.uint64(k)
             difference = patch[a + step] - np.float32(canvas[b + step])
@@ -83,7 +83,7 @@ def costs(
     canvas_width: int,
     row: int,
 ) -> None:
-    """Write the distance of each of `places[first:last]` to the source that `field` gives it into `cost`."""
+    """Write the distance of each of `places[first:last]` from its source in `field` to `cost`."""
     patch, weights = np.zeros(PATCH * row, np.float32), np.zeros(PATCH * row, np.float32)
     for n in range(first, last):
         at = places[n]
@@ -109,12 +109,20 @@ def improve(
     row: int,
     key: Any,
 ) -> None:
-    """One PatchMatch pass (Barnes et al. 2009, section 3.2: propagation, random search) over `places[first:last]`.
+    """Run one PatchMatch pass (Barnes et al. 2009, section 3.2: propagation, random search) over `places[first:last]`.
 
-    places: int64, flat first pixels of the patches to place, ascending. field: int32 flat (a canvas pixel, -1 = none), and
-    cost: float32, both updated in place. before: `field` before the pass, read for neighbours in other bands.
-    target, weight: float32 flat; canvas: uint8 flat; valid: uint8 flat, where a patch of the canvas may begin.
-    A pixel follows every patch of the canvas, in its row or the next. row: `ROW`. key: uint64, another for every pass.
+    Parameters
+    ----------
+    places : int64, flat first pixels of the patches, ascending
+    backwards : whether to visit them in descending order
+    field, cost : int32 (a canvas pixel, -1 = none) and float32, flat; updated in place
+    before : `field` before the pass, read for neighbours in other bands
+    target, weight : float32, flat; the window and the weights of its values
+    width, canvas_width : px
+    canvas : uint8, flat; each patch in it is followed by a pixel, in its row or the next
+    valid : uint8, flat; 1 where a patch of the canvas may begin
+    row : `ROW`
+    key : uint64, another for every pass
     """
     canvas_height = len(valid) // canvas_width
     lowest, highest = places[first], places[last - 1]
@@ -133,7 +141,7 @@ def improve(
             if near < 0:
                 continue
             candidate = near + (step if axis == 0 else step * canvas_width)
-            # A step over the canvas' side lands on a place where no patch may begin: rows end with such places.
+            # A step over the canvas' side lands on an invalid place: each row ends with some.
             if candidate != best and 0 <= candidate < len(valid) and valid[candidate]:
                 found = _distance(patch, weights, row, canvas, candidate, canvas_width, best_cost)
                 if found < best_cost:
@@ -162,9 +170,16 @@ def improve(
 def vote(
     holes: Any, first: int, last: int, field: Any, share: Any, width: int, canvas: Any, canvas_width: int, target: Any
 ) -> None:
-    """Each missing pixel `holes[first:last]` (int64, flat) becomes the mean of what the patches over it say, by `share`.
+    """Set each missing pixel `holes[first:last]` of `target` to the mean, weighted by `share`, of the patches over it.
 
-    field: int32 flat, -1 = no patch begins there; share: float32 flat, > 0 where one does. Writes `target` (float32 flat).
+    Parameters
+    ----------
+    holes : int64, flat pixels of the window
+    field : int32, flat; -1 where no patch begins
+    share : float32, flat; over 0 where one does
+    width, canvas_width : px
+    canvas : uint8, flat
+    target : float32, flat; written
     """
     for n in range(first, last):
         at = holes[n]

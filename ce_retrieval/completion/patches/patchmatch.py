@@ -1,16 +1,15 @@
-"""Completion from the photo's own patches, and those of its scenes, at many scales.
+"""Completion from the photo's own patches and those of its scenes, from a coarse scale to the photo's own.
 
 Y. Wexler, E. Shechtman, M. Irani, "Space-Time Completion of Video", PAMI 29(3), 2007, sections 2 and 3: every patch that
-overlaps the hole shall resemble a known patch. Two steps take turns, from a coarse scale to the photo's own: the nearest
-known patch of each is searched (by C. Barnes, E. Shechtman, A. Finkelstein, D. Goldman, "PatchMatch: A Randomized
-Correspondence Algorithm for Structural Image Editing", SIGGRAPH 2009), then all patches over a pixel vote on it. The
-texture term is that of A. Newson, A. Almansa, M. Fradet, Y. Gousseau, P. Perez, "Video Inpainting of Complex Scenes", SIAM
-J. Imaging Sciences 7(4), 2014, section 3.3: colours alone prefer smooth patches.
+overlaps the hole shall resemble a known patch. Two steps alternate at each scale: a search finds the nearest known patch of each
+(C. Barnes, E. Shechtman, A. Finkelstein, D. Goldman, "PatchMatch: A Randomized Correspondence Algorithm for Structural Image
+Editing", SIGGRAPH 2009), and a vote of all patches over a pixel sets it. The texture term is from A. Newson, A. Almansa, M.
+Fradet, Y. Gousseau, P. Perez, "Video Inpainting of Complex Scenes", SIAM J. Imaging Sciences 7(4), 2014, section 3.3: with
+colours alone smooth patches win.
 
-Deviations: votes are weighted means (Wexler's mean shift picks one mode); a given fill takes the place of the guess at the
-coarsest scale; pixels near the hole's border count more in a patch's distance too, not in its vote alone; one texture
-channel for Newson's two; PatchMatch scans bands that see each other's last pass, so that the result does not hang on the
-number of threads.
+Deviations: votes are weighted means (Wexler's mean shift picks one mode); a given fill replaces the guess at the coarsest scale;
+pixels near the hole's border count more in the distance of patches too, not in the vote alone; one texture channel instead of
+Newson's two; PatchMatch scans bands that see each other's last pass, so that the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,100 +25,88 @@ from numpy.typing import NDArray
 from ce_retrieval.completion.patches.field import PatchField
 from ce_retrieval.completion.patches.pyramid import PATCH, halved, pyramid
 from ce_retrieval.errors import MaskError, PhotoError
+from ce_retrieval.pixels import Bools, Photo, check_hole, to_bytes
 
-FINAL_SPREAD = 0.125  # of the last vote: sharper than those that have to settle a contest
-
-
-@dataclass(frozen=True)
-class PatchMatchSettings:
-    """How a hole is completed by patches (of 7x7 px).
-
-    start: how many patches the hole is across at the coarsest scale, at least (and less than twice as many). The larger,
-    the more of the initial fill is kept; from the hole's full width on it is only refined. rounds: of search and vote at
-    the coarsest scale; final_rounds: at the photo's own; between, evenly fewer. passes: of PatchMatch in a round.
-    texture: weight of the texture channel, against 1 for a colour. falloff: a missing pixel d px from the known ones
-    counts falloff^-d; 1 counts all alike. threads: None for all cores; the result does not depend on it.
-
-    Raises:
-        ValueError: a value out of its range.
-    """
-
-    start: float = 2.5
-    rounds: int = 14
-    final_rounds: int = 3
-    passes: int = 3
-    texture: float = 3.0
-    falloff: float = 1.1
-    threads: int | None = None
-
-    def __post_init__(self) -> None:
-        least = {"rounds": 1, "final_rounds": 1, "passes": 1, "texture": 0, "falloff": 1}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise ValueError(f"{name}: {value} or more is needed, not {getattr(self, name)}")
-        if self.start <= 0 or (self.threads is not None and self.threads < 1):
-            raise ValueError(f"start over 0 and threads over 0 are needed, not {self.start} and {self.threads}")
-
-
-DEFAULTS = PatchMatchSettings()
+ROUNDS, FINAL_ROUNDS = 14, 3  # of search and vote, at the coarsest scale and at the photo's own; linear in between
+PASSES = 3  # of PatchMatch in a round
+TEXTURE = 3.0  # weight of the texture channel, against 1 for a colour
+FALLOFF = 1.1  # a missing pixel d px from the known ones counts FALLOFF^-d
+FINAL_SPREAD = 0.125  # of the last vote: it is sharper than those that have to settle a contest
 
 
 def complete_by_patches(
-    photo: NDArray[np.uint8],
-    hole: NDArray[np.bool_],
-    initial: NDArray[np.uint8] | NDArray[np.floating],
+    photo: Photo,
+    hole: Bools,
+    initial: Photo | NDArray[np.floating],
     *,
-    sources: Sequence[NDArray[np.uint8]] = (),
+    sources: Sequence[Photo] = (),
     rng: np.random.Generator,
-    settings: PatchMatchSettings = DEFAULTS,
-) -> NDArray[np.uint8]:
+    start: float,
+    workers: int | None = None,
+) -> Photo:
     """Fill the hole with patches of the photo's known part, and of the sources, that fit together.
 
-    Args:
-        photo: uint8 (H, W, 3), at least 7x7 px. Its missing pixels are never read.
-        hole: bool (H, W), True = missing; any shape, any number of parts, at the border too.
-        initial: uint8 (H, W, 3), or floats in [0, 1]: a fill to begin with, of which the coarsest scale keeps what it can
-            express. Read in the hole alone.
-        sources: further photos to copy from, uint8 (h, w, 3) of any sizes. Those under 7x7 px have no patch to give.
-        rng: drawn from once. The same state gives the same fill, whatever the number of threads.
-        settings: scales, rounds and weights.
+    Parameters
+    ----------
+    photo : uint8 (H, W, 3)
+        7x7 px or more. Its missing pixels are never read.
+    hole : bool (H, W), True = missing
+        Any shape, any number of parts, also at the border.
+    initial : uint8 (H, W, 3), or floats in [0, 1]
+        The fill to begin with, read in the hole. The coarsest scale keeps the part of it that it can express.
+    sources : uint8 (h, w, 3) each, of any sizes
+        Further photos to copy from. Those under 7x7 px have no patch to give.
+    rng : Generator
+        Drawn from once. The same state gives the same fill.
+    start : float, over 0
+        How many patches the hole is across at the coarsest scale, at least (and less than twice as many). A larger value keeps
+        more of the initial fill; from the hole's full width on, the fill is only refined.
+    workers : int or None
+        Threads; None for all cores. The fill does not depend on it.
 
-    Returns:
-        uint8 (H, W, 3): a new array, known pixels bit-identical.
+    Returns
+    -------
+    uint8 (H, W, 3): a new array, known pixels bit-identical.
 
-    Raises:
-        MaskError: the hole is empty, full or of another size; no whole patch is known in the photo or its sources.
-        PhotoError: the photo is smaller than a patch.
-        ValueError: arrays of another kind.
+    Raises
+    ------
+    MaskError
+        As `check_hole`; or neither the photo nor its sources have a whole known patch.
+    PhotoError
+        The photo is smaller than a patch.
+    ValueError
+        Arrays of another type or shape.
 
-    About 8 bytes a pixel of photo and sources, and 70 a pixel of the hole's surroundings, are held in memory.
+    Notes
+    -----
+    Memory: about 8 bytes for each pixel of the photo and its sources, and 70 for each pixel around the hole.
     """
     _check(photo, hole, initial, sources)
-    levels = pyramid(photo, hole, sources, settings.start)
+    levels = pyramid(photo, hole, sources, start)
     if not levels[0].valid.any():
         raise MaskError(
             f"the hole leaves no {PATCH}x{PATCH} px of the photo whole to copy from: mark a smaller hole, or give scenes"
         )
     filled = photo.copy()
-    inside = initial[hole]
-    filled[hole] = inside if inside.dtype == np.uint8 else np.rint(np.clip(inside, 0.0, 1.0) * 255.0).astype(np.uint8)
+    inside: Any = initial[hole]
+    filled[hole] = inside if inside.dtype == np.uint8 else to_bytes(inside)
     guess = filled[levels[0].window]
     for _ in levels[1:]:
         guess = halved(guess)
     seeds = rng.integers(0, 2**63, len(levels)).tolist()
-    # Threads, not numba's own: its default team must not be entered by two of the caller's threads at once.
-    with ThreadPoolExecutor(settings.threads or os.cpu_count() or 1) as pool:
+    # Threads, not numba's own: two of the caller's threads must not enter its default team at once.
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         coarse = None
         for number in reversed(range(len(levels))):
-            field = PatchField(levels[number], pool, seeds[number], texture=settings.texture, falloff=settings.falloff)
+            field = PatchField(levels[number], pool, seeds[number], texture=TEXTURE, falloff=FALLOFF)
             if coarse is None:
                 field.begin(guess)
-                field.search(settings.passes)
+                field.search(PASSES)
             else:
                 field.inherit(coarse)
             up = number / max(len(levels) - 1, 1)
-            for _ in range(round(settings.final_rounds + up * (settings.rounds - settings.final_rounds))):
-                field.search(settings.passes)
+            for _ in range(round(FINAL_ROUNDS + up * (ROUNDS - FINAL_ROUNDS))):
+                field.search(PASSES)
                 field.vote()
             coarse = field
         field.vote(spread=FINAL_SPREAD)
@@ -128,23 +115,13 @@ def complete_by_patches(
     return filled
 
 
-def _check(
-    photo: NDArray[np.uint8],
-    hole: NDArray[np.bool_],
-    initial: NDArray[np.uint8] | NDArray[np.floating],
-    sources: Sequence[NDArray[np.uint8]],
-) -> None:
+def _check(photo: Photo, hole: Bools, initial: Photo | NDArray[np.floating], sources: Sequence[Photo]) -> None:
     for name, pixels in (("photo", photo), *(("source", source) for source in sources)):
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
             raise ValueError(f"{name}: uint8 (H, W, 3) is needed, not {pixels.dtype} {pixels.shape}")
     if initial.shape != photo.shape or not (initial.dtype == np.uint8 or initial.dtype.kind == "f"):
         raise ValueError(f"initial: uint8 or floats {photo.shape} are needed, not {initial.dtype} {initial.shape}")
-    if hole.dtype != np.bool_:
-        raise ValueError(f"hole: a boolean array is needed, not {hole.dtype}")
-    if hole.shape != photo.shape[:2]:
-        raise MaskError(f"the hole is {hole.shape}, the photo {photo.shape[:2]}: make them the same size")
-    if not hole.any() or hole.all():
-        raise MaskError("the hole is empty or covers the whole photo: mark some pixels as missing, but not all of them")
+    check_hole(hole, photo.shape[:2])
     if min(hole.shape) < PATCH:
         raise PhotoError(
             f"the photo is {hole.shape[1]}x{hole.shape[0]} px: completion by patches needs {PATCH}x{PATCH} px or more"

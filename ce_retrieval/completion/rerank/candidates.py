@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ce_retrieval.completion.rerank.guided import Guide
+from ce_retrieval.completion.rerank.network_guided import NetworkGuide
 from ce_retrieval.completion.rerank.rim import RIM_WIDTH, rim_distance, rim_weights
 from ce_retrieval.completion.settings import GuidedSettings, SearchSettings
 from ce_retrieval.errors import CeretError, PhotoError
@@ -121,7 +121,7 @@ class CandidateFinder:
         self.about: dict[str, Any] = _about(index)
         guided = settings.rerank == "guided"
         self._network_fill = NetworkFill(settings.weights) if guided else None
-        self._guide = Guide(GuidedSettings(), RIM_WIDTH, fill=fill) if guided else None
+        self._guide = NetworkGuide(GuidedSettings(), RIM_WIDTH, fill=fill) if guided else None
         self.network: dict[str, Any] | None = self._network_fill.about if self._network_fill else None
         self.scenes = scenes or SceneCache(index, CACHE_BYTES, workers)
 

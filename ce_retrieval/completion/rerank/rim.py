@@ -1,62 +1,71 @@
-"""The rim of a hole, the known pixels just around it, and how far candidates are from a photo there.
+"""The rim of a hole, the weighted known pixels next to it, and how far candidates differ from a photo there.
 
 The re-rank by "local context" of J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007,
-section 4, in its plainest form. Deviations: squared differences of RGB instead of L*a*b*, a rim of 16 px instead of 80 (for
-photos of 128 px instead of 1024) whose weight falls with the distance from the hole, no texture term, and no translation
-or scaling of the candidate.
+section 4, in its plainest form. Deviations: squared differences of RGB instead of L*a*b*; a rim of 16 px instead of 80 (for
+photos of 128 px instead of 1024) whose weights fall with the distance from the hole; no texture term; candidates are neither
+translated nor scaled.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ce_retrieval.completion.settings import GuidedSettings
 from ce_retrieval.errors import MaskError
+from ce_retrieval.pixels import Bools, Floats, Photo, check_hole
 
-RIM_WIDTH = 16
-# px by which the weight falls by 1/e. Against a flat rim of 8 px, on held-out photos with a centre hole: L2 of the paste
-# 4.40 instead of 4.53 %, of the blend 3.57 instead of 3.64 % (docs/evaluation.md).
-RIM_FALLOFF = 4.0
-CHUNK = 8  # candidates compared at once: their rims stay in the cache
+RIM_WIDTH = 16  # px at the index's size
+# Rim distance below which two photos count as the same place.
+SAME_PLACE = 0.002
+CHUNK = 8  # candidates compared at once, so that their rims stay in the processor's cache
 
 
-def rim_of(hole: NDArray[np.bool_], width: int = RIM_WIDTH) -> NDArray[np.bool_]:
-    """Known pixels within `width` px of the hole, by chessboard distance: a square hole of side s has a square rim.
+def rim_of(hole: Bools, width: int = RIM_WIDTH) -> Bools:
+    """Return the known pixels within `width` px of the hole, by chessboard distance: a square hole has a square rim.
 
-    Args:
-        hole: bool (H, W), True = missing.
-        width: px, at least 1.
+    Parameters
+    ----------
+    hole : bool (H, W), True = missing
+    width : int, px, 1 or more
 
-    Returns:
-        bool (H, W), True on the rim: at least one pixel, and none of the hole's.
+    Returns
+    -------
+    bool (H, W), True at one pixel or more.
 
-    Raises:
-        MaskError: the hole is empty or covers the whole photo.
-        ValueError: a width under 1, or a hole that is not a boolean (H, W) array.
+    Raises
+    ------
+    MaskError
+        As `check_hole`.
+    ValueError
+        The width is under 1.
     """
-    if hole.ndim != 2 or hole.dtype != np.bool_:
-        raise ValueError(f"hole: a boolean (H, W) array is needed, not {hole.dtype} {hole.shape}")
+    from scipy.ndimage import distance_transform_cdt
+
+    check_hole(hole)
     if width < 1:
         raise ValueError(f"width of the rim: at least 1 px is needed, not {width}")
-    if not hole.any() or hole.all():
-        raise MaskError("the hole has no rim: mark some pixels as missing, but not all of them")
-    near = _spread(_spread(hole, width).T, width).T
+    near: Bools = distance_transform_cdt(~hole, metric="chessboard") <= width
     return near & ~hole
 
 
-def rim_weights(hole: NDArray[np.bool_], width: int = RIM_WIDTH, falloff: float = RIM_FALLOFF) -> NDArray[np.float32]:
-    """Weights of the rim's pixels, exp(-(distance - 1) / falloff): what touches the hole decides most.
+def rim_weights(hole: Bools, width: int = RIM_WIDTH, falloff: float = GuidedSettings.falloff) -> Floats:
+    """Return the weights of the rim's pixels, exp(-(distance - 1) / falloff): pixels beside the hole count most.
 
-    Args:
-        hole: bool (H, W), True = missing.
-        width: px, at least 1.
-        falloff: px, over 0; distance is Euclidean, from a pixel to the nearest one of the hole.
+    Parameters
+    ----------
+    hole : bool (H, W), True = missing
+    width : int, px, 1 or more
+    falloff : float, px, over 0
+        The distance is Euclidean, to the nearest pixel of the hole.
 
-    Returns:
-        float32 (H, W): 1 at pixels beside the hole, falling outwards, 0 beyond the rim and in the hole.
+    Returns
+    -------
+    float32 (H, W): 1 at pixels beside the hole, falling outwards, 0 beyond the rim and in the hole.
 
-    Raises:
-        MaskError, ValueError: as `rim_of`; ValueError for a falloff that is not positive.
+    Raises
+    ------
+    MaskError, ValueError
+        As `rim_of`; ValueError if the falloff is not positive.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -68,32 +77,29 @@ def rim_weights(hole: NDArray[np.bool_], width: int = RIM_WIDTH, falloff: float 
     return weights
 
 
-def _spread(marked: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """True where a marked pixel of the same column lies within `width` rows: a running count through sums from the top."""
-    height = marked.shape[0]
-    above = np.zeros((height + 1, marked.shape[1]), dtype=np.int32)
-    np.cumsum(marked, axis=0, out=above[1:])
-    rows = np.arange(height)
-    return above[np.minimum(rows + width + 1, height)] > above[np.maximum(rows - width, 0)]
+def rim_distance(photo: Photo, candidates: Photo, weights: Floats) -> Floats:
+    """Return the mean squared difference between a photo and each candidate over the rim.
 
+    Parameters
+    ----------
+    photo : uint8 (H, W, 3)
+        Read only where the weights are positive.
+    candidates : uint8 (K, H, W, 3)
+        Aligned with the photo.
+    weights : float32 (H, W)
+        As from `rim_weights`.
 
-def rim_distance(
-    photo: NDArray[np.uint8], candidates: NDArray[np.uint8], weights: NDArray[np.float32] | NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Mean squared difference between a photo and each candidate over the rim.
+    Returns
+    -------
+    float32 (K,): weighted mean over pixels and channels of the squared difference of [0, 1] values; in [0, 1]. Equal
+    candidates have equal distances, whatever their order.
 
-    Args:
-        photo: uint8 (H, W, 3). Read where the weights are positive only.
-        candidates: uint8 (K, H, W, 3), aligned with the photo.
-        weights: float32 (H, W), as from `rim_weights`, or bool (H, W), as from `rim_of`.
-
-    Returns:
-        float32 (K,): weighted mean over pixels and channels of the squared difference of [0, 1] values; in [0, 1]. Equal
-        candidates have equal distances, whatever their order.
-
-    Raises:
-        MaskError: no weight is positive.
-        ValueError: photos that are not uint8, or shapes that do not match.
+    Raises
+    ------
+    MaskError
+        No weight is positive.
+    ValueError
+        Photos are not uint8, or shapes do not match.
     """
     if photo.dtype != np.uint8 or candidates.dtype != np.uint8:
         raise ValueError(f"uint8 photos are needed, not {photo.dtype} and {candidates.dtype}")
@@ -101,8 +107,8 @@ def rim_distance(
         raise ValueError(f"photo {photo.shape}, candidates {candidates.shape} and weights {weights.shape} do not match")
     if not (weights > 0).any():
         raise MaskError("the rim is empty: take it from a hole, with rim_weights")
-    # One gather of values, not of pixels: three bytes at a time are slower than three gathers of one.
-    by_value = np.repeat(weights.ravel(), 3).astype(np.float32)
+    # One gather of single values: it is faster than one of pixels, three bytes at a time.
+    by_value = np.repeat(weights.ravel(), 3)
     values = np.flatnonzero(by_value > 0)
     pixels = candidates.reshape(len(candidates), -1)
     mine = photo.reshape(-1)[values].astype(np.float32)
@@ -113,6 +119,6 @@ def rim_distance(
         difference -= mine
         difference *= roots
         difference *= difference
-        # NumPy's sum is pairwise: precise, and each row is summed in the same order as every other.
+        # NumPy's sum is pairwise: it is precise, and sums each row in the same order.
         distances[start : start + CHUNK] = difference.sum(axis=1)
     return distances

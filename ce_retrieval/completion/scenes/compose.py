@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ce_retrieval.completion.blend.hole_cache import PerHole
+from ce_retrieval.completion.blend.hole_cache import HoleCache
 from ce_retrieval.completion.blend.paste import SOLVERS_HELD
 from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.result import FROM_SCENE, SHIFTED
@@ -25,18 +25,18 @@ from ce_retrieval.completion.working_size import (
     enlarged_mask,
     enlarged_values,
     enlarged_window,
-    resize_values,
     sampled,
 )
+from ce_retrieval.pixels import resize
 
 THUMBNAIL = 320  # px, the longer side
 
 Photo = NDArray[np.uint8]
 
 
-def domain_solvers() -> PerHole[PoissonSolver]:
+def domain_solvers() -> HoleCache[PoissonSolver]:
     """Return what makes the solver of a domain and its hole, bool (2, h, w), with a pull in the hole; keeps the last ones."""
-    return PerHole(lambda both, pull: PoissonSolver(both[0], pull=both[1] * pull if pull else None), SOLVERS_HELD)
+    return HoleCache(lambda both, pull: PoissonSolver(both[0], pull=both[1] * pull if pull else None), SOLVERS_HELD)
 
 
 class Composed(NamedTuple):
@@ -59,7 +59,7 @@ class Composer:
         hole: NDArray[np.bool_],
         working: Working,
         fitter: SceneFitter,
-        solvers: PerHole[PoissonSolver],
+        solvers: HoleCache[PoissonSolver],
         pull: float,
         *,
         mixed: bool,
@@ -85,7 +85,7 @@ class Composer:
             taken,
             self._fitter.hole,
             mixed=self._mixed,
-            wanted=np.stack([self._in_box(values) for values in wanted]) if wanted else None,
+            pull_to=np.stack([self._in_box(values) for values in wanted]) if wanted else None,
             workers=workers,
         )
         return [Composed(*parts) for parts in zip(fitted, blend.fills, taken, strict=True)]
@@ -95,7 +95,7 @@ class Composer:
         y0, x0, y1, x1 = self._fitter.box
         height, width = self._working.hole.shape
         rows, cols = values.shape[0] / height, values.shape[1] / width
-        return resize_values(values, self._shape, (y0 * rows, x0 * cols, y1 * rows, x1 * cols))
+        return resize(values, self._shape, (y0 * rows, x0 * cols, y1 * rows, x1 * cols))
 
     def small(self, composed: Composed) -> Photo:
         """The filled photo uint8 (h, w, 3) at the working size; its known pixels, the seam's aside, are that photo's."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ce_retrieval.completion.rerank.candidates import Query
-from ce_retrieval.completion.rerank.guided import SAME
+from ce_retrieval.completion.rerank.rim import SAME_PLACE
 from ce_retrieval.completion.scenes.dropped import Dropped
 from ce_retrieval.completion.scenes.fit import Fitted
 from ce_retrieval.completion.scenes.normalised import Ranking, distinct, not_finite, rank
@@ -23,7 +23,7 @@ CONSENSUS = 20  # scenes whose blends are averaged, at most; the best tenth of f
 AGREEMENT = 0.75  # what scenes agree on tells less than a network's fill: its content counts so much of the weight
 # Terms that are ranked by their logarithm, and the distance under which all are equally good: 2 of L*a*b* (squared), and
 # squares of [0, 1] values. So a photo of the very place, or one just as expected, overrules the other terms.
-LOGARITHMIC = {"context": 4.0, "content": 1e-5, "rim": SAME}
+LOGARITHMIC = {"context": 4.0, "content": 1e-5, "rim": SAME_PLACE}
 DUPLICATE = 0.03  # root mean square difference, in [0, 1] units, below which two candidates look the same
 # The square of a logarithm means something by itself: a fill of half the detail is the worse by 0.5, whatever others are.
 AS_IS = ("detail",)

@@ -17,10 +17,11 @@ And what is expected is of use in the blend itself: a fill's colours yield to it
 
 import numpy as np
 
-from ce_retrieval.completion.blend.hole_cache import PerHole
+from ce_retrieval.completion.blend.hole_cache import HoleCache
 from ce_retrieval.completion.blend.poisson import PoissonSolver
-from ce_retrieval.completion.rerank.guided import SAME, ContentDistance, Texture
-from ce_retrieval.completion.rerank.rim import RIM_WIDTH, rim_distance, rim_weights
+from ce_retrieval.completion.rerank.content import ContentDistance
+from ce_retrieval.completion.rerank.rim import RIM_WIDTH, SAME_PLACE, rim_distance, rim_weights
+from ce_retrieval.completion.rerank.texture import Texture
 from ce_retrieval.completion.settings import GuidedSettings
 from ce_retrieval.descriptors import cell_weights, make_descriptor
 from ce_retrieval.errors import DescriptorError
@@ -76,7 +77,7 @@ class HoleTerms:
         bound is lower where the scene is nearly equal to the photo in the rim, for then it is to be trusted itself.
         """
         around = self.rim(photo, pictures)
-        bound = (trust * around / (around + SAME))[:, None, None, None].astype(np.float32) + np.float32(1e-6)
+        bound = (trust * around / (around + SAME_PLACE))[:, None, None, None].astype(np.float32) + np.float32(1e-6)
         pictures = _unit(pictures)
         blends = self._solver.blend(pictures, _unit(photo))
         missing = self._smoothed(np.where(self._hole[..., None], expected - blends, 0))
@@ -103,9 +104,9 @@ class HoleTerms:
         return self._content.distances(pictures, self._content.target(expected, photo))
 
 
-def hole_terms() -> PerHole[HoleTerms]:
+def hole_terms() -> HoleCache[HoleTerms]:
     """Return what makes the terms of a hole, and keeps those of the last ones."""
-    return PerHole(lambda hole: HoleTerms(hole, GuidedSettings(), RIM_WIDTH), HOLES_HELD)
+    return HoleCache(lambda hole: HoleTerms(hole, GuidedSettings(), RIM_WIDTH), HOLES_HELD)
 
 
 def _unit(pixels: np.ndarray) -> np.ndarray:

@@ -11,11 +11,12 @@ pytest.importorskip("torch")
 
 from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.folders import Job, complete_folder
-from ce_retrieval.completion.network import DecoderCompleter, DecoderFill, resize_values
+from ce_retrieval.completion.network import DecoderCompleter, DecoderFill
 from ce_retrieval.completion.settings import DECODER_FILLS, DecoderSettings
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError
 from ce_retrieval.models.checkpoint import load_network
 from ce_retrieval.models.inference import fill_photos, predict_photos
+from ce_retrieval.pixels import resize
 from ce_retrieval.retrieval.search import square_query
 
 SHAPES = [(32, 32), (100, 130), (21, 33)]
@@ -73,7 +74,7 @@ def test_a_blend_has_the_gradients_of_the_raw_prediction(tiny_weights, photo, od
     for name, hole in odd_holes(*shape).items():
         square, square_hole = square_query(picture, hole, 32)
         (raw,) = predict_photos(network, square[None], square_hole, fast=False)
-        source = resize_values(raw, shape)
+        source = resize(raw, shape)
         assert source.shape == (*shape, 3)
         values = picture.astype(np.float32) / 255
         expected = PoissonSolver(hole).blend(source[None], values)[0] * 255

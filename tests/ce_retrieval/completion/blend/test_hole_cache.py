@@ -5,7 +5,7 @@ from time import sleep
 import numpy as np
 import pytest
 
-from ce_retrieval.completion.blend.hole_cache import PerHole
+from ce_retrieval.completion.blend.hole_cache import HoleCache
 
 HOLES = [np.arange(12).reshape(3, 4) == place for place in range(5)]
 WAIT = 20  # s, far more than a thread needs to get where it is waited for
@@ -31,7 +31,7 @@ class Maker:
 def test_it_is_made_once_for_concurrent_callers():
     maker = Maker()
     maker.go.clear()
-    kept = PerHole(maker, 2)
+    kept = HoleCache(maker, 2)
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(kept, HOLES[0].copy()) for _ in range(4)]
         assert maker.started.wait(WAIT)
@@ -44,7 +44,7 @@ def test_it_is_made_once_for_concurrent_callers():
 
 def test_shape_and_further_arguments_tell_apart():
     maker = Maker()
-    kept = PerHole(maker, 9)
+    kept = HoleCache(maker, 9)
     made = [kept(hole, *more) for hole in (HOLES[0], HOLES[0].reshape(4, 3), HOLES[1]) for more in ((), (1,), (2,))]
     assert len({id(one) for one in made}) == 9
     assert maker.calls == [(place, more) for place in (0, 0, 1) for more in ((), (1,), (2,))]
@@ -57,14 +57,14 @@ def test_different_holes_do_not_wait_for_each_other():
         both.wait(WAIT)
         return int(np.flatnonzero(hole)[0])
 
-    kept = PerHole(make, 4)
+    kept = HoleCache(make, 4)
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(kept, HOLES[:2])) == [0, 1]
 
 
 def test_what_is_held_is_returned_while_another_is_made():
     maker = Maker()
-    kept = PerHole(maker, 2)
+    kept = HoleCache(maker, 2)
     first = kept(HOLES[0])
     maker.started.clear()
     maker.go.clear()
@@ -80,7 +80,7 @@ def test_what_is_held_is_returned_while_another_is_made():
 
 def test_the_least_recently_used_goes_first():
     maker = Maker()
-    kept = PerHole(maker, 2)
+    kept = HoleCache(maker, 2)
     for place in (0, 1, 0, 2, 0, 1):
         kept(HOLES[place])
     assert [place for place, _ in maker.calls] == [0, 1, 2, 1]
@@ -89,7 +89,7 @@ def test_the_least_recently_used_goes_first():
 def test_what_went_while_it_was_made_is_returned_all_the_same():
     maker = Maker()
     maker.go.clear()
-    kept = PerHole(maker, 1)
+    kept = HoleCache(maker, 1)
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(kept, hole) for hole in HOLES[:3]]
         while len(maker.calls) < 3:
@@ -104,7 +104,7 @@ def test_an_error_is_raised_in_all_that_wait_and_not_kept():
     maker = Maker()
     maker.go.clear()
     maker.broken = True
-    kept = PerHole(maker, 2)
+    kept = HoleCache(maker, 2)
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(kept, HOLES[0]) for _ in range(3)]
         assert maker.started.wait(WAIT)

@@ -1,19 +1,38 @@
+"""Whole fills by patches: known pixels, textures that must be continued, sources, wrong input."""
+
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ce_retrieval.completion.patches.patchmatch import PatchMatchSettings, complete_by_patches
+from ce_retrieval.completion.patches import patchmatch
+from ce_retrieval.completion.patches.patchmatch import complete_by_patches
 from ce_retrieval.errors import MaskError, PhotoError
 
-QUICK = PatchMatchSettings(rounds=3, final_rounds=1, passes=2, threads=2)
+OWN_SIZE = 20.0  # patches across: no hole here is so wide that a coarser scale is used
 
 
-def fill(photo: np.ndarray, hole: np.ndarray, initial: np.ndarray | None = None, seed: int = 0, **rest) -> np.ndarray:
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer rounds, for what does not depend on how good a fill is."""
+    for name, value in (("ROUNDS", 3), ("FINAL_ROUNDS", 1), ("PASSES", 2)):
+        monkeypatch.setattr(patchmatch, name, value)
+
+
+def fill(
+    photo: np.ndarray,
+    hole: np.ndarray,
+    initial: np.ndarray | None = None,
+    *,
+    sources: list[np.ndarray] | tuple = (),
+    seed: int = 0,
+    start: float = 2.5,
+    workers: int = 2,
+) -> np.ndarray:
     if initial is None:
         initial = np.broadcast_to(np.rint(photo[~hole].mean(axis=0)).astype(np.uint8), photo.shape)
-    return complete_by_patches(photo, hole, initial, rng=np.random.default_rng(seed), **rest)
+    rng = np.random.default_rng(seed)
+    return complete_by_patches(photo, hole, initial, sources=sources, rng=rng, start=start, workers=workers)
 
 
 def tiles(height: int, width: int, period: int = 9) -> np.ndarray:
@@ -24,27 +43,27 @@ def tiles(height: int, width: int, period: int = 9) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["centre", "corner", "band", "pixel", "parts", "ring"])
 def test_known_pixels_stay_and_hidden_ones_do_not_matter(
-    name: str, odd_holes: Callable[[int, int], dict[str, np.ndarray]], bundled_photos: list
+    name: str, odd_holes: Callable[[int, int], dict[str, np.ndarray]], bundled_photos: list, quick: None
 ) -> None:
     photo = np.ascontiguousarray(bundled_photos[1][50:150, 100:231])
     hole = odd_holes(*photo.shape[:2])[name]
     before = photo.copy()
     initial = np.full_like(photo, 90)
-    filled = fill(photo, hole, initial, settings=QUICK)
+    filled = fill(photo, hole, initial)
     assert filled.dtype == np.uint8 and filled.shape == photo.shape
     assert (filled[~hole] == photo[~hole]).all()
     assert (photo == before).all()
     hidden = np.where(hole[..., None], np.uint8(255) - photo, photo)
-    assert (fill(hidden, hole, initial, settings=QUICK) == filled).all()
+    assert (fill(hidden, hole, initial) == filled).all()
 
 
-def test_the_fill_is_the_same_for_any_number_of_threads_and_hangs_on_the_seed(bundled_photos: list) -> None:
+def test_the_fill_depends_on_the_seed_and_not_on_the_number_of_threads(bundled_photos: list, quick: None) -> None:
     photo = bundled_photos[0][:180, :200]
     hole = np.zeros((180, 200), bool)
     hole[40:140, 50:160] = True
-    one, four, again = (fill(photo, hole, settings=replace(QUICK, threads=n)) for n in (1, 4, 4))
+    one, four, again = (fill(photo, hole, workers=n) for n in (1, 4, 4))
     assert (one == four).all() and (four == again).all()
-    assert (fill(photo, hole, seed=1, settings=QUICK) != one).any()
+    assert (fill(photo, hole, seed=1) != one).any()
 
 
 def test_a_periodic_texture_is_completed() -> None:
@@ -67,7 +86,7 @@ def test_stripes_at_the_border_are_continued() -> None:
     assert np.mean(np.abs(filled.astype(int) - truth)[hole]) < 2.0
 
 
-def test_the_fill_is_made_of_known_patches(bundled_photos: list) -> None:
+def test_the_fill_is_made_of_known_patches() -> None:
     """Two halves of different colour and a hole in one: nothing outside the range of the known pixels appears."""
     photo = np.full((64, 64, 3), (10, 200, 30), np.uint8)
     photo[:, 40:] = (250, 20, 90)
@@ -77,19 +96,19 @@ def test_the_fill_is_made_of_known_patches(bundled_photos: list) -> None:
     assert (filled[hole] == (10, 200, 30)).all()
 
 
-def test_the_source_gives_what_the_photo_lacks() -> None:
+def test_the_source_gives_what_the_photo_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fill to begin with shows a texture of which only the source has patches."""
+    monkeypatch.setattr(patchmatch, "TEXTURE", 0.0)
     red = np.full((70, 70, 3), (220, 30, 30), np.uint8)
     texture = tiles(90, 60)
     hole = np.zeros((70, 70), bool)
     hole[20:50, 20:50] = True
     initial = red.copy()
     initial[20:50, 20:50] = tiles(30, 30)
-    at_once = PatchMatchSettings(start=20.0, texture=0.0)  # at the photo's own size
     inner = np.s_[27:43, 27:43]
-    with_source = fill(red, hole, initial, sources=[texture[:33, :41], texture], settings=at_once)
+    with_source = fill(red, hole, initial, sources=[texture[:33, :41], texture], start=OWN_SIZE)
     assert np.abs(with_source[inner].astype(int) - initial[inner]).mean() < 2.0
-    alone = fill(red, hole, initial, settings=at_once)
+    alone = fill(red, hole, initial, start=OWN_SIZE)
     assert (alone[inner] == (220, 30, 30)).all()
 
 
@@ -103,7 +122,7 @@ def test_the_initial_fill_steers() -> None:
     for edge in (45, 75):
         initial = np.full(photo.shape, 0.15, np.float32)
         initial[:, edge:] = 0.9
-        filled = fill(photo, hole, initial, settings=PatchMatchSettings(start=20.0))
+        filled = fill(photo, hole, initial, start=OWN_SIZE)
         bright = filled.mean(axis=2) > 128
         assert bright[:, edge + 5 :].mean() > 0.99 and bright[:, : edge - 5].mean() < 0.01
 
@@ -135,7 +154,6 @@ def test_wrong_input_is_refused() -> None:
         with pytest.raises(MaskError):
             fill(photo, wrong, photo)
     hole[3:5, 3:5] = True
-    rng = np.random.default_rng(0)
     for wrong_photo, wrong_initial, sources in (
         (photo.astype(np.float32), photo, []),
         (photo, photo[:19], []),
@@ -143,14 +161,6 @@ def test_wrong_input_is_refused() -> None:
         (photo, photo, [photo[..., 0]]),
     ):
         with pytest.raises(ValueError, match="needed"):
-            complete_by_patches(wrong_photo, hole, wrong_initial, sources=sources, rng=rng)
-    with pytest.raises(ValueError, match="boolean"):
-        complete_by_patches(photo, hole.astype(np.uint8), photo, rng=rng)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"rounds": 0}, {"final_rounds": 0}, {"passes": 0}, {"texture": -1.0}, {"falloff": 0.9}, {"start": 0.0}]
-)
-def test_settings_out_of_range_are_refused(wrong: dict) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        PatchMatchSettings(**wrong)
+            fill(wrong_photo, hole, wrong_initial, sources=sources)
+    with pytest.raises(MaskError, match="expected bool"):
+        fill(photo, hole.astype(np.uint8), photo)

@@ -11,7 +11,7 @@ from scene_cases import index_of
 from scipy.ndimage import distance_transform_edt
 
 from ce_retrieval.completion.scenes.completer import SceneCompleter
-from ce_retrieval.completion.settings import TERM_WEIGHTS, GuidedSettings, SceneSettings
+from ce_retrieval.completion.settings import TERM_WEIGHTS, SceneSettings
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import PhotoIndex
 
@@ -259,8 +259,6 @@ def test_wrong_settings_are_named(index, photo, hole):
         ({"radius": 0.0}, "radius is 0.0 px"),
         ({"scales": ()}, r"scales are \(\)"),
         ({"duplicate": -1.0}, "duplicate is -1"),
-        ({"guided": GuidedSettings(lowpass=0.0)}, "guided lowpass is 0"),
-        ({"guided": GuidedSettings(falloff=-1.0)}, "guided falloff is -1"),
         ({"terms": {"beauty": 1.0}}, "no ranking term is called 'beauty': choose among scene, context"),
         ({"terms": {"seam": -1.0}}, "weight of seam is -1"),
         ({"trust": -0.1}, "trust is -0.1: expected 0 to 1"),

@@ -1,4 +1,4 @@
-"""Blends that are pulled to what is expected: the screened Poisson equation."""
+"""Blends that are pulled to an expected image: the screened Poisson equation."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def pictures(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((count, *HOLE.shape, 3), dtype=np.float32) * 0.5 + 0.25
 
 
-def least(source: np.ndarray, photo: np.ndarray, taken: np.ndarray, pull: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def least(source: np.ndarray, photo: np.ndarray, taken: np.ndarray, pull: np.ndarray, goal: np.ndarray) -> np.ndarray:
     """The minimum of sum |f_p - f_q - v_pq|^2 + sum w_p |f_p - e_p|^2 as dense least squares, one row a term."""
     height, width = HOLE.shape
     number = {tuple(place): at for at, place in enumerate(np.argwhere(DOMAIN))}
@@ -37,7 +37,7 @@ def least(source: np.ndarray, photo: np.ndarray, taken: np.ndarray, pull: np.nda
         row = np.zeros(len(number))
         row[at] = np.sqrt(pull[place])
         rows.append(row)
-        right.append(np.sqrt(pull[place]) * wanted[place].astype(float))
+        right.append(np.sqrt(pull[place]) * goal[place].astype(float))
     result = photo.astype(float)
     result[DOMAIN] = np.linalg.lstsq(np.array(rows), np.array(right), rcond=None)[0]
     return result
@@ -45,25 +45,25 @@ def least(source: np.ndarray, photo: np.ndarray, taken: np.ndarray, pull: np.nda
 
 @pytest.mark.parametrize("direct_limit", [0, 1000])
 def test_it_is_the_minimum_of_gradients_and_pull(direct_limit: int) -> None:
-    photo, source, wanted = pictures(3)
+    photo, source, goal = pictures(3)
     pull = np.where(HOLE, np.random.default_rng(1).random(HOLE.shape) * 0.3, 0.0)
     solver = PoissonSolver(DOMAIN, pull=pull, direct_limit=direct_limit)
-    found = solver.compose(source[None], photo, HOLE[None], HOLE, wanted=(wanted - source)[None]).fills[0]
-    expected = least(source, photo, HOLE, pull, wanted)
+    found = solver.compose(source[None], photo, HOLE[None], HOLE, pull_to=(goal - source)[None]).fills[0]
+    expected = least(source, photo, HOLE, pull, goal)
     np.testing.assert_allclose(found[DOMAIN], np.clip(expected, 0, 1)[DOMAIN], atol=1e-5)
     np.testing.assert_array_equal(found[~DOMAIN], photo[~DOMAIN])
 
 
-def test_a_strong_pull_gives_what_is_expected_and_none_the_blend() -> None:
-    photo, source, wanted = pictures(3)
+def test_a_strong_pull_gives_the_goal_and_none_the_blend() -> None:
+    photo, source, goal = pictures(3)
     plain = PoissonSolver(DOMAIN).compose(source[None], photo, HOLE[None], HOLE).fills
-    for weight, like in ((0.0, plain[0]), (1e6, wanted)):
+    for weight, like in ((0.0, plain[0]), (1e6, goal)):
         solver = PoissonSolver(DOMAIN, pull=np.full(HOLE.shape, weight) * HOLE)
-        blend = solver.compose(source[None], photo, HOLE[None], HOLE, wanted=(wanted - source)[None])
+        blend = solver.compose(source[None], photo, HOLE[None], HOLE, pull_to=(goal - source)[None])
         np.testing.assert_allclose(blend.fills[0][HOLE], like[HOLE], atol=1e-4)
 
 
-def test_detail_is_the_sources_and_large_structure_what_is_expected() -> None:
+def test_detail_follows_the_source_and_large_structure_the_goal() -> None:
     size = 96
     hole = np.zeros((size, size), bool)
     hole[8:-8, 8:-8] = True
@@ -73,7 +73,7 @@ def test_detail_is_the_sources_and_large_structure_what_is_expected() -> None:
     source = (photo + (stripes - wave)[..., None]).astype(np.float32)
     expected = (photo + wave[..., None]).astype(np.float32)
     solver = PoissonSolver(hole, pull=hole / 4.0**2)
-    fill = solver.compose(source[None], photo, hole[None], hole, wanted=(expected - source)[None]).fills[0]
+    fill = solver.compose(source[None], photo, hole[None], hole, pull_to=(expected - source)[None]).fills[0]
     inner = np.s_[28:-28, 28:-28]
     coarse = (fill[:, 1:] + fill[:, :-1])[inner] / 2
     # Bhat et al., equation 5: a wave of frequency k is (w e + k^2 s) / (w + k^2).
@@ -83,23 +83,23 @@ def test_detail_is_the_sources_and_large_structure_what_is_expected() -> None:
     np.testing.assert_allclose((fill[:, 1:] - fill[:, :-1])[inner], (source[:, 1:] - source[:, :-1])[inner], atol=0.01)
 
 
-def test_what_is_wanted_is_read_where_the_pull_is() -> None:
-    photo, source, wanted = pictures(3)
+def test_pull_to_is_read_only_where_the_pull_is_positive() -> None:
+    photo, source, goal = pictures(3)
     solver = PoissonSolver(DOMAIN, pull=HOLE * 0.1)
-    blind = np.where(HOLE[..., None], wanted, np.float32(np.nan))
-    one, other = (solver.compose(source[None], photo, HOLE[None], HOLE, wanted=w[None]).fills for w in (wanted, blind))
+    blind = np.where(HOLE[..., None], goal, np.float32(np.nan))
+    one, other = (solver.compose(source[None], photo, HOLE[None], HOLE, pull_to=w[None]).fills for w in (goal, blind))
     np.testing.assert_array_equal(one, other)
 
 
-def test_a_pull_and_what_is_wanted_go_together() -> None:
-    photo, source, wanted = pictures(3)
+def test_pull_and_pull_to_go_together() -> None:
+    photo, source, goal = pictures(3)
     with_pull, without = PoissonSolver(HOLE, pull=HOLE * 0.1), PoissonSolver(HOLE)
-    with pytest.raises(ValueError, match="wanted"):
+    with pytest.raises(ValueError, match="pull_to"):
         with_pull.compose(source[None], photo, HOLE[None], HOLE)
-    with pytest.raises(ValueError, match="wanted"):
-        without.compose(source[None], photo, HOLE[None], HOLE, wanted=wanted[None])
-    with pytest.raises(ValueError, match="wanted"):
-        with_pull.compose(source[None], photo, HOLE[None], HOLE, wanted=wanted)
+    with pytest.raises(ValueError, match="pull_to"):
+        without.compose(source[None], photo, HOLE[None], HOLE, pull_to=goal[None])
+    with pytest.raises(ValueError, match="pull_to"):
+        with_pull.compose(source[None], photo, HOLE[None], HOLE, pull_to=goal)
     for call in (with_pull.smooth, lambda p: with_pull.blend(source[None], p), lambda p: with_pull.membrane(p[0])):
         with pytest.raises(ValueError, match="use compose"):
             call(photo)
