@@ -225,17 +225,3 @@ class NetworkSettings(_Checked):
     fill: str = _setting("paste", choices=("paste", "blend"), help="How the scene or the prediction fills the hole.")
     mirror: bool = _setting(False)
     weights: str | None = _setting(None, help="The network's weights.")
-
-
-@dataclass(frozen=True)
-class GuidedSettings:
-    """Weights and lengths of the guided re-rank."""
-
-    lowpass: float = 4.0
-    content: float = 1.0
-    rim: float = 0.005
-    context: float = 0.0
-    texture: float = 0.002
-    falloff: float = 4.0
-    blended: bool = True
-    mirror: bool = False

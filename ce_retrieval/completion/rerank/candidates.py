@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ce_retrieval.completion.rerank.network_guided import NetworkGuide
-from ce_retrieval.completion.rerank.rim import RIM_WIDTH, rim_distance, rim_weights
-from ce_retrieval.completion.settings import GuidedSettings, SearchSettings
+from ce_retrieval.completion.rerank.rim import rim_distance, rim_weights
+from ce_retrieval.completion.settings import SearchSettings
 from ce_retrieval.errors import CeretError, PhotoError
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import Origin, PhotoIndex, SameSource, allowed_photos
@@ -121,7 +121,7 @@ class CandidateFinder:
         self.about: dict[str, Any] = _about(index)
         guided = settings.rerank == "guided"
         self._network_fill = NetworkFill(settings.weights) if guided else None
-        self._guide = NetworkGuide(GuidedSettings(), RIM_WIDTH, fill=fill) if guided else None
+        self._guide = NetworkGuide(fill=fill) if guided else None
         self.network: dict[str, Any] | None = self._network_fill.about if self._network_fill else None
         self.scenes = scenes or SceneCache(index, CACHE_BYTES, workers)
 
@@ -249,8 +249,7 @@ class CandidateFinder:
             scores = [{"rim": float(rim)} for rim in rims]
         else:
             assert query.expected is not None, "made for every query that is ranked"
-            contexts = np.array([neighbor.distance for neighbor in found])
-            guided = self._guide.scores(query.square, query.square_hole, query.expected, photos, contexts)
+            guided = self._guide.scores(query.square, query.square_hole, query.expected, photos)
             order = guided.score
             scores = [{"rim": float(r), "content": float(c)} for r, c in zip(guided.rim, guided.content, strict=True)]
         ranked = [Ranked(neighbor, each) for neighbor, each in zip(found, scores, strict=True)]

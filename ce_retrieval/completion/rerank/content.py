@@ -23,6 +23,7 @@ from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.pixels import crop, hole_box
 
 EDGE_RUN = 4  # px
+LOWPASS = 4.0  # px at the index's size: twice the deviation of the Gaussian
 
 
 class ContentDistance:
@@ -36,7 +37,7 @@ class ContentDistance:
         The solver of this hole, to compare blends; None compares the candidates as they are.
     """
 
-    def __init__(self, hole: np.ndarray, lowpass: float, *, solver: PoissonSolver | None) -> None:
+    def __init__(self, hole: np.ndarray, lowpass: float = LOWPASS, *, solver: PoissonSolver | None) -> None:
         self._box = crop(hole_box(hole))
         inside = hole[self._box].astype(np.float32)
         cell = max(1, round(lowpass / 2))

@@ -1,11 +1,11 @@
 """Network-guided re-ranking: candidates in the order of their distance to a network's fill of the hole.
 
-The score of a candidate c is, with the weights of `GuidedSettings`,
+The score of a candidate c is
 
-    content * D(c) + rim * log(1 + R(c) / SAME_PLACE) + context * C(c) / median(C) + texture * T(c)
+    D(c) + RIM * log(1 + R(c) / SAME_PLACE) + TEXTURE * T(c)
 
-with D the distance to the network's fill after a low-pass (`content`), R the rim distance (`rim`), C the context distance of the
-search, and T the penalty for a lack of texture (`texture`). The logarithm lets a photo of the same place, nearly equal in the
+with D the distance to the network's fill after a low-pass (`content`), R the rim distance (`rim`), and T the penalty for a lack
+of texture (`texture`). The logarithm lets a photo of the same place, nearly equal in the
 rim, overrule the network, while it hardly separates other candidates.
 """
 
@@ -18,9 +18,9 @@ from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.rerank.content import ContentDistance
 from ce_retrieval.completion.rerank.rim import SAME_PLACE, rim_distance, rim_weights
 from ce_retrieval.completion.rerank.texture import Texture
-from ce_retrieval.completion.settings import GuidedSettings
 
 HOLES_HELD = 64
+RIM, TEXTURE = 0.005, 0.002  # weights against 1 for the content
 
 
 class Scores(NamedTuple):
@@ -42,22 +42,16 @@ class NetworkGuide:
 
     Parameters
     ----------
-    settings : GuidedSettings
-        Weights and lengths.
-    rim_width : int, px
     fill : "paste", "blend" or "mean"
         How the candidates will fill the hole. A mean of blends has no detail of its own, so the texture term is left out.
     """
 
-    def __init__(self, settings: GuidedSettings, rim_width: int, *, fill: str) -> None:
-        self._settings, self._rim_width = settings, rim_width
-        self._texture = settings.texture if fill != "mean" else 0.0
-        self._blended = settings.blended and fill != "paste"
+    def __init__(self, *, fill: str) -> None:
+        self._textured = fill != "mean"
+        self._blended = fill != "paste"
         self._of_hole = HoleCache(self._make, HOLES_HELD)
 
-    def scores(
-        self, photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, candidates: np.ndarray, contexts: np.ndarray
-    ) -> Scores:
+    def scores(self, photo: np.ndarray, hole: np.ndarray, fill: np.ndarray, candidates: np.ndarray) -> Scores:
         """Score candidates for a photo.
 
         Parameters
@@ -68,24 +62,15 @@ class NetworkGuide:
         fill : float32 (S, S, 3)
             The network's fill in [0, 1]; read in the hole.
         candidates : uint8 (K, S, S, 3)
-        contexts : float (K,)
-            The context distances. If their median is 0, they are not divided by it.
         """
         content, rim, texture = self._of_hole(hole)
         by_content = content.distances(candidates, content.target(fill, photo))
         by_rim = rim_distance(photo, candidates, rim)
-        median = float(np.median(contexts)) or 1.0
-        settings = self._settings
-        score = (
-            settings.content * by_content
-            + settings.rim * np.log1p(by_rim / SAME_PLACE)
-            + settings.context / median * contexts
-        )
-        if self._texture:
-            score = score + self._texture * texture.penalties(photo, candidates)
+        score = by_content + RIM * np.log1p(by_rim / SAME_PLACE)
+        if self._textured:
+            score = score + TEXTURE * texture.penalties(photo, candidates)
         return Scores(score.astype(np.float32), by_rim, by_content)
 
     def _make(self, hole: np.ndarray) -> _OfHole:
         solver = PoissonSolver(hole) if self._blended else None
-        content = ContentDistance(hole, self._settings.lowpass, solver=solver)
-        return _OfHole(content, rim_weights(hole, self._rim_width, self._settings.falloff), Texture(hole))
+        return _OfHole(ContentDistance(hole, solver=solver), rim_weights(hole), Texture(hole))

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ce_retrieval.completion.settings import GuidedSettings
 from ce_retrieval.errors import MaskError
 from ce_retrieval.pixels import Bools, Floats, Photo, check_hole
 
 RIM_WIDTH = 16  # px at the index's size
+FALLOFF = 4.0  # px over which a weight falls by e
 # Rim distance below which two photos count as the same place.
 SAME_PLACE = 0.002
 CHUNK = 8  # candidates compared at once, so that their rims stay in the processor's cache
@@ -48,7 +48,7 @@ def rim_of(hole: Bools, width: int = RIM_WIDTH) -> Bools:
     return near & ~hole
 
 
-def rim_weights(hole: Bools, width: int = RIM_WIDTH, falloff: float = GuidedSettings.falloff) -> Floats:
+def rim_weights(hole: Bools, width: int = RIM_WIDTH, falloff: float = FALLOFF) -> Floats:
     """Return the weights of the rim's pixels, exp(-(distance - 1) / falloff): pixels beside the hole count most.
 
     Parameters

@@ -19,10 +19,9 @@ import numpy as np
 
 from ce_retrieval.completion.blend.hole_cache import HoleCache
 from ce_retrieval.completion.blend.poisson import PoissonSolver
-from ce_retrieval.completion.rerank.content import ContentDistance
-from ce_retrieval.completion.rerank.rim import RIM_WIDTH, SAME_PLACE, rim_distance, rim_weights
+from ce_retrieval.completion.rerank.content import LOWPASS, ContentDistance
+from ce_retrieval.completion.rerank.rim import SAME_PLACE, rim_distance, rim_weights
 from ce_retrieval.completion.rerank.texture import Texture
-from ce_retrieval.completion.settings import GuidedSettings
 from ce_retrieval.descriptors import cell_weights, make_descriptor
 from ce_retrieval.errors import DescriptorError
 from ce_retrieval.retrieval.search import square_query
@@ -54,15 +53,15 @@ class GistDistance:
 
 
 class HoleTerms:
-    """The terms of one hole bool (S, S) at the index's size, by these settings; rim_width: px."""
+    """The terms of one hole bool (S, S) at the index's size."""
 
-    def __init__(self, hole: np.ndarray, guided: GuidedSettings, rim_width: int) -> None:
+    def __init__(self, hole: np.ndarray) -> None:
         self._hole = hole
-        self._deviation = guided.lowpass / 2
+        self._deviation = LOWPASS / 2
         self._solver = PoissonSolver(hole)
-        self._content = ContentDistance(hole, guided.lowpass, solver=self._solver)
+        self._content = ContentDistance(hole, solver=self._solver)
         self._certainty = np.float32(hole.sum() / (hole.sum() + HALF_CERTAIN))
-        self._rim = rim_weights(hole, rim_width, guided.falloff)
+        self._rim = rim_weights(hole)
         self._texture = Texture(hole)
 
     def consensus(self, photo: np.ndarray, pictures: np.ndarray) -> np.ndarray:
@@ -106,7 +105,7 @@ class HoleTerms:
 
 def hole_terms() -> HoleCache[HoleTerms]:
     """Return what makes the terms of a hole, and keeps those of the last ones."""
-    return HoleCache(lambda hole: HoleTerms(hole, GuidedSettings(), RIM_WIDTH), HOLES_HELD)
+    return HoleCache(HoleTerms, HOLES_HELD)
 
 
 def _unit(pixels: np.ndarray) -> np.ndarray:

@@ -9,17 +9,17 @@ from PIL import Image
 
 pytest.importorskip("torch")
 
-from ce_retrieval.completion.network import DecoderFill
-from ce_retrieval.completion.overlay import Completer
+from ce_retrieval.completion.network import network_query
+from ce_retrieval.completion.overlay import RetrievalCompleter
 from ce_retrieval.completion.rerank.network_guided import NetworkGuide
-from ce_retrieval.completion.settings import CompletionSettings, GuidedSettings
+from ce_retrieval.completion.settings import RetrievalSettings
 from ce_retrieval.errors import CheckpointError, MaskError
+from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import load_photo
 from ce_retrieval.retrieval.search import square_query
 
-GUIDED = GuidedSettings(lowpass=6.0, content=1.0, rim=0.3, context=0.01, texture=0.01)
-SETTINGS = CompletionSettings(k=6, candidates=30, rim=4, rerank="guided", fill="paste", guided=GUIDED)
+SETTINGS = RetrievalSettings(k=6, candidates=30, rerank="guided", fill="paste")
 
 
 @pytest.fixture(scope="module")
@@ -34,28 +34,27 @@ def test_candidates_come_in_the_order_of_the_score(index, tiny_weights, bundled_
     photo = np.array(Image.fromarray(bundled_photos[1]).resize(shape[::-1], Image.Resampling.BICUBIC))
     hole = odd_holes(*shape)["centre"]
     settings = replace(SETTINGS, fill=fill, weights=str(tiny_weights))
-    done = Completer(index, settings).complete(photo, hole)
-    near = Completer(index, replace(settings, rerank="none", k=30)).complete(photo, hole)
+    done = RetrievalCompleter(index, settings).complete(photo, hole)
+    near = RetrievalCompleter(index, replace(settings, rerank="none", weights=None, k=30)).complete(photo, hole)
     square, square_hole = square_query(photo, hole, 64)
-    decoder = DecoderFill(str(tiny_weights))
-    (expected,) = decoder.fills([decoder.square(photo, hole)], 64)
+    network = NetworkFill(str(tiny_weights))
+    (expected,) = network.fills([network_query(network, photo, hole)], 64)
     assert expected.shape == (64, 64, 3)
     scenes = np.stack([load_photo(c.photo, size=64).pixels for c in near.candidates])
-    contexts = np.array([c.context_distance for c in near.candidates])
-    scores = NetworkGuide(GUIDED, 4, fill=fill).scores(square, square_hole, expected, scenes, contexts)
+    scores = NetworkGuide(fill=fill).scores(square, square_hole, expected, scenes)
     order = np.argsort(scores.score, kind="stable")[:6]
     assert [c.photo for c in done.candidates] == [near.candidates[i].photo for i in order]
     assert [c.context_rank for c in done.candidates] != sorted(c.context_rank for c in done.candidates)
-    np.testing.assert_allclose([c.content_distance for c in done.candidates], scores.content[order], rtol=1e-4)
-    np.testing.assert_allclose([c.rim_distance for c in done.candidates], scores.rim[order], rtol=1e-5)
-    assert all(c.content_distance is None for c in near.candidates)
+    np.testing.assert_allclose([c.scores["content"] for c in done.candidates], scores.content[order], rtol=1e-4)
+    np.testing.assert_allclose([c.scores["rim"] for c in done.candidates], scores.rim[order], rtol=1e-5)
+    assert all(c.scores == {} for c in near.candidates)
     np.testing.assert_array_equal(done.best[~hole], photo[~hole])
 
 
 def test_a_batch_gives_what_each_gives_alone(index, tiny_weights, bundled_photos, odd_holes):
     photos = [np.ascontiguousarray(photo[20:120, 30:160]) for photo in bundled_photos]
     holes = [odd_holes(100, 130)[name] for name in ("centre", "corner", "parts", "ring")]
-    completer = Completer(index, replace(SETTINGS, fill="mean", weights=str(tiny_weights)), workers=3)
+    completer = RetrievalCompleter(index, replace(SETTINGS, fill="mean", weights=str(tiny_weights)), workers=3)
     together = completer.complete_many(photos, holes)
     for photo, hole, one in zip(photos, holes, together, strict=True):
         alone = completer.complete(photo, hole)
@@ -67,19 +66,18 @@ def test_the_written_result_names_the_weights_and_the_settings(
     index, tiny_weights, bundled_photos, odd_holes, tmp_path
 ):
     photo, hole = np.ascontiguousarray(bundled_photos[2][:64, :64]), odd_holes(64, 64)["corner"]
-    Completer(index, replace(SETTINGS, weights=str(tiny_weights))).complete(photo, hole).save(tmp_path, "a")
+    RetrievalCompleter(index, replace(SETTINGS, weights=str(tiny_weights))).complete(photo, hole).save(tmp_path, "a")
     record = json.loads((tmp_path / "a.json").read_text())
     assert record["method"] == "retrieval" and record["settings"]["rerank"] == "guided"
-    assert record["settings"]["guided"]["lowpass"] == 6.0
-    assert record["network"] == DecoderFill(str(tiny_weights)).about
+    assert record["network"] == NetworkFill(str(tiny_weights)).about
     assert len(record["network"]["sha256"]) == 64
-    assert all(candidate["content_distance"] >= 0 for candidate in record["candidates"])
+    assert all(candidate["scores"]["content"] >= 0 for candidate in record["candidates"])
 
 
 def test_a_hole_that_the_network_cannot_fill_spares_the_others(index, center_weights, bundled_photos, odd_holes):
     photo = np.ascontiguousarray(bundled_photos[2][:64, :64])
     holes = [odd_holes(64, 64)[name] for name in ("centre", "corner", "centre")]
-    completer = Completer(index, replace(SETTINGS, weights=str(center_weights)))
+    completer = RetrievalCompleter(index, replace(SETTINGS, weights=str(center_weights)))
     one, refused, other = completer.complete_many([photo] * 3, holes)
     assert isinstance(refused, MaskError) and "outside the central half" in str(refused)
     np.testing.assert_array_equal(one.best, other.best)
@@ -87,4 +85,4 @@ def test_a_hole_that_the_network_cannot_fill_spares_the_others(index, center_wei
 
 def test_missing_weights_are_named_at_once(index, tmp_path):
     with pytest.raises(CheckpointError, match=r"none\.safetensors: no such checkpoint file"):
-        Completer(index, replace(SETTINGS, weights=str(tmp_path / "none.safetensors")))
+        RetrievalCompleter(index, replace(SETTINGS, weights=str(tmp_path / "none.safetensors")))
