@@ -7,7 +7,7 @@ import click
 
 from cli.completers import make_completer
 from cli.completion_options import check_choices, completer_options
-from cli.options import json_option, mask_options
+from cli.options import json_option, mask_option_names, mask_options
 from cli.output import print_json, progress_bar
 
 _PATH = click.Path(path_type=Path)
@@ -25,8 +25,8 @@ _PATH = click.Path(path_type=Path)
 def command(
     photo: Path,
     mask: Path,
-    invert_mask: bool,
-    mask_alpha: bool,
+    invert: bool,
+    alpha: bool,
     out: Path,
     candidate_fills: bool,
     as_json: bool,
@@ -44,13 +44,13 @@ def command(
     check_choices(chosen)
     jobs = plan_jobs(photo, mask, out)
     completer = make_completer(**chosen)
-    reading = MaskReading(invert_mask, mask_alpha)
+    reading = MaskReading(invert, alpha)
     with progress_bar("completing") as progress:
         run = complete_folder(completer, jobs, out, reading=reading, candidate_fills=candidate_fills, progress=progress)
         outcomes = list(run)
     written, skipped, failed = finished(outcomes)
     if failed and not photo.is_dir():
-        raise click.ClickException(failed[0].reason)
+        raise click.ClickException(mask_option_names(failed[0].reason))
     if as_json:
         print_json([outcome.as_json() for outcome in outcomes])
     elif photo.is_dir():
@@ -59,6 +59,6 @@ def command(
         click.echo(f"{outcomes[0].written}{' (done before)' if skipped else ''}")
     notes = [f"note: {outcome.photo}: {outcome.hint}" for outcome in outcomes if outcome.hint]
     for line in [*notes, *(f"failed: {outcome.reason}" for outcome in failed)]:
-        click.echo(line, err=True)
+        click.echo(mask_option_names(line), err=True)
     if failed:
         raise SystemExit(1)

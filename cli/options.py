@@ -107,12 +107,17 @@ def mask_options(function: Callable[..., Any]) -> Callable[..., Any]:
             required=True,
             help="The hole: white = missing, the photo's size.",
         ),
-        click.option("--invert-mask", is_flag=True, help="Dark marks the hole, not white."),
-        click.option("--mask-alpha", is_flag=True, help="Transparent marks the hole."),
+        click.option("--invert-mask", "invert", is_flag=True, help="Dark marks the hole, not white."),
+        click.option("--mask-alpha", "alpha", is_flag=True, help="Transparent marks the hole."),
     )
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def mask_option_names(message: str) -> str:
+    """Return a message of the library with the options of `mask_options` for the arguments that it names."""
+    return message.replace("`invert`", "--invert-mask").replace("`alpha`", "--mask-alpha")
 
 
 def work_options(workers: int, max_memory: int) -> Decorator:

@@ -26,10 +26,11 @@ def one_line_errors() -> Iterator[None]:
 def _one_line(error: Exception) -> str | None:
     """Return what to tell the user of an error, or None for one that is a fault of the program."""
     from ce_retrieval.errors import CeretError
+    from cli.options import mask_option_names
     from indexes.base import EngineError
 
     if isinstance(error, CeretError | EngineError):
-        return " ".join(str(error).split())
+        return mask_option_names(" ".join(str(error).split()))
     if isinstance(error, MemoryError):
         return "out of memory: use smaller photos, or fewer --workers"
     if isinstance(error, OSError):
