@@ -226,7 +226,7 @@ def test_unreadable_sidecars_are_logged_and_left_out(tmp_path, caplog):
 def test_items_that_do_not_fit_the_tar(tmp_path):
     source = open_source(make(tmp_path / "t.tar", [("a.jpg", b"1")]))
     for item, reason in [
-        (PhotoItem("a.jpg"), "no place"),
+        (PhotoItem("a.jpg"), "no offset"),
         (PhotoItem("a.jpg", offset=10**9, length=5), "ends 5 bytes early"),
         (PhotoItem("a.jpg", offset=0, length=1 << 40), "more than"),
         (PhotoItem("a.jpg", offset=1 << 70, length=1), "cannot be read"),
