@@ -103,10 +103,8 @@ def test_shorten_keeps_the_longest_start_that_fits(width):
     short = shorten(text, width, font)
     assert font.getlength(short) <= width
     fitting = [n for n in range(len(whole)) if font.getlength(whole[:n].rstrip() + "…") <= width]
-    if font.getlength(whole) <= width:
-        assert short == whole
-    else:
-        assert short == (whole[: fitting[-1]].rstrip() + "…" if fitting else "")
+    cut = whole[: fitting[-1]].rstrip() + "…" if fitting else ""
+    assert short == (whole if font.getlength(whole) <= width else cut)
 
 
 def test_neighbours_stand_in_reading_order():

@@ -193,7 +193,9 @@ def test_polarity_hint(hole):
 
 
 def test_dark_hole_jpegs(shared_data):
-    for path in sorted((shared_data / "photos" / "hays_efros").glob("input?_mask.jpg")):
+    paths = sorted((shared_data / "photos" / "hays_efros").glob("input?_mask.jpg"))
+    assert paths
+    for path in paths:
         with Image.open(path.with_name(path.name.replace("_mask", ""))) as photo:
             shape = photo.size[::-1]
         drawn = read_mask(path, shape, invert=True)
@@ -202,7 +204,9 @@ def test_dark_hole_jpegs(shared_data):
 
 
 def test_irregular_masks_lie_in_their_area_bucket(shared_data):
-    for path in sorted((shared_data / "irregular_masks").iterdir())[::12]:
+    paths = sorted((shared_data / "irregular_masks").iterdir())[::12]
+    assert paths
+    for path in paths:
         low, high = (int(end) for end in path.name.split("_")[0].split("-"))
         assert low - 0.5 <= 100 * read_mask(path, (512, 512)).mean() <= high + 0.5
 
