@@ -1,4 +1,4 @@
-"""The holes of an evaluation, and what is done with a hole: filling by the mean colour, and resizing.
+"""The holes of an evaluation; filling a hole with the mean colour; resizing a hole.
 
 The three strategies are those of Context Encoders (Pathak et al. 2016, section 3.3). Each computes its holes from uniform
 numbers in [0, 1). `holes_for` takes these from a hash of (seed, photo id), so a photo's hole depends on nothing else: not

@@ -26,7 +26,7 @@ _COMPRESSED_TAR = re.compile(r"\.(tar\.\w+|t[gbxz]z2?|tzst)$")
 class FolderSource:
     """The photos of a folder and its subfolders.
 
-    An item's key is its relative posix path, and its label the first folder of that. The order is that of the keys (code
+    An item's key is its relative posix path, and its label the first folder of the key. Items are sorted by key (code
     points). Memory holds the names of one branch of folders, never the whole tree. Links are followed, except those to a
     folder that contains them. Hidden files and folders (leading dot) and files without a photo's suffix are skipped. A
     photo that cannot be read is still an item: `read` says why.

@@ -20,7 +20,7 @@ IDS = [f"coast/{i}.jpg" for i in range(24)]
 
 
 def drawn_holes(strategy, batch, size, seed, shapes=None, params=DEFAULT_HOLES):
-    """Holes from NumPy's random numbers, which are no hash of a photo's name."""
+    """Holes from NumPy's random numbers instead of a hash of photo ids."""
     rng = np.random.default_rng(seed)
     return STRATEGIES[strategy](lambda n: rng.random((batch, n)), size, shapes, params)
 
@@ -97,7 +97,7 @@ def test_a_pasted_shape_is_an_affine_image_of_it():
         assert hole.sum() == pytest.approx(4 * np.pi * np.sqrt(np.linalg.det(moments)), rel=0.03)
         values = np.linalg.eigvalsh(moments)
         ratios.append(np.sqrt(values[1] / values[0]))
-    assert max(ratios) > 1.9 and min(ratios) < 1.5  # stretched and sheared away from the ellipse's own 1.59
+    assert max(ratios) > 1.9 and min(ratios) < 1.5  # stretched and sheared away from the undeformed ratio, 1.59
 
 
 def test_a_region_without_deformation_shows_the_shape_itself():

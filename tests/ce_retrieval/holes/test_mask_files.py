@@ -142,7 +142,7 @@ def test_labels_for_levels_are_explained(hole, save):
     one_line(error)
 
 
-def test_photos_are_no_masks(bundled_photos, save):
+def test_photos_are_refused(bundled_photos, save):
     photo = bundled_photos[1]
     with pytest.raises(MaskError, match="colour picture") as error:
         read_mask(save(photo), photo.shape[:2])

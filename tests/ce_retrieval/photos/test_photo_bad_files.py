@@ -31,7 +31,7 @@ from ce_retrieval.photos import decode_photo
         (bytes(10_000), "expected"),
     ],
 )
-def test_what_is_no_photo(data, reason):
+def test_other_content_is_refused_with_a_reason(data, reason):
     with pytest.raises(PhotoError, match=reason) as caught:
         decode_photo(data, name="some/photo.jpg", size=16)
     message = str(caught.value)
@@ -109,7 +109,7 @@ def test_pixel_bombs_are_refused_from_the_header():
 
 
 def test_max_pixels_is_the_only_limit(photo, monkeypatch):
-    """Pillow's own limit is process-wide and warns; it has no say here."""
+    """Pillow's limit, which is process-wide and only warns, has no effect."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9_000)
     data = encode(Image.fromarray(photo), "PNG")
     with warnings.catch_warnings():
