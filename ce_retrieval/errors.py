@@ -1,40 +1,40 @@
-"""The errors that a user can cause. Each message is one line: the thing, what was expected, the remedy."""
+"""The errors that a user can cause. Each message is one line: what is wrong, what was expected, the remedy."""
 
 
 class CeretError(Exception):
-    """Base of every error that names a user's mistake or the outside world's; the command line prints it as one line."""
+    """Base of all errors caused by the user or the environment; the command line prints them as one line."""
 
 
 class SettingsError(CeretError):
-    """An argument or option has a value that is unknown, out of range, or does not go with the others."""
+    """The value of an argument or option is unknown, out of range, or does not fit the others."""
 
 
 class PhotoError(CeretError):
-    """A photo cannot be read or used: not an image, truncated, too large, or too small for what is asked of it."""
+    """A photo cannot be read or used: not an image, truncated, too large, or too small."""
 
 
 class SourceError(CeretError):
-    """A photo source (folder, tar shard, parquet file) is missing, unreadable, unsafe, or holds no photo."""
+    """A photo source (folder, tar shard, parquet file) is missing, unreadable, unsafe, or without a photo."""
 
 
 class MaskError(CeretError):
-    """A mask is not a hole of its photo: empty, full, of another size, or not two-valued."""
+    """A mask does not give a hole: empty, full, of another size than its photo, or not two-valued."""
 
 
 class DescriptorError(CeretError):
-    """A descriptor's name or parameters are wrong, or the hole leaves it nothing to see."""
+    """A descriptor cannot be built, or the hole leaves it nothing to see."""
 
 
 class PhotoIndexError(CeretError):
-    """An index on disk is missing, of another format, or cannot serve what is asked of it."""
+    """An index on disk is missing, of another format, or cannot answer the query."""
 
 
 class FilterError(CeretError):
-    """A filter of an index's photos is no expression, names no column, or lets no photo pass."""
+    """A filter is not a valid expression, names an unknown column, or excludes every photo."""
 
 
 class CorruptIndexError(PhotoIndexError):
-    """A file of an index is truncated or altered: its checksum is not the manifest's."""
+    """A file of an index is truncated or altered: its checksum differs from the manifest's."""
 
 
 class LockedIndexError(PhotoIndexError):
@@ -42,7 +42,7 @@ class LockedIndexError(PhotoIndexError):
 
 
 class StorageError(CeretError):
-    """A result cannot be written: the disk is full or the folder is not writable."""
+    """A file or folder cannot be written: the disk is full, or the folder is not writable."""
 
 
 class SolverError(CeretError):
@@ -50,11 +50,11 @@ class SolverError(CeretError):
 
 
 class EvaluationError(CeretError):
-    """An evaluation was asked for a method, a mask strategy or photos that do not exist."""
+    """An evaluation cannot run: no photo can be measured, or the collection has changed."""
 
 
 class TrainingError(CeretError):
-    """A training run cannot start or go on: bad data, a diverging loss, no memory, no device."""
+    """A training run cannot start or continue: bad data, a diverging loss, no memory, no device."""
 
 
 class CheckpointError(CeretError):

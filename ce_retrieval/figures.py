@@ -1,7 +1,4 @@
-"""Contact sheets: the rows of Context Encoders' Figure 6 (a photo a row, a method a column) and the neighbours of Figure 8.
-
-Everything here takes and gives uint8 (H, W, 3) arrays and writes no file.
-"""
+"""Contact sheets after Context Encoders (Pathak et al. 2016): Figure 6, a photo a row, and Figure 8, nearest neighbours."""
 
 from __future__ import annotations
 
@@ -10,51 +7,59 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-Colour = tuple[int, int, int]
+from ce_retrieval.pixels import Bools, Photo
 
-CELL = 160  # pixels: the side of the square that a picture fits into
-GAP = 8
-WHITE: Colour = (255, 255, 255)
-INK: Colour = (34, 34, 34)
-FAINT_INK: Colour = (110, 110, 110)
-HOLE: Colour = (255, 255, 255)
-OUTLINE: Colour = (220, 38, 38)
-LABEL_SHARE = 0.9  # of a cell: how wide a row's label may be
+CELL = 160  # px: side of the square that a picture fits into
+GAP = 8  # px between cells
+WHITE = (255, 255, 255)
+INK = (34, 34, 34)
+FAINT_INK = (110, 110, 110)
+LINE = (215, 215, 215)
+OUTLINE = (220, 38, 38)
+LABEL_SHARE = 0.9  # largest width of a row's label, of a cell's side
+COLUMNS = 5  # neighbours side by side
 
 
-def show_hole(photo: np.ndarray, hole: np.ndarray, color: Colour = HOLE, outline: Colour = OUTLINE) -> np.ndarray:
-    """Paint a hole in one flat colour with an outline along its inside.
+def show_hole(photo: Photo, hole: Bools) -> Photo:
+    """Return a copy of a photo uint8 (H, W, 3) with its hole bool (H, W) painted white and outlined in red.
 
-    photo: uint8 (H, W, 3); hole: bool (H, W). Returns a copy; visible pixels keep their values. The outline is 1 pixel
-    wide per 128 pixels of the photo's shorter side; where the hole reaches the photo's border, it runs along that.
+    The outline lies inside the hole, 1 px wide per 128 px of the photo's shorter side. Where the hole reaches the photo's
+    border, the outline runs along the border.
     """
     if photo.ndim != 3 or hole.shape != photo.shape[:2]:
         raise ValueError(f"photo {photo.shape} and hole {hole.shape}: expected (H, W, 3) and (H, W)")
     shown = photo.copy()
-    shown[hole] = color
+    shown[hole] = WHITE
     inner = hole.copy()
     for _ in range(max(1, round(min(hole.shape) / 128))):
         near = np.pad(inner, 1)
         # 4 neighbours: a diagonal step of the border is as thin as a straight one.
         inner = inner & near[:-2, 1:-1] & near[2:, 1:-1] & near[1:-1, :-2] & near[1:-1, 2:]
-    shown[hole & ~inner] = outline
+    shown[hole & ~inner] = OUTLINE
     return shown
 
 
 def contact_sheet(
-    rows: Sequence[Sequence[np.ndarray]],
+    rows: Sequence[Sequence[Photo]],
     *,
     row_labels: Sequence[str] | None = None,
     column_labels: Sequence[str] | None = None,
     cell: int = CELL,
-    gap: int = GAP,
-    background: Colour = WHITE,
-) -> np.ndarray:
-    """A table of pictures: one row a photo (query with its hole, each method, truth), as in the paper's Figure 6.
+) -> Photo:
+    """Draw a table of pictures, a photo a row (query with its hole, each method, truth), as in the paper's Figure 6.
 
-    rows: pictures uint8 (h, w, 3) of any sizes; each is fitted into a cell x cell square, its aspect kept, and centred.
-    Rows may be of different lengths. Labels stand left of their row and above their column; one that is too long is
-    shortened with an ellipsis. Returns uint8 (H, W, 3). ValueError: no picture, or labels that do not match in number.
+    Parameters
+    ----------
+    rows : pictures uint8 (h, w, 3) of any sizes
+        each is fitted into a square cell, keeping its aspect ratio, and centred. Rows may differ in length.
+    row_labels, column_labels : one a row, one a column, or None
+        they stand left of their row and above their column; long ones are shortened with an ellipsis.
+    cell : int
+        side of a cell, px.
+
+    Returns
+    -------
+    uint8 (H, W, 3)
     """
     columns = max((len(row) for row in rows), default=0)
     if not columns:
@@ -65,73 +70,74 @@ def contact_sheet(
     font = _font(cell)
     line = _line_height(font)
     widest = max((font.getlength(_one_line(label)) for label in row_labels or ()), default=0)
-    left = gap + (min(int(widest) + 1, int(LABEL_SHARE * cell)) + gap if row_labels else 0)
-    top = gap + (line + gap // 2 if column_labels else 0)
-    step = cell + gap
-    sheet = Image.new("RGB", (left + columns * step, top + len(rows) * step), background)
+    left = GAP + (min(int(widest) + 1, int(LABEL_SHARE * cell)) + GAP if row_labels else 0)
+    top = GAP + (line + GAP // 2 if column_labels else 0)
+    step = cell + GAP
+    sheet = Image.new("RGB", (left + columns * step, top + len(rows) * step), WHITE)
     draw = ImageDraw.Draw(sheet)
     for number, label in enumerate(column_labels or ()):
         text = shorten(label, cell, font)
-        draw.text((left + number * step + cell / 2, gap), text, INK, font, anchor="ma")
+        draw.text((left + number * step + cell / 2, GAP), text, INK, font, anchor="ma")
     for index, row in enumerate(rows):
         y = top + index * step
         if row_labels:
-            text = shorten(row_labels[index], left - 2 * gap, font)
-            draw.text((left - gap, y + cell / 2), text, INK, font, anchor="rm")
+            text = shorten(row_labels[index], left - 2 * GAP, font)
+            draw.text((left - GAP, y + cell / 2), text, INK, font, anchor="rm")
         for number, picture in enumerate(row):
             _paste(sheet, picture, (left + number * step, y), cell)
     return np.asarray(sheet).copy()
 
 
 def neighbour_sheet(
-    query: np.ndarray,
-    hole: np.ndarray | None,
-    neighbours: Sequence[np.ndarray],
-    captions: Sequence[str],
-    *,
-    columns: int = 5,
-    title: str = "query",
-    cell: int = CELL,
-    gap: int = GAP,
-    background: Colour = WHITE,
-) -> np.ndarray:
-    """A query and its nearest contexts, as in the paper's Figure 8: the query at the left, the neighbours in a grid.
+    query: Photo, hole: Bools | None, neighbours: Sequence[Photo], captions: Sequence[str], *, title: str = "query"
+) -> Photo:
+    """Draw a query and its nearest contexts, as in the paper's Figure 8: the query left, the neighbours in a grid.
 
-    query: uint8 (H, W, 3), its hole painted by `show_hole` (None: no hole); neighbours: uint8 (h, w, 3) of any sizes,
-    best first, `columns` a row; captions: one a neighbour, whose lines (at most two are usual) are shortened to the cell.
-    The query is two cells large where the grid has two rows or more. Returns uint8 (H, W, 3).
-    ValueError: no neighbour, captions that do not match in number, or columns < 1.
+    Parameters
+    ----------
+    query : uint8 (H, W, 3)
+        drawn two cells large if the grid has at least two rows.
+    hole : bool (H, W) or None
+        painted by `show_hole`.
+    neighbours : at least one picture uint8 (h, w, 3) of any size
+        best first.
+    captions : one a neighbour
+        every line of it, usually at most two, is shortened to the cell.
+    title : str
+        the query's caption.
+
+    Returns
+    -------
+    uint8 (H, W, 3)
     """
-    if not len(neighbours) or len(captions) != len(neighbours) or columns < 1:
-        raise ValueError(
-            f"{len(neighbours)} neighbours, {len(captions)} captions, {columns} columns: expected k, k, >= 1"
-        )
-    columns = min(columns, len(neighbours))
+    if not len(neighbours) or len(captions) != len(neighbours):
+        raise ValueError(f"{len(neighbours)} neighbours and {len(captions)} captions: expected k and k, k at least 1")
+    columns = min(COLUMNS, len(neighbours))
     count = -(-len(neighbours) // columns)
-    font = _font(cell)
+    font = _font(CELL)
     texts = [caption.splitlines() for caption in captions]
-    below = gap // 2 + max(1, *map(len, texts)) * _line_height(font)  # a caption's place under its picture
-    step = (cell + gap, cell + below + gap)
-    large = cell if count == 1 else 2 * cell + gap
-    left = gap + large + 3 * gap
-    height = gap + max(count * step[1], large + below + gap)
-    sheet = Image.new("RGB", (left + columns * step[0], height), background)
+    below = GAP // 2 + max(1, *map(len, texts)) * _line_height(font)  # height of the captions
+    step = (CELL + GAP, CELL + below + GAP)
+    large = CELL if count == 1 else 2 * CELL + GAP
+    left = GAP + large + 3 * GAP
+    height = GAP + max(count * step[1], large + below + GAP)
+    sheet = Image.new("RGB", (left + columns * step[0], height), WHITE)
     draw = ImageDraw.Draw(sheet)
 
     shown = _fit(query, large, hole)
-    sheet.paste(shown, (gap + (large - shown.width) // 2, gap))
-    _caption(draw, [title], (gap, gap + shown.height + gap // 2), large, font)
-    line = left - 2 * gap + gap // 2
-    draw.line((line, gap, line, height - gap - 1), fill=(215, 215, 215), width=1)
+    sheet.paste(shown, (GAP + (large - shown.width) // 2, GAP))
+    _caption(draw, [title], (GAP, GAP + shown.height + GAP // 2), large, font)
+    line = left - 2 * GAP + GAP // 2
+    draw.line((line, GAP, line, height - GAP - 1), fill=LINE, width=1)
     for index, (picture, text) in enumerate(zip(neighbours, texts, strict=True)):
-        x, y = left + index % columns * step[0], gap + index // columns * step[1]
-        _paste(sheet, picture, (x, y), cell)
-        _caption(draw, text, (x, y + cell + gap // 2), cell, font)
+        x, y = left + index % columns * step[0], GAP + index // columns * step[1]
+        _paste(sheet, picture, (x, y), CELL)
+        _caption(draw, text, (x, y + CELL + GAP // 2), CELL, font)
     return np.asarray(sheet).copy()
 
 
 def shorten(text: str, width: float, font: ImageFont.FreeTypeFont) -> str:
-    """The text on one line, cut with an ellipsis where it is wider than `width` pixels ("" when not even that fits)."""
+    """Return text on one line, cut with an ellipsis to at most `width` px; "" if not even that fits."""
     text = _one_line(text)
     if font.getlength(text) <= width:
         return text
@@ -144,6 +150,7 @@ def shorten(text: str, width: float, font: ImageFont.FreeTypeFont) -> str:
 
 
 def _one_line(text: str) -> str:
+    """Replace every run of white space by one space."""
     return " ".join(text.split())
 
 
@@ -161,14 +168,14 @@ def _line_height(font: ImageFont.FreeTypeFont) -> int:
 def _caption(
     draw: ImageDraw.ImageDraw, lines: Sequence[str], place: tuple[int, int], width: int, font: ImageFont.FreeTypeFont
 ) -> None:
-    """Centred lines under a picture: the first dark, the others fainter. place: (x, y) of the top left corner."""
+    """Write centred lines below a picture, the first dark, the others faint; place: (x, y) of the top left corner."""
     for number, text in enumerate(lines):
         where = (place[0] + width / 2, place[1] + number * _line_height(font))
         draw.text(where, shorten(text, width, font), FAINT_INK if number else INK, font, anchor="ma")
 
 
-def _fit(picture: np.ndarray, cell: int, hole: np.ndarray | None = None) -> Image.Image:
-    """The picture at the largest size in a square of side `cell`; a hole is painted after, so that its edge is crisp."""
+def _fit(picture: Photo, cell: int, hole: Bools | None = None) -> Image.Image:
+    """Resize a picture to fit a square of side `cell`; a hole is painted afterwards, which keeps its edge sharp."""
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(f"picture {picture.dtype} {picture.shape}: expected uint8 (H, W, 3)")
     height, width = picture.shape[:2]
@@ -183,7 +190,7 @@ def _fit(picture: np.ndarray, cell: int, hole: np.ndarray | None = None) -> Imag
     return Image.fromarray(show_hole(np.asarray(image), shown))
 
 
-def _paste(sheet: Image.Image, picture: np.ndarray, place: tuple[int, int], cell: int) -> None:
-    """Centre a picture in the square of side `cell` whose top left corner is at (x, y)."""
+def _paste(sheet: Image.Image, picture: Photo, place: tuple[int, int], cell: int) -> None:
+    """Centre a picture in the square of side `cell` whose top left corner is `place`, (x, y)."""
     image = _fit(picture, cell)
     sheet.paste(image, (place[0] + (cell - image.width) // 2, place[1] + (cell - image.height) // 2))

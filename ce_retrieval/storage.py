@@ -1,14 +1,18 @@
-"""Writing to disk so that a kill, a full disk or a second writer never leaves half a file behind."""
+"""The one writer of files and folders: a kill, a full disk or a second writer never leaves half of one behind."""
 
 import contextlib
 import fcntl
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ce_retrieval.errors import LockedIndexError, StorageError
 
 LOCK = "lock"
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]+\.tmp", re.DOTALL)
+_NAME_KEPT = 40  # characters of a name that its temporary one repeats: file systems allow 255 bytes in all
 
 
 @contextlib.contextmanager
@@ -17,17 +21,9 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = error.strerror or str(error)
+        reason = reason[:1].lower() + reason[1:]
         raise StorageError(f"cannot write {path}: {reason}; free space or choose another folder") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def make_folder(folder: Path) -> None:
@@ -35,39 +31,88 @@ def make_folder(folder: Path) -> None:
     with storage_errors(folder):
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
-            sync_folder(folder.parent)
+            _sync(folder.parent)
 
 
-def write_synced(path: Path, data: bytes | memoryview) -> None:
-    """Write a new file and wait until it is on the disk. The caller renames it, or the folder that it is in."""
+def replace_file(path: Path, data: bytes | memoryview, *, synced: bool = True) -> None:
+    """Put `data` at `path` in one step: `new_file` with `write_file` in its block."""
+    with new_file(path, synced=synced) as temporary:
+        write_file(temporary, data)
+
+
+def write_file(path: Path, data: bytes | memoryview) -> None:
+    """Write a file in the block of `new_file` or `new_folder`, which sees to its errors."""
     with open(path, "wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
-def replace_file(path: Path, data: bytes, *, synced: bool = True) -> None:
-    """Put `data` at `path` in one step: a reader sees the old file or the new one; StorageError leaves the old one.
+@contextlib.contextmanager
+def new_file(path: Path, *, synced: bool = True) -> Iterator[Path]:
+    """Yield a temporary path to write to, and rename it to `path` at the end of the block.
 
-    synced: wait until it is on the disk, so that it also outlives a loss of power.
+    Readers see the old file or the new one, never a part. If anything fails, the temporary file is removed and the old
+    file stays.
+
+    Parameters
+    ----------
+    path : Path
+        the file to write; its folder must exist.
+    synced : bool
+        wait until the file is on the disk, so that it also survives a loss of power.
+
+    Raises
+    ------
+    StorageError
+        the file cannot be written, or the block raised an OSError.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     with storage_errors(path):
         try:
+            yield temporary
             if synced:
-                write_synced(temporary, data)
-            else:
-                temporary.write_bytes(data)
+                _sync(temporary)
             os.replace(temporary, path)
             if synced:
-                sync_folder(path.parent)
+                _sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder to fill, and rename it to `path` at the end of the block, when all of it is on the disk.
+
+    If anything fails, the temporary folder is removed. Parents of `path` are created; nothing but an empty folder may
+    stand at `path` at the end of the block.
+
+    Raises
+    ------
+    StorageError
+        the folder cannot be written, or the block raised an OSError.
+    """
+    temporary = _temporary(path)
+    with storage_errors(path):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            for part in temporary.rglob("*"):
+                _sync(part)
+            _sync(temporary)
+            os.rename(temporary, path)
+            _sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def intended_name(name: str) -> str | None:
+    """Return the name for which a killed writer made the temporary `name`; None where `name` is not a temporary one."""
+    found = _TEMPORARY.fullmatch(name)
+    return found[1] if found else None
+
+
+@contextlib.contextmanager
 def writer_lock(folder: Path) -> Iterator[None]:
-    """Hold the only right to write to `folder`; LockedIndexError names the process that has it.
+    """Hold the exclusive right to write to `folder`; LockedIndexError names the process that holds it.
 
     The lock is the operating system's (flock on the file `lock`), so a killed writer leaves none behind.
     """
@@ -82,11 +127,25 @@ def writer_lock(folder: Path) -> Iterator[None]:
                 owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
                 message = f"{folder} is being written by process {owner}: wait until it ends, or stop it, and try again"
                 raise LockedIndexError(message) from error
-            # A writer that gives up an empty index removes the file: a lock on what was removed excludes nobody.
+            # A writer that gives up an empty index removes the file; a lock on a removed file excludes nobody.
             if not path.exists() or not os.path.samestat(os.fstat(handle), os.stat(path)):
                 raise LockedIndexError(f"{folder} was just removed by another process: try again")
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
+    finally:
+        os.close(handle)
+
+
+def _temporary(path: Path) -> Path:
+    """A free name beside `path`: random, since two threads may write the same path at once."""
+    return path.with_name(f".{path.name[:_NAME_KEPT]}.{os.urandom(8).hex()}.tmp")
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
         os.close(handle)

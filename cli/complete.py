@@ -7,7 +7,7 @@ import click
 
 from cli.completion_options import chosen_settings, completer_options
 from cli.options import json_option, mask_options
-from cli.output import print_json, progress_bar
+from cli.output import print_json, progress_bar, with_options
 
 _PATH = click.Path(path_type=Path)
 
@@ -25,8 +25,8 @@ _PATH = click.Path(path_type=Path)
 def command(
     photo: Path,
     mask: Path,
-    invert_mask: bool,
-    mask_alpha: bool,
+    invert: bool,
+    alpha: bool,
     method: str,
     index_path: Path | None,
     workers: int | None,
@@ -50,13 +50,13 @@ def command(
         raise click.UsageError(f"--method {method} makes one fill: leave out --save-candidates")
     jobs = plan_jobs(photo, mask, out)
     completer = make_completer(method, index_path, workers=workers, settings=given)
-    reading = MaskReading(invert_mask, mask_alpha)
+    reading = MaskReading(invert, alpha)
     with progress_bar("completing") as progress:
         run = complete_folder(completer, jobs, out, reading=reading, candidate_fills=candidate_fills, progress=progress)
         outcomes = list(run)
     written, skipped, failed = finished(outcomes)
     if failed and not photo.is_dir():
-        raise click.ClickException(failed[0].reason)
+        raise click.ClickException(with_options(failed[0].reason))
     if as_json:
         print_json([outcome.as_json() for outcome in outcomes])
     elif photo.is_dir():
@@ -65,6 +65,6 @@ def command(
         click.echo(f"{outcomes[0].written}{' (done before)' if skipped else ''}")
     notes = [f"note: {outcome.photo}: {outcome.hint}" for outcome in outcomes if outcome.hint]
     for line in [*notes, *(f"failed: {outcome.reason}" for outcome in failed)]:
-        click.echo(line, err=True)
+        click.echo(with_options(line), err=True)
     if failed:
         raise SystemExit(1)

@@ -35,13 +35,8 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, with the library's errors as one line."""
-        with one_line_errors(lambda: self._options(ctx)):
+        with one_line_errors(lambda: self.get_command(ctx, ctx.invoked_subcommand or "") or self):
             return super().invoke(ctx)
-
-    def _options(self, ctx: click.Context) -> dict[str, str]:
-        """Return the options of the command that runs, by the library's names for them."""
-        command = self.get_command(ctx, ctx.invoked_subcommand or "")
-        return {p.name: max(p.opts, key=len) for p in command.params if p.name} if command else {}
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands from `COMMANDS`."""

@@ -111,8 +111,8 @@ def mask_options(function: Callable[..., Any]) -> Callable[..., Any]:
             required=True,
             help="The hole: white = missing, the photo's size.",
         ),
-        click.option("--invert-mask", is_flag=True, help="Dark marks the hole, not white."),
-        click.option("--mask-alpha", is_flag=True, help="Transparent marks the hole."),
+        click.option("--invert-mask", "invert", is_flag=True, help="Dark marks the hole, not white."),
+        click.option("--mask-alpha", "alpha", is_flag=True, help="Transparent marks the hole."),
     )
     for option in reversed(options):
         function = option(function)

@@ -4,18 +4,17 @@ import contextlib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
 
 
 @contextlib.contextmanager
-def one_line_errors(options: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+def one_line_errors(command: Callable[[], click.Command]) -> Iterator[None]:
     """Turn the library's errors into `Error: ...` on stderr and exit code 1; the one place where that is done.
 
-    options: the options of the running command by the names that the library has for them, as in max_memory: --max-memory;
-    a message names an argument in backticks.
+    command: returns the command that runs, whose options its errors name.
     """
     try:
         yield
@@ -25,11 +24,16 @@ def one_line_errors(options: Callable[[], Mapping[str, str]]) -> Iterator[None]:
         line = _one_line(error)
         if line is None:
             raise
-        raise click.ClickException(with_options(line, options())) from error
+        raise click.ClickException(with_options(line, command())) from error
 
 
-def with_options(line: str, options: Mapping[str, str]) -> str:
-    """Return a message of the library with the options of the command line for the arguments that it names."""
+def with_options(line: str, command: click.Command | None = None) -> str:
+    """Return a message of the library with options, as in --max-memory, for the arguments that it names in backticks.
+
+    command: the one whose options are meant, None for the one that runs.
+    """
+    params = (command or click.get_current_context().command).params
+    options = {p.name: max(p.opts, key=len) for p in params if isinstance(p, click.Option)}
     return re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), line)
 
 

@@ -1,1 +1,1 @@
-"""Holes: where they lie in evaluations and in training, and how mask files are read."""
+"""Holes: drawn for evaluations, read from mask files, resized, and filled with a mean colour."""

@@ -1,4 +1,4 @@
-"""Holes from files: a mask drawn for one photo, a folder of masks for an evaluation, and object shapes to paste."""
+"""Holes from files: the mask of one photo, a folder of masks for an evaluation, and object shapes to paste."""
 
 from __future__ import annotations
 
@@ -11,39 +11,53 @@ from PIL import Image, ImageOps
 
 from ce_retrieval.errors import MaskError
 from ce_retrieval.holes.strategies import resize_hole, uniforms_for
+from ce_retrieval.pixels import Bools, Photo
 
-WHITE = 128  # this bright or brighter is white: hole
-RINGING = 64  # as far from 0 or 255 a value may lie (JPEG, soft edges) and still count as black or white
-CLEAR_SHARE = 0.98  # of a mask's pixels that must be clearly black or white, and grey
+WHITE = 128  # grey level from which a pixel is white, and thus hole
+RINGING = 64  # distance from 0 or 255 up to which a value counts as black or white (JPEG, soft edges)
+CLEAR_SHARE = 0.98  # share of a mask's pixels that must be black or white, and grey
 MASK_SUFFIXES = (".png", ".bmp", ".gif", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 OBJECT_CLASSES = 20  # PASCAL VOC: 1-20 are objects, 0 is background, 255 the border between them
-MIN_SHAPE_SHARE = 0.01  # of its file's pixels: smaller pieces would be blown up to blocks
+MIN_SHAPE_SHARE = 0.01  # share of its file that a shape must fill: enlarged, smaller ones would look like blocks
 
 
-def read_mask(
-    path: str | Path, shape: tuple[int, int] | None, *, invert: bool = False, alpha: bool = False
-) -> np.ndarray:
-    """Read a mask file as a hole: bool (H, W), True = missing.
+def read_mask(path: str | Path, shape: tuple[int, int] | None, *, invert: bool = False, alpha: bool = False) -> Bools:
+    """Read a mask file as a hole.
 
-    shape: the photo's (H, W), which the mask must have: it is never resized. None takes any size.
-    Default: white (>= 128) is the hole; invert: dark is. alpha: transparent (alpha < 128) is the hole, and with invert
-    opaque is. Black and white JPEGs are read: at least 98 % of the pixels must lie within 64 of 0 or 255. EXIF
-    orientation is applied, as to photos.
-    MaskError, one line that names the option which would read the file where there is one: not readable as an image,
-    another size, a colour picture, not two-valued, no alpha channel, nothing missing, everything missing.
+    Parameters
+    ----------
+    path : path of an image
+        black and white; JPEG noise is allowed: 98 % of the pixels must lie within 64 of 0 or 255. EXIF orientation is
+        applied, as for photos.
+    shape : (H, W) or None
+        the photo's size, which the mask must have, since masks are never resized; None accepts any.
+    invert : bool
+        False: white (128 or more) is the hole. True: black is.
+    alpha : bool
+        read the alpha channel in place of the brightness: transparent (below 128) is the hole, with `invert` opaque.
+
+    Returns
+    -------
+    bool (H, W), True = missing.
+
+    Raises
+    ------
+    MaskError
+        not readable as an image, of another size, a colour picture, not two-valued, without alpha channel, nothing or
+        everything missing. The message names the argument that would read the file, if there is one.
     """
     name = str(path)
     image = _open(name, shape)
     opacity = _alpha_of(image)
-    # A varying alpha channel is a second chance that the messages below may offer.
+    # Where the alpha channel is a mask too, the messages below suggest it.
     offer = opacity is not None and not alpha and _is_mask(opacity)
-    remedy = "; its alpha channel could be the mask: give --mask-alpha" if offer else ""
+    remedy = "; its alpha channel could be the mask: set `alpha`" if offer else ""
     if alpha:
         if opacity is None:
             raise MaskError(
-                f"mask {name} has no alpha channel: leave out --mask-alpha to read its brightness (white = hole)"
+                f"mask {name} has no alpha channel: leave out `alpha` to read its brightness (white = hole)"
             )
-        _check_two_valued(name, opacity, "its alpha channel", "; leave out --mask-alpha to read its brightness")
+        _check_two_valued(name, opacity, "its alpha channel", "; leave out `alpha` to read its brightness")
         hole = opacity < WHITE
         values = opacity
     else:
@@ -55,23 +69,20 @@ def read_mask(
     return hole
 
 
-def polarity_hint(hole: np.ndarray) -> str:
-    """What to add to a message about a hole that leaves too little to see: "" unless it covers over half of its photo.
+def polarity_hint(hole: Bools) -> str:
+    """Return a hint that the mask of a hole bool (H, W) may be inverted: "" unless the hole covers over half of its photo.
 
-    A mask whose dark part is the hole cannot be told from its negative; but holes are seldom the larger part.
+    A mask and its negative cannot be told apart, but holes rarely cover most of a photo.
     """
     share = float(np.mean(hole))
     if share <= 0.5:
         return ""
     percent = "over 99" if 0.99 < share < 1 else f"{100 * share:.0f}"
-    return (
-        f"the hole covers {percent} % of the photo: "
-        "if the other part of the mask was meant, give --invert-mask (or leave it out)"
-    )
+    return f"the hole covers {percent} % of the photo: if the mask is inverted, set `invert` (or leave it out)"
 
 
 def mask_paths(folder: str | Path) -> list[Path]:
-    """The mask files of a folder (not of folders in it), sorted by name. MaskError: no such folder, or none in it."""
+    """Return the mask files of a folder, without its subfolders, sorted by name; MaskError if there are none."""
     root = Path(folder)
     if not root.is_dir():
         raise MaskError(f"mask folder {root} does not exist: give a folder of mask images")
@@ -84,20 +95,17 @@ def mask_paths(folder: str | Path) -> list[Path]:
     return paths
 
 
-def holes_from_folder(
-    folder: str | Path, seed: int, photo_ids: Sequence[str], size: int, *, invert: bool = False, alpha: bool = False
-) -> np.ndarray:
-    """One mask file of a folder for each photo of an evaluation: bool (len(photo_ids), size, size).
+def holes_from_folder(folder: str | Path, seed: int, photo_ids: Sequence[str], size: int) -> Bools:
+    """Choose a mask file of a folder for each photo of an evaluation: bool (len(photo_ids), size, size).
 
-    The choice hangs on (seed, photo id) and the sorted list of the folder's files alone. Evaluation holes are drawn at
-    the evaluation's size, so a mask of any size and aspect is brought to it, by `resize_hole`: whatever touches a
-    missing pixel is missing. MaskError as `read_mask`, or when nothing is left visible at that size.
+    The choice depends on (seed, photo id) and the sorted file names alone. A mask may have any size and aspect ratio: it is
+    brought to the evaluation's size by `resize_hole`. MaskError as `read_mask`, or if nothing stays visible at that size.
     """
     paths = mask_paths(folder)
     choices = (uniforms_for(seed, photo_ids, 1)[:, 0] * len(paths)).astype(np.int64)
     holes = np.empty((len(photo_ids), size, size), bool)
     for choice in np.unique(choices):
-        hole = resize_hole(read_mask(paths[choice], None, invert=invert, alpha=alpha), size)
+        hole = resize_hole(read_mask(paths[choice], None), size)
         if hole.all():
             raise MaskError(
                 f"mask {paths[choice]} leaves nothing visible at {size}x{size}: use a larger size or take it out"
@@ -106,15 +114,27 @@ def holes_from_folder(
     return holes
 
 
-def load_shapes(folder: str | Path, *, min_share: float = MIN_SHAPE_SHARE) -> list[np.ndarray]:
-    """Read object shapes from PASCAL VOC style palette masks, for `masks.region_holes`.
+def load_shapes(folder: str | Path) -> list[Bools]:
+    """Read object shapes for region holes from palette masks in the form of PASCAL VOC.
 
-    Every connected piece (8 neighbours) of one object class 1-20 that fills at least `min_share` of its file is a shape,
-    cut out to its bounding box; background (0), border (255) and other values are none. Files are taken in the order of
-    their names. Returns bool arrays of various (h, w). MaskError: no such folder, no mask in it, a file that is not a
-    palette (or grey) image, or no shape in any.
+    A shape is a connected piece (8 neighbours) of one object class, 1 to 20, that fills at least 1 % of its file, cropped
+    to its bounding box. Background (0), border (255) and other values hold no shapes.
+
+    Parameters
+    ----------
+    folder : path
+        its files are read in the order of their names.
+
+    Returns
+    -------
+    Bool arrays of various (h, w).
+
+    Raises
+    ------
+    MaskError
+        no folder, no mask in it, a file that is not a palette or grey image, or no shape in any.
     """
-    shapes: list[np.ndarray] = []
+    shapes: list[Bools] = []
     for path in mask_paths(folder):
         image = _open(str(path), None)
         if image.mode not in ("P", "L"):
@@ -122,7 +142,7 @@ def load_shapes(folder: str | Path, *, min_share: float = MIN_SHAPE_SHARE) -> li
                 f"shape file {path} is a {image.mode} image: expected a palette PNG whose values 1-{OBJECT_CLASSES} "
                 "are object classes; convert it, or leave the folder out for procedural shapes"
             )
-        shapes.extend(_pieces(np.asarray(image), min_share))
+        shapes.extend(_pieces(np.asarray(image)))
     if not shapes:
         raise MaskError(
             f"shape folder {folder} holds no object: expected palette PNGs with classes 1-{OBJECT_CLASSES}; "
@@ -131,7 +151,8 @@ def load_shapes(folder: str | Path, *, min_share: float = MIN_SHAPE_SHARE) -> li
     return shapes
 
 
-def _pieces(classes: np.ndarray, min_share: float) -> list[np.ndarray]:
+def _pieces(classes: Photo) -> list[Bools]:
+    """Return the shapes of one file, class by class."""
     from scipy import ndimage
 
     pieces = []
@@ -141,16 +162,16 @@ def _pieces(classes: np.ndarray, min_share: float) -> list[np.ndarray]:
         labels, count = ndimage.label(classes[box] == number, np.ones((3, 3)))
         areas = np.bincount(labels.ravel(), minlength=count + 1)
         for label, piece in enumerate(ndimage.find_objects(labels), 1):
-            if areas[label] >= min_share * classes.size:
+            if areas[label] >= MIN_SHAPE_SHARE * classes.size:
                 pieces.append(labels[piece] == label)
     return pieces
 
 
 def _open(name: str, shape: tuple[int, int] | None) -> Image.Image:
-    """Open and decode; the size is checked before the pixels are read, so that a giant never fills the memory."""
+    """Open and decode an image; its size is checked first, so that a huge one never fills the memory."""
     try:
         with warnings.catch_warnings():
-            if shape is not None:  # the photo's own size is the limit then
+            if shape is not None:  # the photo's size is the limit then
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             else:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -168,24 +189,23 @@ def _open(name: str, shape: tuple[int, int] | None) -> Image.Image:
         raise
     except FileNotFoundError as error:
         raise MaskError(f"mask {name} does not exist: check the path") from error
-    # Pillow's decoders raise many kinds of errors on damaged files, SyntaxError and struct.error among them.
-    except Exception as error:
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files, even SyntaxError
         reason = " ".join(str(error).split()) or type(error).__name__
         raise MaskError(f"mask {name} cannot be read as an image ({reason}): give a PNG, white = hole") from error
 
 
-def _alpha_of(image: Image.Image) -> np.ndarray | None:
-    """The alpha channel, uint8 (H, W), or None when the image has none."""
+def _alpha_of(image: Image.Image) -> Photo | None:
+    """Return the alpha channel, uint8 (H, W), or None if the image has none."""
     if not image.has_transparency_data:
         return None
     return np.asarray(image.convert("RGBA").getchannel("A"))
 
 
 def _brightness(name: str, image: Image.Image, remedy: str) -> np.ndarray:
-    """The grey values of a mask on a scale of 0 to 255, (H, W). MaskError for a colour picture."""
+    """Return the grey values of a mask in 0..255, (H, W); MaskError for a colour picture."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         values = np.asarray(image).astype(np.float64)
-        # 16-bit PNGs may come as 32-bit integers; float TIFFs are either 0-1 or 0-255.
+        # Pillow may read a 16-bit PNG as 32-bit integers; float TIFFs hold 0..1 or 0..255.
         top = values.max()
         full = 65535 if top > 255 else 1 if image.mode == "F" and top <= 1 else 255
         return np.clip(values * (255 / full), 0, 255)
@@ -194,19 +214,19 @@ def _brightness(name: str, image: Image.Image, remedy: str) -> np.ndarray:
     colours = np.asarray(image.convert("RGB"))
     spread = colours.max(2) - colours.min(2)
     if np.mean(spread <= RINGING) < CLEAR_SHARE:
-        raise MaskError(f"mask {name} is a colour picture, not a mask of black and white{remedy or _OWN_MASK}")
+        remedy = remedy or ": give a black and white image of the photo's size, white = hole"
+        raise MaskError(f"mask {name} is a colour picture, not a black and white mask{remedy}")
     return colours[..., 1]
 
 
-_OWN_MASK = ": give a black and white image of the photo's size, white = hole"
-
-
-def _is_mask(values: np.ndarray) -> bool:
+def _is_mask(values: Photo) -> bool:
+    """Return whether an alpha channel could be the mask: two-valued, with both values in use."""
     white = values >= WHITE
     return _clear_share(values) >= CLEAR_SHARE and bool(white.any()) and not bool(white.all())
 
 
 def _clear_share(values: np.ndarray) -> float:
+    """Return the share of the pixels that are black or white."""
     return float(np.mean((values <= RINGING) | (values >= 255 - RINGING)))
 
 
@@ -221,12 +241,12 @@ def _check_two_valued(name: str, values: np.ndarray, what: str, remedy: str) -> 
 def _check_some(name: str, hole: np.ndarray, values: np.ndarray, *, alpha: bool, invert: bool, remedy: str) -> None:
     if hole.any() and not hole.all():
         return
-    says = "covers the whole photo" if hole.all() else "marks nothing as missing"
+    fault = "covers the whole photo" if hole.all() else "marks nothing as missing"
     low, high = values.min(), values.max()
     if alpha:
-        remedy = f" (alpha is {low} to {high} of 255); leave out --mask-alpha to read its brightness"
+        remedy = f" (alpha is {low} to {high} of 255); leave out `alpha` to read its brightness"
     elif not remedy and low < high:
         remedy = f" (its values are {low:.0f} to {high:.0f} of 255); save it with black at 0 and white at 255"
     elif not remedy:
         remedy = f"; draw the hole in {'black on white' if invert else 'white on black'}"
-    raise MaskError(f"mask {name} {says}{remedy}")
+    raise MaskError(f"mask {name} {fault}{remedy}")

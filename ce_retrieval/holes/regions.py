@@ -1,38 +1,57 @@
 """Region holes: shapes, deformed and pasted into a batch of photos by one gather for all.
 
-The work behind `masks.region_holes`. Context Encoders (Pathak et al. 2016), section 3.3 c: object shapes, deformed,
-pasted in arbitrary places, up to 1/4 of the photo.
+Context Encoders (Pathak et al. 2016), section 3.3 c: object shapes, deformed and pasted in arbitrary places, up to 1/4 of
+the photo. The paper does not say how it deforms shapes or how many it pastes; `HoleParams` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ce_retrieval.errors import MaskError
+from ce_retrieval.holes.params import HoleParams, drawn_count
+from ce_retrieval.pixels import Bools
 
-if TYPE_CHECKING:
-    from ce_retrieval.holes.strategies import HoleParams
-
-_PASTE_DRAWS = 10  # numbers that a pasted shape takes, beside the waves of a procedural one
+_PASTE_DRAWS = 10  # uniform numbers for a pasted shape, besides those for the waves of a procedural one
 _CHUNK_PIXELS = 1 << 18  # pixels warped at once: keeps the temporaries in the cache
-_ROUNDS = 40  # of correction; nearly every hole needs none, few need more than three
+_ROUNDS = 40  # corrections; nearly every hole needs none, few need more than three
+
+Uniforms = NDArray[np.float64]
 
 
-def draws_for_regions(shapes: Sequence[np.ndarray] | None, params: HoleParams) -> int:
-    """How many uniform numbers `paste_regions` takes for a photo."""
+def draws_for_regions(shapes: Sequence[Bools] | None, params: HoleParams) -> int:
+    """Return how many uniform numbers `paste_regions` uses for one photo."""
     return 2 + params.region_count[1] * _draws_per_shape(shapes, params)
 
 
-def paste_regions(
-    uniforms: np.ndarray, size: int, shapes: Sequence[np.ndarray] | None, params: HoleParams
-) -> np.ndarray:
-    """The holes of `masks.region_holes` from uniform numbers.
+def paste_regions(uniforms: Uniforms, size: int, shapes: Sequence[Bools] | None, params: HoleParams) -> Bools:
+    """Return region holes; each depends on its own row of `uniforms` alone.
 
-    uniforms: float64 (B, draws_for_regions(shapes, params)) in [0, 1). Renumbers bool (B, size, size); a photo's hole
-    hangs on its own row alone. MaskError when a chosen shape has no pixel.
+    A random pixel of each shape lands on a random pixel of the photo, so shapes may overlap and cross the border. Scales,
+    and places that leave too little of a shape visible, are corrected until the visible union is within the limits.
+
+    Parameters
+    ----------
+    uniforms : float64 (B, draws_for_regions(shapes, params)), in [0, 1)
+    size : int
+        side of the photos, px.
+    shapes : bool arrays of any sizes, or None
+        None makes smooth procedural ones.
+    params : HoleParams
+
+    Returns
+    -------
+    bool (B, size, size) with `region_min_share` to `max_share` of the photo missing; on photos of a few pixels the minimum
+    may be out of reach, but no hole is empty.
+
+    Raises
+    ------
+    MaskError
+        a chosen shape has no pixel.
     """
     most, per_shape = params.region_count[1], _draws_per_shape(shapes, params)
     holes = np.empty((len(uniforms), size, size), bool)
@@ -44,36 +63,34 @@ def paste_regions(
     return holes
 
 
-def _draws_per_shape(shapes: Sequence[np.ndarray] | None, params: HoleParams) -> int:
+def _draws_per_shape(shapes: Sequence[Bools] | None, params: HoleParams) -> int:
     return _PASTE_DRAWS + (params.blob_waves**2 if shapes is None else 0)
 
 
 class _Bank(NamedTuple):
-    """Shapes of many sizes in one flat array, each with a border of one False pixel: one gather warps them all."""
+    """P shapes of any sizes in one flat array, each with a border of one False pixel, so that one gather warps them all."""
 
-    flat: np.ndarray  # bool: all shapes one behind another
-    start: np.ndarray  # int64 (P,): where each begins
-    height: np.ndarray  # int64 (P,), border included
-    width: np.ndarray
+    flat: Bools  # the shapes one after another
+    start: NDArray[np.int64]  # (P,): where each begins
+    height: NDArray[np.int64]  # (P,), border included
+    width: NDArray[np.int64]
 
 
 class _Pasting(NamedTuple):
-    """How the P shapes of a batch lie on their photos: `linear` leads from photo pixels to shape pixels."""
+    """How the P shapes of a batch lie on their photos."""
 
     bank: _Bank
-    linear: np.ndarray  # float32 (P, 2, 2)
-    source: np.ndarray  # float32 (P, 2): the point of the shape that lands...
-    target: np.ndarray  # int64 (P, 2): ...on the middle of this pixel of the photo
+    linear: NDArray[np.float32]  # (P, 2, 2): from photo pixels to shape pixels
+    source: NDArray[np.float32]  # (P, 2): the point of the shape that lands...
+    target: NDArray[np.int64]  # (P, 2): ...on the middle of this pixel of the photo
 
 
-def _paste(
-    whole: np.ndarray, each: np.ndarray, size: int, shapes: Sequence[np.ndarray] | None, params: HoleParams
-) -> np.ndarray:
-    """Paste the shapes of some photos: whole (B, 2), each (B, most, n) uniforms -> bool (B, size, size)."""
+def _paste(whole: Uniforms, each: Uniforms, size: int, shapes: Sequence[Bools] | None, params: HoleParams) -> Bools:
+    """Paste the shapes of some photos: uniforms (B, 2) for the whole, (B, most, n) for its shapes -> (B, size, size)."""
     limit = int(params.max_share * size * size)
     least = max(1, int(np.ceil(params.region_min_share * size * size)))
-    low, high = params.region_count
-    count = np.minimum(low + (whole[:, 0] * (high - low + 1)).astype(np.int64), limit)
+    high = params.region_count[1]
+    count = np.minimum(drawn_count(whole[:, 0], params.region_count), limit)
     area = size * size * (params.region_min_share + (params.max_share - params.region_min_share) * whole[:, 1])
     used = np.arange(high) < count[:, None]
     pair = np.cumsum(used).reshape(used.shape) - 1  # (B, most): row of a used shape in the pasting
@@ -95,21 +112,22 @@ def _paste(
         todo, pixels = todo[wrong], pixels[wrong]
         if not len(todo):
             break
-        # Too large: shrink. Too small (shapes overlap or cross the border): grow a little, and move in from the border.
+        # Too large: shrink. Too small, since shapes overlap or cross the border: grow a little and move inwards.
         wish = np.sqrt(area[todo] / pixels)
         large = pixels > limit
         scale[todo] *= np.where(large, np.clip(wish, 0.5, 0.97 - 0.01 * turn), np.clip(wish, 1, 1.1))
         photos, numbers = np.nonzero(used[todo] & ~large[:, None])
         _move_in(pasting, pair[todo[photos], numbers], scale[todo[photos]], size)
-    return holes  # on photos of a few pixels the minimum may be out of reach: the last hole within the limit stands
+    return holes  # where the minimum is out of reach, the last hole within the limit stays
 
 
 def _pasting(
-    uniforms: np.ndarray, areas: np.ndarray, size: int, shapes: Sequence[np.ndarray] | None, params: HoleParams
+    uniforms: Uniforms, areas: Uniforms, size: int, shapes: Sequence[Bools] | None, params: HoleParams
 ) -> _Pasting:
-    """Choose, deform and place one shape a row: uniforms (P, n), areas (P,) wanted pixels."""
-    pick, anchor, row, column, angle, stretch, shear, flip, fill = uniforms[:, : _PASTE_DRAWS - 1].T
-    bank = _blobs(uniforms[:, _PASTE_DRAWS - 1 :], fill, params) if shapes is None else _picked(shapes, pick)
+    """Choose, deform and place one shape a row: uniforms (P, n), target areas (P,) in pixels."""
+    # One more number is drawn and not used: without it every region hole would be another than before.
+    pick, anchor, row, column, angle, stretch, shear, flip, _ = uniforms[:, : _PASTE_DRAWS - 1].T
+    bank = _blobs(uniforms[:, _PASTE_DRAWS - 1 :], params) if shapes is None else _picked(shapes, pick)
     pixels = np.flatnonzero(bank.flat)
     ends = np.searchsorted(pixels, np.append(bank.start, len(bank.flat)))
     counts = np.diff(ends)
@@ -131,7 +149,7 @@ def _pasting(
     return _Pasting(bank, linear.astype(np.float32), source.astype(np.float32), target)
 
 
-def _picked(shapes: Sequence[np.ndarray], pick: np.ndarray) -> _Bank:
+def _picked(shapes: Sequence[Bools], pick: Uniforms) -> _Bank:
     chosen = [shapes[i] for i in (pick * len(shapes)).astype(np.int64)]
     height, width = np.array([shape.shape for shape in chosen], np.int64).reshape(-1, 2).T + 2
     ends = np.cumsum(height * width)
@@ -141,8 +159,8 @@ def _picked(shapes: Sequence[np.ndarray], pick: np.ndarray) -> _Bank:
     return _Bank(flat, ends - height * width, height, width)
 
 
-def _blobs(uniforms: np.ndarray, fill: np.ndarray, params: HoleParams) -> _Bank:
-    """Procedural shapes: the highest `blob_share` of a low-frequency cosine field that falls off from its middle."""
+def _blobs(uniforms: Uniforms, params: HoleParams) -> _Bank:
+    """Make procedural shapes: the highest `blob_share` of a low-frequency cosine field that falls towards its border."""
     side, waves = params.blob_grid, params.blob_waves
     frequency = np.arange(waves)
     basis = np.cos(np.pi * frequency[:, None] * (np.arange(side) + 0.5) / side)
@@ -159,8 +177,8 @@ def _blobs(uniforms: np.ndarray, fill: np.ndarray, params: HoleParams) -> _Bank:
     return _Bank(padded.ravel(), np.arange(len(field)) * (side + 2) ** 2, length, length)
 
 
-def _move_in(pasting: _Pasting, pairs: np.ndarray, scale: np.ndarray, size: int) -> None:
-    """Move shapes so that their middles come a quarter nearer to the photo's; what anchors them stays on the photo."""
+def _move_in(pasting: _Pasting, pairs: NDArray[np.int64], scale: Uniforms, size: int) -> None:
+    """Move shapes a quarter of the way towards the photo's middle; their anchors stay on the photo."""
     bank = pasting.bank
     from_anchor = np.stack([bank.height[pairs], bank.width[pairs]], 1) / 2 - pasting.source[pairs]
     to_middle = np.linalg.solve(pasting.linear[pairs] / scale[:, None, None], from_anchor[..., None])[..., 0]
@@ -169,17 +187,17 @@ def _move_in(pasting: _Pasting, pairs: np.ndarray, scale: np.ndarray, size: int)
     pasting.target[pairs] = np.clip(target + np.rint(step).astype(np.int64), 0, size - 1)
 
 
-def _warp(pasting: _Pasting, pairs: np.ndarray, scale: np.ndarray, size: int) -> np.ndarray:
-    """The shapes `pairs`, `scale` times as large as pasted, on their photos: bool (len(pairs), size, size)."""
+def _warp(pasting: _Pasting, pairs: NDArray[np.int64], scale: Uniforms, size: int) -> Bools:
+    """Draw the shapes `pairs`, `scale` times as large as pasted, on their photos: bool (len(pairs), size, size)."""
     bank = pasting.bank
     linear = pasting.linear[pairs] / scale[:, None, None].astype(np.float32)
-    # Offsets from the target are integers: the target itself maps to the source exactly, so no shape is ever lost.
+    # Offsets from the target are integers: the target maps exactly to the source, so no shape is ever lost.
     offset = (np.arange(size) - pasting.target[pairs][..., None]).astype(np.float32)
     index = np.zeros((len(pairs), size, size), np.int64)
     for axis, length in enumerate((bank.height, bank.width)):
         along = linear[:, axis, :, None] * offset
         place = (along[:, 0] + pasting.source[pairs, axis, None])[:, :, None] + along[:, 1, None, :]
-        # The border is False and one pixel wide, so what lies beyond it may be read from it.
+        # Places beyond the shape read its border, which is False.
         np.clip(place, 0, (length[pairs, None, None] - 0.5).astype(np.float32), out=place)
         if axis:
             index *= bank.width[pairs, None, None]

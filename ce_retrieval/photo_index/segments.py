@@ -14,11 +14,11 @@ import numpy as np
 
 from ce_retrieval.errors import CorruptIndexError
 from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, StoredFile, digest
-from ce_retrieval.storage import storage_errors, sync_folder, write_synced
+from ce_retrieval.storage import intended_name, new_folder, storage_errors, write_file
 
 VECTORS = "vectors.h5"
 PHOTOS = "photos.parquet"
-_SEGMENT_NAME = re.compile(r"\d{6,}(\.tmp)?")
+_SEGMENT_NAME = re.compile(r"\d{6,}(\.tmp)?")  # with .tmp: the temporary name that older versions used
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,9 @@ def write_segment(
 ) -> Segment:
     """Write grids float16 (n, G, C) and n records as the segment `name` of the index `folder`, whole or not at all."""
     contents = {VECTORS: _vectors_file(grids), PHOTOS: _photos_file(records)}
-    final = folder / "segments" / name
-    temporary = final.with_name(f"{name}.tmp")
-    with storage_errors(final):
-        try:
-            temporary.mkdir(parents=True)
-            for file, content in contents.items():
-                write_synced(temporary / file, content)
-            sync_folder(temporary)
-            os.rename(temporary, final)
-            sync_folder(final.parent)
-        except OSError:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+    with new_folder(folder / "segments" / name) as temporary:
+        for file, content in contents.items():
+            write_file(temporary / file, content)
     files = {file: digest(content) for file, content in contents.items()}
     return Segment(name, items, len(records), keys_sha256, files, tuple(skipped))
 
@@ -93,7 +83,7 @@ def _photos_file(records: Sequence[PhotoRecord]) -> memoryview:
 
 def is_leftover(path: Path) -> bool:
     """Tell whether a file of an index folder is a manifest that was being written when its writer was killed."""
-    return path.name.startswith(f".{MANIFEST}.") and path.name.endswith(".tmp")
+    return intended_name(path.name) == MANIFEST
 
 
 def clear_leftovers(folder: Path, segments: Sequence[Segment]) -> None:
@@ -103,7 +93,7 @@ def clear_leftovers(folder: Path, segments: Sequence[Segment]) -> None:
         for child in filter(is_leftover, folder.iterdir()):
             child.unlink()
         for child in (folder / "segments").glob("*"):
-            if child.name not in known and _SEGMENT_NAME.fullmatch(child.name):
+            if child.name not in known and _SEGMENT_NAME.fullmatch(intended_name(child.name) or child.name):
                 shutil.rmtree(child)
 
 

@@ -1,4 +1,4 @@
-"""Photos: decoding, and the places that they come from."""
+"""Photos: their sources, decoding, and saving."""
 
 from ce_retrieval.photos.base import IMAGE_SUFFIXES, PhotoItem, PhotoSource
 from ce_retrieval.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo

@@ -1,4 +1,4 @@
-"""One encoded photo -> RGB uint8 pixels, upright, or a `PhotoError` that says why not."""
+"""Decoding: one encoded photo becomes upright RGB uint8 pixels, or a `PhotoError` says why not."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ce_retrieval.errors import PhotoError
+from ce_retrieval.pixels import Photo
 
-#: Largest photo decoded by default, in pixels (width x height): above today's 100-megapixel cameras, below a pixel bomb.
+#: Most pixels (width x height) of a photo that is decoded by default: above 100-megapixel cameras, below pixel bombs.
 DEFAULT_MAX_PIXELS = 120_000_000
 
 _ORIENTATION_TAG = 0x0112
@@ -34,15 +36,15 @@ _quiet_lock = threading.Lock()
 
 
 class DecodedPhoto(NamedTuple):
-    """A decoded photo: `pixels` uint8 (H, W, 3) RGB; `width`, `height` of the whole upright photo, in its own pixels."""
+    """A decoded photo, and its size before any resize."""
 
-    pixels: np.ndarray
-    width: int
+    pixels: Photo  # uint8 (H, W, 3), RGB, upright
+    width: int  # of the whole photo, upright, px
     height: int
 
 
 class _Refused(ValueError):
-    """The file was read, but its content is not taken; the text is the reason."""
+    """The content of a file is refused; the text is the reason."""
 
 
 def decode_photo(
@@ -53,15 +55,15 @@ def decode_photo(
     Parameters
     ----------
     data : bytes
-        the whole file, in memory.
+        the whole file.
     name : str
-        what error messages call the photo.
+        the photo's name in error messages.
     size : int or None
-        when given, the whole photo is resized to (size, size), whatever its shape, with Pillow's antialiased
-        bicubic filter. A JPEG at least 4x larger than `size` on both sides is decoded at 1/2, 1/4 or 1/8 scale,
-        never below 2x `size`; the result differs from a full decode by a few grey levels at strong edges.
+        if given, the whole photo is resized to (size, size), whatever its shape, by Pillow's antialiased bicubic filter.
+        A JPEG at least 4x larger than `size` on both sides is decoded at 1/2, 1/4 or 1/8 scale, never below 2x `size`;
+        the result differs from a full decode by a few grey levels at strong edges.
     max_pixels : int
-        a photo with more pixels is refused from its header, before anything is decoded.
+        a photo with more pixels is refused on the strength of its header, before it is decoded.
 
     Returns
     -------
@@ -69,22 +71,24 @@ def decode_photo(
 
     Raises
     ------
-    PhotoError : `name: reason`; no Pillow exception or warning leaves this function.
+    PhotoError
+        `name: reason`; no other exception or warning leaves this function.
 
     Notes
     -----
-    EXIF orientation is applied (one kept only in XMP is not); with `size` the turn comes after the resize, and may
-    differ by a grey level or two from the other order. Transparent parts show white. 16-bit values are scaled by 255/65535.
-    Float values in [0, 1] are scaled by 255; float and 32-bit values that are whole numbers up to 255 or 65535 are
-    taken as 8- or 16-bit; other ranges are refused, because their white is anybody's guess. CMYK JPEGs are read as
-    Adobe writes them (inverted). ICC profiles are ignored. Of an animation or a multi-page file: the first frame.
-    Threads run in parallel: Pillow decodes and resizes without the GIL (TIFF alone goes one at a time).
+    - EXIF orientation is applied (not if XMP alone has it); with `size` after the resize, which may differ by a grey level
+      or two from the other order.
+    - Transparent parts become white. ICC profiles are ignored. Of several frames or pages, the first is read.
+    - 16-bit values are scaled by 255/65535, float values in [0, 1] by 255. Float and 32-bit values that are whole numbers up
+      to 255 or 65535 count as 8-bit or 16-bit; other ranges are refused, because their white is unknown.
+    - CMYK JPEGs are read inverted, as Adobe writes them.
+    - Threads decode in parallel: Pillow releases the GIL. Only TIFFs go one at a time.
     """
     kind = _format_of(data)
     if kind is None:
         raise PhotoError(f"{name}: {_why_no_image(data)}")
     try:
-        # Two formats can warn about odd metadata; the rest take no lock.
+        # Only TIFF and animated PNG may warn about odd metadata; the other formats need no lock.
         if kind == "TIFF" or (kind == "PNG" and b"acTL" in data[: data.find(b"IDAT")]):
             with _without_warnings():
                 return _decode(data, kind, size, max_pixels)
@@ -99,14 +103,14 @@ def decode_photo(
 
 
 def _decode(data: bytes, kind: str, size: int | None, max_pixels: int) -> DecodedPhoto:
-    im = _READERS[kind]()(io.BytesIO(data))
+    im = _reader(kind)(io.BytesIO(data))
     width, height = im.size
     if width * height > max_pixels:
-        raise _Refused(f"{width}x{height} pixels are more than the {max_pixels} that are allowed (max_pixels)")
+        raise _Refused(f"{width}x{height} pixels are more than the {max_pixels} allowed by `max_pixels`")
     box: tuple[float, float, float, float] | None = None
     if size is not None and kind == "JPEG" and min(width, height) >= 4 * size:
         drafted = im.draft("RGB", (2 * size, 2 * size))
-        box = drafted[1] if drafted else None  # the photo's true extent: its last block may be padded
+        box = drafted[1] if drafted else None  # the photo without the padding of its last block
     im.load()
     if kind == "TIFF":  # Pillow turns a TIFF upright while it loads
         width, height = im.size
@@ -145,60 +149,25 @@ def _format_of(data: bytes) -> str | None:
 def _why_no_image(data: bytes) -> str:
     if not data:
         return "the file is empty (0 bytes)"
-    wanted = "a JPEG, PNG, WebP, TIFF or BMP image was expected"
+    expected = "expected a JPEG, PNG, WebP, TIFF or BMP image"
     if data.lstrip()[:1] == b"<":
-        return f"a text page (HTML or XML), not a photo; {wanted}"
-    return f"not a photo: {wanted}"
+        return f"a text page (HTML or XML), not a photo; {expected}"
+    return f"not a photo; {expected}"
 
 
 @cache
-def _jpeg_reader() -> Callable[[io.BytesIO], Any]:
-    from PIL.JpegImagePlugin import JpegImageFile
-
-    class UprightJpeg(JpegImageFile):
-        def _read_dpi_from_exif(self) -> None:
-            """Leave the EXIF block alone: nothing here needs a resolution, and parsing it costs time and can warn."""
-
-    return UprightJpeg
-
-
-def _png_reader() -> Callable[[io.BytesIO], Any]:
-    from PIL.PngImagePlugin import PngImageFile
-
-    return PngImageFile
-
-
-def _webp_reader() -> Callable[[io.BytesIO], Any]:
-    from PIL.WebPImagePlugin import WebPImageFile
-
-    return WebPImageFile
-
-
-def _tiff_reader() -> Callable[[io.BytesIO], Any]:
-    from PIL.TiffImagePlugin import TiffImageFile
-
-    return TiffImageFile
-
-
-def _bmp_reader() -> Callable[[io.BytesIO], Any]:
-    from PIL.BmpImagePlugin import BmpImageFile
-
-    return BmpImageFile
-
-
-# The readers are called directly: `Image.open` would add its own pixel-bomb warning and try other formats.
-_READERS: dict[str, Callable[[], Callable[[io.BytesIO], Any]]] = {
-    "JPEG": _jpeg_reader,
-    "PNG": _png_reader,
-    "WebP": _webp_reader,
-    "TIFF": _tiff_reader,
-    "BMP": _bmp_reader,
-}
+def _reader(kind: str) -> Callable[[io.BytesIO], Any]:
+    """Return Pillow's reader of a format. `Image.open` would add its pixel-bomb warning, and try other formats."""
+    plugin = {"JPEG": "Jpeg", "PNG": "Png", "WebP": "WebP", "TIFF": "Tiff", "BMP": "Bmp"}[kind]
+    reader = getattr(import_module(f"PIL.{plugin}ImagePlugin"), f"{plugin}ImageFile")
+    if kind == "JPEG":  # the resolution in EXIF is not needed: reading it costs time and may warn
+        return type("JpegWithoutDpi", (reader,), {"_read_dpi_from_exif": lambda image: None})
+    return reader
 
 
 @contextlib.contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Silence Pillow's remarks on odd metadata. Filters belong to the whole process, hence one at a time."""
+    """Silence Pillow's warnings about odd metadata, one thread at a time: filters belong to the whole process."""
     with _quiet_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -208,9 +177,9 @@ def _without_warnings() -> Iterator[None]:
 
 
 def _orientation(info: dict[Any, Any]) -> int:
-    """EXIF orientation 1..8 from Pillow's `info`; 1 when there is none or the block is damaged."""
+    """Return the EXIF orientation 1..8 from Pillow's `info`; 1 if there is none or the block is damaged."""
     exif = info.get("exif")
-    if exif is None and "Raw profile type exif" in info:  # how ImageMagick kept EXIF in a PNG before eXIf
+    if exif is None and "Raw profile type exif" in info:  # ImageMagick's form of EXIF in a PNG before eXIf
         try:
             exif = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
         except ValueError:
@@ -241,7 +210,7 @@ def _orientation_of(exif: bytes) -> int:
 
 
 def _flatten(im: Image.Image) -> Image.Image:
-    """Any pixel layout -> an opaque 8-bit image of mode L or RGB."""
+    """Convert any pixel layout to an opaque 8-bit image of mode L or RGB."""
     if im.mode.startswith("I;16"):
         bits = _tiff_tag(im, 258, (16,))[0]
         full = (1 << bits) - 1 if 8 < bits < 16 else 65535
@@ -257,6 +226,7 @@ def _flatten(im: Image.Image) -> Image.Image:
 
 
 def _grey_image(im: Image.Image, grey: np.ndarray, values: np.ndarray) -> Image.Image:
+    """Make an opaque image of the grey levels of `values`, the pixels of `im`."""
     if _tiff_tag(im, 262, 1) == 0:  # WhiteIsZero, which Pillow applies to 8-bit TIFFs only
         grey = 255 - grey
     transparent = im.info.get("transparency")
@@ -266,6 +236,7 @@ def _grey_image(im: Image.Image, grey: np.ndarray, values: np.ndarray) -> Image.
 
 
 def _to_byte_range(values: np.ndarray, im: Image.Image) -> np.ndarray:
+    """Scale float or 32-bit pixels to 0..255, if their white is known."""
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise _Refused("the pixels hold NaN or infinite values; expected numbers in [0, 1]")
@@ -290,7 +261,7 @@ def _on_white(rgba: Image.Image) -> Image.Image:
     rgb = rgba.convert("RGB")
     if alpha.getextrema()[0] == 255:
         return rgb
-    # White, not the colour stored under the transparency: that colour is never meant to be seen, and is often black.
+    # Not the colour stored under the transparency: it is not meant to be seen, and often black.
     white = Image.new("RGB", rgba.size, (255, 255, 255))
     white.paste(rgb, mask=alpha)
     return white

@@ -1,10 +1,9 @@
-"""Whole photos from and to single files."""
+"""Single photo files: reading and writing."""
 
 from __future__ import annotations
 
 import io
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.errors import PhotoError, StorageError
+from ce_retrieval.errors import PhotoError, SettingsError
 from ce_retrieval.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
+from ce_retrieval.storage import replace_file
 
 #: Largest encoded photo that is read into memory, in bytes.
 MAX_BYTES = 1 << 30
 
-_SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
+#: Suffix -> Pillow's format and its options.
+_WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {"compress_level": 3}),
     ".tif": ("TIFF", {}),
     ".tiff": ("TIFF", {}),
@@ -30,10 +31,10 @@ _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def read_bytes(path: str | os.PathLike[str], *, name: str | None = None) -> bytes:
-    """The whole content of a regular file (links are followed); PhotoError when it is none, or cannot be read."""
+    """Return the content of a regular file, following links; PhotoError, which calls it `name`, if it cannot be read."""
     name = os.fspath(path) if name is None else name
     try:
-        # Non-blocking, so that a named pipe called .jpg cannot hold up a whole run.
+        # Non-blocking: a named pipe called .jpg would otherwise block for ever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with open(descriptor, "rb", buffering=0) as file:
             status = os.fstat(descriptor)
@@ -50,43 +51,36 @@ def read_bytes(path: str | os.PathLike[str], *, name: str | None = None) -> byte
 def load_photo(
     path: str | os.PathLike[str], *, size: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> DecodedPhoto:
-    """Read and decode one photo file: `decode_photo` on its bytes, named by its path; PhotoError with the reason."""
+    """Read and decode one photo file: `decode_photo` of its bytes; errors name its path."""
     return decode_photo(read_bytes(path), name=os.fspath(path), size=size, max_pixels=max_pixels)
 
 
 def save_photo(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
-    """Write RGB pixels to a file, whole or not at all.
+    """Write RGB pixels to a file in one step; on failure a file already there stays unchanged.
 
     Parameters
     ----------
     path : path of a file
-        its suffix chooses the format: .png, .tif(f), .bmp, .webp (lossless, pixels bit-identical) or .jpg/.jpeg
-        (quality 95, 4:4:4: not bit-identical). The folder must exist. A file already there is replaced.
-    pixels : np.ndarray
-        uint8 (H, W, 3) RGB.
+        its suffix sets the format: .png, .tif, .tiff, .bmp, .webp (lossless), or .jpg, .jpeg (lossy: quality 95, 4:4:4).
+        The folder must exist; a file already there is replaced.
+    pixels : uint8 (H, W, 3)
+        RGB.
 
     Raises
     ------
-    ValueError : `pixels` has another dtype or shape.
-    StorageError : unknown suffix, no such folder, not writable, disk full. Whatever stood at `path` is unchanged.
+    ValueError
+        `pixels` has another type or shape.
+    SettingsError
+        the suffix is unknown.
+    StorageError
+        the file cannot be written.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ValueError(f"expected pixels uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}")
+        raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}: expected uint8 (H, W, 3)")
     target = Path(path)
-    if target.suffix.lower() not in _SAVERS:
-        raise StorageError(f"{target}: unknown photo suffix {target.suffix!r}; use one of {', '.join(_SAVERS)}")
-    kind, options = _SAVERS[target.suffix.lower()]
+    if target.suffix.lower() not in _WRITERS:
+        raise SettingsError(f"{target}: unknown photo suffix {target.suffix!r}; use one of {', '.join(_WRITERS)}")
+    kind, options = _WRITERS[target.suffix.lower()]
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        try:
-            with open(temporary, "xb") as file:
-                file.write(buffer.getbuffer())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{target}: cannot be written: {error.strerror}; choose a writable folder with free space"
-        ) from None
+    replace_file(target, buffer.getbuffer(), synced=False)

@@ -1,17 +1,17 @@
-"""Whether two photos are of the same view: copies, however recompressed, resized, brightened or slightly cropped.
+"""Near-duplicates: photos of the same view, recompressed, resized, brightened, slightly cropped or mirrored.
 
-Two steps. Thumbnails, whose correlation ignores brightness and contrast, tell what is worth a closer look. Two photos are
-then aligned by an affine map (Evangelidis and Psarakis, "Parametric image alignment using enhanced correlation coefficient
-maximization", 2008), which undoes small crops, and their detail is correlated: band-passed, since two foggy skies are alike
-as wholes, and divided by the contrast around it, since two photos in the same frame share its strong edges.
+Two steps. The correlation of thumbnails, which ignores brightness and contrast, selects candidates. Each pair is then
+aligned by an affine map, which undoes small crops (Evangelidis and Psarakis, "Parametric image alignment using enhanced
+correlation coefficient maximization", 2008), and the detail of both is correlated. Detail is band-passed, since two foggy
+skies agree in the coarse, and divided by the contrast around it, since two photos in the same frame share strong edges.
 
-`NEAR_DUPLICATE` lies between what was measured on photos of 150x150 px (docs/evaluation.md): unrelated photos, 1,400
-against 14,008, stay under 0.55; the same view shot again reaches 0.74 or more, and copies recompressed (JPEG, quality
-20), shrunk to 64 px, brightened or cropped by 4 px a side 0.89 or more. Photos without detail are never near-duplicates.
+`NEAR_DUPLICATE` separates what was measured on photos of 150x150 px (docs/evaluation.md): unrelated photos, 1,400 against
+14,008, stay below 0.55; the same view photographed again reaches at least 0.74; copies recompressed (JPEG, quality 20),
+shrunk to 64 px, brightened, or cropped by 4 px a side reach at least 0.89. Photos without detail are never near-duplicates.
 
-A photo with a hole is compared by what it shows alone: every filter is a normalised convolution (Knutsson and Westin 1993).
-Among the 40 nearest contexts each of 13 photos no other was taken for one; of three views shot twice all were found with the
-centre hidden, and two with two thirds of the photo hidden.
+A photo with a hole is compared by its visible pixels alone: every filter is a normalised convolution (Knutsson and Westin
+1993). Of 13 such photos none was confused with any of its 40 nearest contexts. Three views photographed twice were all
+found with the centre hidden, and two of them with two thirds of the photo hidden.
 """
 
 import os
@@ -19,23 +19,34 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-COARSE = 16  # side of the colour thumbnails
-MIN_COARSE = 0.7  # their correlation: 0.74 or more for copies whose borders were cropped by 4 %
-FINE = 64  # side of the grey pictures that are aligned
-MAX_SHIFT = 6.0  # pixels of the grey picture by which aligning may move a corner
-BAND = (1.0, 3.0)  # sigmas in pixels of the grey picture: the detail that is compared lies between
-LOCAL = 4.0  # sigma in pixels of the grey picture of the neighbourhood whose contrast the detail is divided by
-NO_DETAIL = 4.0  # grey levels: detail well below is rounding and noise, and counts little
-EDGE = 6  # pixels of the grey picture that are not compared: aligning may have moved them in from outside
-NEAR_DUPLICATE = 0.65  # correlation of the detail from which two photos are of the same view
-MIN_VISIBLE = 256  # pixels of the grey picture that a hole must leave for a comparison: a tenth
+from ce_retrieval.pixels import to_grey
+
+COARSE = 16  # side of the colour thumbnails, px
+MIN_COARSE = 0.7  # least correlation of thumbnails: copies whose borders were cropped by 4 % have 0.74 or more
+FINE = 64  # side of the grey pictures, px; the lengths below are in their pixels
+MAX_SHIFT = 6.0  # most that aligning may move a corner
+BAND = (1.0, 3.0)  # sigmas between which the compared detail lies
+LOCAL = 4.0  # sigma of the neighbourhood by whose contrast the detail is divided
+NO_DETAIL = 4.0  # grey levels: fainter detail is rounding and noise, and counts little
+EDGE = 6  # width of the border that is not compared: aligning may have moved it in from outside
+NEAR_DUPLICATE = 0.65  # least correlation of the detail of two photos of the same view
+MIN_VISIBLE = 256  # least number of visible pixels for a comparison: a tenth of the inner ones
 
 
 def near_duplicates(photo: np.ndarray, hole: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return which of `others` are near-duplicates of a photo with a hole, or of its mirror image: bool (n,).
+    """Return which photos are near-duplicates of a photo with a hole, or of its mirror image.
 
-    photo: uint8 (S, S, 3); hole: bool (S, S); others: uint8 (n, S, S, 3), whole photos. What lies under the hole does not
-    matter.
+    Parameters
+    ----------
+    photo : uint8 (S, S, 3)
+        its pixels under the hole are not read.
+    hole : bool (S, S)
+    others : uint8 (n, S, S, 3)
+        whole photos.
+
+    Returns
+    -------
+    bool (n,)
     """
     found = np.zeros(len(others), bool)
     if not len(others):
@@ -53,9 +64,18 @@ def near_duplicates(photo: np.ndarray, hole: np.ndarray, others: np.ndarray) -> 
 
 
 def similarity(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None = None) -> float:
-    """Return the correlation, -1 to 1, of the detail of two grey pictures float32 (FINE, FINE), one moved if that helps.
+    """Return the correlation of the detail of two pictures, the better of before and after aligning them.
 
-    visible: bool (FINE, FINE), what is known of the moved one; None: all. 0 where that is less than MIN_VISIBLE pixels.
+    Parameters
+    ----------
+    still, moved : float32 (FINE, FINE)
+        grey pictures from `fine`; `moved` is aligned to `still`.
+    visible : bool (FINE, FINE) or None
+        the known pixels of `moved`; None: all.
+
+    Returns
+    -------
+    -1 to 1; 0 where fewer than MIN_VISIBLE pixels can be compared.
     """
     import cv2
 
@@ -67,7 +87,7 @@ def similarity(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None 
     try:
         start = np.eye(2, 3, dtype=np.float32)
         _, warp = cv2.findTransformECC(still, moved, start, cv2.MOTION_AFFINE, criteria, mask, 5)
-    except cv2.error:  # it did not converge: these two have nothing to be aligned by
+    except cv2.error:  # no convergence: the two have nothing in common to align
         return unmoved
     corners = np.array([[0, 0, 1], [0, FINE - 1, 1], [FINE - 1, 0, 1], [FINE - 1, FINE - 1, 1]]).T
     if np.abs(warp @ corners - corners[:2]).max() > MAX_SHIFT:
@@ -81,7 +101,10 @@ def similarity(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None 
 
 
 def coarse(photos: np.ndarray) -> np.ndarray:
-    """Return thumbnails float32 (n, 3 * COARSE * COARSE) of mean 0 and norm 1, so that products are correlations."""
+    """Return thumbnails of photos uint8 (n, S, S, 3): float32 (n, 3 COARSE^2) of mean 0 and norm 1.
+
+    Their products are correlations.
+    """
     values = np.stack([_area(photo, COARSE).ravel() for photo in photos]).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6)
@@ -89,19 +112,18 @@ def coarse(photos: np.ndarray) -> np.ndarray:
 
 def fine(photo: np.ndarray) -> np.ndarray:
     """Return the grey picture float32 (FINE, FINE) of a photo uint8 (S, S, 3)."""
-    import cv2
-
-    return cv2.cvtColor(_area(photo, FINE).astype(np.float32), cv2.COLOR_RGB2GRAY)
+    return to_grey(_area(photo, FINE).astype(np.float32))
 
 
 def _area(picture: np.ndarray, side: int) -> np.ndarray:
+    """Resize to side x side by means over areas; unlike `resize_area` also where the picture grows."""
     import cv2
 
     return cv2.resize(np.ascontiguousarray(picture), (side, side), interpolation=cv2.INTER_AREA)
 
 
 def _visible_coarse(photos: np.ndarray, visible: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Return thumbnails as `coarse` does, of the visible pixels bool (S, S) alone; shares: of each of their pixels."""
+    """Return `coarse` of the visible pixels bool (S, S) alone; shares (COARSE, COARSE): the visible part of each pixel."""
     shown = np.maximum(shares, 1e-6)[:, :, None]
     small = [_area(photo.astype(np.float32) * visible[:, :, None], COARSE) / shown for photo in photos]
     values = np.stack(small).reshape(len(small), -1)
@@ -112,10 +134,10 @@ def _visible_coarse(photos: np.ndarray, visible: np.ndarray, shares: np.ndarray)
 
 
 def _visible_fine(photo: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the grey picture of what is visible, float32 (FINE, FINE), smooth elsewhere; and where it is, bool."""
+    """Return `fine` of the visible pixels bool (S, S), continued smoothly under the hole, and its visible pixels, bool."""
     import cv2
 
-    grey = cv2.cvtColor(_area(photo.astype(np.float32) * visible[:, :, None], FINE), cv2.COLOR_RGB2GRAY)
+    grey = to_grey(_area(photo.astype(np.float32) * visible[:, :, None], FINE))
     shares = _area(visible.astype(np.float32), FINE)
     seen = shares > 0.999
     grey /= np.maximum(shares, 1e-6)
@@ -126,7 +148,7 @@ def _visible_fine(photo: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _blurred(grey: np.ndarray, sigma: float, visible: np.ndarray | None) -> np.ndarray:
-    """Return a picture after a Gaussian, which sees visible pixels alone."""
+    """Blur a picture by a Gaussian over its visible pixels alone."""
     import cv2
 
     if visible is None:
@@ -137,7 +159,7 @@ def _blurred(grey: np.ndarray, sigma: float, visible: np.ndarray | None) -> np.n
 
 
 def _detail(grey: np.ndarray, visible: np.ndarray | None) -> np.ndarray:
-    """Return the band-passed picture over its local contrast, without its edge."""
+    """Return the band-passed picture divided by its local contrast, without its border."""
     low, high = (_blurred(grey, sigma, visible) for sigma in BAND)
     band = low - high
     contrast = np.sqrt(_blurred(band * band, LOCAL, visible) + NO_DETAIL**2)
@@ -145,7 +167,7 @@ def _detail(grey: np.ndarray, visible: np.ndarray | None) -> np.ndarray:
 
 
 def _correlation(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None) -> float:
-    """Return the correlation of the detail of two pictures where it is visible; 0 where one of them hardly has any."""
+    """Return the correlation of the visible detail of two pictures; 0 if one of them has hardly any."""
     a, b = _detail(still, visible), _detail(moved, visible)
     if visible is not None:
         inner = visible[EDGE:-EDGE, EDGE:-EDGE]

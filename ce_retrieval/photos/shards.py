@@ -1,4 +1,4 @@
-"""Photos in an uncompressed tar of WebDataset form. Nothing is ever extracted: photos are read in place, by offset."""
+"""Photos in an uncompressed tar of WebDataset form, read in place by their offset: nothing is ever extracted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IMAGES = frozenset(suffix[1:] for suffix in IMAGE_SUFFIXES)
 _SIDECARS = frozenset({"json", "txt", "cls"})
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-#: What the tar parser raises on damaged headers, besides its own errors.
+#: What the tar parser raises on damaged headers.
 _DAMAGE = (tarfile.TarError, OSError, ValueError, ArithmeticError, LookupError, RecursionError, struct.error)
 
 
@@ -40,17 +40,19 @@ class _Sample:
 class TarSource:
     """The photos of one shard in WebDataset form (github.com/webdataset/webdataset).
 
-    Members with one key (path up to the first dot of its last component) that follow each other are one sample:
-    its first member with a photo's extension is the photo, beside `.txt` (caption), `.cls` (label) and `.json` (fields
-    caption or text, licence or license, label; `.txt` and `.cls` come first). Label without either: the key's first folder.
-    The item's key is the photo member's path. Order: the tar's.
+    Consecutive members of one key (the path up to the first dot of its last component) form a sample. Its photo is its
+    first member with a photo's extension, whose path is the item's key. `.txt` holds the caption, `.cls` the label, `.json`
+    any of caption or text, licence or license, and label; `.txt` and `.cls` take precedence. Without a label, the key's first
+    folder is the label. Items keep the tar's order.
 
-    Opening reads four bytes; the first `count` or `items` scans all headers, once, and refuses the shard before any item
-    is given when a name is absolute or has '..', when it is truncated or damaged, or lacks the end-of-archive block.
-    Memory does not grow with the number of photos.
+    Opening reads a few bytes. The first `count` or `items` scans all headers once, and refuses the shard before it yields
+    an item if a name is absolute or has '..', or the tar is truncated, damaged, or lacks its end-of-archive block. Memory
+    does not grow with the number of photos.
 
-    Deviations from WebDataset: links, hidden and extensionless members are passed over; an extension that repeats within
-    a key starts a new sample instead of failing; a sidecar that cannot be read is logged and left out.
+    Notes
+    -----
+    Deviations from WebDataset: links, hidden members and members without extension are skipped; an extension that repeats
+    within a key starts a new sample instead of failing; a sidecar that cannot be read is logged and left out.
     """
 
     kind = "tar"
@@ -74,7 +76,7 @@ class TarSource:
                 raise SourceError(f"{self.root}: compressed with {name}; decompress it first, photos are read in place")
 
     def items(self) -> Iterator[PhotoItem]:
-        """Photos in the tar's order, with captions, licences and labels; SourceError before the first when unsafe."""
+        """Yield the photos in the tar's order; SourceError before the first if the tar is unsafe or damaged."""
         self.count()
         for sample in _samples(self._members()):
             item = self._item(sample)
@@ -82,18 +84,18 @@ class TarSource:
                 yield item
 
     def count(self) -> int:
-        """Number of photos; the first call scans the headers and checks them; SourceError."""
+        """Return the number of photos; the first call scans and checks all headers (SourceError)."""
         if self._count is None:
             self._count = sum(_photo_extension(sample) is not None for sample in _samples(self._members()))
         return self._count
 
     def read(self, item: PhotoItem) -> bytes:
-        """The member's bytes, read in place; PhotoError when the offset is not within the tar, or it was closed."""
+        """Return the member's bytes; PhotoError if they do not lie within the tar, or the source is closed."""
         name = f"{self.root}/{item.key}"
         if item.length > MAX_BYTES:
             raise PhotoError(f"{name}: {item.length} bytes are more than the {MAX_BYTES} that a photo may have")
         if item.offset < 0 or item.length < 0:
-            raise PhotoError(f"{name}: has no place in the tar; take items from this source")
+            raise PhotoError(f"{name}: the item has no offset in the tar; take items from this source")
         data = self._pread(item.offset, item.length, name)
         if len(data) != item.length:
             raise PhotoError(f"{name}: the tar ends {item.length - len(data)} bytes early; was it replaced or cut?")
@@ -112,19 +114,19 @@ class TarSource:
             raise PhotoError(f"{name}: cannot be read: {error}") from None
 
     def _members(self) -> Iterator[tarfile.TarInfo]:
-        """Regular members in order; raises SourceError at the first that is unsafe, and at any damage."""
+        """Yield the regular members in order; SourceError at the first unsafe one, and at any damage."""
         last = -1
         try:
             with open(self.root, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
                 while (member := tar.next()) is not None:
-                    tar.members.clear()  # type: ignore[attr-defined]  # else every header is kept in memory
+                    tar.members.clear()  # type: ignore[attr-defined]  # or every header stays in memory
                     self._check(member)
                     if member.size < 0 or tar.offset <= last:
                         raise SourceError(f"{self.root}: damaged at byte {last}; make or fetch it again")
                     last = tar.offset
                     if member.isreg():
                         yield member
-                # The parser stops at a damaged header as if it were the end; only a block of zeros is the end.
+                # The parser takes a damaged header for the end; but only a block of zeros is the end.
                 file.seek(tar.offset)
                 if file.read(_BLOCK) != bytes(_BLOCK):
                     raise SourceError(
@@ -213,7 +215,7 @@ def _photo_extension(sample: _Sample) -> str | None:
 
 
 def _first(fields: dict[str, Any], *names: str) -> str:
-    """The first of the named fields that holds text or a number, as text."""
+    """Return the first of the named fields that holds text or a number, as text."""
     for name in names:
         value = fields.get(name)
         if isinstance(value, str | int | float) and not isinstance(value, bool):

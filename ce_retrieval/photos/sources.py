@@ -1,4 +1,4 @@
-"""Folders and single files of photos, and the registry that opens any kind of source."""
+"""Sources of photos: folders, single files, and the registry that opens any kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from ce_retrieval.errors import PhotoError, SourceError
+from ce_retrieval.errors import PhotoError, SettingsError, SourceError
 from ce_retrieval.photos.base import (
     IMAGE_SUFFIXES,
     PhotoItem,
@@ -24,12 +24,12 @@ _COMPRESSED_TAR = re.compile(r"\.(tar\.\w+|t[gbxz]z2?|tzst)$")
 
 
 class FolderSource:
-    """The photos under a folder, recursively, as (key, label): relative posix path, and its first folder.
+    """The photos of a folder and its subfolders.
 
-    Order: by relative posix path (code points), the same on every run. Memory: the names of the folders on the way
-    down, never the whole tree. Links to files and folders are followed, except a link back to a folder that contains
-    it. Hidden files and folders (leading dot) and files without a photo's suffix are passed over. A photo that cannot
-    be read is still an item: `read` tells why.
+    An item's key is its relative posix path, and its label the first folder of the key. Items are sorted by key (code
+    points). Memory holds the names of one branch of folders, never the whole tree. Links are followed, except those to a
+    folder that contains them. Hidden files and folders (leading dot) and files without a photo's suffix are skipped. A
+    photo that cannot be read is still an item: `read` says why.
     """
 
     kind = "folder"
@@ -40,17 +40,17 @@ class FolderSource:
             raise SourceError(f"{self.root}: not a folder; give the folder that holds the photos")
 
     def items(self) -> Iterator[PhotoItem]:
-        """Photos in the order of their relative posix paths; SourceError names a folder that cannot be listed."""
+        """Yield the photos in the order of their keys; SourceError names a folder that cannot be listed."""
         for relative in _walk(self.root, is_image_name):
             key = plain_text(relative)
             yield PhotoItem(key, first_folder(key))
 
     def count(self) -> int:
-        """Number of photo files; lists every folder once, opens no file."""
+        """Return the number of photo files: lists every folder once, opens no file."""
         return sum(1 for _ in _walk(self.root, is_image_name))
 
     def read(self, item: PhotoItem) -> bytes:
-        """The file's bytes; PhotoError when it is gone, unreadable, or its key would lead out of the folder."""
+        """Return the file's bytes; PhotoError if it cannot be read, or its key leads out of the folder."""
         name = f"{self.root}/{item.key}"
         if item.key.startswith("/") or ".." in item.key.split("/"):
             raise PhotoError(f"{name}: leads out of the folder {self.root}")
@@ -73,15 +73,15 @@ class FileSource:
             raise SourceError(f"{self.root}: not a photo file; give a file with one of {', '.join(IMAGE_SUFFIXES)}")
 
     def items(self) -> Iterator[PhotoItem]:
-        """The one photo."""
+        """Yield the photo."""
         yield PhotoItem(plain_text(os.path.basename(self.root)))
 
     def count(self) -> int:
-        """Always 1."""
+        """Return 1."""
         return 1
 
     def read(self, item: PhotoItem) -> bytes:
-        """The file's bytes; PhotoError when it cannot be read, or `item` is of another source."""
+        """Return the file's bytes; PhotoError if it cannot be read, or `item` is from another source."""
         if item.key != plain_text(os.path.basename(self.root)):
             raise PhotoError(f"{item.key}: not in {plain_text(self.root)}, which is a single photo")
         return read_bytes(self.root, name=plain_text(self.root))
@@ -117,16 +117,19 @@ def open_source(path: str | os.PathLike[str], kind: str | None = None, *, check:
     Parameters
     ----------
     path : path
-        a folder, an uncompressed .tar in WebDataset form, a parquet table (.parquet, .parq, .pq), or one photo file.
+        a folder, an uncompressed .tar in WebDataset form, a parquet table (.parquet, .parq, .pq), or a photo file.
     kind : str or None
-        a key of `SOURCES`, to overrule what the path's form says.
+        a key of `SOURCES`; None chooses by the path.
     check : bool
-        look for a photo first, and scan a tar whole for unsafe names and damage. Pass False only to read items
-        that are already known (no item is looked for; reading is as safe, as nothing is ever extracted).
+        look for a photo first, and scan a tar for unsafe names and damage. False is for reading items that are already
+        known, and just as safe: nothing is ever extracted.
 
     Raises
     ------
-    SourceError : missing, unsupported, damaged, unsafe, or without a photo.
+    SourceError
+        missing, unsupported, damaged, unsafe, or without a photo.
+    SettingsError
+        `kind` is unknown.
     """
     where = os.path.abspath(path)
     if not os.path.lexists(where):
@@ -134,7 +137,7 @@ def open_source(path: str | os.PathLike[str], kind: str | None = None, *, check:
     if kind is None:
         kind = _kind_of(where)
     if kind not in SOURCES:
-        raise SourceError(f"unknown kind of photo source {kind!r}; use one of {', '.join(SOURCES)}")
+        raise SettingsError(f"unknown kind of photo source {kind!r}: use one of {', '.join(SOURCES)}")
     source = SOURCES[kind](where)
     if check:
         try:
@@ -146,15 +149,16 @@ def open_source(path: str | os.PathLike[str], kind: str | None = None, *, check:
 
 
 def open_sources(paths: Iterable[str | os.PathLike[str]]) -> list[PhotoSource]:
-    """Open several sources, in the order given.
+    """Open several sources in the given order; a path that occurs twice is opened once.
 
-    A path that does not exist may be a pattern: `train-*.tar`, or WebDataset's `train-{000..146}.tar`. A folder that
-    holds shards (tar, parquet; at any depth) and not one photo stands for its shards, in the order of their paths; a
-    folder that holds a photo stands for its photos only. A path that comes up twice is opened once.
+    A path that does not exist may be a pattern: `train-*.tar`, or WebDataset's `train-{000..146}.tar`. A folder with shards
+    (tar, parquet; at any depth) and without a photo stands for its shards, in the order of their paths; a folder with a
+    photo stands for its photos alone.
 
     Raises
     ------
-    SourceError : as `open_source`, for the first path that fails; or no path was given.
+    SourceError
+        `paths` is empty, or the first source that `open_source` refuses.
     """
     where: dict[str, None] = {}
     for path in paths:
@@ -186,7 +190,7 @@ def _kind_of(path: str) -> str:
     if is_image_name(name):
         return "file"
     raise SourceError(
-        f"{path}: not a kind of photo source that is known; expected a folder, a .tar, a .parquet, or a photo "
+        f"{path}: not a known kind of photo source; expected a folder, a .tar, a .parquet, or a photo "
         f"({', '.join(IMAGE_SUFFIXES)})"
     )
 
@@ -195,7 +199,7 @@ def _check_holds_photos(source: PhotoSource) -> None:
     if source.kind == "folder":
         if next(source.items(), None) is None:
             shards = sum(1 for _ in _walk(source.root, _is_shard_name))
-            remedy = f"it holds {shards} shards: name them one by one" if shards else "check the path"
+            remedy = f"it holds {shards} shards: give those" if shards else "check the path"
             raise SourceError(f"{source.root}: no photo in it ({', '.join(IMAGE_SUFFIXES)}); {remedy}")
     elif source.count() == 0:
         raise SourceError(f"{source.root}: no photo in it; check that it is the file you meant")
@@ -206,7 +210,7 @@ def _is_shard_name(name: str) -> bool:
 
 
 def _matches(path: str) -> list[str]:
-    """The paths that a pattern stands for; the path itself when it exists or is no pattern."""
+    """Return the paths that a pattern stands for; the path itself if it exists or is not a pattern."""
     if os.path.lexists(path):
         return [path]
     braces = re.search(r"\{(\d+)\.\.(\d+)\}", path)
@@ -223,16 +227,17 @@ def _matches(path: str) -> list[str]:
     return found
 
 
-def _walk(root: str, wanted: Callable[[str], bool]) -> Iterator[str]:
-    """Relative posix paths of the wanted files under `root`, sorted as whole strings."""
-    yield from _walk_folder(root, "", wanted, frozenset([_identity(root)]))
+def _walk(root: str, chosen: Callable[[str], bool]) -> Iterator[str]:
+    """Yield the relative posix paths of the files under `root` whose name is chosen, sorted as whole strings."""
+    yield from _walk_folder(root, "", chosen, frozenset([_identity(root)]))
 
 
-def _walk_folder(root: str, relative: str, wanted: Callable[[str], bool], above: frozenset) -> Iterator[str]:
+def _walk_folder(root: str, relative: str, chosen: Callable[[str], bool], above: frozenset) -> Iterator[str]:
+    """Walk one folder below `root`; above: the identities of the folders that contain it, and its own."""
     folder = os.path.join(root, relative) if relative else root
     try:
         with os.scandir(folder) as entries:
-            # A folder sorts as "name/": that makes the walk's order that of the whole paths.
+            # A folder sorts as "name/", so that the walk follows the order of the whole paths.
             names = sorted(
                 entry.name + "/" if _is_folder(entry) else entry.name
                 for entry in entries
@@ -242,12 +247,12 @@ def _walk_folder(root: str, relative: str, wanted: Callable[[str], bool], above:
         raise SourceError(f"{plain_text(folder)}: cannot be listed: {error.strerror}; make it readable") from None
     for name in names:
         if not name.endswith("/"):
-            if wanted(name):
+            if chosen(name):
                 yield relative + name
             continue
         identity = _identity(os.path.join(root, relative, name))
         if identity is None or identity not in above:
-            yield from _walk_folder(root, relative + name, wanted, above | {identity})
+            yield from _walk_folder(root, relative + name, chosen, above | {identity})
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -260,6 +265,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _identity(folder: str) -> tuple[int, int] | None:
     try:
         status = os.stat(folder)
-    except OSError:  # gone meanwhile: listing it says so
+    except OSError:  # gone in the meantime: listing it says so
         return None
     return status.st_dev, status.st_ino

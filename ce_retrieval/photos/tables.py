@@ -19,24 +19,23 @@ _CAPTION_NAMES = ("caption", "text")
 _LICENCE_NAMES = ("licence", "license")
 _LABEL_NAMES = ("label", "class")
 
-#: Row groups are read whole. At most two are kept, and together no more than this many bytes of encoded photos.
-_CACHED_GROUPS = 2
-_CACHED_BYTES = 512 << 20
+_CACHED_GROUPS = 2  # row groups, which are read whole, that are kept
+_CACHED_BYTES = 512 << 20  # most bytes of encoded photos that they may hold together
 
 
 class ParquetSource:
     """The photos of one parquet table, by row.
 
-    The image column holds encoded photos: a binary column, or Hugging Face's struct{bytes, path}; named (in any case)
-    image, jpg, jpeg, png, webp, img, photo or bytes, the first of these that exists, or else the only such column.
-    Caption, licence and label come from columns caption/text, licence/license, label/class; a Hugging Face ClassLabel
-    becomes its name.
+    The image column holds encoded photos, as binary values or Hugging Face's struct{bytes, path}. It is the first that
+    exists of image, jpg, jpeg, png, webp, img, photo and bytes (in upper or lower case), or else the only column of that
+    type. Captions, licences and labels come from the columns caption or text, licence or license, and label or class; a
+    Hugging Face ClassLabel becomes its name.
 
-    The item's key is the row number, zero-padded to the table's width, and so unique and in order whatever the table
-    holds; where there is a name for the row (the struct's path, or a column `__key__`, key, id, file_name, filename,
-    path, url) it follows after a colon: `00042:forest/12.jpg`. A row without bytes is an item: `read` tells why.
+    An item's key is the row number, zero-padded to the table's width. If the row has a name (the struct's path, or a column
+    `__key__`, key, id, file_name, filename, path or url), it follows after a colon: `00042:forest/12.jpg`. A row without
+    bytes is an item: `read` says why it fails.
 
-    Row groups are read whole and the last two are kept, at most 512 MiB together; a larger one is refused at opening.
+    Row groups are read whole, and the last two are kept, together at most 512 MiB; a table with a larger group is refused.
     """
 
     kind = "parquet"
@@ -69,7 +68,7 @@ class ParquetSource:
         self._closed = False
 
     def items(self) -> Iterator[PhotoItem]:
-        """Photos in row order; reads the text columns alone, a few thousand rows at a time; SourceError."""
+        """Yield the photos in row order, reading the text columns alone in batches; SourceError."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -81,7 +80,7 @@ class ParquetSource:
         names = _class_names(self._file.schema_arrow, columns.get("label"))
         row = 0
         try:
-            # An own handle: `read` may be at work on the other in another thread.
+            # A second handle: `read` may be using the first in another thread.
             with pq.ParquetFile(self.root) as file:
                 for batch in file.iter_batches(4096, columns=sorted(set(columns.values())), use_threads=False):
                     for fields in _rows(batch, columns):
@@ -91,11 +90,11 @@ class ParquetSource:
             raise SourceError(f"{self.root}: damaged near row {row}: {_short(error)}; make or fetch it again") from None
 
     def count(self) -> int:
-        """Number of rows, from the table's footer."""
+        """Return the number of rows, from the table's footer."""
         return self._starts[-1]
 
     def read(self, item: PhotoItem) -> bytes:
-        """The row's encoded photo; PhotoError when the row has none, is damaged, or does not exist."""
+        """Return the row's encoded photo; PhotoError if the row has none, is damaged, or does not exist."""
         name = f"{self.root}/{item.key}"
         if not 0 <= item.offset < self.count():
             raise PhotoError(f"{name}: row {item.offset} is not in a table of {self.count()} rows")
@@ -114,16 +113,16 @@ class ParquetSource:
             self._file.close()
 
     def _column(self, group: int, name: str) -> Any:
-        """The image column of one row group, from the cache or the file."""
+        """Return the image column of one row group, from the cache or the file."""
         import pyarrow as pa
 
         with self._lock:
             if self._closed:
                 raise PhotoError(f"{name}: its source is closed")
             if group not in self._cache:
-                wanted = f"{self._image}.bytes" if self._in_struct else self._image
+                column = f"{self._image}.bytes" if self._in_struct else self._image
                 try:
-                    table = self._file.read_row_group(group, columns=[wanted], use_threads=False)
+                    table = self._file.read_row_group(group, columns=[column], use_threads=False)
                 except (pa.ArrowException, OSError) as error:
                     raise PhotoError(f"{name}: damaged row group {group}: {_short(error)}") from None
                 self._cache[group] = table.column(self._image)
@@ -147,7 +146,7 @@ class ParquetSource:
                 )
 
     def _text_columns(self) -> dict[str, str]:
-        """Role -> column to read; roles: key, caption, licence, label, and path for the struct's own."""
+        """Return role -> column to read; roles: key, caption, licence, label, and path, of the struct."""
         import pyarrow as pa
 
         schema = self._file.schema_arrow
@@ -179,7 +178,7 @@ def _image_column(schema: Any, root: str) -> str:
 
 
 def _named(schema: Any, names: tuple[str, ...], fits: Any) -> str | None:
-    """The first column, in the order of `names`, whose name is one of them in any case and whose type fits."""
+    """Return the first column, in the order of `names`, whose name is one of them, in any case, and whose type fits."""
     for name in names:
         for field in schema:
             if field.name.lower() == name and fits(field.type):
@@ -210,7 +209,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _class_names(schema: Any, label: str | None) -> list[str]:
-    """The names of a Hugging Face ClassLabel column, from the schema's metadata; [] when it has none."""
+    """Return the names of a Hugging Face ClassLabel column, from the schema's metadata; [] if it has none."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return [str(name) for name in features[label]["names"]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import PhotoError, SourceError, StorageError
+from ce_retrieval.errors import PhotoError, SourceError
+from ce_retrieval.storage import new_file
 
 FORMAT = 1
 _BLOCK = 256
@@ -117,30 +117,21 @@ def pack_photos(
     import h5py
 
     _check_size(size)
-    target = Path(out)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     total = source.count()
-    try:
-        with h5py.File(temporary, "w") as file:
-            packer = _Packer(file.create_dataset("pixels", (max(total, 1), size, size, 3), np.uint8))
-            done = 0
-            for block in _decoded(source, size, workers):
-                packer.add(block)
-                done += len(block)
-                if progress is not None:
-                    progress(done, total)
-            report = packer.report(source.root)
-            text = h5py.string_dtype("utf-8")
-            for name, values in (("keys", packer.keys), ("labels", packer.labels)):
-                encoded = [value.encode("utf-8", "surrogateescape") for value in values]
-                file.create_dataset(name, data=encoded, dtype=text)
-            file.attrs.update(format=FORMAT, count=report.count, fingerprint=report.fingerprint)
-        os.replace(temporary, target)
-    except OSError as error:
-        reason = error.strerror or error
-        raise StorageError(f"{target}: cannot write ({reason}); free space or use another folder") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with new_file(Path(out), synced=False) as temporary, h5py.File(temporary, "w") as file:
+        packer = _Packer(file.create_dataset("pixels", (max(total, 1), size, size, 3), np.uint8))
+        done = 0
+        for block in _decoded(source, size, workers):
+            packer.add(block)
+            done += len(block)
+            if progress is not None:
+                progress(done, total)
+        report = packer.report(source.root)
+        text = h5py.string_dtype("utf-8")
+        for name, values in (("keys", packer.keys), ("labels", packer.labels)):
+            encoded = [value.encode("utf-8", "surrogateescape") for value in values]
+            file.create_dataset(name, data=encoded, dtype=text)
+        file.attrs.update(format=FORMAT, count=report.count, fingerprint=report.fingerprint)
     return report
 
 

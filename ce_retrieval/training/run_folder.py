@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
 import shutil
 from dataclasses import fields
 from pathlib import Path
@@ -19,7 +18,7 @@ from ce_retrieval.errors import CheckpointError, StorageError, TrainingError
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
 from ce_retrieval.models.compression import export_compressed
-from ce_retrieval.storage import make_folder, replace_file, storage_errors, sync_folder
+from ce_retrieval.storage import make_folder, new_folder, replace_file
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.learner import Learner
 
@@ -44,22 +43,15 @@ class RunFolder:
     def save(self, learner: Learner, header: dict[str, Any]) -> None:
         """Write a checkpoint: a temporary folder, renamed when it is whole; older ones but the last are then dropped."""
         target = self.checkpoints / f"step-{learner.step:08d}"
-        temporary = self.checkpoints / f".{target.name}.{os.getpid()}.tmp"
         try:
-            with storage_errors(target):
-                shutil.rmtree(temporary, ignore_errors=True)
-                temporary.mkdir()
+            with new_folder(target) as temporary:
                 save_network(temporary / "network.safetensors", learner.network, extra=header)
                 save_tensors(temporary / "training.safetensors", learner.tensors(), {"kind": "training", **header})
                 shutil.rmtree(target, ignore_errors=True)
-                os.rename(temporary, target)
-                sync_folder(self.checkpoints)
         except StorageError as error:
             last = self.newest()
             kept = f"{last} is whole, resume from it" if last else "no earlier one exists"
             raise StorageError(f"{error} ({kept})") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         for old in sorted(self.checkpoints.glob("step-*"))[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 

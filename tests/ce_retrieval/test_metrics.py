@@ -149,7 +149,7 @@ def test_bad_arguments_are_refused(name: str, pair: tuple, hole: np.ndarray) -> 
         metric(truth, fill, hole.astype(np.uint8))
     with pytest.raises(MaskError):
         metric(truth, fill, np.zeros_like(hole))
-    with pytest.raises(ValueError, match="not int64"):
+    with pytest.raises(ValueError, match="photo int64"):
         metric(truth.astype(np.int64), fill, hole)
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         metric(truth, fill.astype(np.float32), hole)

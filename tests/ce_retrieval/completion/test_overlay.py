@@ -150,7 +150,7 @@ def test_one_bad_query_spares_the_others(index, photo, odd_holes):
     assert kinds[1:5] == [MaskError, MaskError, DescriptorError, MaskError]
     assert not isinstance(results[0], CeretError) and not isinstance(results[5], CeretError)
     np.testing.assert_array_equal(results[0].best, results[5].best)
-    with pytest.raises(DescriptorError, match="--invert-mask"):
+    with pytest.raises(DescriptorError, match="set `invert`"):
         Completer(index, SETTINGS).complete(photo, blind)
     assert Completer(index, SETTINGS).complete_many([], []) == []
 

@@ -1,4 +1,4 @@
-"""Near-duplicates of a photo with a hole: found by what is visible, whatever is under the hole; others are not."""
+"""Near-duplicates of a photo with a hole are found by its visible pixels alone; other photos are not."""
 
 import io
 
@@ -74,7 +74,7 @@ def test_other_content_under_the_hole_of_a_copy_is_a_copy_still(views):
     assert near_duplicates(pixels(views[2]), missing, edited[None]).tolist() == [True]
 
 
-def test_plain_photos_and_almost_nothing_visible_are_no_copies(views):
+def test_plain_photos_and_almost_nothing_visible_are_not_copies(views):
     missing = holes()["centre"]
     plain = np.full((SIDE, SIDE, 3), 90, np.uint8)
     assert not near_duplicates(plain, missing, np.stack([plain, plain + 3])).any()

@@ -7,26 +7,11 @@ import zlib
 
 import numpy as np
 import pytest
+from photo_encoding import encode, pixels
 from PIL import Image
 
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.photos import decode_photo
-
-
-@pytest.fixture(scope="module")
-def photo(bundled_photos) -> np.ndarray:
-    """A real colour photo, 90 x 120."""
-    return np.array(Image.fromarray(bundled_photos[1]).resize((120, 90), Image.Resampling.LANCZOS))
-
-
-def encode(image: Image.Image, kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def pixels(data: bytes, **options) -> np.ndarray:
-    return decode_photo(data, name="photo", **options).pixels
 
 
 @pytest.mark.parametrize(
@@ -46,7 +31,7 @@ def pixels(data: bytes, **options) -> np.ndarray:
         (bytes(10_000), "expected"),
     ],
 )
-def test_what_is_no_photo(data, reason):
+def test_other_content_is_refused_with_a_reason(data, reason):
     with pytest.raises(PhotoError, match=reason) as caught:
         decode_photo(data, name="some/photo.jpg", size=16)
     message = str(caught.value)
@@ -97,8 +82,8 @@ def test_damage_never_escapes_as_anything_else(photo, kind, options, capfd):
         except PhotoError:
             failed += 1
     assert failed > 10
-    if "compression" not in options:  # libtiff itself prints a line on damaged data, which Python cannot stop
-        assert capfd.readouterr() == ("", "")
+    # On damaged data libtiff itself prints a line, which Python cannot stop.
+    assert "compression" in options or capfd.readouterr() == ("", "")
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -124,7 +109,7 @@ def test_pixel_bombs_are_refused_from_the_header():
 
 
 def test_max_pixels_is_the_only_limit(photo, monkeypatch):
-    """Pillow's own limit is process-wide and warns; it has no say here."""
+    """Pillow's limit, which is process-wide and only warns, has no effect."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9_000)
     data = encode(Image.fromarray(photo), "PNG")
     with warnings.catch_warnings():

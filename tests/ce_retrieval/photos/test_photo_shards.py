@@ -128,7 +128,7 @@ def test_unsafe_names_of_what_would_not_be_read_anyway(tmp_path, kind):
         open_source(tmp_path / "bad.tar")
 
 
-def test_dots_that_are_no_parent(tmp_path):
+def test_dots_that_do_not_mean_the_parent(tmp_path):
     path = make(tmp_path / "t.tar", [("a../..b/c.jpg", b"1"), ("...x/y.jpg", b"2")])
     assert [item.key for item in open_source(path).items()] == ["a../..b/c.jpg", "...x/y.jpg"]
 
@@ -145,7 +145,7 @@ def test_truncated_at_every_kind_of_place(tmp_path):
     assert open_source(tmp_path / "cut.tar").count() == 4
 
 
-def test_a_damaged_header_is_no_silent_end(tmp_path):
+def test_a_damaged_header_is_not_taken_for_the_end(tmp_path):
     path = make(tmp_path / "t.tar", [(f"{i}.jpg", bytes(700)) for i in range(4)])
     data = bytearray(path.read_bytes())
     data[2 * 1536 + 5] ^= 0xFF
@@ -226,7 +226,7 @@ def test_unreadable_sidecars_are_logged_and_left_out(tmp_path, caplog):
 def test_items_that_do_not_fit_the_tar(tmp_path):
     source = open_source(make(tmp_path / "t.tar", [("a.jpg", b"1")]))
     for item, reason in [
-        (PhotoItem("a.jpg"), "no place"),
+        (PhotoItem("a.jpg"), "no offset"),
         (PhotoItem("a.jpg", offset=10**9, length=5), "ends 5 bytes early"),
         (PhotoItem("a.jpg", offset=0, length=1 << 40), "more than"),
         (PhotoItem("a.jpg", offset=1 << 70, length=1), "cannot be read"),

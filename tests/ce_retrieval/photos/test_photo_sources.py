@@ -9,7 +9,7 @@ import tarfile
 import pytest
 from PIL import Image
 
-from ce_retrieval.errors import PhotoError, SourceError
+from ce_retrieval.errors import PhotoError, SettingsError, SourceError
 from ce_retrieval.photos import PhotoItem, load_photo, open_source, open_sources
 
 NAMES = [
@@ -173,9 +173,9 @@ def test_nothing_to_open(tmp_path):
     with pytest.raises(SourceError, match=r"no photo in it \(\.jpg"):
         open_source(tmp_path)
     (tmp_path / "notes.docx").touch()
-    with pytest.raises(SourceError, match=r"notes.docx: not a kind.*folder, a .tar, a .parquet"):
+    with pytest.raises(SourceError, match=r"notes.docx: not a known kind.*folder, a .tar, a .parquet"):
         open_source(tmp_path / "notes.docx")
-    with pytest.raises(SourceError, match="'zip'; use one of folder, tar, parquet, file"):
+    with pytest.raises(SettingsError, match="'zip': use one of folder, tar, parquet, file"):
         open_source(tmp_path, "zip")
     with pytest.raises(SourceError, match="not a folder"):
         open_source(tmp_path / "notes.docx", "folder")

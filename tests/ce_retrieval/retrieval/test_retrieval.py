@@ -197,7 +197,7 @@ def test_center_protocol_says_when_the_mask_may_be_inverted(indexes, crop_folder
     hole = np.ones((64, 64), bool)
     hole[16:48, 16:48] = False
     photo = load_photo(crop_folder / "photo2/01.png", size=64).pixels
-    with pytest.raises(PhotoIndexError, match=r"75 % of the photo.*--invert-mask"):
+    with pytest.raises(PhotoIndexError, match=r"75 % of the photo.*invert"):
         find_neighbors(indexes["thumbnail:16 center"], photo, hole, 5)
 
 
@@ -209,7 +209,7 @@ def test_bad_queries_are_named(indexes, crop_folder):
         find_neighbors(index, photo, centre[:, :95], 5)
     with pytest.raises(MaskError, match="empty"):
         find_neighbors(index, photo, np.zeros((96, 96), bool), 5)
-    with pytest.raises(MaskError, match=r"100 % of the photo.*--invert-mask"):
+    with pytest.raises(MaskError, match=r"nothing of the photo visible; .*100 % of the photo.*invert"):
         find_neighbors(index, photo, np.ones((96, 96), bool), 5)
     with pytest.raises(PhotoError, match="7x96"):
         find_neighbors(index, photo[:, :7], centre[:, :7], 5)
@@ -224,7 +224,7 @@ def test_bad_queries_are_named(indexes, crop_folder):
 def test_a_hole_that_leaves_no_cell_is_named_with_the_share_that_it_covers(indexes, crop_folder, features):
     hole = np.ones((96, 96), bool)
     hole[50:52, 50:52] = False
-    with pytest.raises(DescriptorError, match=r"over 99 % of the photo.*--invert-mask"):
+    with pytest.raises(DescriptorError, match=r"over 99 % of the photo.*invert"):
         find_neighbors(indexes[features], crop(crop_folder, "photo0/00.png"), hole, 5)
 
 

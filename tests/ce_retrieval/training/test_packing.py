@@ -90,7 +90,7 @@ def test_a_full_disk_leaves_the_older_file(folder, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(StorageError, match="No space left"):
+    with pytest.raises(StorageError, match="no space left"):
         pack_photos(open_source(str(folder)), path, 32)
     assert path.read_bytes() == before and not list(tmp_path.glob(".out*"))
 

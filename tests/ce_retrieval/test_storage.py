@@ -1,0 +1,119 @@
+"""Files and folders are written whole or not at all, and nothing temporary stays behind."""
+
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ce_retrieval.errors import StorageError
+from ce_retrieval.storage import intended_name, new_file, new_folder, replace_file, write_file
+
+STEPS = ("fsync", "replace", "rename")
+
+
+def names(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_file_is_replaced_in_one_step(tmp_path, synced, monkeypatch):
+    path = tmp_path / "a.bin"
+    replace_file(path, b"old", synced=synced)
+    seen = []
+    for name in STEPS:
+        step = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *names, n=name, f=step: (seen.append((n, path.read_bytes())), f(*names))[1]
+        )
+    with new_file(path, synced=synced) as temporary:
+        temporary.write_bytes(b"new, written bit by bit")
+        assert path.read_bytes() == b"old" and temporary.parent == tmp_path
+    assert path.read_bytes() == b"new, written bit by bit" and names(tmp_path) == ["a.bin"]
+    before = [("fsync", b"old"), ("replace", b"old"), ("fsync", b"new, written bit by bit")]
+    assert seen == (before if synced else before[1:2])
+
+
+@pytest.mark.parametrize("step", STEPS[:2])
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, step, monkeypatch):
+    path = tmp_path / "a.bin"
+    replace_file(path, b"old")
+    monkeypatch.setattr(os, step, full)
+    with pytest.raises(StorageError, match=r"cannot write .*a\.bin: no space left on device; free space or choose"):
+        replace_file(path, b"new")
+    assert path.read_bytes() == b"old" and names(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError("in the block")])
+def test_any_error_in_the_block_removes_what_was_written(tmp_path, error):
+    with pytest.raises(type(error) if isinstance(error, Exception) else error), new_file(tmp_path / "a") as temporary:
+        temporary.write_bytes(b"half")
+        raise error
+    with pytest.raises(type(error) if isinstance(error, Exception) else error), new_folder(tmp_path / "b") as temporary:
+        write_file(temporary / "c", b"half")
+        raise error
+    assert names(tmp_path) == []
+
+
+def test_a_folder_appears_with_all_of_its_files_on_the_disk(tmp_path, monkeypatch):
+    path, seen, fsync = tmp_path / "parent" / "folder", [], os.fsync
+
+    def synced(handle):
+        assert path.exists() == (len(seen) == 4)  # two files, their folder and the folder in it first
+        seen.append(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    with new_folder(path) as temporary:
+        write_file(temporary / "a", b"1")
+        (temporary / "in").mkdir()
+        write_file(temporary / "in" / "b", b"2")
+        assert not path.exists()
+    whole = [path / "a", path / "in", path / "in" / "b", path, path.parent]
+    assert sorted(seen[:4]) == sorted(os.stat(part).st_ino for part in whole[:4])
+    assert seen[4:] == [os.stat(path.parent).st_ino]
+    assert (path / "a").read_bytes() == b"1" and names(path.parent) == ["folder"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "rename"])
+def test_a_full_disk_leaves_no_folder(tmp_path, step, monkeypatch):
+    monkeypatch.setattr(os, step, full)
+    with (
+        pytest.raises(StorageError, match=r"cannot write .*folder: no space left"),
+        new_folder(tmp_path / "folder") as new,
+    ):
+        write_file(new / "a", b"1")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_with_content_is_never_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").touch()
+    with pytest.raises(StorageError, match="not empty"), new_folder(tmp_path / "folder") as temporary:
+        write_file(temporary / "new", b"")
+    assert names(tmp_path) == ["folder"] and names(tmp_path / "folder") == ["old"]
+
+
+def test_threads_that_write_one_path_do_not_disturb_each_other(tmp_path):
+    contents = [bytes([number]) * 100_000 for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda data: replace_file(tmp_path / "a", data, synced=False), contents))
+    assert (tmp_path / "a").read_bytes() in contents and names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "森" * 85])
+def test_the_longest_names_can_be_written(tmp_path, name):
+    replace_file(tmp_path / name, b"1")
+    assert names(tmp_path) == [name]
+
+
+def test_temporary_names_tell_what_they_were_to_become(tmp_path):
+    with new_file(tmp_path / "manifest.json") as temporary:
+        assert intended_name(temporary.name) == "manifest.json"
+        temporary.touch()
+    for other in ("manifest.json", ".manifest.json", "x.1f.tmp", ".hidden.tmp", ".a.xyz.tmp"):
+        assert intended_name(other) is None
