@@ -19,8 +19,6 @@ from ce_retrieval.retrieval.search import (
     search_contexts,
     square_query,
 )
-from indexes.exact import ExactIndex
-from indexes.masked import MaskedIndex
 
 FEATURES = ("thumbnail:16", "hog", "gist")
 HOLES = ("centre", "corner", "band", "pixel", "parts", "ring")
@@ -69,8 +67,6 @@ def test_a_photo_of_the_collection_is_its_own_nearest_context(indexes, crop_fold
 def test_ranks_and_distances_are_those_of_brute_force(indexes, crop_folder, odd_holes, features, focus):
     index = indexes[features]
     grids = np.concatenate(list(index.grids())).astype(np.float64)
-    exact = MaskedIndex(ExactIndex(grids[0].size + len(grids[0])), *grids.shape[1:])
-    exact.add(grids)
     for name, hole in odd_holes(64, 64).items():
         photo = load_photo(crop_folder / "photo1/05.png", size=64).pixels
         found = find_neighbors(index, photo, hole, 12, focus=focus)
@@ -78,7 +74,7 @@ def test_ranks_and_distances_are_those_of_brute_force(indexes, crop_folder, odd_
         query = index.descriptor.describe(photo[None], hole[None])
         by_hand = ((grids - query[0]) ** 2).sum(axis=2) @ weights.astype(np.float64) / weights.sum()
         order = np.argsort(by_hand, kind="stable")[:12]
-        assert [n.id for n in found] == order.tolist() == exact.search(query, weights[None], 12).ids[0].tolist(), name
+        assert [n.id for n in found] == order.tolist(), name
         np.testing.assert_allclose([n.distance for n in found], by_hand[order], rtol=1e-4, atol=1e-9)
 
 
