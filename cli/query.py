@@ -5,10 +5,13 @@ from pathlib import Path
 
 import click
 
+from ce_retrieval.figures import CELL, neighbour_sheet
+from ce_retrieval.holes.files import polarity_hint, read_mask
+from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.photos import load_photo, save_photo
+from ce_retrieval.retrieval.search import DEFAULT_K, default_focus, find_neighbors, neighbor_photos
 from cli.options import default_k, filter_options, focus_option, index_option, json_option, mask_options
 from cli.output import print_json
-
-DEFAULT_K = 20
 
 
 @click.command()
@@ -33,18 +36,11 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Find the nearest contexts of PHOTO with a hole: the photos whose surroundings of that hole are most alike."""
-    from ce_retrieval.figures import CELL, neighbour_sheet
-    from ce_retrieval.holes.files import polarity_hint, read_mask
-    from ce_retrieval.photo_index import PhotoIndex
-    from ce_retrieval.photos import load_photo, save_photo
-    from ce_retrieval.retrieval.search import default_focus, find_neighbors, neighbor_photos
-
+    """Find the nearest contexts of PHOTO with a hole: the photos that are most alike around that hole."""
     pixels = load_photo(photo).pixels
     hole = read_mask(mask, pixels.shape[:2], invert=invert_mask, alpha=mask_alpha)
     index = PhotoIndex.open(index_path)
     px = default_focus(index.descriptor) if isinstance(focus, str) else focus
-    k = k or min(DEFAULT_K, len(index))
     apart_from = photo if exclude_same_source else None
     neighbors = find_neighbors(index, pixels, hole, k, focus=px, where=where, apart_from=apart_from)
     if hint := polarity_hint(hole):
@@ -55,8 +51,8 @@ def command(
         sheet = neighbour_sheet(pixels, hole, [picture for _, picture in opened], captions, title=photo.name)
         save_photo(out, sheet)
     if as_json:
-        asked = {"focus": px, "where": where, "exclude_same_source": exclude_same_source}
-        print_json({"photo": str(photo), **asked, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
+        search = {"focus": px, "where": where, "exclude_same_source": exclude_same_source}
+        print_json({"photo": str(photo), **search, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
     else:
         for neighbor in neighbors:
             click.echo(f"{neighbor.rank:3d}  {neighbor.distance:.5f}  {neighbor.name}")

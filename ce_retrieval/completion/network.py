@@ -19,7 +19,7 @@ from ce_retrieval.completion.working_size import resize_values
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError
 from ce_retrieval.holes.strategies import resize_hole
 from ce_retrieval.photo_index import Origins
-from ce_retrieval.retrieval.search import check_query, square_query
+from ce_retrieval.retrieval.query import check_query, square_query
 
 ROUNDING = 1  # px by which a hole may leave the part that a network predicts, where the photo had to be resized
 

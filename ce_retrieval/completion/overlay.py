@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.completion.blend.paste import Blender, box_around, insert
+from ce_retrieval.completion.blend.paste import Blender, box_around, insert, scene_patch
 from ce_retrieval.completion.rerank.candidates import CandidateFinder, Place, Query, resolved
 from ce_retrieval.completion.result import Candidate, Completion, only
 from ce_retrieval.completion.settings import FILLS, CompletionSettings
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
-from ce_retrieval.photo_index.photo_cache import SceneCache, scene_patch
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 
 class Completer:
@@ -33,7 +33,7 @@ class Completer:
         index: PhotoIndex,
         settings: CompletionSettings | None = None,
         *,
-        scenes: SceneCache | None = None,
+        scenes: PhotoCache | None = None,
         workers: int | None = None,
     ) -> None:
         settings = settings or CompletionSettings()

@@ -24,7 +24,7 @@ from ce_retrieval.completion.working_size import Working, enlarged_values, enlar
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex
 from ce_retrieval.pixels import to_bytes, to_unit
-from ce_retrieval.retrieval.search import check_query
+from ce_retrieval.retrieval.query import check_query
 
 # How many patches the hole is across at the coarsest scale: a fill that shows something is refined, and not begun anew.
 SMOOTH_START, DETAILED_START = 2.5, 12.0

@@ -16,17 +16,10 @@ from ce_retrieval.completion.rerank.rim import rim_distance, rim_weights
 from ce_retrieval.completion.settings import RERANKS, SearchSettings
 from ce_retrieval.errors import CeretError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import Origin, Origins, PhotoIndex, SameSource, allowed_photos
-from ce_retrieval.photo_index.photo_cache import SceneCache, in_grey, is_grey
-from ce_retrieval.retrieval.search import (
-    Neighbor,
-    check_query,
-    default_focus,
-    hinted,
-    neighbors_of,
-    search_apart,
-    search_contexts,
-    square_query,
-)
+from ce_retrieval.photo_index.photo_cache import PhotoCache
+from ce_retrieval.pixels import grey_as_rgb, is_grey
+from ce_retrieval.retrieval.query import check_query, hinted, square_query
+from ce_retrieval.retrieval.search import Neighbor, default_focus, neighbors_of, search_apart, search_contexts
 
 CACHE_BYTES = 1 << 30
 
@@ -48,7 +41,7 @@ class Query(NamedTuple):
 
     def seen(self, pixels: np.ndarray) -> np.ndarray:
         """Return pixels of scenes, or of what a network expects, (..., 3) as they are for this photo: in its kind of colour."""
-        return in_grey(pixels) if self.grey and len(pixels) else pixels
+        return grey_as_rgb(pixels) if self.grey and len(pixels) else pixels
 
 
 class Ranked(NamedTuple):
@@ -94,7 +87,7 @@ class CandidateFinder:
         *,
         least: int,
         fill: str,
-        scenes: SceneCache | None,
+        scenes: PhotoCache | None,
         workers: int,
     ) -> None:
         self._index, self._settings = index, settings
@@ -107,7 +100,7 @@ class CandidateFinder:
         self._decoder = DecoderFill(settings.weights) if guided else None
         self._guide = Guide(settings.guided, settings.rim, fill=fill) if guided else None
         self.network: dict[str, Any] | None = self._decoder.about if self._decoder else None
-        self.scenes = scenes or SceneCache(index, CACHE_BYTES, workers)
+        self.scenes = scenes or PhotoCache(index, CACHE_BYTES, workers)
 
     def each(
         self,

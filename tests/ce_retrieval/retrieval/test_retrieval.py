@@ -8,17 +8,11 @@ from PIL import Image
 from scipy import ndimage
 
 from ce_retrieval.descriptors import cell_weights, make_descriptor
-from ce_retrieval.errors import DescriptorError, MaskError, PhotoError, PhotoIndexError
+from ce_retrieval.errors import DescriptorError, MaskError, PhotoError, PhotoIndexError, SettingsError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photos import load_photo
-from ce_retrieval.retrieval.search import (
-    default_focus,
-    find_neighbors,
-    neighbor_photos,
-    protocol_hole,
-    search_contexts,
-    square_query,
-)
+from ce_retrieval.retrieval.query import protocol_hole, square_query
+from ce_retrieval.retrieval.search import default_focus, find_neighbors, neighbor_photos, search_contexts
 
 FEATURES = ("thumbnail:16", "hog", "gist")
 HOLES = ("centre", "corner", "band", "pixel", "parts", "ring")
@@ -185,7 +179,7 @@ def test_center_protocol_refuses_other_holes(indexes, crop_folder, box):
     hole = np.zeros((64, 64), bool)
     hole[box[0] : box[1], box[2] : box[3]] = True
     photo = load_photo(crop_folder / "photo2/01.png", size=64).pixels
-    with pytest.raises(PhotoIndexError, match=r"--hole center.*half.*--hole none"):
+    with pytest.raises(PhotoIndexError, match=r"'center'.*half.*'none'"):
         find_neighbors(indexes["thumbnail:16 center"], photo, hole, 5)
 
 
@@ -193,7 +187,7 @@ def test_center_protocol_says_when_the_mask_may_be_inverted(indexes, crop_folder
     hole = np.ones((64, 64), bool)
     hole[16:48, 16:48] = False
     photo = load_photo(crop_folder / "photo2/01.png", size=64).pixels
-    with pytest.raises(PhotoIndexError, match=r"75 % of the photo.*--invert-mask"):
+    with pytest.raises(PhotoIndexError, match=r"75 % of the photo.*invert"):
         find_neighbors(indexes["thumbnail:16 center"], photo, hole, 5)
 
 
@@ -205,22 +199,23 @@ def test_bad_queries_are_named(indexes, crop_folder):
         find_neighbors(index, photo, centre[:, :95], 5)
     with pytest.raises(MaskError, match="empty"):
         find_neighbors(index, photo, np.zeros((96, 96), bool), 5)
-    with pytest.raises(MaskError, match=r"100 % of the photo.*--invert-mask"):
+    with pytest.raises(MaskError, match=r"nothing of the photo visible; .*100 % of the photo.*invert"):
         find_neighbors(index, photo, np.ones((96, 96), bool), 5)
     with pytest.raises(PhotoError, match="7x96"):
         find_neighbors(index, photo[:, :7], centre[:, :7], 5)
-    with pytest.raises(PhotoIndexError, match=r"k is 61, but .* holds 60 photos: choose 1 to 60"):
+    with pytest.raises(SettingsError, match=r"k is 61, but .* holds 60 photos: choose 1 to 60"):
         find_neighbors(index, photo, centre, 61)
     with pytest.raises(DescriptorError, match="focus"):
         find_neighbors(index, photo, centre, 5, focus=-1.0)
     assert len(find_neighbors(index, photo, centre, 60)) == 60
+    assert len(find_neighbors(index, photo, centre)) == 20
 
 
 @pytest.mark.parametrize("features", FEATURES)
 def test_a_hole_that_leaves_no_cell_is_named_with_the_share_that_it_covers(indexes, crop_folder, features):
     hole = np.ones((96, 96), bool)
     hole[50:52, 50:52] = False
-    with pytest.raises(DescriptorError, match=r"over 99 % of the photo.*--invert-mask"):
+    with pytest.raises(DescriptorError, match=r"over 99 % of the photo.*invert"):
         find_neighbors(indexes[features], crop(crop_folder, "photo0/00.png"), hole, 5)
 
 

@@ -19,7 +19,7 @@ from ce_retrieval.completion.settings import CompletionSettings, GuidedSettings
 from ce_retrieval.errors import CheckpointError, MaskError, PhotoIndexError
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import load_photo
-from ce_retrieval.retrieval.search import square_query
+from ce_retrieval.retrieval.query import square_query
 
 GUIDED = GuidedSettings(lowpass=6.0, content=1.0, rim=0.3, context=0.01, texture=0.01)
 SETTINGS = CompletionSettings(k=6, candidates=30, rim=4, rerank="guided", fill="paste", guided=GUIDED)
