@@ -5,13 +5,10 @@ from pathlib import Path
 
 import click
 
-from ce_retrieval.figures import CELL, neighbour_sheet
-from ce_retrieval.holes.files import polarity_hint, read_mask
-from ce_retrieval.photo_index import PhotoIndex
-from ce_retrieval.photos import load_photo, save_photo
-from ce_retrieval.retrieval.search import DEFAULT_K, default_focus, find_neighbors, neighbor_photos
 from cli.options import default_k, filter_options, focus_option, index_option, json_option, mask_options
 from cli.output import print_json
+
+DEFAULT_K = 20  # for the help; retrieval.search holds the default, but importing it would slow the help down
 
 
 @click.command()
@@ -37,6 +34,12 @@ def command(
     as_json: bool,
 ) -> None:
     """Find the nearest contexts of PHOTO with a hole: the photos that are most alike around that hole."""
+    from ce_retrieval.figures import CELL, neighbour_sheet
+    from ce_retrieval.holes.files import polarity_hint, read_mask
+    from ce_retrieval.photo_index import PhotoIndex
+    from ce_retrieval.photos import load_photo, save_photo
+    from ce_retrieval.retrieval.search import default_focus, find_neighbors, neighbor_photos
+
     pixels = load_photo(photo).pixels
     hole = read_mask(mask, pixels.shape[:2], invert=invert_mask, alpha=mask_alpha)
     index = PhotoIndex.open(index_path)

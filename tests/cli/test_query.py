@@ -9,6 +9,7 @@ from PIL import Image
 
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
+from ce_retrieval.retrieval import search
 
 
 def test_neighbours_are_printed_best_first(ceret, crop_folder, crop_index, tmp_path):
@@ -46,6 +47,10 @@ def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
     arguments = ["query", photo, "--mask", mask, "--index", tmp_path / "a.ceret"]
     assert len(ceret(*arguments).stdout.splitlines()) == 15
     assert "k is 20, but" in one_line_error(ceret(*arguments, "-k", 20))
+
+
+def test_the_default_k_that_is_shown_is_that_of_the_library(ceret):
+    assert f"[default: ({search.DEFAULT_K}, or all" in ceret("query", "--help").stdout
 
 
 def test_a_picture_is_written(ceret, photo, mask, crop_index, tmp_path):
