@@ -153,6 +153,11 @@ def to_grey(pixels: NDArray[Any]) -> NDArray[Any]:
     return cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY).reshape(pixels.shape[:-1])
 
 
+def grey_as_rgb(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return pixels uint8, or float32 in [0, 1], (..., 3) in grey: each of the three channels is their luma."""
+    return np.repeat(to_grey(pixels)[..., None], 3, axis=-1)
+
+
 def is_grey(photo: Photo, hole: Bools) -> bool:
     """Return whether all known pixels of a photo have red = green = blue; those of the hole are never read."""
     colour = (photo[..., 0] != photo[..., 1]) | (photo[..., 1] != photo[..., 2])

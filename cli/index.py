@@ -6,8 +6,8 @@ import click
 
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
-from cli.options import work_options
-from cli.output import progress_bar, warn_skipped
+from cli.options import json_option, work_options
+from cli.output import print_json, progress_bar, warn_skipped
 
 DEFAULTS = IndexSettings()
 
@@ -27,8 +27,8 @@ DEFAULTS = IndexSettings()
     type=click.Choice(HOLE_PROTOCOLS),
     default=DEFAULTS.hole,
     show_default=True,
-    help="none: whole photos are described, queries may have any hole; center: every photo without its centre, as in the "
-    "paper, queries must have that hole.",
+    help="none: photos are described whole, and queries may have any hole; center: each is described without its centre, as "
+    "in the paper, and queries must have that hole.",
 )
 @click.option(
     "--size",
@@ -38,18 +38,30 @@ DEFAULTS = IndexSettings()
     help="Side to which photos are resized, px.",
 )
 @work_options(DEFAULTS.workers, DEFAULTS.max_memory)
+@json_option
 def command(
-    sources: tuple[Path, ...], out: Path, features: str, hole: str, size: int, workers: int, max_memory: int
+    sources: tuple[Path, ...],
+    out: Path,
+    features: str,
+    hole: str,
+    size: int,
+    workers: int,
+    max_memory: int,
+    as_json: bool,
 ) -> None:
     """Index the photos of SOURCES by context.
 
     A SOURCE is a folder (searched recursively for JPEG, PNG, WebP, TIFF, BMP), a tar shard in WebDataset form, a parquet
-    file with an image column, a folder of such shards, or one photo. Files that cannot be read are skipped and listed. A
-    stopped build goes on when the same command is run again.
+    file with an image column, a folder of tar shards or parquet files, or one photo. Files that cannot be read are skipped
+    and listed. A stopped build resumes when the same command is run again.
     """
     settings = IndexSettings(features, hole, size, workers, max_memory)
     with progress_bar("indexing") as progress:
         report = build_index(sources, out, settings, progress)
     warn_skipped(report.skipped)
+    if as_json:
+        numbers = {"photos": report.count, "added": report.added, "present": report.present}
+        print_json({"index": str(out), **numbers, "skipped_files": report.skipped})
+        return
     resumed = f", {report.present} of them from an earlier run" if report.present else ""
     click.echo(f"{out}: {report.count} photos{resumed}; {len(report.skipped)} files skipped")

@@ -16,7 +16,7 @@ from cli.output import print_json
 )
 @json_option
 def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
-    """Say what an index is: its photos, features, hole protocol, sources, size on disk."""
+    """Describe an index: its photos, features, hole protocol, sources, size on disk."""
     manifest = read_manifest(index_path)
     about = {
         "photos": manifest.count,

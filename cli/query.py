@@ -15,7 +15,7 @@ from cli.options import (
 )
 from cli.output import print_json, with_options
 
-DEFAULT_K = 20
+DEFAULT_K = 20  # for the help; retrieval.search holds the default, but importing it would slow the help down
 
 
 @click.command()
@@ -40,7 +40,7 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Find the nearest contexts of PHOTO with a hole: the photos whose surroundings of that hole are most alike."""
+    """Find the nearest contexts of PHOTO with a hole: the photos that are most alike around that hole."""
     from ce_retrieval.figures import CELL, neighbour_sheet
     from ce_retrieval.holes.files import polarity_hint, read_mask
     from ce_retrieval.photo_index import PhotoIndex
@@ -51,7 +51,6 @@ def command(
     hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha)
     index = PhotoIndex.open(index_path)
     px = default_focus(index.descriptor) if isinstance(focus, str) else focus
-    k = k or min(DEFAULT_K, len(index))
     apart_from = photo if exclude_same_source else None
     neighbors = find_neighbors(index, pixels, hole, k, focus=px, where=where, apart_from=apart_from)
     if hint := polarity_hint(hole):
@@ -62,8 +61,8 @@ def command(
         sheet = neighbour_sheet(pixels, hole, [picture for _, picture in opened], captions, title=photo.name)
         save_photo(out, sheet)
     if as_json:
-        asked = {"focus": px, "where": where, "exclude_same_source": exclude_same_source}
-        print_json({"photo": str(photo), **asked, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
+        search = {"focus": px, "where": where, "exclude_same_source": exclude_same_source}
+        print_json({"photo": str(photo), **search, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
     else:
         for neighbor in neighbors:
             click.echo(f"{neighbor.rank:3d}  {neighbor.distance:.5f}  {neighbor.name}")

@@ -1,1 +1,1 @@
-"""Nearest neighbours over vectors: an exact numpy oracle, FAISS, and the hole-aware distance on top of either."""
+"""Exact nearest neighbours of vectors by FAISS, and the hole-aware distance on top."""

@@ -1,4 +1,4 @@
-"""The contract every engine fulfils, and what a search returns."""
+"""The contract of an engine, the result of a search, and the checks that engines share."""
 
 from typing import NamedTuple, Protocol
 
@@ -6,14 +6,18 @@ import numpy as np
 
 
 class EngineError(Exception):
-    """An engine cannot do what is asked: not installed, wrong factory string, wrong dimension, too few vectors."""
+    """An engine cannot do what is asked: not installed, a wrong shape, or k out of range."""
 
 
 class SearchResult(NamedTuple):
-    """The best `k` of each query, best first.
+    """The k best of each query, best first.
 
-    scores: float32 (B, k), inner products (larger is nearer) or, from `masked`, squared distances (smaller is nearer).
-    ids: int64 (B, k), positions in the order of `add`, from 0.
+    Attributes
+    ----------
+    scores : float32 (B, k)
+        Inner products (larger is nearer), or squared distances from `MaskedIndex` (smaller is nearer).
+    ids : int64 (B, k)
+        Positions in the order of `add`, from 0.
     """
 
     scores: np.ndarray
@@ -21,7 +25,7 @@ class SearchResult(NamedTuple):
 
 
 class VectorIndex(Protocol):
-    """Maximum inner product search over float32 vectors of one dimension. Ids count up from 0 in the order of `add`."""
+    """Maximum inner product search over float32 vectors of one dimension; ids count from 0 in the order of `add`."""
 
     dimension: int
 
@@ -29,32 +33,30 @@ class VectorIndex(Protocol):
         """Return the number of vectors."""
         ...
 
-    def train(self, vectors: np.ndarray) -> None:
-        """Learn what the engine needs (quantisers) from float32 (N, D); does nothing in exact engines."""
-        ...
-
     def add(self, vectors: np.ndarray) -> None:
         """Append float32 (N, D)."""
         ...
 
     def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> SearchResult:
-        """Return the `k` largest inner products of each of float32 (B, D).
+        """Find the k largest inner products of each query.
 
-        allowed: bool (N,), the vectors that may be found; None: all. EngineError unless 1 <= k <= how many those are.
+        Parameters
+        ----------
+        queries : float32 (B, D)
+        k : int
+            1 to the number of vectors that may be found.
+        allowed : bool (N,) or None
+            Vectors that may be found; None allows all.
+
+        Raises
+        ------
+        EngineError
+            k is out of range, or an array has another shape.
         """
         ...
 
     def reconstruct(self, ids: np.ndarray) -> np.ndarray:
-        """Return the stored vectors float32 (n, D) of int64 ids (n,); a compressed engine returns its approximation."""
-        ...
-
-    def save(self, path: str) -> None:
-        """Write to a file."""
-        ...
-
-    @classmethod
-    def load(cls, path: str) -> "VectorIndex":
-        """Read what `save` wrote. The caller has verified the file's checksum."""
+        """Return the stored vectors float32 (n, D) of int64 ids (n,)."""
         ...
 
 
@@ -66,7 +68,7 @@ def check_vectors(vectors: np.ndarray, dimension: int) -> np.ndarray:
 
 
 def check_k(k: int, count: int, allowed: np.ndarray | None = None) -> int:
-    """Return how many of `count` vectors may be found; EngineError unless 1 <= k <= that, or `allowed` is no mask of them."""
+    """Return how many of `count` vectors may be found; EngineError unless 1 <= k <= that number, or for a wrong mask."""
     if allowed is None:
         found, where = count, f"the index holds {count} vectors"
     elif allowed.shape != (count,) or allowed.dtype != bool:

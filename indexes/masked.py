@@ -1,12 +1,12 @@
 """Hole-aware distance as inner-product search: index once, query with any hole.
 
-A descriptor is a grid of G cells with C channels. A query weighs its cells by w_g in [0, 1] (0 = hidden by its hole):
+A descriptor is a grid of G cells with C channels. A query weights its cells by w_g in [0, 1] (0 = hidden by its hole):
 
     d^2(q, x) = sum_g w_g |q_g - x_g|^2 / sum_g w_g.
 
 With n_g = |x_g|^2 this is an inner product: store [x ; n], query with [2 w_g q_g ; -w_g], and
-d^2 = (sum_g w_g |q_g|^2 - IP) / sum_g w_g. The weights live in the query alone, so an index of whole photos answers
-any hole, and any engine for inner products does the work.
+d^2 = (sum_g w_g |q_g|^2 - IP) / sum_g w_g. Only the query contains the weights, so one index of whole photos answers any
+hole, and any engine for inner products can search it.
 """
 
 import numpy as np
@@ -14,8 +14,8 @@ import numpy as np
 from indexes.base import EngineError, SearchResult, VectorIndex, check_k
 
 
-def lift(grids: np.ndarray, origin: np.ndarray | float = 0) -> np.ndarray:
-    """Turn grids (N, G, C) of any float type, less `origin` (G, C), into the float32 vectors (N, G*C + G) to store."""
+def lift(grids: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Return the float32 vectors (N, G*C + G) to store for grids (N, G, C) of any float type, less `origin` (G, C)."""
     count, cells, channels = grids.shape
     vectors = np.empty((count, cells * channels + cells), np.float32)
     body = vectors[:, : cells * channels].reshape(count, cells, channels)
@@ -25,7 +25,7 @@ def lift(grids: np.ndarray, origin: np.ndarray | float = 0) -> np.ndarray:
 
 
 def lift_queries(grids: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Turn query grids (B, G, C) and cell weights (B, G) into the float32 vectors (B, G*C + G) to search with."""
+    """Return the float32 vectors (B, G*C + G) to search with for query grids (B, G, C) and cell weights (B, G)."""
     count, cells, channels = grids.shape
     vectors = np.empty((count, cells * channels + cells), np.float32)
     vectors[:, : cells * channels] = (2 * weights[:, :, None] * grids).reshape(count, -1)
@@ -34,9 +34,9 @@ def lift_queries(grids: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def masked_distances(grid: np.ndarray, weights: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Squared distances float32 (N,) of a query grid (G, C) with weights (G,) to grids (N, G, C), as defined above.
+    """Return the squared distances float32 (N,) of a query grid (G, C) with weights (G,) to grids (N, G, C).
 
-    Differences are taken before they are squared, so nothing cancels: the relative error is that of float32 (1e-6).
+    Differences are squared, not expanded, so no digits cancel: the relative error is float32's (1e-6).
     """
     difference = others - grid
     difference *= np.sqrt(weights)[:, None]
@@ -45,11 +45,22 @@ def masked_distances(grid: np.ndarray, weights: np.ndarray, others: np.ndarray) 
 
 
 class MaskedIndex:
-    """Hole-aware nearest neighbours of grids (G, C) over any VectorIndex of dimension G*C + G.
+    """Hole-aware nearest neighbours of grids (G, C).
 
-    Grids are stored less the mean of the first that were added: distances do not change, but norms get small, and the
-    inner products of float32 keep the digits that what all grids have in common would take. An engine that holds vectors
-    already is taken to hold them as they are.
+    The mean of the first grids added is subtracted from all. This changes no distance but makes norms small, which saves
+    digits of float32 inner products.
+
+    Parameters
+    ----------
+    engine : VectorIndex
+        Empty, of dimension G*C + G.
+    cells, channels : int
+        G and C.
+
+    Raises
+    ------
+    EngineError
+        The engine has another dimension, or holds vectors.
     """
 
     def __init__(self, engine: VectorIndex, cells: int, channels: int) -> None:
@@ -58,8 +69,10 @@ class MaskedIndex:
                 f"an engine of dimension {engine.dimension} cannot hold {cells} cells of {channels} channels: "
                 f"expected {cells * channels + cells}"
             )
+        if len(engine):
+            raise EngineError(f"the engine holds {len(engine)} vectors: give an empty one")
         self.engine, self.cells, self.channels = engine, cells, channels
-        self._origin: np.ndarray | None = np.zeros((cells, channels), np.float32) if len(engine) else None
+        self._origin: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.engine)
@@ -67,18 +80,32 @@ class MaskedIndex:
     def add(self, grids: np.ndarray) -> None:
         """Append grids (N, G, C); EngineError for another shape."""
         self._check(grids)
-        if self._origin is None and len(grids):
+        if not len(grids):
+            return
+        if self._origin is None:
             self._origin = grids.mean(axis=0, dtype=np.float32)
-        self.engine.add(lift(grids, 0 if self._origin is None else self._origin))
+        self.engine.add(lift(grids, self._origin))
 
     def search(self, grids: np.ndarray, weights: np.ndarray, k: int, allowed: np.ndarray | None = None) -> SearchResult:
-        """Return the k smallest squared distances, nearest first, ties by id.
+        """Return the k smallest squared distances of each query, nearest first, ties by id.
 
-        grids: (B, G, C); weights: (B, G) in [0, 1], each row with a positive sum; allowed: bool (N,), the grids that may
-        be found, None for all. The engine's float32 inner products
-        lose digits where the distance is small against the norms, so a few more than k are taken and measured again by
-        `masked_distances` on the stored vectors. EngineError: a row of weights that is all zero or not in [0, 1], k out
-        of range, another shape.
+        The engine's float32 inner products lose digits where a distance is small against the norms. So a few more than k
+        candidates are taken, and `masked_distances` measures them again on the stored vectors.
+
+        Parameters
+        ----------
+        grids : float (B, G, C)
+        weights : float (B, G)
+            In [0, 1], each row with a positive sum.
+        k : int
+            1 to the number of grids that may be found.
+        allowed : bool (N,) or None
+            Grids that may be found; None allows all.
+
+        Raises
+        ------
+        EngineError
+            A row of weights is all zero or not in [0, 1], k is out of range, or an array has another shape.
         """
         self._check(grids)
         count = check_k(k, len(self), allowed)
@@ -98,7 +125,7 @@ class MaskedIndex:
         return SearchResult(distances, ids)
 
     def _centred(self, ids: np.ndarray) -> np.ndarray:
-        """Return the stored grids float32 (n, G, C) of the ids (n,)."""
+        """Return the stored grids, less the origin, float32 (n, G, C) of the ids (n,)."""
         body = self.engine.reconstruct(ids)[:, : self.cells * self.channels]
         return body.reshape(len(ids), self.cells, self.channels)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ce_retrieval.completion.completer import Completer
     from ce_retrieval.completion.result import Completion
     from ce_retrieval.photo_index import PhotoIndex
-    from ce_retrieval.photo_index.photo_cache import SceneCache
+    from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def make_completer(
     *,
     workers: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    scenes: SceneCache | None = None,
+    scenes: PhotoCache | None = None,
 ) -> Completer:
     """Return what completes photos by a method; keep it to complete many.
 

@@ -20,7 +20,7 @@ from ce_retrieval.errors import CeretError
 from ce_retrieval.models.network_fill import NetworkFill, compose
 from ce_retrieval.photo_index import Origin
 from ce_retrieval.pixels import crop, hole_box, resize
-from ce_retrieval.retrieval.search import check_query, square_query
+from ce_retrieval.retrieval.query import check_query, square_query
 
 
 def network_query(network: NetworkFill, photo: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

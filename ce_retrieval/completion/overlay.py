@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ce_retrieval.completion.blend.paste import Blender, insert
+from ce_retrieval.completion.blend.paste import Blender, insert, scene_patch
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.rerank.candidates import CandidateFinder, Query, Ranked, resolved
 from ce_retrieval.completion.result import Candidate, Completion
 from ce_retrieval.completion.settings import DEFAULT_K, RetrievalSettings
 from ce_retrieval.errors import CeretError, PhotoError, SettingsError
 from ce_retrieval.photo_index import Origin, PhotoIndex
-from ce_retrieval.photo_index.photo_cache import SceneCache, scene_patch
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import crop, hole_box, to_unit
 
 
@@ -45,7 +45,7 @@ class RetrievalCompleter(Completer[Query]):
         index: PhotoIndex,
         settings: RetrievalSettings | None = None,
         *,
-        scenes: SceneCache | None = None,
+        scenes: PhotoCache | None = None,
         workers: int | None = None,
     ) -> None:
         settings = resolved(settings or RetrievalSettings(), index)

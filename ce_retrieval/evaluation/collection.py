@@ -9,7 +9,7 @@ import numpy as np
 from ce_retrieval.errors import EvaluationError
 from ce_retrieval.evaluation.settings import Progress
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
-from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 BLOCK = 512  # photos at a time: bounds the memory, whatever the size of the collection
 SLACK = 1e-5  # far above the rounding of a distance in float32, far below what sets photos apart
@@ -62,7 +62,7 @@ class NearestByPixels:
         return np.square(difference).sum(axis=(1, 2)) / (255.0**2 * self._values[row])
 
 
-def read_collection(index: PhotoIndex, scenes: SceneCache, report: Progress) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read_collection(index: PhotoIndex, scenes: PhotoCache, report: Progress) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (ids, photos uint8 (n, S, S, 3)) of every photo of the collection that can still be read.
 
     EvaluationError where none can.

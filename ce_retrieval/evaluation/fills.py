@@ -17,7 +17,7 @@ from ce_retrieval.evaluation.methods import Method
 from ce_retrieval.evaluation.queries import Queries
 from ce_retrieval.evaluation.settings import EvaluationSettings
 from ce_retrieval.photo_index import PhotoIndex
-from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import to_bytes, to_unit
 from ce_retrieval.retrieval.search import search_contexts
 
@@ -46,7 +46,7 @@ class Filler:
         self,
         queries: Queries,
         indexes: Mapping[str, PhotoIndex],
-        scenes: SceneCache,
+        scenes: PhotoCache,
         nearest: Mapping[str, np.ndarray],
         settings: EvaluationSettings,
     ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ce_retrieval.photo_index import PhotoIndex
-from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos.near_duplicates import MIN_COARSE, NEAR_DUPLICATE, coarse, fine, similarity
 
 SHORTLIST = 3  # photos that are looked at closely for each query, and for its mirror image
@@ -45,7 +45,7 @@ class LeakGuard:
         self._scores = np.take_along_axis(scores, best, axis=1)
         self._ids = np.take_along_axis(numbers, best, axis=1)
 
-    def leaks(self, index: PhotoIndex, scenes: SceneCache) -> dict[int, Leak]:
+    def leaks(self, index: PhotoIndex, scenes: PhotoCache) -> dict[int, Leak]:
         """Return, by the query's number, the nearest near-duplicate of each query that has one."""
         rows, places = np.nonzero(self._scores >= MIN_COARSE)
         ids = self._ids[rows, places]

@@ -16,7 +16,7 @@ from ce_retrieval.holes.strategies import STRATEGIES, holes_for, resize_hole
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import PhotoItem, PhotoSource, decode_photo, open_sources
-from ce_retrieval.retrieval.search import protocol_hole
+from ce_retrieval.retrieval.query import protocol_hole
 
 
 @dataclass(frozen=True)

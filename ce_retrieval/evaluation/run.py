@@ -25,7 +25,7 @@ from ce_retrieval.figures import show_hole
 from ce_retrieval.metrics import SSIM_WINDOW, Floats, Summary, measure, precision_at_k, summarise
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
-from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.retrieval.search import default_focus, search_contexts
 from ce_retrieval.storage import make_folder
 
@@ -94,7 +94,7 @@ def evaluate(
     refused = _refused(queries, index, methods, networks.values())
     queries = queries.only(np.array([row for row in range(len(queries)) if row not in refused]))
     indexes = indexes_for({m.base: None for m in methods if m.kind == "features"}, index, Path(out), report)
-    scenes = SceneCache(index, SCENE_BYTES, os.cpu_count() or 1)
+    scenes = PhotoCache(index, SCENE_BYTES, os.cpu_count() or 1)
     scan = _scan(index, scenes, queries, methods, settings, report)
     kept = _without_leaks(queries, scan.leaks, settings, index)
     nearest = {name: search.ids[kept] for name, search in scan.searches.items()}
@@ -142,7 +142,7 @@ class _Scan:
 
 def _scan(
     index: PhotoIndex,
-    scenes: SceneCache,
+    scenes: PhotoCache,
     queries: Queries,
     methods: Sequence[Method],
     settings: EvaluationSettings,
@@ -183,7 +183,7 @@ class _Run:
         self,
         queries: Queries,
         indexes: Mapping[str, PhotoIndex],
-        scenes: SceneCache,
+        scenes: PhotoCache,
         nearest: Mapping[str, np.ndarray],
         settings: EvaluationSettings,
     ) -> None:

@@ -1,4 +1,4 @@
-"""The pipeline of a build: batches of photos are described by threads, in order, and gathered into segments."""
+"""The pipeline of a build: threads describe batches of photos, which are written in order as segments."""
 
 import dataclasses
 import functools
@@ -14,23 +14,23 @@ from typing import NamedTuple
 import numpy as np
 
 from ce_retrieval.descriptors import Descriptor
-from ce_retrieval.errors import PhotoError, PhotoIndexError
+from ce_retrieval.errors import PhotoError
 from ce_retrieval.holes.strategies import center_holes
-from ce_retrieval.photo_index.decode_budget import OTHER_BYTES, DecodeBudget
 from ce_retrieval.photo_index.manifest import Manifest, Skipped, write_manifest
 from ce_retrieval.photo_index.segments import PhotoRecord, write_segment
-from ce_retrieval.photos import PhotoItem, PhotoSource
+from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource
 
-SEGMENT_ITEMS = 2048  # what a kill loses at most; fixed, so that a resumed build equals an undisturbed one
+SEGMENT_ITEMS = 2048  # the most a kill loses; fixed, so that a resumed build equals an undisturbed one
 BATCH_ITEMS = 32  # divides SEGMENT_ITEMS
-AHEAD = 4  # batches under way for each thread: enough to keep all busy while a segment is written
-MIN_SIDE = 16  # px; a smaller photo has no context to speak of
+AHEAD = 4  # batches in progress per thread: enough to keep all busy while a segment is written
+MIN_SIDE = 16  # px; a smaller photo has hardly any context
 
-Progress = Callable[[int, int], None]  # items done, items in all
+Progress = Callable[[int, int], None]  # items done, items in total
+Decode = Callable[[bytes, str, int], DecodedPhoto]  # encoded bytes, name, size in px
 
 
 class Task(NamedTuple):
-    """An item of a source, and the source's number in the manifest."""
+    """An item of a source, with the source's number in the manifest."""
 
     source: int
     item: PhotoItem
@@ -43,8 +43,21 @@ class _Described(NamedTuple):
     tasks: list[Task]
 
 
-class Work:
-    """One run of the pipeline. `sources`: by number in the manifest, those that the run reads."""
+class Pipeline:
+    """Reads, describes and writes photos.
+
+    Parameters
+    ----------
+    folder : Path
+        The index.
+    descriptor : Descriptor
+    sources : number -> PhotoSource
+        The sources to read, by their number in the manifest.
+    workers : int
+        Threads.
+    decode : Decode
+        Decodes a photo, resized to a square.
+    """
 
     def __init__(
         self,
@@ -52,18 +65,18 @@ class Work:
         descriptor: Descriptor,
         sources: Mapping[int, PhotoSource],
         workers: int,
-        budget: DecodeBudget,
+        decode: Decode,
     ) -> None:
         self.folder, self.descriptor, self.sources = folder, descriptor, sources
-        self.workers, self.budget = workers, budget
-        self._mine = threading.local()
+        self.workers, self.decode = workers, decode
+        self._of_thread = threading.local()
 
     def run(
         self, manifest: Manifest, tasks: Iterable[Task], done: int, total: int, progress: Progress | None
     ) -> Manifest:
-        """Describe all tasks and write them as segments, the manifest after each; return the last manifest.
+        """Describe all tasks and write them as segments, with a new manifest after each; return the last manifest.
 
-        done: items that an earlier run had finished, out of `total`; progress counts on from there.
+        `progress` counts from `done`, the items that an earlier run finished, to `total`.
         """
         batches = _batched(iter(tasks), BATCH_ITEMS)
         describe = functools.partial(self._describe, hole=manifest.hole)
@@ -72,7 +85,7 @@ class Work:
         with ThreadPoolExecutor(self.workers) as pool:
             for described in _in_order(pool, describe, batches, AHEAD * self.workers):
                 gathered.append(described)
-                # Sources come one after the other, and a table keeps megabytes for its next read: done with, it is closed.
+                # A table holds megabytes for its next read. Sources follow each other, so each is closed when the next begins.
                 for number, _ in described.tasks:
                     if current is not None and current != number:
                         self.sources[current].close()
@@ -86,7 +99,7 @@ class Work:
         return self._write(manifest, gathered) if gathered else manifest
 
     def _describe(self, tasks: list[Task], hole: str) -> _Described:
-        """Read, decode and describe one batch; photos that cannot be read are noted, not raised."""
+        """Read, decode and describe one batch; note the photos that cannot be read."""
         size = self.descriptor.size
         photos = self._buffer()
         records: list[PhotoRecord] = []
@@ -95,7 +108,7 @@ class Work:
             source = self.sources[number]
             try:
                 data = source.read(item)
-                decoded = self.budget.decode(data, item.key, size)
+                decoded = self.decode(data, item.key, size)
                 check_side(decoded.width, decoded.height)
             except PhotoError as error:
                 skipped.append(Skipped(number, item.key, _reason(error, source, item)))
@@ -112,10 +125,10 @@ class Work:
         return _Described(grids, records, skipped, tasks)
 
     def _buffer(self) -> np.ndarray:
-        """Return this thread's room for a batch of photos; to ask the system for new pages every time is slow."""
-        if not hasattr(self._mine, "photos"):
-            self._mine.photos = np.empty((BATCH_ITEMS, self.descriptor.size, self.descriptor.size, 3), np.uint8)
-        return self._mine.photos
+        """Return this thread's buffer for a batch of photos, kept because new pages from the system are slow."""
+        if not hasattr(self._of_thread, "photos"):
+            self._of_thread.photos = np.empty((BATCH_ITEMS, self.descriptor.size, self.descriptor.size, 3), np.uint8)
+        return self._of_thread.photos
 
     def _write(self, manifest: Manifest, gathered: list[_Described]) -> Manifest:
         number = 1 + max((int(segment.name) for segment in manifest.segments), default=0)
@@ -142,28 +155,8 @@ def check_side(width: int, height: int) -> None:
         )
 
 
-def decode_budget(descriptor: Descriptor, workers: int, max_memory: int) -> DecodeBudget:
-    """Return what `max_memory` bytes leave for decoding photos.
-
-    What does not depend on the photos (libraries, a network, a segment being written, the batches in flight) is taken off
-    first; PhotoIndexError where too little is left for a photo of four times the descriptor's size.
-    """
-    grid = descriptor.cells * descriptor.channels
-    photo = 3 * descriptor.size**2
-    working = workers * BATCH_ITEMS * (2 * photo + 12 * grid + getattr(descriptor, "photo_memory", 0))
-    waiting = AHEAD * workers * BATCH_ITEMS * 2 * grid
-    fixed = (250 << 20) + getattr(descriptor, "memory", 0) + 3 * SEGMENT_ITEMS * grid * 2 + working + waiting
-    needed = fixed + OTHER_BYTES * 16 * descriptor.size**2
-    if max_memory < needed:
-        raise PhotoIndexError(
-            f"--max-memory {max_memory >> 20}MB is too little for {descriptor.spec} with {workers} "
-            f"workers: give at least {(needed >> 20) + 1}MB, or fewer --workers"
-        )
-    return DecodeBudget(max_memory - fixed)
-
-
 def _reason(error: PhotoError, source: PhotoSource, item: PhotoItem) -> str:
-    """Return why a photo was skipped, without its name, which is kept beside the reason."""
+    """Return why a photo was skipped, without its name, which is stored beside the reason."""
     reason = str(error)
     for name in (f"{source.root}/{item.key}", source.root, item.key):
         reason = reason.removeprefix(f"{name}: ")
@@ -171,12 +164,12 @@ def _reason(error: PhotoError, source: PhotoSource, item: PhotoItem) -> str:
 
 
 def _storable(text: str) -> str:
-    """Return text as UTF-8 can hold it: half a surrogate pair, which JSON allows, becomes a visible escape."""
+    """Return text as valid UTF-8: half a surrogate pair, which JSON allows, becomes a visible escape."""
     return text.encode(errors="backslashreplace").decode()
 
 
 def keys_hash(tasks: Iterable[Task]) -> str:
-    """Return the SHA-256 of the names of tasks, in order."""
+    """Return the SHA-256 of the tasks' names, in order."""
     digest = hashlib.sha256()
     for number, item in tasks:
         digest.update(f"{number}\0{item.key}\n".encode(errors="surrogateescape"))
@@ -191,7 +184,7 @@ def _batched(items: Iterator[Task], size: int) -> Iterator[list[Task]]:
 def _in_order(
     pool: ThreadPoolExecutor, function: Callable[[list[Task]], _Described], items: Iterator[list[Task]], ahead: int
 ) -> Iterator[_Described]:
-    """Map with at most `ahead` calls under way, results in order: memory stays flat however long `items` is."""
+    """Map in order with at most `ahead` calls in progress, so that memory does not grow with `items`."""
     waiting: deque[Future[_Described]] = deque()
     for item in items:
         waiting.append(pool.submit(function, item))

@@ -1,18 +1,21 @@
-"""How much memory photos may take while they are decoded, however many threads decode them."""
+"""A bound on the memory of photos under decoding, whatever the number of threads."""
 
 import threading
 
-from ce_retrieval.errors import PhotoError
+from ce_retrieval.descriptors import Descriptor
+from ce_retrieval.errors import PhotoError, SettingsError
+from ce_retrieval.photo_index.batches import AHEAD, BATCH_ITEMS, SEGMENT_ITEMS
 from ce_retrieval.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
 
-# Bytes a pixel that decoding and resizing took at the most, measured over all formats and pixel layouts: a JPEG that is
-# progressive, CMYK and not reduced; a WebP with transparency (16-bit and float TIFFs come close).
+# Peak bytes per pixel of decoding and resizing, measured over all formats and pixel layouts. The worst are a progressive
+# CMYK JPEG that is not reduced, and a WebP with transparency (16-bit and float TIFFs come close).
 JPEG_BYTES, OTHER_BYTES = 12, 26
 STEPS = (1 << 20, 4 << 20, 16 << 20, 48 << 20, DEFAULT_MAX_PIXELS)  # pixels
+LIBRARY_BYTES = 250 << 20  # of the process before any photo is read
 
 
 class DecodeBudget:
-    """Bytes that all threads together may have in photos under decoding."""
+    """Bytes that all threads together may use for photos under decoding."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -20,11 +23,11 @@ class DecodeBudget:
         self._changed = threading.Condition()
 
     def decode(self, data: bytes, name: str, size: int) -> DecodedPhoto:
-        """Decode as `decode_photo` does, waiting until the photo has room; PhotoError where it never will.
+        """Decode like `decode_photo`, waiting until the photo fits into the budget; PhotoError if it never will.
 
-        A photo's size is not known before it is opened, and small ones are the rule: room for a small one is taken first,
-        then for larger ones, as long as the header is refused. What can be read hangs on the total alone, not on what other
-        threads do meanwhile.
+        A photo's size is unknown before it is opened, and most are small. So room for a small photo is taken first, and for
+        larger ones as long as the header is refused. Which photos can be read depends on the total alone, not on the other
+        threads.
         """
         cost = JPEG_BYTES if data.startswith(b"\xff\xd8\xff") else OTHER_BYTES
         most = min(self.total // cost, DEFAULT_MAX_PIXELS)
@@ -50,3 +53,24 @@ class DecodeBudget:
         with self._changed:
             self._free += amount
             self._changed.notify_all()
+
+
+def make_decode_budget(descriptor: Descriptor, workers: int, max_memory: int) -> DecodeBudget:
+    """Return what `max_memory` bytes leave for decoding photos during a build.
+
+    Subtracted is what does not depend on the photos: libraries, a network, a segment being written, batches in progress.
+    SettingsError if less is left than a photo of four times the descriptor's size needs.
+    """
+    grid = descriptor.cells * descriptor.channels
+    photo = 3 * descriptor.size**2
+    described = workers * BATCH_ITEMS * (2 * photo + 12 * grid + getattr(descriptor, "photo_memory", 0))
+    waiting = AHEAD * workers * BATCH_ITEMS * 2 * grid
+    segment = 3 * SEGMENT_ITEMS * grid * 2
+    fixed = LIBRARY_BYTES + getattr(descriptor, "memory", 0) + segment + described + waiting
+    needed = fixed + OTHER_BYTES * 16 * descriptor.size**2
+    if max_memory < needed:
+        raise SettingsError(
+            f"`max_memory` {max_memory >> 20}MB is too little for {descriptor.spec} with {workers} workers: "
+            f"give at least {(needed >> 20) + 1}MB, or fewer `workers`"
+        )
+    return DecodeBudget(max_memory - fixed)

@@ -1,4 +1,4 @@
-"""Which photos of an index may be found: those that pass an expression, and none of the query's own source."""
+"""Which photos of an index may be found: those that pass an expression, and none from the query's own source."""
 
 import hashlib
 import os
@@ -21,18 +21,18 @@ class Origin(NamedTuple):
 
     @classmethod
     def of(cls, path: str | Path) -> "Origin":
-        """Read a file; PhotoError where that cannot be done."""
+        """Read a file; PhotoError if that fails."""
         return cls(Path(path), hashlib.sha256(read_bytes(path)).hexdigest())
 
 
-# The files that some queries come from; None for one that comes from no file, or for all of them.
+# The files of several queries; None for a query without a file, or for all of them.
 Origins = Sequence[Origin | None] | None
 
 
 def allowed_photos(index: PhotoIndex, where: str | None) -> np.ndarray | None:
-    """Return the photos that an expression lets pass, bool (N,); None where there is no expression: all.
+    """Return which photos pass an expression, bool (N,), or None without one: all.
 
-    FilterError: it is none (`where`), or no photo passes.
+    FilterError if the expression is invalid (`photo_index.where`), or no photo passes.
     """
     if where is None:
         return None
@@ -44,10 +44,10 @@ def allowed_photos(index: PhotoIndex, where: str | None) -> np.ndarray | None:
 
 
 class SameSource:
-    """Tells which photos of an index come from where a query does: from its folder, or from a file of the same bytes.
+    """Finds the photos of an index that come from a query's own source: its folder, or a file with the same bytes.
 
-    A photo's folder is the one that holds its file; folders are the same where the file system says so, whatever the links
-    that lead there. Photos in tars and tables have none.
+    A photo's folder is the one that holds its file. Folders are compared by device and inode, so links do not matter. Photos
+    in tars and tables have no folder.
     """
 
     def __init__(self, index: PhotoIndex) -> None:
@@ -73,10 +73,10 @@ class SameSource:
                 self._folders += [_identity(os.path.join(source.root, name)) for name in names]
 
     def photos(self, origin: Origin) -> np.ndarray:
-        """Return the photos of the folder that holds the query's file, and those with its bytes: bool (N,)."""
+        """Return which photos lie in the folder of the query's file or have its bytes: bool (N,)."""
         import pyarrow.compute as pc
 
-        # A link lies in one folder, and what it leads to in another: both are the query's own.
+        # A link lies in one folder, its target in another: both are the query's own.
         homes = {_identity(origin.path.parent), _identity(Path(os.path.realpath(origin.path)).parent)} - {None}
         mine = [number for number, folder in enumerate(self._folders) if folder in homes]
         equal = pc.equal(self._index.table.column("sha256"), origin.sha256).to_numpy()
@@ -84,7 +84,7 @@ class SameSource:
 
 
 def _identity(folder: str | Path) -> tuple[int, int] | None:
-    """Return what the file system knows a folder by, None where it is not there."""
+    """Return the device and inode of a folder, None if it does not exist."""
     try:
         status = os.stat(folder)
     except (OSError, ValueError):

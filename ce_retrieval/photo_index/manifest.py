@@ -1,4 +1,4 @@
-"""The manifest: the one file that says what an index is and which segments it has."""
+"""The manifest: the file that says what an index is and which segments it has."""
 
 import dataclasses
 import hashlib
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ce_retrieval.descriptors import Descriptor, weights_hash
 from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
 from ce_retrieval.storage import replace_file
 
@@ -28,7 +29,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A photo that could not be read: its source's number, its key there, and the reason."""
+    """A photo that could not be read: the number of its source, its key there, and the reason."""
 
     source: int
     key: str
@@ -37,10 +38,20 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Segment:
-    """A whole, immutable part of an index.
+    """A complete, immutable part of an index.
 
-    items: how many items of the sources it consumed (photos and skipped ones); keys_sha256: hash of their names, by
-    which a resumed build knows that the sources are still the same.
+    Attributes
+    ----------
+    name : str
+        Its folder.
+    items : int
+        Items of the sources that it consumed: photos and skipped ones.
+    count : int
+        Photos.
+    keys_sha256 : str
+        Hash of the items' names, by which a resumed build checks that the sources are still the same.
+    files : file name -> StoredFile
+    skipped : tuple of Skipped
     """
 
     name: str
@@ -53,7 +64,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Source:
-    """Where photos came from: the kind of source and its absolute path."""
+    """Where photos come from: the kind of source and its absolute path."""
 
     kind: str
     root: str
@@ -61,7 +72,29 @@ class Source:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything an index says of itself. `complete` is False until its first build has ended."""
+    """What an index is.
+
+    Attributes
+    ----------
+    descriptor : str
+        Canonical spec.
+    size : int
+        Side in px to which photos were resized.
+    cells, channels : int
+        Shape of a grid.
+    hole : str
+        The protocol, one of HOLE_PROTOCOLS: "none", whole photos; "center", each described without its centre.
+    sources : tuple of Source
+        Numbered from 0; `PhotoRecord.source` is that number.
+    weights_sha256 : str or None
+        Hash of a learned descriptor's weights.
+    recipe : str
+        How the grids are searched.
+    segments : tuple of Segment
+    complete : bool
+        False until the first build has ended.
+    libraries : name -> version
+    """
 
     descriptor: str
     size: int
@@ -77,7 +110,7 @@ class Manifest:
 
     @property
     def sha256(self) -> str:
-        """The hash of the manifest's content: two indexes with the same hash hold the same vectors and records."""
+        """The hash of the content: two indexes with the same hash hold the same vectors and records."""
         return digest(to_json(self)).sha256
 
     @property
@@ -91,19 +124,15 @@ class Manifest:
         return tuple(skipped for segment in self.segments for skipped in segment.skipped)
 
     def name_of(self, source: int, key: str) -> str:
-        """Return the full name of a photo: its path, or container and key."""
-        return photo_name(self.sources[source], key)
-
-
-def photo_name(source: Source, key: str) -> str:
-    """Return the path of a photo in a folder, the path of a single file, or `container::key`."""
-    if source.kind == "folder":
-        return os.path.join(source.root, key)
-    return source.root if source.kind == "file" else f"{source.root}::{key}"
+        """Return the full name of a photo: the path of a file, or `container::key`."""
+        kind, root = self.sources[source].kind, self.sources[source].root
+        if kind == "folder":
+            return os.path.join(root, key)
+        return root if kind == "file" else f"{root}::{key}"
 
 
 def library_versions(more: Sequence[str] = ()) -> dict[str, str]:
-    """Return the versions of the libraries that shape the bytes of an index; `more`: those of its features alone."""
+    """Return the versions of the libraries that shape the bytes of an index; `more` names those of its descriptor."""
     from importlib import metadata
 
     names = ("ceret", "numpy", "pillow", "numba", "h5py", "pyarrow", *more)
@@ -126,19 +155,24 @@ def _checksum(content: Mapping[str, Any]) -> str:
 
 
 def _encoded(content: Mapping[str, Any]) -> bytes:
-    # Bytes of a path that are no UTF-8 are lone surrogates in Python: written as JSON's escapes, they come back the same.
+    # Path bytes that are not UTF-8 are lone surrogates in Python. Written as JSON escapes, they are read back unchanged.
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace the manifest in one step."""
+    """Replace the manifest atomically."""
     replace_file(folder / MANIFEST, to_json(manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Read and check the manifest of an index.
 
-    PhotoIndexError: there is none, it is of another version, or it may not be read; CorruptIndexError: it is damaged.
+    Raises
+    ------
+    PhotoIndexError
+        There is none, it has another format version, or it cannot be read.
+    CorruptIndexError
+        It is damaged.
     """
     path = folder / MANIFEST
     try:
@@ -168,14 +202,14 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _no_index(folder: Path) -> PhotoIndexError:
     if not folder.exists():
-        return PhotoIndexError(f"no index at {folder}: make one with `ceret index PHOTOS --out {folder}`")
+        return PhotoIndexError(f"no index at {folder}: make one with `ceret index`")
     return PhotoIndexError(
         f"{folder} is not a ceret index (it has no {MANIFEST}): give the folder that `ceret index` wrote"
     )
 
 
 def _parse(content: dict[str, Any]) -> Manifest:
-    """Build the dataclasses; unknown keys raise TypeError, as missing ones do."""
+    """Build the dataclasses; unknown and missing keys raise TypeError."""
     fields = {key: value for key, value in content.items() if key not in ("format", "version")}
     segments = []
     for segment in fields.pop("segments"):
@@ -184,3 +218,14 @@ def _parse(content: dict[str, Any]) -> Manifest:
         segments.append(Segment(files=files, skipped=skipped, **segment))
     sources = tuple(Source(**source) for source in fields.pop("sources"))
     return Manifest(segments=tuple(segments), sources=sources, **fields)
+
+
+def check_weights(path: Path, manifest: Manifest, descriptor: Descriptor) -> None:
+    """Raise PhotoIndexError unless a descriptor has the weights that the index at `path` was built with."""
+    hashes = manifest.weights_sha256, weights_hash(descriptor)
+    if hashes[0] != hashes[1]:
+        built, found = (sha256[:12] if sha256 else "none" for sha256 in hashes)
+        raise PhotoIndexError(
+            f"{path} was built with weights {built}, but {descriptor.spec} has weights {found} now: put the old weights "
+            "back, or build the index anew with `ceret index`"
+        )

@@ -1,4 +1,4 @@
-"""The photos behind the candidates: decoded once, at the index's size, within a bound of memory."""
+"""The photos of an index at its size: decoded once and kept within a bound of memory."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -7,17 +7,22 @@ from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from ce_retrieval.errors import PhotoError
-from ce_retrieval.photo_index import PhotoIndex, PhotoRecord
+from ce_retrieval.photo_index.reader import PhotoIndex
+from ce_retrieval.photo_index.segments import PhotoRecord
 
 
-class Scenes(NamedTuple):
-    """Candidate photos that could be read.
+class CachedPhotos(NamedTuple):
+    """Photos that could be read.
 
-    positions: int64 (n,), which of the asked ids they are; photos: uint8 (n, S, S, 3); dropped: one line for each
-    photo that vanished or changed since it was indexed.
+    Attributes
+    ----------
+    positions : int64 (n,)
+        Which of the requested ids they are.
+    photos : uint8 (n, S, S, 3)
+    dropped : tuple of str
+        One line for each photo that vanished or changed since it was indexed.
     """
 
     positions: np.ndarray
@@ -25,8 +30,17 @@ class Scenes(NamedTuple):
     dropped: tuple[str, ...]
 
 
-class SceneCache:
-    """Photos of an index at its size, the least recently used dropped beyond `max_bytes`. Safe to share by threads."""
+class PhotoCache:
+    """Photos of an index at its size; beyond `max_bytes` the least recently used are dropped. Threads may share it.
+
+    Parameters
+    ----------
+    index : PhotoIndex
+    max_bytes : int
+        Bound on the photos held; at least one is.
+    workers : int
+        Threads that decode.
+    """
 
     def __init__(self, index: PhotoIndex, max_bytes: int, workers: int) -> None:
         self._index = index
@@ -35,7 +49,7 @@ class SceneCache:
         self._lock = Lock()
         self._pool = ThreadPoolExecutor(workers)
 
-    def get(self, ids: Sequence[int] | np.ndarray) -> Scenes:
+    def get(self, ids: Sequence[int] | np.ndarray) -> CachedPhotos:
         """Return the photos with these ids, decoding those that are not held."""
         ids = [int(i) for i in ids]
         with self._lock:
@@ -60,37 +74,10 @@ class SceneCache:
         photos = (
             np.stack([held[ids[p]] for p in positions]) if len(positions) else np.empty((0, size, size, 3), np.uint8)
         )
-        return Scenes(positions, photos, tuple(dropped))
+        return CachedPhotos(positions, photos, tuple(dropped))
 
     def _decode(self, record: PhotoRecord) -> np.ndarray | PhotoError:
         try:
             return self._index.read_photo(record, self._index.manifest.size).pixels
         except PhotoError as error:
             return error
-
-
-def is_grey(photo: np.ndarray, hole: np.ndarray) -> bool:
-    """Whether all known pixels of a photo uint8 (H, W, 3) have red = green = blue; those of the hole are never read."""
-    colour = (photo[..., 0] != photo[..., 1]) | (photo[..., 1] != photo[..., 2])
-    return not (colour & ~hole).any()
-
-
-def in_grey(pixels: np.ndarray) -> np.ndarray:
-    """Return pixels uint8, or float32 in [0, 1], (..., 3) in grey: three channels that are their luma (ITU-R BT.601)."""
-    import cv2
-
-    flat = np.ascontiguousarray(pixels).reshape(-1, 1, 3)
-    return np.repeat(cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY).reshape(*pixels.shape[:-1], 1), 3, axis=-1)
-
-
-def scene_patch(scene: np.ndarray, shape: tuple[int, int], box: tuple[int, int, int, int]) -> np.ndarray:
-    """Return the part `box` (y0, x0, y1, x1) of a scene uint8 (h, w, 3) brought to the whole size `shape` (H, W), bicubic.
-
-    All of it is resized, so that anyone can repeat it to the bit: Pillow orders and rounds its two passes by the size of
-    what it is asked for, and a resize of the part alone may differ by a few grey levels.
-    """
-    height, width = shape
-    y0, x0, y1, x1 = box
-    if scene.shape[:2] != (height, width):
-        scene = np.asarray(Image.fromarray(scene).resize((width, height), Image.Resampling.BICUBIC))
-    return scene[y0:y1, x0:x1]

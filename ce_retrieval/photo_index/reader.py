@@ -1,4 +1,4 @@
-"""Reading an index: open, check, search, and get back to the photos it was made from."""
+"""Reading an index: open, check, search, and read its photos again."""
 
 import functools
 import hashlib
@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ce_retrieval.descriptors import Descriptor, make_descriptor
-from ce_retrieval.errors import PhotoError, PhotoIndexError, SourceError
+from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError
 from ce_retrieval.holes.strategies import center_holes
-from ce_retrieval.photo_index.manifest import Manifest, read_manifest
+from ce_retrieval.photo_index.manifest import Manifest, Segment, check_weights, read_manifest
 from ce_retrieval.photo_index.segments import PhotoRecord, check_segment, file_problem, read_grids, read_table
-from ce_retrieval.photo_index.weights import check_weights
 from ce_retrieval.photo_index.where import matching_rows
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource, decode_photo, open_source
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found: files checked, and one line for each that is not what was written."""
+    """The number of files checked, and one line for each problem."""
 
     files: int
     problems: tuple[str, ...]
@@ -36,8 +35,13 @@ class Verification:
 class PhotoIndex:
     """An index of photos by context, opened for reading.
 
-    It holds the manifest that it opened: segments are immutable, so later additions by another process change nothing
-    here. Vectors and records are loaded at first use. Memory: 4 (G*C + G) bytes a photo.
+    It keeps the manifest that it opened. Segments are immutable, so additions by another process change nothing here.
+    Vectors and records are loaded at first use. Memory: 4 (G*C + G) bytes a photo.
+
+    Attributes
+    ----------
+    path : Path
+    manifest : Manifest
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
@@ -49,21 +53,27 @@ class PhotoIndex:
     def open(cls, path: str | Path) -> "PhotoIndex":
         """Open the index at `path` and verify every checksum.
 
-        PhotoIndexError: no index there, another format version, a build that was stopped, or weights that are not those
-        it was built with; CheckpointError: these are missing; CorruptIndexError: a file is truncated or altered.
+        Raises
+        ------
+        PhotoIndexError
+            There is no index, it has another format version, its build was stopped, or its weights have changed.
+        CheckpointError
+            Its weights are missing.
+        CorruptIndexError
+            A file is truncated or altered.
         """
         path = Path(path)
         manifest = read_manifest(path)
         if not manifest.complete:
             raise PhotoIndexError(
                 f"the build of {path} was stopped after {manifest.count} photos: run the same `ceret index` command "
-                "again, it goes on from there"
+                "again to resume it"
             )
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda segment: check_segment(path, segment), manifest.segments))
         index = cls(path, manifest)
         if manifest.weights_sha256 is not None:
-            _ = index.descriptor  # loads and compares the weights now, not after a user has waited for something else
+            _ = index.descriptor  # loads and compares the weights now, before any work
         return index
 
     def __len__(self) -> int:
@@ -71,14 +81,14 @@ class PhotoIndex:
 
     @functools.cached_property
     def descriptor(self) -> Descriptor:
-        """The descriptor that the index was built with; PhotoIndexError where its weights are others by now."""
+        """The descriptor that the index was built with; PhotoIndexError if its weights have changed."""
         descriptor = make_descriptor(self.manifest.descriptor, self.manifest.size)
         check_weights(self.path, self.manifest, descriptor)
         return descriptor
 
     @functools.cached_property
     def protocol_hole(self) -> np.ndarray | None:
-        """The hole (size, size) every photo was described with under `--hole center`, or None for whole photos."""
+        """The hole (size, size) that every photo was described with under the protocol "center"; None for whole photos."""
         return center_holes(1, self.manifest.size)[0] if self.manifest.hole == "center" else None
 
     @functools.cached_property
@@ -87,7 +97,7 @@ class PhotoIndex:
         import pyarrow as pa
 
         tables = [read_table(self.path, segment) for segment in self.manifest.segments]
-        return pa.concat_tables(tables).combine_chunks()  # in one piece, so that `take` need not join pieces each time
+        return pa.concat_tables(tables).combine_chunks()  # in one piece: `take` would join the pieces each time
 
     @functools.cached_property
     def vectors(self) -> "MaskedIndex":
@@ -110,21 +120,42 @@ class PhotoIndex:
     def search(
         self, grids: np.ndarray, weights: np.ndarray, k: int, allowed: np.ndarray | None = None
     ) -> "SearchResult":
-        """Return squared distances and ids (B, k) of the k nearest photos to grids (B, G, C) with weights (B, G).
+        """Find the k nearest photos to each grid.
 
-        allowed: bool (N,), the photos that may be found; None: all. PhotoIndexError: k is not 1 to how many those are.
+        Parameters
+        ----------
+        grids : float (B, G, C)
+        weights : float (B, G)
+            Of the cells, in [0, 1].
+        k : int
+            1 to the number of photos that may be found.
+        allowed : bool (N,) or None
+            Photos that may be found; None allows all.
+
+        Returns
+        -------
+        Squared distances (B, k) and ids (B, k), nearest first.
+
+        Raises
+        ------
+        SettingsError
+            k is out of range.
         """
-        if not 1 <= k <= len(self):
-            raise PhotoIndexError(f"k is {k}, but {self.path} holds {len(self)} photos: choose 1 to {len(self)}")
+        self.check_k(k)
         if allowed is not None and k > np.count_nonzero(allowed):
             count = np.count_nonzero(allowed)
-            raise PhotoIndexError(f"k is {k}, but {count} photos of {self.path} may be found: choose 1 to {count}")
+            raise SettingsError(f"k is {k}, but {count} photos of {self.path} may be found: choose 1 to {count}")
         return self.vectors.search(grids, weights, k, allowed)
 
-    def matching(self, where: str) -> np.ndarray:
-        """Return which photos an expression such as "licence == 'CC0' and width >= 1024" lets pass: bool (N,), maybe none.
+    def check_k(self, k: int) -> None:
+        """Raise SettingsError unless the index has k photos."""
+        if not 1 <= k <= len(self):
+            raise SettingsError(f"k is {k}, but {self.path} holds {len(self)} photos: choose 1 to {len(self)}")
 
-        The language is that of `photo_index.where`; FilterError for what is none of it.
+    def matching(self, where: str) -> np.ndarray:
+        """Return which photos pass an expression such as "licence == 'CC0' and width >= 1024": bool (N,), maybe none.
+
+        `photo_index.where` describes the language; FilterError for an invalid expression.
         """
         return matching_rows(self.table, [source.root for source in self.manifest.sources], where)
 
@@ -132,7 +163,7 @@ class PhotoIndex:
         """Return the records of the photos with these ids."""
         import pyarrow as pa
 
-        # From a buffer: to convert an array, pyarrow imports pandas where that is installed, a third of a second.
+        # From a buffer: to convert an array, pyarrow imports pandas if it is installed, which takes a third of a second.
         wanted = np.ascontiguousarray(ids, np.int64)
         rows = self.table.take(pa.Array.from_buffers(pa.int64(), len(wanted), [None, pa.py_buffer(wanted)]))
         columns = [rows.column(field.name).to_pylist() for field in fields(PhotoRecord)]
@@ -140,7 +171,7 @@ class PhotoIndex:
 
     @functools.cached_property
     def labels(self) -> list[str]:
-        """The label (scene folder, class) of every photo, '' where the source has none; position = id."""
+        """The label (scene folder, class) of every photo, '' if the source has none; position = id."""
         return self.table.column("label").to_pylist()
 
     def name_of(self, record: PhotoRecord) -> str:
@@ -150,7 +181,7 @@ class PhotoIndex:
     def read_photo(self, record: PhotoRecord, size: int | None = None) -> DecodedPhoto:
         """Decode a photo of the collection again: whole, or resized to size x size.
 
-        PhotoError where it vanished or is no longer the photo that was indexed (its SHA-256 differs).
+        PhotoError if it vanished, or if its SHA-256 is not the recorded one.
         """
         name = self.name_of(record)
         try:
@@ -167,13 +198,13 @@ class PhotoIndex:
     def _source(self, number: int) -> PhotoSource:
         if number not in self._sources:
             entry = self.manifest.sources[number]
-            # Unchecked: the items are known, and looking through a whole folder or tar first would take seconds.
+            # Unchecked: the items are known, and checking a whole folder or tar would take seconds.
             self._sources[number] = open_source(entry.root, kind=entry.kind, check=False)
         return self._sources[number]
 
 
 def verify_index(path: str | Path) -> Verification:
-    """Check every file of an index, and that its parts agree; unlike `open` it goes on past the first problem."""
+    """Check every file of an index, and that its parts agree; unlike `open`, list all problems."""
     path = Path(path)
     manifest = read_manifest(path)
     problems = []
@@ -186,7 +217,7 @@ def verify_index(path: str | Path) -> Verification:
                 broken = True
                 problems.append(f"{file} {problem}")
         if not broken:
-            problems += _disagreements(path, manifest, segment.name)
+            problems += _disagreements(path, manifest, segment)
     if not manifest.complete:
         problems.append(
             f"the build was stopped after {manifest.count} photos: run the same `ceret index` command again"
@@ -194,14 +225,13 @@ def verify_index(path: str | Path) -> Verification:
     return Verification(sum(len(segment.files) for segment in manifest.segments), tuple(problems))
 
 
-def _disagreements(path: Path, manifest: Manifest, name: str) -> list[str]:
-    segment = next(segment for segment in manifest.segments if segment.name == name)
+def _disagreements(path: Path, manifest: Manifest, segment: Segment) -> list[str]:
+    """Return where a segment's content differs from what the manifest says."""
     problems = []
-    shape = read_grids(path, segment).shape
-    if shape != (segment.count, manifest.cells, manifest.channels):
-        expected = (segment.count, manifest.cells, manifest.channels)
-        problems.append(f"{path}: segment {name} has grids of shape {shape}, expected {expected}")
+    shape, expected = read_grids(path, segment).shape, (segment.count, manifest.cells, manifest.channels)
+    if shape != expected:
+        problems.append(f"{path}: segment {segment.name} has grids of shape {shape}, expected {expected}")
     table = read_table(path, segment)
     if table.num_rows != segment.count or table.column_names != [f.name for f in fields(PhotoRecord)]:
-        problems.append(f"{path}: segment {name} has {table.num_rows} records of columns {table.column_names}")
+        problems.append(f"{path}: segment {segment.name} has {table.num_rows} records of columns {table.column_names}")
     return problems

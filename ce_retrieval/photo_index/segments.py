@@ -1,4 +1,4 @@
-"""A segment: a folder of immutable files that holds the grids and the records of a few thousand photos."""
+"""A segment: a folder of immutable files with the grids and the records of up to a few thousand photos."""
 
 import hashlib
 import io
@@ -25,8 +25,20 @@ _SEGMENT_NAME = re.compile(r"\d{6,}(\.tmp)?")  # with .tmp: the temporary name t
 class PhotoRecord:
     """What an index knows of a photo.
 
-    source: number of its source in the manifest; key: its name there; width, height: pixels, after EXIF orientation;
-    sha256: of the file's bytes; offset, length: place inside a tar shard in bytes, or row in a parquet file; else -1.
+    Attributes
+    ----------
+    source : int
+        Number of its source in the manifest.
+    key : str
+        Its name in the source.
+    label, caption, licence : str
+        As the source gives them, else ''.
+    width, height : int
+        px, after EXIF orientation.
+    sha256 : str
+        Of the file's bytes.
+    offset, length : int
+        Place in a tar shard in bytes; `offset` is the row of a parquet file; else -1.
     """
 
     source: int
@@ -61,7 +73,7 @@ def write_segment(
 
 
 def _vectors_file(grids: np.ndarray) -> memoryview:
-    """Return the bytes of an HDF5 file; made in memory so that writing it is one plain, checkable write."""
+    """Return the bytes of an HDF5 file, made in memory so that one plain write stores it."""
     import h5py
 
     buffer = io.BytesIO()
@@ -98,7 +110,7 @@ def clear_leftovers(folder: Path, segments: Sequence[Segment]) -> None:
 
 
 def file_problem(path: Path, stored: StoredFile) -> str | None:
-    """Return what is wrong with a file of a segment (missing, truncated, altered), or None."""
+    """Return what is wrong with a segment's file (missing, truncated, altered), or None."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -112,7 +124,7 @@ def file_problem(path: Path, stored: StoredFile) -> str | None:
 
 
 def check_segment(folder: Path, segment: Segment) -> None:
-    """Raise CorruptIndexError for the first file of the segment that is not what was written."""
+    """Raise CorruptIndexError for the first file of the segment that is not as it was written."""
     for name, stored in segment.files.items():
         path = folder / "segments" / segment.name / name
         problem = file_problem(path, stored)
@@ -123,7 +135,7 @@ def check_segment(folder: Path, segment: Segment) -> None:
 
 
 def read_grids(folder: Path, segment: Segment) -> np.ndarray:
-    """Return the grids float16 (n, G, C) of a segment whose files were checked."""
+    """Return the grids float16 (n, G, C) of a checked segment."""
     import h5py
 
     with h5py.File(folder / "segments" / segment.name / VECTORS, "r") as file:
@@ -131,9 +143,9 @@ def read_grids(folder: Path, segment: Segment) -> np.ndarray:
 
 
 def read_table(folder: Path, segment: Segment) -> Any:
-    """Return the records of a segment whose files were checked, as a pyarrow table with PhotoRecord's columns."""
+    """Return the records of a checked segment as a pyarrow table with PhotoRecord's columns."""
     import pyarrow.parquet as pq
 
-    # Not pq.read_table: that imports pyarrow.dataset, a quarter of a second at a cold start.
+    # Not pq.read_table: that imports pyarrow.dataset, which takes a quarter of a second.
     with pq.ParquetFile(folder / "segments" / segment.name / PHOTOS) as file:
         return file.read()

@@ -1,8 +1,8 @@
-"""Filters by what an index knows of its photos, as in `licence == 'CC0' and width >= 1024`.
+"""Filters on the columns of an index, as in `licence == 'CC0' and width >= 1024`.
 
-The language is a part of Python's expressions. They are parsed by `ast` and evaluated by pyarrow, a column at a time; no
-code is ever run. There are the columns; texts and numbers; `== != < <= > >=`, chained too; `in [..]` and `not in [..]`;
-`'text' in COLUMN`; `startswith(COLUMN, 'text')`, `endswith(..)`, `contains(..)`; `and`, `or`, `not` and brackets.
+The language is a subset of Python's expressions, parsed by `ast` and evaluated by pyarrow, a column at a time; no code is
+run. It has the columns; texts and numbers; `== != < <= > >=`, chained too; `in [..]` and `not in [..]`; `'text' in COLUMN`;
+`startswith(COLUMN, 'text')`, `endswith(..)`, `contains(..)`; `and`, `or`, `not` and brackets.
 """
 
 import ast
@@ -28,7 +28,17 @@ _FUNCTIONS = {"contains": "match_substring", "startswith": "starts_with", "endsw
 
 
 class _Value(NamedTuple):
-    """An operand: of `kind` "text", "number" or "list of ..."; `value` a pyarrow array of a column, or what was written."""
+    """An operand.
+
+    Attributes
+    ----------
+    kind : str
+        "text", "number" or "list of ...".
+    value
+        The pyarrow array of a column, or a constant.
+    is_column : bool
+    node : ast.expr
+    """
 
     kind: str
     value: Any
@@ -37,13 +47,22 @@ class _Value(NamedTuple):
 
 
 def matching_rows(table: Any, roots: Sequence[str], where: str) -> np.ndarray:
-    """Return which photos an expression lets pass: bool (N,).
+    """Return which photos pass an expression: bool (N,).
 
-    table: the records of N photos, a pyarrow table with PhotoRecord's columns; roots: the paths of the index's sources, which
-    are the texts of the column `source`. FilterError, one line that names what is wrong and what there is, for what is no
-    expression of this language.
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The records of N photos, with PhotoRecord's columns.
+    roots : list of str
+        Paths of the index's sources: the texts of the column `source`.
+    where : str
+
+    Raises
+    ------
+    FilterError
+        `where` is not an expression of this language; the message names the faulty part.
     """
-    where = where.replace("\n", " ").replace("\r", " ").strip()  # an expression may go over several lines
+    where = where.replace("\n", " ").replace("\r", " ").strip()  # an expression may have several lines
     tree = _parse(where)
     columns: dict[str, Any] = {}
 
@@ -59,7 +78,7 @@ def matching_rows(table: Any, roots: Sequence[str], where: str) -> np.ndarray:
 def _source_texts(table: Any, roots: Sequence[str]) -> Any:
     import pyarrow as pa
 
-    # A root's name need not be valid UTF-8; the bytes that are not are written as the names of photos have them.
+    # A root's name need not be valid UTF-8; its other bytes are escaped as in the names of photos.
     texts = [root.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for root in roots]
     return pa.array(texts, pa.string()).take(table.column("source").combine_chunks())
 
@@ -71,14 +90,14 @@ def _parse(where: str) -> ast.expr:
         raise FilterError(f"the filter is {len(where)} characters long: expected at most {MAX_LENGTH}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python's own, about escapes in texts
+            warnings.simplefilter("ignore")  # Python's own, about escapes in texts
             return ast.parse(where, mode="eval").body
     except SyntaxError as error:
         place = f" at character {error.offset}" if error.offset else ""
-        raise FilterError(f"the filter {_short(where)!r} is no expression: {error.msg}{place}") from error
+        raise FilterError(f"the filter {_short(where)!r} is not an expression: {error.msg}{place}") from error
     except (ValueError, RecursionError, MemoryError) as error:
         reason = "too many brackets" if not isinstance(error, ValueError) else str(error)
-        raise FilterError(f"the filter {_short(where)!r} is no expression: {reason}") from error
+        raise FilterError(f"the filter {_short(where)!r} is not an expression: {reason}") from error
 
 
 def _short(text: str, length: int = 60) -> str:
@@ -118,8 +137,8 @@ class _Evaluator:
             return self._call(node)
         shown = self._shown(node)
         if isinstance(node, ast.Name | ast.Constant):
-            self._operand(node)  # an unknown column is named as such
-            self._fail(f"has {shown} alone, which is no condition: compare it, as in {shown} == ...")
+            self._operand(node)  # reports an unknown column
+            self._fail(f"has {shown} alone, which is not a condition: compare it, as in {shown} == ...")
         return self._refuse(node)
 
     def _comparison(self, node: ast.Compare, left: _Value, operator: ast.cmpop, right: _Value) -> Any:
@@ -167,7 +186,7 @@ class _Evaluator:
     def _operand(self, node: ast.expr) -> _Value:
         if isinstance(node, ast.Name):
             if node.id not in COLUMNS:
-                self._fail(f"names {_short(node.id)}, which is no column: there are {', '.join(COLUMNS)}")
+                self._fail(f"names {_short(node.id)}, which is not a column: there are {', '.join(COLUMNS)}")
             return _Value("number" if node.id in NUMBERS else "text", self._column(node.id), True, node)
         if isinstance(node, ast.List | ast.Tuple | ast.Set):
             values = [self._constant(item) for item in node.elts]
@@ -202,7 +221,7 @@ class _Evaluator:
 
     def _refuse(self, node: ast.expr) -> NoReturn:
         self._fail(
-            f"has {self._shown(node)}, which filters do not know: there are columns, texts, numbers, comparisons, in, and, "
+            f"has {self._shown(node)}, which filters do not support: they have columns, texts, numbers, comparisons, in, and, "
             f"or, not, {', '.join(sorted(_FUNCTIONS))}"
         )
 

@@ -1,1 +1,26 @@
 """Context nearest neighbours: from a photo with a hole to the photos whose surroundings are most alike."""
+
+from ce_retrieval.retrieval.query import check_query, hinted, protocol_hole, square_query
+from ce_retrieval.retrieval.search import (
+    Neighbor,
+    default_focus,
+    find_neighbors,
+    neighbor_photos,
+    neighbors_of,
+    search_apart,
+    search_contexts,
+)
+
+__all__ = [
+    "Neighbor",
+    "check_query",
+    "default_focus",
+    "find_neighbors",
+    "hinted",
+    "neighbor_photos",
+    "neighbors_of",
+    "protocol_hole",
+    "search_apart",
+    "search_contexts",
+    "square_query",
+]

@@ -67,9 +67,9 @@ def test_a_copy_elsewhere_is_not_filled_from_itself(ceret, own, crop_index, tmp_
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ("license == 'CC0'", "names license, which is no column: there are key, label, caption, licence"),
+        ("license == 'CC0'", "names license, which is not a column: there are key, label, caption, licence"),
         ("width == 'x'", "compares width, a number, with 'x', a text"),
-        ("width >=", "is no expression"),
+        ("width >=", "is not an expression"),
         ("", "the filter is empty"),
         ("width > 9000", "none of the 60 photos of"),
         ("not " * 5000 + "width == 1", "the filter"),

@@ -9,6 +9,7 @@ from PIL import Image
 
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
+from ce_retrieval.retrieval import search
 
 
 def test_neighbours_are_printed_best_first(ceret, crop_folder, crop_index, tmp_path):
@@ -46,6 +47,10 @@ def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
     arguments = ["query", photo, "--mask", mask, "--index", tmp_path / "a.ceret"]
     assert len(ceret(*arguments).stdout.splitlines()) == 15
     assert "k is 20, but" in one_line_error(ceret(*arguments, "-k", 20))
+
+
+def test_the_default_k_that_is_shown_is_that_of_the_library(ceret):
+    assert f"[default: ({search.DEFAULT_K}, or all" in ceret("query", "--help").stdout
 
 
 def test_a_picture_is_written(ceret, photo, mask, crop_index, tmp_path):
@@ -159,7 +164,7 @@ def test_other_holes_than_the_centre_are_refused(ceret, one_line_error, photo, m
     build_index([crop_folder / "photo3"], tmp_path / "c.ceret", settings)
     Image.fromarray(np.roll(np.asarray(Image.open(mask)), 15, axis=0)).save(tmp_path / "off.png")
     result = ceret("query", photo, "--mask", tmp_path / "off.png", "--index", tmp_path / "c.ceret")
-    assert "--hole center" in one_line_error(result)
+    assert "the hole protocol 'center'" in one_line_error(result)
     hole = np.zeros((80, 100), np.uint8)
     hole[20:60, 25:75] = 255
     Image.fromarray(hole).save(tmp_path / "centre.png")
@@ -202,11 +207,11 @@ def test_filters(ceret, mask, crop_folder, crop_index, tmp_path):
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ("license == 'CC0'", "names license, which is no column: there are key, label, caption, licence"),
+        ("license == 'CC0'", "names license, which is not a column: there are key, label, caption, licence"),
         ("width == 'x'", "compares width, a number, with 'x', a text"),
-        ("width >=", "is no expression"),
+        ("width >=", "is not an expression"),
         ("", "the filter is empty"),
-        ("caption.lower() == 'x'", "has caption.lower(), which filters do not know"),
+        ("caption.lower() == 'x'", "has caption.lower(), which filters do not support"),
         ("__import__('os').abort()", "calls __import__('os').abort"),
         ("key == '" + "x" * 30_000 + "'", "characters long"),
         ("width > 9000", "none of the 60 photos of"),
@@ -223,4 +228,4 @@ def test_nothing_left_without_the_querys_own_source(ceret, one_line_error, mask,
     arguments = ["query", crop_folder / "photo0/06.png", "--mask", mask, "--index", crop_index]
     Image.fromarray(np.pad(np.full((40, 40), 255, np.uint8), 28)).save(mask)
     result = ceret(*arguments, "--exclude-same-source", "--where", "label == 'photo0'")
-    assert "is left without those of the query's own source" in one_line_error(result)
+    assert "from the query's own folder or a near-duplicate" in one_line_error(result)

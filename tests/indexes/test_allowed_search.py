@@ -1,19 +1,15 @@
-"""Search among some of the vectors: exactly the nearest of those, whatever the engine, shards and order of adding."""
+"""Search among some of the vectors: exactly the nearest of those, whatever the shards and the order of adding."""
 
 import numpy as np
 import pytest
+from exact_search import exact_search
 
 from indexes.base import EngineError
-from indexes.exact import ExactIndex
 from indexes.faiss_index import FaissIndex
 from indexes.masked import MaskedIndex
 
 COUNT, DIMENSION = 500, 24
-ENGINES = {
-    "exact": ExactIndex,
-    "one part": lambda d: FaissIndex(d, shards=1),
-    "three parts": lambda d: FaissIndex(d, shards=3),
-}
+SHARDS = (1, 3)
 MASKS = {
     "half": np.arange(COUNT) % 2 == 0,
     "random": np.random.default_rng(4).random(COUNT) < 0.3,
@@ -34,63 +30,37 @@ def queries() -> np.ndarray:
     return np.random.default_rng(1).standard_normal((7, DIMENSION)).astype(np.float32)
 
 
-def filled(engine, vectors):
-    index = engine(vectors.shape[1])
+def filled(shards, vectors):
+    index = FaissIndex(vectors.shape[1], shards)
     for block in np.array_split(vectors, [1, 60, 61, 300]):
         index.add(block)
     return index
 
 
 @pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("engine", ENGINES)
-def test_the_nearest_of_the_allowed_are_found(engine, mask, vectors, queries):
+@pytest.mark.parametrize("shards", SHARDS)
+def test_the_nearest_of_the_allowed_are_found(shards, mask, vectors, queries):
     allowed = MASKS[mask]
-    index = filled(ENGINES[engine], vectors)
-    products = queries.astype(np.float64) @ vectors.T.astype(np.float64)
-    products[:, ~allowed] = -np.inf
+    index = filled(shards, vectors)
     for k in {1, min(15, int(allowed.sum())), int(allowed.sum())}:
         found = index.search(queries, k, allowed)
-        expected = np.argsort(-products, axis=1, kind="stable")[:, :k]
-        np.testing.assert_array_equal(found.ids, expected)
-        np.testing.assert_allclose(found.scores, np.take_along_axis(products, expected, 1), rtol=1e-4, atol=1e-5)
+        scores, ids = exact_search(vectors, queries, k, allowed)
+        np.testing.assert_array_equal(found.ids, ids)
+        np.testing.assert_allclose(found.scores, scores, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_vectors_added_later_are_found_too(engine, vectors, queries):
-    index = filled(ENGINES[engine], vectors[:400])
-    before = MASKS["half"][:400]
-    products = queries.astype(np.float64) @ vectors.T.astype(np.float64)
+@pytest.mark.parametrize("shards", SHARDS)
+def test_vectors_added_later_are_found_too(shards, vectors, queries):
+    index = filled(shards, vectors[:400])
     for count in (400, 500):
-        allowed = np.arange(count) % 2 == 0 if count > 400 else before
-        expected = np.argsort(np.where(allowed, -products[:, :count], np.inf), axis=1, kind="stable")[:, :9]
-        np.testing.assert_array_equal(index.search(queries, 9, allowed).ids, expected)
+        _, expected = exact_search(vectors[:count], queries, 9, MASKS["half"][:count])
+        np.testing.assert_array_equal(index.search(queries, 9, MASKS["half"][:count]).ids, expected)
         index.add(vectors[400:])
 
 
-@pytest.mark.parametrize("factory", ["IVF8,Flat", "PCA12,IVF8,Flat", "PCA12,Flat", "SQ8"])
-def test_compressed_engines_find_allowed_vectors_alone(factory, vectors, queries):
-    index = FaissIndex(DIMENSION, factory)
-    index.train(vectors)
-    index.add(vectors)
-    allowed = MASKS["random"]
-    found = index.search(queries, 12, allowed)
-    assert allowed[found.ids].all()
-    assert all(len(set(row)) == 12 for row in found.ids.tolist())
-    whole = index.search(queries, int(allowed.sum()), allowed)  # more than the probed lists hold
-    assert (np.sort(whole.ids, axis=1) == np.flatnonzero(allowed)).all()
-
-
-def test_an_engine_that_cannot_is_named(vectors, queries):
-    index = FaissIndex(DIMENSION, "PQ4x4")
-    index.train(vectors)
-    index.add(vectors)
-    with pytest.raises(EngineError, match="'PQ4x4' cannot search a part"):
-        index.search(queries, 5, MASKS["half"])
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_masks_and_k_that_cannot_be_are_refused(engine, vectors, queries):
-    index = filled(ENGINES[engine], vectors)
+@pytest.mark.parametrize("shards", SHARDS)
+def test_masks_and_k_that_cannot_be_are_refused(shards, vectors, queries):
+    index = filled(shards, vectors)
     for k, allowed, message in (
         (5, MASKS["few"], "k is 5, but 4 of 500 vectors are allowed"),
         (1, np.zeros(COUNT, bool), "0 of 500 vectors are allowed"),

@@ -4,7 +4,7 @@ import numpy as np
 
 from ce_retrieval.completion.blend.hole_cache import HoleCache
 from ce_retrieval.completion.blend.poisson import PoissonSolver
-from ce_retrieval.pixels import to_bytes, to_unit
+from ce_retrieval.pixels import crop, resize, to_bytes, to_unit
 
 SOLVERS_HELD = 4
 
@@ -25,3 +25,12 @@ def insert(photo: np.ndarray, hole: np.ndarray, inner: tuple[slice, slice], fill
     filled = photo.copy()
     filled[inner][hole[inner]] = to_bytes(fill)[hole[inner]]
     return filled
+
+
+def scene_patch(scene: np.ndarray, shape: tuple[int, int], box: tuple[int, int, int, int]) -> np.ndarray:
+    """Return the part `box` (y0, x0, y1, x1) of a scene uint8 (h, w, 3) resized as a whole to `shape` (H, W), bicubic.
+
+    The whole scene is resized so that the pixels are reproducible: Pillow orders and rounds its two passes by the size of
+    its input, and a resize of the part alone may differ by a few grey levels.
+    """
+    return resize(scene, shape)[crop(box)]

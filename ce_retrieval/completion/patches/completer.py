@@ -25,9 +25,9 @@ from ce_retrieval.completion.working_size import Working, enlarged_values, enlar
 from ce_retrieval.errors import PhotoError, SettingsError
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import Origin, PhotoIndex
-from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import resize, to_bytes, to_unit
-from ce_retrieval.retrieval.search import check_query
+from ce_retrieval.retrieval.query import check_query
 
 # How many patches the hole is across at the coarsest scale: a fill that shows something is refined, and not begun anew.
 SMOOTH_START, DETAILED_START = 2.5, 12.0
@@ -66,7 +66,7 @@ class PatchCompleter(Completer[_Photo]):
         index: PhotoIndex | None = None,
         settings: PatchSettings | None = None,
         *,
-        scenes: SceneCache | None = None,
+        scenes: PhotoCache | None = None,
         workers: int | None = None,
     ) -> None:
         settings = settings or PatchSettings()

@@ -17,18 +17,10 @@ from ce_retrieval.completion.settings import SearchSettings
 from ce_retrieval.errors import CeretError, PhotoError
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import Origin, PhotoIndex, SameSource, allowed_photos
-from ce_retrieval.photo_index.photo_cache import SceneCache, in_grey
-from ce_retrieval.pixels import is_grey
-from ce_retrieval.retrieval.search import (
-    Neighbor,
-    check_query,
-    default_focus,
-    hinted,
-    neighbors_of,
-    search_apart,
-    search_contexts,
-    square_query,
-)
+from ce_retrieval.photo_index.photo_cache import PhotoCache
+from ce_retrieval.pixels import grey_as_rgb, is_grey
+from ce_retrieval.retrieval.query import check_query, hinted, square_query
+from ce_retrieval.retrieval.search import Neighbor, default_focus, neighbors_of, search_apart, search_contexts
 
 CACHE_BYTES = 1 << 30
 
@@ -58,7 +50,7 @@ class Query:
 
     def seen(self, pixels: np.ndarray) -> np.ndarray:
         """Return pixels (..., 3) of scenes as they are compared with this photo: in grey where it is grey."""
-        return in_grey(pixels) if self.grey and len(pixels) else pixels
+        return grey_as_rgb(pixels) if self.grey and len(pixels) else pixels
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,7 @@ class CandidateFinder:
         *,
         least: int,
         fill: str,
-        scenes: SceneCache | None,
+        scenes: PhotoCache | None,
         workers: int,
     ) -> None:
         self._index, self._settings = index, settings
@@ -123,7 +115,7 @@ class CandidateFinder:
         self._network_fill = NetworkFill(settings.weights) if guided else None
         self._guide = NetworkGuide(fill=fill) if guided else None
         self.network: dict[str, Any] | None = self._network_fill.about if self._network_fill else None
-        self.scenes = scenes or SceneCache(index, CACHE_BYTES, workers)
+        self.scenes = scenes or PhotoCache(index, CACHE_BYTES, workers)
 
     def queries(
         self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], origins: Sequence[Origin | None]

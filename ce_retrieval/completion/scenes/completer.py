@@ -26,7 +26,7 @@ from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working_size import Working, working_photo
 from ce_retrieval.errors import CeretError, PhotoError
 from ce_retrieval.photo_index import Origin, PhotoIndex
-from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 # Weight of the pull to what is wanted of a blend, a px of the index's size: over more than 1 / sqrt(PULL) px it is reached.
 PULL = 0.8
@@ -79,7 +79,7 @@ class SceneCompleter(Completer[Query]):
         index: PhotoIndex,
         settings: SceneSettings | None = None,
         *,
-        scenes: SceneCache | None = None,
+        scenes: PhotoCache | None = None,
         workers: int | None = None,
         terms: Mapping[str, Term] | None = None,
     ) -> None:

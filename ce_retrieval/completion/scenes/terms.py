@@ -24,7 +24,7 @@ from ce_retrieval.completion.rerank.rim import SAME_PLACE, rim_distance, rim_wei
 from ce_retrieval.completion.rerank.texture import Texture
 from ce_retrieval.descriptors import cell_weights, make_descriptor
 from ce_retrieval.errors import DescriptorError
-from ce_retrieval.retrieval.search import square_query
+from ce_retrieval.retrieval.query import square_query
 from indexes.masked import masked_distances
 
 HOLES_HELD = 4  # 7 MB each for a hole of half the height and width at 128 px

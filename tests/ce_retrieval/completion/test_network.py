@@ -17,7 +17,7 @@ from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoErr
 from ce_retrieval.models.checkpoint import load_network
 from ce_retrieval.models.inference import fill_photos, predict_photos
 from ce_retrieval.pixels import resize
-from ce_retrieval.retrieval.search import square_query
+from ce_retrieval.retrieval.query import square_query
 
 SHAPES = [(32, 32), (100, 130), (21, 33)]
 

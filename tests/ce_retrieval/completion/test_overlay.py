@@ -14,7 +14,7 @@ from ce_retrieval.completion.overlay import Completer
 from ce_retrieval.completion.settings import FILLS, CompletionSettings
 from ce_retrieval.errors import CeretError, DescriptorError, MaskError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
-from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos import load_photo
 
 SETTINGS = CompletionSettings(k=5, candidates=30, rim=4, rerank="rim")
@@ -132,7 +132,7 @@ def test_results_hang_on_neither_the_batch_nor_the_threads_nor_what_was_done_bef
     photos = [resized(bundled_photos[i % 4], shapes[i % 4]) for i in range(24)]
     holes = [list(odd_holes(*photo.shape[:2]).values())[i % 6] for i, photo in enumerate(photos)]
     together = Completer(index, SETTINGS, workers=4).complete_many(photos, holes)
-    small = Completer(index, SETTINGS, workers=1, scenes=SceneCache(index, 1, 1))
+    small = Completer(index, SETTINGS, workers=1, scenes=PhotoCache(index, 1, 1))
     for photo, hole, one in zip(photos, holes, together, strict=True):
         assert not isinstance(one, CeretError)
         alone = small.complete(photo, hole)

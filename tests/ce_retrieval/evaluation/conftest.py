@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ce_retrieval.photo_index import PhotoIndex
-from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 
 @pytest.fixture(scope="session")
@@ -31,4 +31,4 @@ def opened(crop_index: Path) -> PhotoIndex:
 @pytest.fixture(scope="session")
 def collection(opened: PhotoIndex) -> np.ndarray:
     """Every photo of the collection at the index's size: uint8 (60, 64, 64, 3); position = id."""
-    return SceneCache(opened, 1 << 20, 2).get(range(len(opened))).photos
+    return PhotoCache(opened, 1 << 20, 2).get(range(len(opened))).photos

@@ -10,7 +10,7 @@ from ce_retrieval.errors import EvaluationError, PhotoIndexError
 from ce_retrieval.evaluation import collection as module
 from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, read_collection
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
-from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -65,7 +65,7 @@ def test_an_identical_photo_is_at_distance_zero(collection):
 def test_reading_the_collection(opened, collection, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 17)
     steps = []
-    blocks = list(read_collection(opened, SceneCache(opened, 1 << 20, 2), lambda *step: steps.append(step)))
+    blocks = list(read_collection(opened, PhotoCache(opened, 1 << 20, 2), lambda *step: steps.append(step)))
     np.testing.assert_array_equal(np.concatenate([ids for ids, _ in blocks]), np.arange(60))
     np.testing.assert_array_equal(np.concatenate([photos for _, photos in blocks]), collection)
     assert [done for _, done, _ in steps] == [17, 34, 51, 60] and {total for *_, total in steps} == {60}
@@ -82,11 +82,11 @@ def own_collection(crop_folder, tmp_path):
 def test_photos_that_vanished_are_passed_over(own_collection):
     photos, index = own_collection
     (photos / "03.png").unlink()
-    ids = np.concatenate([ids for ids, _ in read_collection(index, SceneCache(index, 1 << 20, 2), silent)])
+    ids = np.concatenate([ids for ids, _ in read_collection(index, PhotoCache(index, 1 << 20, 2), silent)])
     assert ids.tolist() == [i for i in range(15) if i != 3]
     shutil.rmtree(photos)
     with pytest.raises(EvaluationError, match=r"no photo of .* can be read any more"):
-        list(read_collection(index, SceneCache(index, 1, 2), silent))
+        list(read_collection(index, PhotoCache(index, 1, 2), silent))
 
 
 def test_an_index_of_other_features_is_built_once(own_collection, tmp_path):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ce_retrieval.evaluation.leaks import LeakGuard
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
-from ce_retrieval.photo_index.photo_cache import SceneCache
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos import load_photo
 from ce_retrieval.photos.near_duplicates import NEAR_DUPLICATE, fine, similarity
 
@@ -43,7 +43,7 @@ TREATMENTS = {
 
 def guarded(queries: np.ndarray, index: PhotoIndex, block: int = 25) -> dict:
     names = [f"q{number}" for number in range(len(queries))]
-    scenes = SceneCache(index, 1 << 28, 2)
+    scenes = PhotoCache(index, 1 << 28, 2)
     guard = LeakGuard(names, queries)
     for start in range(0, len(index), block):
         ids = np.arange(start, min(start + block, len(index)))

@@ -12,8 +12,7 @@ from PIL import Image
 from ce_retrieval.descriptors import make_descriptor
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.photo_index import decode_budget as decoding
-from ce_retrieval.photo_index.batches import decode_budget
-from ce_retrieval.photo_index.decode_budget import OTHER_BYTES, STEPS, DecodeBudget
+from ce_retrieval.photo_index.decode_budget import OTHER_BYTES, STEPS, DecodeBudget, make_decode_budget
 from ce_retrieval.photos import DEFAULT_MAX_PIXELS, decode_photo
 
 
@@ -70,5 +69,5 @@ def test_threads_together_never_hold_more_than_the_total(monkeypatch):
 @pytest.mark.parametrize("workers", [1, 2, 16, 64])
 @pytest.mark.parametrize("features", ["thumbnail", "hog", "gist"])
 def test_the_default_memory_takes_the_largest_photo_on_any_number_of_cores(workers, features):
-    budget = decode_budget(make_descriptor(features, 128), workers, 4 << 30)
+    budget = make_decode_budget(make_descriptor(features, 128), workers, 4 << 30)
     assert budget.total // OTHER_BYTES >= DEFAULT_MAX_PIXELS == STEPS[-1]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ce_retrieval.descriptors import cell_weights
-from ce_retrieval.errors import FilterError, PhotoError, PhotoIndexError
+from ce_retrieval.errors import FilterError, PhotoError, SettingsError
 from ce_retrieval.photo_index import (
     IndexSettings,
     Origin,
@@ -91,14 +91,14 @@ def test_what_lets_nothing_pass_or_is_no_filter(index, helpers, hole):
     for where, message in (
         ("label == 'cat'", "none of the 30 photos of .* passes the filter \"label == 'cat'\": loosen it"),
         ("label == 3", "compares label, a text"),
-        ("lable == 'odd'", "names lable, which is no column"),
+        ("lable == 'odd'", "names lable, which is not a column"),
     ):
         with pytest.raises(FilterError, match=message):
             find_neighbors(opened, photo, hole, 3, where=where)
     assert allowed_photos(opened, None) is None
-    with pytest.raises(PhotoIndexError, match="k is 31"):
+    with pytest.raises(SettingsError, match="k is 31"):
         find_neighbors(opened, photo, hole, 31, where="label == 'odd'")
-    with pytest.raises(PhotoIndexError, match=r"k is 16, but 15 photos of .* may be found"):
+    with pytest.raises(SettingsError, match=r"k is 16, but 15 photos of .* may be found"):
         search_contexts(opened, photo[None], hole[None], 16, allowed=opened.matching("label == 'odd'"))
 
 
@@ -174,9 +174,9 @@ def test_none_of_the_querys_own_source_is_found(tmp_path, views):
     assert sorted(n.record.key for n in moved) == [f"a/{n}.png" for n in range(1, 8)] + others
     both = find_neighbors(views, photo, hole, 14, apart_from=path, where="key != 'b/2.png'")
     assert sorted(n.record.key for n in both) == ["b/0.png", "b/1.png", "b/3.png"]
-    with pytest.raises(FilterError, match="is left without those of the query's own source"):
+    with pytest.raises(FilterError, match=r"every photo of .* is from the query's own folder"):
         find_neighbors(views, photo, hole, 3, apart_from=path, where="startswith(key, 'a/')")
-    with pytest.raises(FilterError, match="is left without those of the query's own source"):
+    with pytest.raises(FilterError, match=r"every photo of .* is from the query's own folder"):
         find_neighbors(views, photo, hole, 3, apart_from=path, where="key in ['b/copy.jpg', 'b/mirror.png', 'a/1.png']")
 
 

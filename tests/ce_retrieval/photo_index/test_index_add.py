@@ -11,7 +11,7 @@ import threading
 import numpy as np
 import pytest
 
-from ce_retrieval.errors import LockedIndexError, PhotoIndexError
+from ce_retrieval.errors import LockedIndexError, SettingsError
 from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, verify_index
 from ce_retrieval.storage import writer_lock
 
@@ -104,7 +104,7 @@ def test_readers_that_open_while_a_writer_adds_see_a_whole_index(index, photos, 
 def test_k_out_of_range_says_how_many_there_are(index):
     opened = PhotoIndex.open(index)
     for k in (0, 31):
-        with pytest.raises(PhotoIndexError, match=f"k is {k}.*holds 30 photos: choose 1 to 30"):
+        with pytest.raises(SettingsError, match=f"k is {k}.*holds 30 photos: choose 1 to 30"):
             opened.search(all_grids(opened)[:1], ONES, k)
 
 

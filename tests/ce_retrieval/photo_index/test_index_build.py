@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ce_retrieval.descriptors import make_descriptor
-from ce_retrieval.errors import DescriptorError, PhotoError, PhotoIndexError, SourceError
+from ce_retrieval.errors import DescriptorError, PhotoError, PhotoIndexError, SettingsError, SourceError
 from ce_retrieval.photo_index import PhotoIndex, build_index, read_manifest, verify_index
 from ce_retrieval.photos import decode_photo
 
@@ -169,9 +169,9 @@ def test_a_bad_source_or_setting_leaves_nothing_behind(photos, tmp_path, helpers
         ([helpers.write_tar(tmp_path / "bad.tar", [1], name="../{:04d}.png")], {}, SourceError, r"'\.\.'"),
         ([helpers.write_tar(tmp_path / "abs.tar", [1], name="/{:04d}.png")], {}, SourceError, "absolute"),
         ([photos], {"features": "nonsense"}, DescriptorError, "nonsense"),
-        ([photos], {"hole": "left"}, PhotoIndexError, "left"),
-        ([photos], {"workers": 0}, PhotoIndexError, "workers is 0"),
-        ([photos], {"max_memory": 1 << 20}, PhotoIndexError, "--max-memory 1MB is too little"),
+        ([photos], {"hole": "left"}, SettingsError, "left"),
+        ([photos], {"workers": 0}, SettingsError, "workers is 0"),
+        ([photos], {"max_memory": 1 << 20}, SettingsError, "`max_memory` 1MB is too little"),
     ]
     for sources, change, error, message in cases:
         with pytest.raises(error, match=message):
@@ -180,7 +180,7 @@ def test_a_bad_source_or_setting_leaves_nothing_behind(photos, tmp_path, helpers
 
 
 def test_the_memory_that_an_error_asks_for_is_enough(photos, tmp_path, small_segments, helpers):
-    with pytest.raises(PhotoIndexError) as caught:
+    with pytest.raises(SettingsError) as caught:
         build_index([photos], tmp_path / "out.ceret", dataclasses.replace(helpers.SETTINGS, max_memory=0))
     megabytes = int(str(caught.value).partition("give at least ")[2].partition("MB")[0])
     settings = dataclasses.replace(helpers.SETTINGS, max_memory=megabytes << 20)

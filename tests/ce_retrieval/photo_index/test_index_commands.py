@@ -23,7 +23,7 @@ def ceret(*arguments, code=0):
 def error_of(*arguments, code=1):
     done = ceret(*arguments, code=code)
     assert done.stdout == ""
-    assert done.stderr.startswith("Error: ") if code == 1 else done.stderr.startswith("Usage: ")
+    assert done.stderr.startswith("Error: " if code == 1 else "Usage: ")
     if code == 1:
         assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.output
@@ -50,10 +50,16 @@ def test_an_index_is_built_described_grown_and_checked(tmp_path, photos, small_s
     assert (about["photos"], about["features"], about["hole"], about["skipped"]) == (30, "thumbnail:8", "none", 1)
     assert about["skipped_files"][0][0] == str(photos / "bad.jpg")
     assert "thumbnail:8" in ceret("info", out).stdout
+    again = {"index": str(out), "photos": 30, "added": 0, "present": 30, "skipped_files": []}
+    assert json.loads(ceret("index", photos, "--out", out, *BUILD, "--json").stdout) == again
     helpers.write_photos(photos, range(100, 103))
     assert "3 photos added, 31 were there already, 33 in all" in ceret("add", out, photos).stdout
-    assert ceret("verify", out).stdout == f"{out}: 10 files checked, 0 problems\n"
-    assert json.loads(ceret("verify", out, "--json").stdout) == {"files": 10, "problems": []}
+    (photos / "worse.jpg").write_bytes(b"")
+    report = json.loads(ceret("add", out, photos, "--json").stdout)
+    assert (report["photos"], report["added"], report["present"]) == (33, 0, 34)
+    assert report["skipped_files"] == [[str(photos / "worse.jpg"), "the file is empty (0 bytes)"]]
+    assert ceret("verify", out).stdout == f"{out}: 12 files checked, 0 problems\n"
+    assert json.loads(ceret("verify", out, "--json").stdout) == {"files": 12, "problems": []}
 
 
 def test_verify_lists_the_problems_and_exits_with_1(index):
@@ -136,7 +142,7 @@ def test_a_hole_that_is_not_that_of_a_center_index(photos, query, tmp_path, smal
     mask[4:20, 4:20] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     error = error_of("query", *query, "--index", out)
-    assert "--hole center" in error and "build an index with --hole none" in error
+    assert "the hole protocol 'center'" in error and "build an index with the protocol 'none'" in error
 
 
 @pytest.mark.parametrize("name", ["../{:04d}.png", "/{:04d}.png", "a/../../{:04d}.png"])
@@ -183,5 +189,5 @@ def test_settings_that_cannot_be(photos, tmp_path):
     assert "no descriptor is named 'magic': choose one of" in error_of("index", photos, *out, "--features", "magic")
     assert "do not divide" in error_of("index", photos, *out, "--features", "thumbnail:7", "--size", 32)
     error = error_of("index", photos, *out, "--max-memory", "100MB", *BUILD)
-    assert "--max-memory 100MB is too little" in error and "give at least" in error
+    assert " 100MB is too little for thumbnail:8" in error and "give at least" in error
     assert not (tmp_path / "out.ceret").exists()

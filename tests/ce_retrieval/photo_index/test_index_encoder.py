@@ -14,14 +14,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from ce_retrieval.descriptors import cell_weights, make_descriptor  # noqa: E402
-from ce_retrieval.errors import CeretError, CheckpointError, DescriptorError, PhotoIndexError  # noqa: E402
+from ce_retrieval.errors import CeretError, CheckpointError, DescriptorError, PhotoIndexError, SettingsError  # noqa: E402
 from ce_retrieval.holes.strategies import center_holes  # noqa: E402
 from ce_retrieval.models import CompactConfig, shipped  # noqa: E402
 from ce_retrieval.models.build import build_network  # noqa: E402
 from ce_retrieval.models.checkpoint import save_network  # noqa: E402
 from ce_retrieval.models.compression import export_compressed  # noqa: E402
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index, read_manifest  # noqa: E402
-from ce_retrieval.photo_index.batches import decode_budget  # noqa: E402
+from ce_retrieval.photo_index.decode_budget import make_decode_budget  # noqa: E402
 from ce_retrieval.retrieval.search import find_neighbors, search_contexts  # noqa: E402
 from cli.main import main  # noqa: E402
 
@@ -215,10 +215,10 @@ def test_weights_that_vanished_or_take_other_photos(learned, photos, weights):
 
 def test_a_network_counts_as_memory(weights):
     network, plain = make_descriptor(f"encoder:cells:{weights}", SIZE), make_descriptor("thumbnail:8", SIZE)
-    budgets = [decode_budget(descriptor, 2, 4 << 30).total for descriptor in (network, plain)]
+    budgets = [make_decode_budget(descriptor, 2, 4 << 30).total for descriptor in (network, plain)]
     assert budgets[1] - budgets[0] > 200 << 20
-    with pytest.raises(PhotoIndexError, match=r"--max-memory 400MB is too little for encoder:cells.*give at least"):
-        decode_budget(network, 2, 400 << 20)
+    with pytest.raises(SettingsError, match=r"`max_memory` 400MB is too little for encoder:cells.*give at least"):
+        make_decode_budget(network, 2, 400 << 20)
 
 
 def ceret(*arguments, code=0):

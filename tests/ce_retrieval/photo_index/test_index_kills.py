@@ -34,15 +34,14 @@ def work_folder(tmp_path):
         yield Path(folder)
 
 
-def kill_everywhere(what, photos, more, folder):
+def kill_everywhere(what, photos, more, folder, ended="done"):
     driver = Path(__file__).with_name("kill_driver.py")
     command = [sys.executable, str(driver), what, str(photos), str(more), str(folder)]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [line["ended"] for line in lines] == ["killed"] * (len(lines) - 1) + ["done"] or "SourceError" in lines[-1][
-        "ended"
-    ]
+    assert [line["ended"] for line in lines[:-1]] == ["killed"] * (len(lines) - 1)
+    assert lines[-1]["ended"] == ended or lines[-1]["ended"].startswith(f"{ended}: ")
     return lines
 
 
@@ -81,7 +80,7 @@ def test_a_build_of_nothing_readable_killed_at_any_step_leaves_no_index_in_the_e
     photos.mkdir()
     for number in range(3):
         (photos / f"{number}.jpg").write_bytes(b"no photo")
-    for line in kill_everywhere("build", photos, photos, work_folder):
+    for line in kill_everywhere("build", photos, photos, work_folder, ended="SourceError"):
         assert "could be read" in json.loads(line["later"])["error"]
         assert not line["exists"], f"killed at step {line['moment']}"
 

@@ -1,13 +1,12 @@
-"""The cache of scenes, and patches of resized scenes."""
+"""The cache of an index's photos."""
 
 import threading
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ce_retrieval.photo_index import PhotoIndex
-from ce_retrieval.photo_index.photo_cache import SceneCache, scene_patch
+from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos import load_photo
 
 
@@ -28,21 +27,21 @@ def index(crop_index) -> Counting:
     return Counting.open(crop_index)
 
 
-def test_scenes_come_in_the_order_asked_at_the_indexs_size(index, crop_folder):
-    cache = SceneCache(index, 1 << 20, workers=3)
+def test_photos_come_in_the_order_asked_at_the_indexs_size(index, crop_folder):
+    cache = PhotoCache(index, 1 << 20, workers=3)
     for ids in ([7, 3, 59, 0], np.array([3, 3, 11]), [7]):
-        scenes = cache.get(ids)
-        assert scenes.positions.tolist() == list(range(len(ids))) and scenes.dropped == ()
-        for i, scene in zip(ids, scenes.photos, strict=True):
+        found = cache.get(ids)
+        assert found.positions.tolist() == list(range(len(ids))) and found.dropped == ()
+        for i, photo in zip(ids, found.photos, strict=True):
             key = index.records([i])[0].key
-            np.testing.assert_array_equal(scene, load_photo(crop_folder / key, size=64).pixels)
+            np.testing.assert_array_equal(photo, load_photo(crop_folder / key, size=64).pixels)
     assert len(index.decoded) <= 6  # 3 is asked for twice at once when it is held already
     assert len(set(index.decoded)) == 5
 
 
 @pytest.mark.parametrize("held", [1, 4, 60])
 def test_the_bound_holds_and_the_last_used_stay(index, held):
-    cache = SceneCache(index, held * 3 * 64 * 64 + 5, workers=2)
+    cache = PhotoCache(index, held * 3 * 64 * 64 + 5, workers=2)
     for i in [*range(30), 5, 29]:
         cache.get([i])
         assert len(cache._photos) <= held
@@ -55,16 +54,16 @@ def test_the_bound_holds_and_the_last_used_stay(index, held):
 
 
 def test_a_bound_smaller_than_a_photo_still_serves(index):
-    assert len(SceneCache(index, 1, workers=2).get(range(10)).photos) == 10
+    assert len(PhotoCache(index, 1, workers=2).get(range(10)).photos) == 10
 
 
-def test_no_scene_at_all(index):
-    scenes = SceneCache(index, 1 << 20, workers=2).get([])
-    assert scenes.photos.shape == (0, 64, 64, 3) and len(scenes.positions) == 0
+def test_no_photo_at_all(index):
+    found = PhotoCache(index, 1 << 20, workers=2).get([])
+    assert found.photos.shape == (0, 64, 64, 3) and len(found.positions) == 0
 
 
 def test_threads_share_a_cache(index, crop_folder):
-    cache = SceneCache(index, 20 * 3 * 64 * 64, workers=2)
+    cache = PhotoCache(index, 20 * 3 * 64 * 64, workers=2)
     truth = np.stack([load_photo(crop_folder / record.key, size=64).pixels for record in index.records(range(60))])
     wrong: list[int] = []
 
@@ -72,8 +71,8 @@ def test_threads_share_a_cache(index, crop_folder):
         rng = np.random.default_rng(seed)
         for _ in range(15):
             ids = rng.integers(0, 60, 12)
-            scenes = cache.get(ids)
-            if not np.array_equal(scenes.photos, truth[ids]) or len(scenes.positions) != 12:
+            found = cache.get(ids)
+            if not np.array_equal(found.photos, truth[ids]) or len(found.positions) != 12:
                 wrong.append(seed)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
@@ -83,19 +82,3 @@ def test_threads_share_a_cache(index, crop_folder):
         thread.join()
     assert wrong == []
     assert len(cache._photos) <= 20
-
-
-@pytest.mark.parametrize("scene_shape", [(96, 96), (300, 211), (17, 40), (64, 500)])
-@pytest.mark.parametrize("shape", [(96, 96), (57, 140), (33, 20)])
-def test_a_patch_is_part_of_the_resized_scene(bundled_photos, scene_shape, shape):
-    scene = np.ascontiguousarray(bundled_photos[0][: scene_shape[0], : scene_shape[1]])
-    whole = np.asarray(Image.fromarray(scene).resize(shape[::-1], Image.Resampling.BICUBIC))
-    height, width = shape
-    for box in (
-        (0, 0, height, width),
-        (3, 5, height - 2, width - 1),
-        (0, 4, 7, 9),
-        (height - 4, width - 3, height, width),
-    ):
-        y0, x0, y1, x1 = box
-        np.testing.assert_array_equal(scene_patch(scene, shape, box), whole[y0:y1, x0:x1])

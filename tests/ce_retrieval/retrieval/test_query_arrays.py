@@ -8,7 +8,7 @@ from PIL import Image
 
 import ce_retrieval
 from ce_retrieval.errors import CeretError, MaskError, PhotoError
-from ce_retrieval.retrieval.search import check_query
+from ce_retrieval.retrieval.query import check_query
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (40, 50, 3)).astype(np.uint8)

@@ -65,10 +65,10 @@ def test_filters_that_leave_nothing(index, query):
     photo, hole, path = query
     with pytest.raises(FilterError, match="none of the 60 photos"):
         Completer(index, CompletionSettings(where="width > 5000"))
-    with pytest.raises(FilterError, match="names size, which is no column"):
+    with pytest.raises(FilterError, match="names size, which is not a column"):
         Completer(index, CompletionSettings(where="size > 5000"))
     completer = Completer(index, CompletionSettings(where="label == 'photo1'", exclude_same_source=True))
-    with pytest.raises(FilterError, match="the query's own source"):
+    with pytest.raises(FilterError, match="the query's own folder"):
         completer.complete(photo, hole, origin=Origin.of(path))
     other = photo[::-1].copy()
     refused, served = completer.complete_many([photo, other], [hole, hole], origins=[Origin.of(path), None])
@@ -117,7 +117,7 @@ def test_in_one_call(index, query, method):
     wanted = {"rerank": "rim", "where": "label in ['photo1', 'photo2'] and width == 96", "exclude_same_source": True}
     done = complete(photo, hole, index, method=method, origin=path, **wanted)
     assert labels(done) == {"photo2"}
-    with pytest.raises(FilterError, match="the query's own source"):
+    with pytest.raises(FilterError, match="the query's own folder"):
         complete(photo, hole, index, method=method, origin=path, **{**wanted, "where": "label == 'photo1'"})
     with pytest.raises(PhotoError, match="nowhere"):
         complete(photo, hole, index, method=method, origin=path.with_name("nowhere.png"), **wanted)

@@ -17,7 +17,7 @@ from ce_retrieval.errors import CheckpointError, MaskError
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import load_photo
-from ce_retrieval.retrieval.search import square_query
+from ce_retrieval.retrieval.query import square_query
 
 SETTINGS = RetrievalSettings(k=6, candidates=30, rerank="guided", fill="paste")
 

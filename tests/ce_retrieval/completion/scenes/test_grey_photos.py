@@ -12,7 +12,7 @@ from ce_retrieval.completion.patches.completer import PatchCompleter
 from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import CompletionSettings, PatchSettings, SceneSettings
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
-from ce_retrieval.photo_index.photo_cache import in_grey, is_grey
+from ce_retrieval.pixels import grey_as_rgb, is_grey
 
 HOLE = np.zeros((80, 100), bool)
 HOLE[20:60, 30:70] = True
@@ -101,8 +101,8 @@ def test_one_pixel_of_colour_is_colour(index, truth):
 def test_grey_is_the_luma_that_pillow_has(bundled_photos):
     for photo in bundled_photos:
         expected = np.asarray(Image.fromarray(photo).convert("L"), int)
-        found = in_grey(photo)
+        found = grey_as_rgb(photo)
         assert found.dtype == np.uint8 and np.abs(found - expected[..., None]).max() <= 1
-        np.testing.assert_array_equal(in_grey(found), found)
-        floats = in_grey(photo.astype(np.float32) / 255)
+        np.testing.assert_array_equal(grey_as_rgb(found), found)
+        floats = grey_as_rgb(photo.astype(np.float32) / 255)
         assert floats.dtype == np.float32 and np.abs(floats * 255 - expected[..., None]).max() <= 1
