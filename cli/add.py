@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from ce_retrieval.photo_index import IndexSettings, add_photos
-from cli.options import work_options
-from cli.output import progress_bar, warn_skipped
+from cli.options import json_option, work_options
+from cli.output import print_built, progress_bar, warn_skipped
 
 DEFAULTS = IndexSettings()
 
@@ -15,7 +15,8 @@ DEFAULTS = IndexSettings()
 @click.argument("index_path", metavar="NAME.ceret", type=click.Path(path_type=Path))
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path(path_type=Path))
 @work_options(DEFAULTS.workers, DEFAULTS.max_memory)
-def command(index_path: Path, sources: tuple[Path, ...], workers: int, max_memory: int) -> None:
+@json_option
+def command(index_path: Path, sources: tuple[Path, ...], workers: int, max_memory: int, as_json: bool) -> None:
     """Add the photos of SOURCES to an index.
 
     Photos that the index already has (by source and name) are left alone, so the same command brings an index up to date
@@ -24,7 +25,8 @@ def command(index_path: Path, sources: tuple[Path, ...], workers: int, max_memor
     with progress_bar("adding") as progress:
         report = add_photos(index_path, sources, workers=workers, max_memory=max_memory, progress=progress)
     warn_skipped(report.skipped)
-    click.echo(
+    text = (
         f"{index_path}: {report.added} photos added, {report.present} were there already, {report.count} in all; "
         f"{len(report.skipped)} files skipped"
     )
+    print_built(text, index_path, report, as_json)

@@ -7,7 +7,7 @@ import click
 
 from cli.completion_options import chosen_settings, completer_options
 from cli.options import json_option, mask_options
-from cli.output import print_json, progress_bar
+from cli.output import print_json, progress_bar, with_options
 
 _PATH = click.Path(path_type=Path)
 
@@ -25,8 +25,8 @@ _PATH = click.Path(path_type=Path)
 def command(
     photo: Path,
     mask: Path,
-    invert_mask: bool,
-    mask_alpha: bool,
+    invert: bool,
+    alpha: bool,
     method: str,
     index_path: Path | None,
     workers: int | None,
@@ -50,21 +50,29 @@ def command(
         raise click.UsageError(f"--method {method} makes one fill: leave out --save-candidates")
     jobs = plan_jobs(photo, mask, out)
     completer = make_completer(method, index_path, workers=workers, settings=given)
-    reading = MaskReading(invert_mask, mask_alpha)
+    reading = MaskReading(invert, alpha)
     with progress_bar("completing") as progress:
         run = complete_folder(completer, jobs, out, reading=reading, candidate_fills=candidate_fills, progress=progress)
         outcomes = list(run)
     written, skipped, failed = finished(outcomes)
+    about = [_translated(outcome.as_json()) for outcome in outcomes]
     if failed and not photo.is_dir():
-        raise click.ClickException(failed[0].reason)
+        raise click.ClickException(about[0]["error"])
     if as_json:
-        print_json([outcome.as_json() for outcome in outcomes])
+        print_json(about)
     elif photo.is_dir():
         click.echo(f"{out}: {written} completed, {skipped} done before, {len(failed)} failed")
     else:
-        click.echo(f"{outcomes[0].written}{' (done before)' if skipped else ''}")
-    notes = [f"note: {outcome.photo}: {outcome.hint}" for outcome in outcomes if outcome.hint]
-    for line in [*notes, *(f"failed: {outcome.reason}" for outcome in failed)]:
+        click.echo(f"{about[0]['written']}{' (done before)' if skipped else ''}")
+    notes = [f"note: {one['photo']}: {one['hint']}" for one in about if one["hint"]]
+    for line in [*notes, *(f"failed: {one['error']}" for one in about if one["error"])]:
         click.echo(line, err=True)
     if failed:
         raise SystemExit(1)
+
+
+def _translated(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Return an outcome whose error and hint name options."""
+    return {
+        name: with_options(value) if name in ("error", "hint") and value else value for name, value in outcome.items()
+    }

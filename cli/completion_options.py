@@ -12,6 +12,7 @@ from ce_retrieval.completion.methods import DEFAULT_METHOD, METHODS, settings_of
 from ce_retrieval.completion.settings import TERM_WEIGHTS, Range
 from ce_retrieval.errors import SettingsError
 from cli.options import Decorator, Focus, index_option, option_name
+from cli.output import with_options
 
 
 class TermWeight(click.ParamType):
@@ -113,5 +114,5 @@ def chosen_settings(method: str, has_index: bool, values: dict[str, Any]) -> dic
     try:
         settings_of(method, given, has_index=has_index)
     except SettingsError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(with_options(str(error))) from error
     return given

@@ -6,8 +6,8 @@ import click
 
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
-from cli.options import work_options
-from cli.output import progress_bar, warn_skipped
+from cli.options import json_option, work_options
+from cli.output import print_built, progress_bar, warn_skipped
 
 DEFAULTS = IndexSettings()
 
@@ -38,8 +38,16 @@ DEFAULTS = IndexSettings()
     help="Side to which photos are resized, px.",
 )
 @work_options(DEFAULTS.workers, DEFAULTS.max_memory)
+@json_option
 def command(
-    sources: tuple[Path, ...], out: Path, features: str, hole: str, size: int, workers: int, max_memory: int
+    sources: tuple[Path, ...],
+    out: Path,
+    features: str,
+    hole: str,
+    size: int,
+    workers: int,
+    max_memory: int,
+    as_json: bool,
 ) -> None:
     """Index the photos of SOURCES by context.
 
@@ -52,4 +60,5 @@ def command(
         report = build_index(sources, out, settings, progress)
     warn_skipped(report.skipped)
     resumed = f", {report.present} of them from an earlier run" if report.present else ""
-    click.echo(f"{out}: {report.count} photos{resumed}; {len(report.skipped)} files skipped")
+    text = f"{out}: {report.count} photos{resumed}; {len(report.skipped)} files skipped"
+    print_built(text, out, report, as_json)

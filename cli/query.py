@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from cli.options import default_k, filter_options, focus_option, index_option, json_option, mask_options
-from cli.output import print_json
+from cli.output import print_json, with_options
 
 DEFAULT_K = 20
 
@@ -23,8 +23,8 @@ DEFAULT_K = 20
 def command(
     photo: Path,
     mask: Path,
-    invert_mask: bool,
-    mask_alpha: bool,
+    invert: bool,
+    alpha: bool,
     index_path: Path,
     k: int | None,
     focus: float | str | None,
@@ -41,14 +41,14 @@ def command(
     from ce_retrieval.retrieval.search import default_focus, find_neighbors, neighbor_photos
 
     pixels = load_photo(photo).pixels
-    hole = read_mask(mask, pixels.shape[:2], invert=invert_mask, alpha=mask_alpha)
+    hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha)
     index = PhotoIndex.open(index_path)
     px = default_focus(index.descriptor) if isinstance(focus, str) else focus
     k = k or min(DEFAULT_K, len(index))
     apart_from = photo if exclude_same_source else None
     neighbors = find_neighbors(index, pixels, hole, k, focus=px, where=where, apart_from=apart_from)
     if hint := polarity_hint(hole):
-        click.echo(f"note: {hint}", err=True)
+        click.echo(f"note: {with_options(hint)}", err=True)
     opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
     if out and opened:
         captions = [f"{n.rank}  {Path(n.record.key).name}\n{n.distance:.4f}" for n, _ in opened]
