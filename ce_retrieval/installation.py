@@ -19,10 +19,10 @@ def check_installation(*names: str) -> None:
     for name in names:
         place = _place(name)
         if place is None:
-            raise InstallationError(f"ceret's package `{name}` is missing: reinstall ceret")
+            raise InstallationError(f"ceret's package {name!r} is missing: reinstall ceret")
         if not _is_ours(name, place):
             raise InstallationError(
-                f"{place} belongs to other software and stands in the place of ceret's package `{name}`: take it off "
+                f"{place} belongs to other software and stands in the place of ceret's package {name!r}: take it off "
                 "PYTHONPATH, or reinstall ceret in a virtual environment without that software"
             )
 

@@ -103,8 +103,8 @@ def chosen_settings(method: str, has_index: bool, values: dict[str, Any]) -> dic
     unset = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP, None)
     given = {name: value for name, value in values.items() if source(name) not in unset}
     about = METHODS[method]
-    if unread := [option_name(name) for name in given if name not in about.options()]:
-        raise click.UsageError(f"--method {method} does not read {', '.join(unread)}: leave out what it does not read")
+    if unread := ", ".join(option_name(name) for name in given if name not in about.options()):
+        raise click.UsageError(f"--method {method} does not read all options: leave out {unread}")
     if about.index == "required" and not has_index:
         raise click.UsageError(f"--method {method} needs --index NAME.ceret; --method network needs none")
     if about.index == "none" and has_index:

@@ -34,7 +34,7 @@ def test_scenes_that_pass_alone_fill_the_hole(ceret, own, crop_index, tmp_path, 
     result = ceret(*arguments, "--out", tmp_path, "--where", where, "--exclude-same-source")
     assert (result.exit_code, result.stderr) == (0, ""), result.stderr
     record = json.loads((tmp_path / "06.json").read_text())
-    settings = record["settings"]["scenes"] if method == "patchmatch" else record["settings"]
+    settings = record["settings"]
     assert (settings["where"], settings["exclude_same_source"]) == (where, True)
     used = [candidate["photo"] for candidate in record["candidates"]]
     assert used and all("/photo1/" in name and "07" not in name for name in used), used
@@ -86,6 +86,6 @@ def test_bad_filters_are_one_line(ceret, one_line_error, own, crop_index, tmp_pa
 
 
 def test_a_network_alone_has_nothing_to_filter(ceret, photo, mask, tiny_weights, tmp_path):
-    arguments = ["complete", photo, "--mask", mask, "--method", "encoder", "--weights", tiny_weights, "--out", tmp_path]
+    arguments = ["complete", photo, "--mask", mask, "--method", "network", "--weights", tiny_weights, "--out", tmp_path]
     result = ceret(*arguments, "--where", "width > 3", "--exclude-same-source")
     assert result.exit_code == 2 and "leave out --where, --exclude-same-source" in result.stderr.splitlines()[-1]
