@@ -64,9 +64,9 @@ def option_name(name: str) -> str:
 
 
 def options_of(command: click.Command) -> dict[str, str]:
-    """Return the options of a command by the arguments of the library that they stand for, as in max_memory: --max-memory.
+    """Return a command's options by the library's arguments, as in max_memory: --max-memory.
 
-    Parameters of commands have the names of the library's arguments.
+    A command's parameters therefore have the names of the arguments.
     """
     return {p.name: max(p.opts, key=len) for p in command.params if p.name and isinstance(p, click.Option)}
 

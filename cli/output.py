@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 def one_line_errors(running: Callable[[], click.Command | None]) -> Iterator[None]:
     """Turn the library's errors into `Error: ...` on stderr and exit code 1; no other code does this.
 
-    running: returns the command that runs, once it is known; the options in the message are its own.
+    Parameters
+    ----------
+    running : returns the running command, whose options the message names; None before it is known.
     """
     try:
         yield
@@ -35,9 +37,12 @@ def one_line_errors(running: Callable[[], click.Command | None]) -> Iterator[Non
 
 
 def with_options(line: str, command: click.Command | None = None) -> str:
-    """Return a message with options in place of the library's arguments, which it names in backticks as in `max_memory`.
+    """Return a message of the library with options in place of arguments.
 
-    command: whose options; None: those of the running command.
+    Parameters
+    ----------
+    line : names arguments in backticks, as in `max_memory`.
+    command : whose options; None: the running command's.
     """
     options = options_of(command or click.get_current_context().command)
     return re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), line)
@@ -49,7 +54,7 @@ def _one_line(error: Exception) -> str | None:
 
     if isinstance(error, CeretError):
         return " ".join(str(error).split())
-    from indexes.base import EngineError  # not ours where other software stands in its place: that is a CeretError
+    from indexes.base import EngineError  # after CeretError, which may say that `indexes` is not ours
 
     if isinstance(error, EngineError):
         return " ".join(str(error).split())
