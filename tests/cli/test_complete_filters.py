@@ -47,7 +47,7 @@ def test_scenes_that_pass_alone_fill_the_hole(ceret, own, crop_index, tmp_path, 
 
 def test_another_filter_is_another_result(ceret, own, crop_index, tmp_path):
     photo, mask = own
-    arguments = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path, "--rerank", "rim"]
+    arguments = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path, *METHODS["scenes"]]
     for filters in ([], ["--where", "width < 100"], ["--where", "width < 100", "--exclude-same-source"]):
         assert "done before" not in ceret(*arguments, *filters).stdout
         assert "done before" in ceret(*arguments, *filters).stdout
@@ -56,7 +56,7 @@ def test_another_filter_is_another_result(ceret, own, crop_index, tmp_path):
 def test_a_copy_elsewhere_is_not_filled_from_itself(ceret, own, crop_index, tmp_path):
     photo, mask = own
     shutil.copy(photo, tmp_path / "copy.png")
-    arguments = ["complete", tmp_path / "copy.png", "--mask", mask, "--index", crop_index, "--rerank", "rim"]
+    arguments = ["complete", tmp_path / "copy.png", "--mask", mask, "--index", crop_index, *METHODS["scenes"]]
     for filters, itself in (([], True), (["--exclude-same-source"], False)):
         assert ceret(*arguments, "--out", tmp_path / "out", *filters).exit_code == 0
         used = [c["photo"] for c in json.loads((tmp_path / "out" / "copy.json").read_text())["candidates"]]
