@@ -3,8 +3,8 @@
     python benchmarks/complete.py [--data FOLDER] [--index NAME.ceret] [--rounds N] [--out benchmarks/results/complete.md]
 
 The data folder holds scenes/train (the collection) and scenes/val (photos to complete). Without --index the collection is
-indexed first, into a temporary folder. Every figure is the wall time of a whole process; the rounds of all rows alternate,
-so that a busy moment of the machine does not fall on one row alone.
+indexed first, into a temporary folder. Every figure is the wall time of a whole process. The rounds of all rows alternate,
+so that a busy moment of the machine does not affect one row alone.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def write_masks(photos: list[Path], home: Path, masks: Path) -> None:
 
 
 def reference(photos: list[Path], out: Path) -> float:
-    """Decode, resize, and write as PNG: the least that any program for photos does with them, on all cores."""
+    """Decode, resize and write as PNG, on all cores: the least that any program for photos does."""
     out.mkdir()
 
     def one(number: int) -> None:
@@ -61,41 +61,25 @@ def reference(photos: list[Path], out: Path) -> float:
 
 
 def cold_rows(photo: Path, mask: Path, index: Path, scratch: Path, rounds: int) -> list[str]:
+    complete = (*CERET, "complete", photo)
     use = ("--mask", mask, "--index", index)
-    learned = ("--method", "encoder", "--mask", mask)
+    network = ("--method", "network", "--mask", mask)
     commands = {
         "`python -c pass`": lambda n: (sys.executable, "-c", "pass"),
         "`import numpy, faiss, h5py, pyarrow`": lambda n: (sys.executable, "-c", "import numpy, faiss, h5py, pyarrow"),
         "`import torch`": lambda n: (sys.executable, "-c", "import torch"),
         "`ceret --help`": lambda n: (*CERET, "--help"),
         "`ceret query`, one photo": lambda n: (*CERET, "query", photo, *use),
-        "`ceret complete`, one photo": lambda n: (*CERET, "complete", photo, *use, "--out", scratch / f"scenes{n}"),
+        "`ceret complete`, one photo": lambda n: (*complete, *use, "--out", scratch / f"scenes{n}"),
         "`ceret complete --method retrieval --rerank rim`": lambda n: (
-            *CERET,
-            "complete",
-            photo,
-            *use,
-            *RIM,
-            "--out",
-            scratch / f"cold{n}",
+            *(*complete, *use, *RIM),
+            *("--out", scratch / f"cold{n}"),
         ),
         "`ceret complete --method retrieval`": lambda n: (
-            *CERET,
-            "complete",
-            photo,
-            *use,
-            *("--method", "retrieval"),
-            "--out",
-            scratch / f"guided{n}",
+            *(*complete, *use, "--method", "retrieval"),
+            *("--out", scratch / f"guided{n}"),
         ),
-        "`ceret complete --method encoder`": lambda n: (
-            *CERET,
-            "complete",
-            photo,
-            *learned,
-            "--out",
-            scratch / f"net{n}",
-        ),
+        "`ceret complete --method network`": lambda n: (*complete, *network, "--out", scratch / f"net{n}"),
     }
     if importlib.util.find_spec("torch") is None:
         del commands["`import torch`"]
@@ -144,6 +128,7 @@ def main() -> None:
     arguments = parser.parse_args()
     home = arguments.data / "scenes" / "val"
     photos = sorted(home.rglob("*.jpg"))
+    collection = sum(1 for _ in (arguments.data / "scenes" / "train").rglob("*.jpg"))
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         index = arguments.index
@@ -157,7 +142,7 @@ def main() -> None:
     lines = [
         "# Completion: time of a cold start, rate over a folder",
         "",
-        f"`python benchmarks/complete.py`: collection `scenes/train` (14,008 photos) by thumbnails, centre hole; "
+        f"`python benchmarks/complete.py`: collection `scenes/train` ({collection:,} photos) by thumbnails, centre hole; "
         f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.machine()}; load average "
         f"at the end {os.getloadavg()[0]:.1f} (two of it its own). Wall time of whole processes.",
         "",

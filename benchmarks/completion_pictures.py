@@ -3,14 +3,13 @@
     python benchmarks/completion_pictures.py
     python benchmarks/completion_pictures.py --data ../shared/data --sheets out    # photos that are not redistributed
 
-steps.jpg: one photo through the steps of scene completion. methods.jpg: five holes, filled by each method. The queries and the
-collection are those of `make demo`. Sheets show each photo with its hole and filled from its best five scenes.
+steps.jpg: one photo through the steps of scene completion. methods.jpg: five holes, each filled by every method, from the
+queries and the collection of `make demo`. Sheets show a photo with its hole and filled from each of its best five scenes.
 """
 
 import argparse
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
 
 from demo import hold_out_bundled, start_afresh  # noqa: E402
 
-from ce_retrieval import IndexSettings, PhotoIndex, build_index, complete, load_photo, read_mask  # noqa: E402
-from ce_retrieval.completion.scenes.completer import SceneCompleter  # noqa: E402
-from ce_retrieval.completion.settings import SceneSettings  # noqa: E402
+from ce_retrieval import (  # noqa: E402
+    IndexSettings,
+    PhotoIndex,
+    SceneCompleter,
+    SceneSettings,
+    build_index,
+    complete,
+    load_photo,
+    read_mask,
+)
 from ce_retrieval.figures import contact_sheet, show_hole  # noqa: E402
 
 STEPS = "wheel"
@@ -45,10 +51,9 @@ def placed(done, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def steps(index: PhotoIndex, photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Hole, scene, scene in its place, cut out along the seam, blended, and yielding to what is expected."""
+    """Hole, scene, placed scene, cut along the seam, blended, and corrected towards the expected content."""
     plain, done = (
-        SceneCompleter(index, replace(SceneSettings(), trust=trust)).complete(photo, hole)
-        for trust in (0.0, SceneSettings.trust)
+        SceneCompleter(index, SceneSettings(trust=trust)).complete(photo, hole) for trust in (0.0, SceneSettings.trust)
     )
     scene = placed(done, photo.shape)
     cut = np.where((done.seam == 255)[..., None], scene, photo)
@@ -64,11 +69,11 @@ def methods(index: PhotoIndex, queries: dict[str, tuple[np.ndarray, np.ndarray]]
         "scenes, seam 0": {"seam": 0.0},
         "scenes, rim": {"rerank": "rim"},
         "patchmatch": {"method": "patchmatch"},
-        "encoder": {"method": "encoder"},
+        "network": {"method": "network"},
     }
     rows = []
     for photo, hole in queries.values():
-        fills = [complete(photo, hole, None if name == "encoder" else index, **way).best for name, way in ways.items()]
+        fills = [complete(photo, hole, None if name == "network" else index, **way).best for name, way in ways.items()]
         rows.append([show_hole(photo, hole), *fills])
     return contact_sheet(rows, row_labels=list(queries), column_labels=["hole", *ways], cell=192)
 

@@ -4,10 +4,10 @@
 
 Rows, alternating in every round, the best of each counts:
   plain loop       decode (Pillow), float32 in contiguous layout, batches of 32 through the same layer, eager, torch's threads;
-  decode alone     `decode_photo` on all cores, threads;
+  decode alone     `decode_photo` on threads, all cores;
   network alone    `describe` of the descriptor on photos already in memory, all cores;
-  ceret            `ceret.build_index` of the same photos: read, hash, decode, describe, write, sync to the disk.
-The ratio to reach is 5 to the plain loop, and 0.6 to the slower of decode and network.
+  ceret            `build_index` of the same photos: read, hash, decode, describe, write, sync to the disk.
+Targets: 5 times the plain loop, and 0.6 of the slower of decode and network.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""How fast the descriptors are, HOG beside a loop of scikit-image's, all in one run.
+"""How fast the descriptors are, with HOG beside a loop over scikit-image's HOG, in one run.
 
     python benchmarks/hog.py [--photos FOLDER] [--out benchmarks/results/hog.md]
 
-Without a folder the photos are crops of those that scikit-image carries. Each figure is the best of several rounds; the rounds
-of all rows alternate, so that a busy moment of the machine does not fall on one row alone.
+Without a folder the photos are crops of photos that scikit-image carries. Each figure is the best of several rounds. The
+rounds of all rows alternate, so that a busy moment of the machine does not affect one row alone.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""The largest memory that `ceret index` takes, over a collection and over four times that collection.
+"""The peak memory of `ceret index`, for a collection and for four times that collection.
 
     python benchmarks/index_memory.py [--photos FOLDER] [--times 4] [--out benchmarks/results/index_memory.md]
 
-The larger collection is a folder of links to the same photos. The figure is the peak resident set size that the kernel
-reports for the process (ru_maxrss).
+The larger collection is a folder of links to the same photos. The figure is the peak resident set size of the process, as
+the kernel reports it (ru_maxrss).
 """
 
 import argparse
@@ -17,7 +17,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "scenes" / "t
 
 
 def peak_megabytes(photos: Path, out: Path, features: str) -> float:
-    """Run the command in a process of its own; peak resident set size in MB."""
+    """Run the command in its own process; peak resident set size in MB."""
     code = "from cli.main import main; main()"
     command = [sys.executable, "-c", code, "index", str(photos), "--out", str(out), "--features", features]
     child = os.posix_spawn(sys.executable, command, os.environ)

@@ -1,12 +1,12 @@
-"""The rate of `ceret index` beside that of decoding and resizing the same photos with Pillow alone, in one run.
+"""The rate of `ceret index` beside the rate of decoding and resizing the same photos with Pillow alone, in one run.
 
     python benchmarks/index_rate.py [--photos FOLDER] [--rounds N] [--out benchmarks/results/index_rate.md]
 
 Pillow's row opens, converts to RGB and resizes (bicubic) every photo, on all cores, once with threads and once with
 processes, in blocks of 32; the faster one counts. `ceret index` is the whole command: start, reading, hashing, describing,
 writing, syncing to the disk. Rounds alternate over all rows; the best of each counts, and the median stands beside it. The
-CPU time of a photo (user and system, all processes) hangs less on what else the machine does. Where other processes took
-more than 5 % of the machine during a run (Linux: /proc/stat), that run is made again, for --patience seconds at the most.
+CPU time of a photo (user and system, all processes) depends less on what else the machine does. Where other processes took
+more than 5 % of the machine during a run (Linux: /proc/stat), that run is repeated, for --patience seconds at most.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def busy_seconds() -> float:
 
 
 def undisturbed(run: Callable[[], float], until: float) -> tuple[float, float, float]:
-    """Run until nothing else does, or it gets too late: seconds, CPU seconds, share of the machine that others took."""
+    """Repeat until nothing else runs, or it is late: seconds, CPU seconds, share of the machine that others took."""
     while True:
         all_before, own_before = busy_seconds(), sum(os.times()[:4])
         seconds = run()

@@ -3,8 +3,8 @@
     python benchmarks/query.py [--photos FOLDER] [--rounds N] [--out benchmarks/results/query.md]
 
 Raw: `IndexFlatIP.search` of one query for the k nearest, with FAISS's default threads. Ours: `PhotoIndex.search` of one
-described query with its weights, which ends with distances measured exactly and ranked. And `find_neighbors`, which begins with
-the photo and its hole and ends with records. Rounds alternate; median and best of each.
+described query with its weights, including the exact distances and their order; and `find_neighbors`, from the photo and its
+hole to records. Rounds alternate; median and best of each.
 """
 
 import argparse

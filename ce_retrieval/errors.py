@@ -9,6 +9,10 @@ class SettingsError(CeretError):
     """The value of an argument or option is unknown, out of range, or does not fit the others."""
 
 
+class InstallationError(CeretError):
+    """Other software, or nothing, stands in the place of a package of ceret."""
+
+
 class PhotoError(CeretError):
     """A photo cannot be read or used: not an image, truncated, too large, or too small."""
 

@@ -6,7 +6,7 @@ import click
 
 from ce_retrieval.photo_index import IndexSettings, add_photos
 from cli.options import json_option, work_options
-from cli.output import print_json, progress_bar, warn_skipped
+from cli.output import print_built, progress_bar, warn_skipped
 
 DEFAULTS = IndexSettings()
 
@@ -25,11 +25,8 @@ def command(index_path: Path, sources: tuple[Path, ...], workers: int, max_memor
     with progress_bar("adding") as progress:
         report = add_photos(index_path, sources, workers=workers, max_memory=max_memory, progress=progress)
     warn_skipped(report.skipped)
-    if as_json:
-        numbers = {"photos": report.count, "added": report.added, "present": report.present}
-        print_json({"index": str(index_path), **numbers, "skipped_files": report.skipped})
-        return
-    click.echo(
+    text = (
         f"{index_path}: {report.added} photos added, {report.present} were there already, {report.count} in all; "
         f"{len(report.skipped)} files skipped"
     )
+    print_built(text, index_path, report, as_json)

@@ -55,16 +55,24 @@ def command(
         run = complete_folder(completer, jobs, out, reading=reading, candidate_fills=candidate_fills, progress=progress)
         outcomes = list(run)
     written, skipped, failed = finished(outcomes)
+    about = [_translated(outcome.as_json()) for outcome in outcomes]
     if failed and not photo.is_dir():
-        raise click.ClickException(with_options(failed[0].reason))
+        raise click.ClickException(about[0]["error"])
     if as_json:
-        print_json([outcome.as_json() for outcome in outcomes])
+        print_json(about)
     elif photo.is_dir():
         click.echo(f"{out}: {written} completed, {skipped} done before, {len(failed)} failed")
     else:
-        click.echo(f"{outcomes[0].written}{' (done before)' if skipped else ''}")
-    notes = [f"note: {outcome.photo}: {outcome.hint}" for outcome in outcomes if outcome.hint]
-    for line in [*notes, *(f"failed: {outcome.reason}" for outcome in failed)]:
-        click.echo(with_options(line), err=True)
+        click.echo(f"{about[0]['written']}{' (done before)' if skipped else ''}")
+    notes = [f"note: {one['photo']}: {one['hint']}" for one in about if one["hint"]]
+    for line in [*notes, *(f"failed: {one['error']}" for one in about if one["error"])]:
+        click.echo(line, err=True)
     if failed:
         raise SystemExit(1)
+
+
+def _translated(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Return an outcome whose error and hint name options."""
+    return {
+        name: with_options(value) if name in ("error", "hint") and value else value for name, value in outcome.items()
+    }

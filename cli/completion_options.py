@@ -12,6 +12,7 @@ from ce_retrieval.completion.methods import DEFAULT_METHOD, METHODS, settings_of
 from ce_retrieval.completion.settings import TERM_WEIGHTS, Range
 from ce_retrieval.errors import SettingsError
 from cli.options import Decorator, Focus, index_option, option_name
+from cli.output import with_options
 
 
 class TermWeight(click.ParamType):
@@ -34,7 +35,7 @@ class TermWeight(click.ParamType):
 
 
 class _Offered(NamedTuple):
-    """A setting that some methods offer: its range, its type as written, and its default by method."""
+    """A setting that methods offer: its range, its annotation, and its default by method."""
 
     allowed: Range
     written: str
@@ -42,7 +43,7 @@ class _Offered(NamedTuple):
 
 
 def _offered() -> dict[str, _Offered]:
-    """Return all settings that the command line offers, by name, in the order of the methods."""
+    """Return the settings of all methods, by name, in the order of the methods."""
     found: dict[str, _Offered] = {}
     for method, about in METHODS.items():
         entries = {entry.name: entry for entry in fields(about.settings)}
@@ -70,6 +71,8 @@ def _option(name: str, offered: _Offered) -> Callable[..., Any]:
         more.update(type=Focus())
     elif name == "weights":
         more.update(type=click.Path(), metavar="FILE")
+    elif name == "where":
+        more.update(metavar="EXPRESSION")
     elif allowed.choices:
         more.update(type=click.Choice(allowed.choices))
     elif allowed.low is not None:
@@ -94,16 +97,24 @@ def completer_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chosen_settings(method: str, has_index: bool, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that were given on the command line; UsageError where they do not go together.
+    """Return the settings that were given on the command line.
 
-    values: of the options that `completer_options` adds for settings.
+    Parameters
+    ----------
+    method : a key of `METHODS`.
+    has_index : whether --index was given.
+    values : of the options that `completer_options` adds for settings, given or not.
+
+    Raises
+    ------
+    click.UsageError : method, index and settings do not go together.
     """
     source = click.get_current_context().get_parameter_source
     unset = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP, None)
     given = {name: value for name, value in values.items() if source(name) not in unset}
     about = METHODS[method]
-    if unread := [option_name(name) for name in given if name not in about.options()]:
-        raise click.UsageError(f"--method {method} does not read {', '.join(unread)}: leave out what it does not read")
+    if unread := ", ".join(option_name(name) for name in given if name not in about.options()):
+        raise click.UsageError(f"--method {method} does not read all options: leave out {unread}")
     if about.index == "required" and not has_index:
         raise click.UsageError(f"--method {method} needs --index NAME.ceret; --method network needs none")
     if about.index == "none" and has_index:
@@ -113,5 +124,5 @@ def chosen_settings(method: str, has_index: bool, values: dict[str, Any]) -> dic
     try:
         settings_of(method, given, has_index=has_index)
     except SettingsError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(with_options(str(error))) from error
     return given

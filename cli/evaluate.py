@@ -1,12 +1,14 @@
 """`ceret evaluate`."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ce_retrieval.evaluation.settings import EvaluationSettings
-from cli.options import index_option, weights_option
-from cli.output import steps_bar, warn_skipped
+from cli.options import index_option, json_option, weights_option
+from cli.output import print_json, steps_bar, warn_skipped
 
 DEFAULTS = EvaluationSettings(methods=())
 
@@ -26,27 +28,23 @@ DEFAULTS = EvaluationSettings(methods=())
     metavar="STRATEGY|FOLDER",
     help="center, block, region, or mask files.",
 )
+@click.option("--shapes", type=click.Path(), help="Object masks for the region strategy (PASCAL palette PNGs).")
 @click.option(
-    "--shapes", type=click.Path(path_type=Path), help="Object masks for the region strategy (PASCAL palette PNGs)."
+    "--seed", default=DEFAULTS.seed, show_default=True, help="Decides the holes and the photos on the sheets."
 )
-@click.option(
-    "--seed", type=int, default=DEFAULTS.seed, show_default=True, help="Decides the holes and the photos on the sheets."
-)
-@click.option("--limit", type=click.IntRange(1), help="Measure so many photos, drawn by the seed [default: all].")
+@click.option("--limit", type=click.IntRange(1), help="How many photos to measure, drawn by the seed [default: all].")
 @click.option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
 @weights_option
 @click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Where the results go.")
+@json_option
 def command(
     photos: tuple[Path, ...],
     index_path: Path,
     methods: str | None,
-    masks: str,
-    shapes: Path | None,
-    seed: int,
-    limit: int | None,
-    keep_leaks: bool,
-    weights: Path | None,
+    weights: str | None,
     out: Path,
+    as_json: bool,
+    **settings: Any,
 ) -> None:
     """Measure methods on PHOTOS: cut a hole into each photo, fill it, and compare the fill with the truth.
 
@@ -58,23 +56,18 @@ def command(
     from ce_retrieval.photo_index import PhotoIndex
 
     index = PhotoIndex.open(index_path)
-    chosen = str(weights) if weights else None
-    settings = EvaluationSettings(
-        methods=tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor, chosen),
-        seed=seed,
-        masks=masks,
-        shapes=str(shapes) if shapes else None,
-        keep_leaks=keep_leaks,
-        limit=limit,
-        weights=chosen,
-    )
+    names = tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor, weights)
     with steps_bar() as progress:
-        evaluation = evaluate(photos, index, out, settings, progress)
+        evaluation = evaluate(photos, index, out, EvaluationSettings(names, weights=weights, **settings), progress)
     warn_skipped([*evaluation.unreadable, *evaluation.unserved], "query photo")
     for leak in evaluation.leaks:
         what = f"{'the mirror image of ' if leak.mirrored else ''}{leak.photo}"
         click.echo(f"near-duplicate: {leak.query} of {what} (similarity {leak.similarity:.2f})", err=True)
-    click.echo(markdown_table(evaluation))
-    click.echo("")
-    for line in [*notes(evaluation), *(f"written: {path}" for path in write_report(evaluation, out))]:
+    if not as_json:
+        click.echo(f"{markdown_table(evaluation)}\n")
+    written = write_report(evaluation, out)
+    if as_json:
+        print_json({**json.loads((out / "results.json").read_bytes()), "written": [str(path) for path in written]})
+        return
+    for line in [*notes(evaluation), *(f"written: {path}" for path in written)]:
         click.echo(line)

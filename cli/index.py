@@ -7,7 +7,7 @@ import click
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
 from cli.options import json_option, work_options
-from cli.output import print_json, progress_bar, warn_skipped
+from cli.output import print_built, progress_bar, warn_skipped
 
 DEFAULTS = IndexSettings()
 
@@ -59,9 +59,6 @@ def command(
     with progress_bar("indexing") as progress:
         report = build_index(sources, out, settings, progress)
     warn_skipped(report.skipped)
-    if as_json:
-        numbers = {"photos": report.count, "added": report.added, "present": report.present}
-        print_json({"index": str(out), **numbers, "skipped_files": report.skipped})
-        return
     resumed = f", {report.present} of them from an earlier run" if report.present else ""
-    click.echo(f"{out}: {report.count} photos{resumed}; {len(report.skipped)} files skipped")
+    text = f"{out}: {report.count} photos{resumed}; {len(report.skipped)} files skipped"
+    print_built(text, out, report, as_json)

@@ -24,18 +24,18 @@ class LazyGroup(click.Group):
     """A group that knows its commands' names and summaries without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of `COMMANDS`, which is that of use."""
+        """Return the names in the order of `COMMANDS`, the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command, or None if there is none of that name."""
+        """Import and return a command, or None if there is none with that name."""
         if cmd_name not in COMMANDS:
             return None
         return importlib.import_module(f"cli.{cmd_name}").command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, with the library's errors as one line."""
-        with one_line_errors(lambda: self.get_command(ctx, ctx.invoked_subcommand or "") or self):
+        with one_line_errors(lambda: self.get_command(ctx, ctx.invoked_subcommand or "")):
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -7,8 +7,11 @@ from typing import Any
 
 import click
 
+from ce_retrieval.completion.settings import SearchSettings, ranges
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+_SEARCH = ranges(SearchSettings)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -23,7 +26,7 @@ class Memory(click.ParamType):
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", str(value).strip().upper())
         if match is None:
-            self.fail(f"{value!r} is no amount of memory: write it as 4GB or 512MB", param, ctx)
+            self.fail(f"{value!r} is not an amount of memory: write it as 4GB or 512MB", param, ctx)
         return int(float(match[1]) * _UNITS[match[2]])
 
 
@@ -41,7 +44,7 @@ class Focus(click.ParamType):
         except ValueError:
             number = 0.0
         if not 0 < number < float("inf"):
-            self.fail(f"{value!r} is no positive number of pixels, nor `auto` or `none`", param, ctx)
+            self.fail(f"{value!r} is not a positive number of pixels, `auto` or `none`", param, ctx)
         return number
 
 
@@ -56,8 +59,16 @@ def default_k(k: int) -> str:
 
 
 def option_name(name: str) -> str:
-    """Return the option on the command line of an argument of the library."""
-    return {"k": "-k", "terms": "--term", "index": "--index"}.get(name, f"--{name.replace('_', '-')}")
+    """Return the option for an argument of the library."""
+    return {"k": "-k", "terms": "--term"}.get(name, f"--{name.replace('_', '-')}")
+
+
+def options_of(command: click.Command) -> dict[str, str]:
+    """Return a command's options by the library's arguments, as in max_memory: --max-memory.
+
+    A command's parameters therefore have the names of the arguments.
+    """
+    return {p.name: max(p.opts, key=len) for p in command.params if p.name and isinstance(p, click.Option)}
 
 
 def index_option(help_text: str = "The index to search.", *, required: bool = True) -> Decorator:
@@ -66,40 +77,18 @@ def index_option(help_text: str = "The index to search.", *, required: bool = Tr
     return click.option("--index", "index_path", metavar="NAME.ceret", type=path, required=required, help=help_text)
 
 
-weights_option: Decorator = click.option(
-    "--weights",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The network's weights, a checkpoint of `ceret train` [default: those of the package].",
-)
+weights_option: Decorator = click.option("--weights", metavar="FILE", type=click.Path(), help=_SEARCH["weights"].help)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 focus_option: Decorator = click.option(
-    "--focus",
-    type=Focus(),
-    default="auto",
-    show_default=True,
-    help="How fast what is far from the hole loses weight, exp(-distance/PX), in pixels of the index's photo size; "
-    "`none`: not at all; `auto`: what does best for the index's features.",
+    "--focus", type=Focus(), default=SearchSettings.focus, show_default=True, help=_SEARCH["focus"].help
 )
 
 
 def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --where and --exclude-same-source."""
-    options = (
-        click.option(
-            "--where",
-            metavar="EXPRESSION",
-            help="Search only photos for which this holds, as in \"licence == 'CC0' and width >= 1024\".",
-        ),
-        click.option(
-            "--exclude-same-source",
-            is_flag=True,
-            help="Leave out photos from the query's own folder, and near-duplicates of it.",
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
+    apart = "exclude_same_source"
+    function = click.option(option_name(apart), apart, is_flag=True, help=_SEARCH[apart].help)(function)
+    return click.option("--where", metavar="EXPRESSION", help=_SEARCH["where"].help)(function)
 
 
 def mask_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,47 +2,61 @@
 
 import contextlib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.options import options_of
+
+if TYPE_CHECKING:
+    from ce_retrieval.photo_index import BuildReport
+
 
 @contextlib.contextmanager
-def one_line_errors(command: Callable[[], click.Command]) -> Iterator[None]:
-    """Turn the library's errors into `Error: ...` on stderr and exit code 1; the one place where that is done.
+def one_line_errors(running: Callable[[], click.Command | None]) -> Iterator[None]:
+    """Turn the library's errors into `Error: ...` on stderr and exit code 1; no other code does this.
 
-    command: returns the command that runs, whose options its errors name.
+    Parameters
+    ----------
+    running : returns the running command, whose options the message names; None before it is known.
     """
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-        raise  # click's own; and when the reader of stdout has gone, click ends quietly
+        raise  # click handles its own errors, and ends quietly when the reader of stdout has gone
     except Exception as error:
         line = _one_line(error)
         if line is None:
             raise
-        raise click.ClickException(with_options(line, command())) from error
+        raise click.ClickException(with_options(line, running())) from error
 
 
 def with_options(line: str, command: click.Command | None = None) -> str:
-    """Return a message of the library with options, as in --max-memory, for the arguments that it names in backticks.
+    """Return a message of the library with options in place of arguments.
 
-    command: the one whose options are meant, None for the one that runs.
+    Parameters
+    ----------
+    line : names arguments in backticks, as in `max_memory`.
+    command : whose options; None: the running command's.
     """
-    params = (command or click.get_current_context().command).params
-    options = {p.name: max(p.opts, key=len) for p in params if isinstance(p, click.Option)}
+    options = options_of(command or click.get_current_context().command)
     return re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), line)
 
 
 def _one_line(error: Exception) -> str | None:
-    """Return what to tell the user of an error, or None for one that is a fault of the program."""
+    """Return what to tell the user of an error, or None for a fault of the program."""
     from ce_retrieval.errors import CeretError
-    from indexes.base import EngineError
 
-    if isinstance(error, CeretError | EngineError):
+    if isinstance(error, CeretError):
+        return " ".join(str(error).split())
+    from indexes.base import EngineError  # after CeretError, which may say that `indexes` is not ours
+
+    if isinstance(error, EngineError):
         return " ".join(str(error).split())
     if isinstance(error, MemoryError):
         return "out of memory: use smaller photos, or fewer --workers"
@@ -53,14 +67,29 @@ def _one_line(error: Exception) -> str | None:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON to stdout."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
+    """Print JSON to stdout; paths become texts, and infinite or undefined (NaN) numbers null."""
+    plain = json.loads(json.dumps(value, default=os.fspath), parse_constant=lambda _: None)
+    text = json.dumps(plain, indent=1, ensure_ascii=False)
     click.echo(text.encode(errors="backslashreplace"))  # file names need not be valid UTF-8: JSON's own escapes
+
+
+def print_result(text: str, value: Any, as_json: bool) -> None:
+    """Print a result to stdout: as the text, or its value as JSON."""
+    if as_json:
+        print_json(value)
+    else:
+        click.echo(text)
+
+
+def print_built(text: str, index: Path, report: "BuildReport", as_json: bool) -> None:
+    """Print how building an index, or adding to one, ended: as the text or as JSON."""
+    counts = {"photos": report.count, "added": report.added, "present": report.present, "skipped": len(report.skipped)}
+    print_result(text, {"index": index, **counts, "skipped_files": report.skipped}, as_json)
 
 
 @contextlib.contextmanager
 def progress_bar(text: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show done and total with rate and time left on stderr; yields None, for no progress, where that is no terminal."""
+    """Show done and total with rate and time left on stderr; yields None where stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -70,7 +99,7 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None] | None]:
 
 @contextlib.contextmanager
 def steps_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a task that has several steps, one bar after another; silent where stderr is no terminal."""
+    """Show a task that has several steps, one bar after another; silent where stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield lambda text, done, total: None
         return
@@ -101,7 +130,7 @@ def steps_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def warn_skipped(skipped: Sequence[tuple[str, str]], what: str = "file") -> None:
-    """List on stderr what was skipped and why: the first twenty, and how many more."""
+    """List on stderr what was skipped and why: the first twenty, then how many more."""
     if not skipped:
         return
     click.echo(f"{len(skipped)} {what}{'s' if len(skipped) > 1 else ''} skipped:", err=True)

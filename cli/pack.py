@@ -5,6 +5,9 @@ from pathlib import Path
 
 import click
 
+from cli.options import json_option
+from cli.output import print_result
+
 
 @click.command("pack")
 @click.argument("photos", type=click.Path(path_type=Path))
@@ -13,7 +16,8 @@ import click
     "--size", default=160, show_default=True, help="Side of the packed photos, px; crops are taken from them."
 )
 @click.option("--workers", default=2, show_default=True, help="Threads that decode.")
-def command(photos: Path, out: Path, size: int, workers: int) -> None:
+@json_option
+def command(photos: Path, out: Path, size: int, workers: int, as_json: bool) -> None:
     """Decode PHOTOS (folder, tar shard, parquet) once into uint8 pixels of SIZE x SIZE.
 
     Every photo is resized whole, whatever its shape. Photos that cannot be read are skipped, named on stderr, and
@@ -33,4 +37,6 @@ def command(photos: Path, out: Path, size: int, workers: int) -> None:
         source.close()
     for key, reason in report.skipped:
         click.echo(f"skipped {key}: {reason}", err=True)
-    click.echo(f"{out}: {report.count} photos of {size} x {size} px, {len(report.skipped)} skipped")
+    text = f"{out}: {report.count} photos of {size} x {size} px, {len(report.skipped)} skipped"
+    about = {"out": out, "photos": report.count, "size": size, "skipped": len(report.skipped)}
+    print_result(text, {**about, "skipped_files": report.skipped}, as_json)

@@ -5,17 +5,9 @@ from pathlib import Path
 
 import click
 
-from cli.options import (
-    default_k,
-    filter_options,
-    focus_option,
-    index_option,
-    json_option,
-    mask_options,
-)
+from ce_retrieval.completion.settings import DEFAULT_K
+from cli.options import default_k, filter_options, focus_option, index_option, json_option, mask_options
 from cli.output import print_json, with_options
-
-DEFAULT_K = 20  # for the help; retrieval.search holds the default, but importing it would slow the help down
 
 
 @click.command()

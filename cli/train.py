@@ -1,12 +1,15 @@
 """`ceret train`: train a context encoder on a collection of photos."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ce_retrieval.training.config import MASKS, PRESETS
+from cli.options import json_option
+from cli.output import print_result
 
 _PATH = click.Path(path_type=Path)
 _ENGINES = click.Choice(["fast", "compiled", "plain"])
@@ -14,12 +17,8 @@ _ENGINES = click.Choice(["fast", "compiled", "plain"])
 
 @click.command("train")
 @click.argument("photos", type=_PATH)
-@click.option(
-    "--preset", type=click.Choice(list(PRESETS)), default="compact", show_default=True, help="Network, rates."
-)
-@click.option(
-    "--out", type=_PATH, required=True, help="Folder of the run: checkpoints, best weights, metrics, samples."
-)
+@click.option("--preset", type=click.Choice([*PRESETS]), default="compact", show_default=True, help="Network, rates.")
+@click.option("--out", type=_PATH, required=True, help="Folder of the run: checkpoints, weights, metrics, samples.")
 @click.option("--masks", type=click.Choice(MASKS), help="Strategy of the holes; none trains an autoencoder.")
 @click.option("--shapes", type=_PATH, help="Folder of object masks for region holes; default: smooth blobs.")
 @click.option("--val", type=_PATH, help="Photos to validate on; default: a held-out part of PHOTOS.")
@@ -37,6 +36,7 @@ _ENGINES = click.Choice(["fast", "compiled", "plain"])
 @click.option("--checkpoint-every", default=250, show_default=True, help="Steps between checkpoints.")
 @click.option("--init", "begin_with", type=_PATH, help="Weights to start from (.safetensors), instead of random ones.")
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in OUT.")
+@json_option
 def command(photos: Path, preset: str, out: Path, shapes: Path | None, val: Path | None, **options: Any) -> None:
     """Train on PHOTOS: a file of `ceret pack`, a folder, a tar shard or parquet.
 
@@ -64,11 +64,11 @@ def command(photos: Path, preset: str, out: Path, shapes: Path | None, val: Path
         "held_out": open_photos(val, config.network.size)[0] if val else None,
         "shapes": load_shapes(shapes) if shapes else None,
     }
-    how: dict[str, Any] = {name: options[name] for name in ("resume", "begin_with")}
+    inputs.update(resume=options["resume"], begin_with=options["begin_with"])
     with team_of(device) as team:
-        summary = train(config, packed, out, device=device, team=team, report=_report, **inputs, **how)
+        summary = train(config, packed, out, device=device, team=team, report=_report, **inputs)
     if team.leads:
-        click.echo(f"{summary.weights} (step {summary.best_step})")
+        print_result(f"{summary.weights} (step {summary.best_step})", asdict(summary), options["as_json"])
 
 
 def _report(now: Any) -> None:

@@ -1,7 +1,7 @@
 """Measure two descriptors against each other on any folder of photos: python examples/compare_features.py FOLDER hog gist.
 
-Every tenth photo is held out; its centre is filled from the others, by each descriptor's nearest context, pasted and
-blended, and compared with the truth. P@10 appears where folders are the photos' classes.
+Every tenth photo is held out. Its centre is filled from the nearest context by each descriptor, pasted and blended, and
+compared with the truth. P@10 appears where the folders are the photos' classes.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""Complete all photos of a folder from a collection, and go on where a run was stopped.
+"""Complete all photos of a folder from a collection; a stopped run goes on when it is started again.
 
     python examples/complete_folder.py PHOTOS MASKS FOLDER OUT [WHERE]
 
-MASKS is one mask for all, or a folder of masks with the photos' names. Indexes FOLDER (once), and fills from such photos alone
-for which WHERE holds, as in "licence == 'CC0' and width >= 1024". OUT gets a picture and a record for every photo. What is
-done is skipped when the program is run again, and what cannot be done is named and spares the others.
+MASKS is one mask for all, or a folder of masks with the photos' names. Indexes FOLDER (once), and fills only from photos
+for which WHERE holds, as in "licence == 'CC0' and width >= 1024". OUT gets a picture and a record for every photo. Finished
+photos are skipped, and a photo that fails is named and spares the others.
 """
 
 import sys

@@ -2,8 +2,8 @@
 
     python examples/context_neighbours.py PHOTO FOLDER OUT
 
-Drops the centre of PHOTO, indexes FOLDER, and finds the five nearest contexts twice in the same index: by all that is
-visible, and with a focus, by which what is near the hole counts more. Draws both sheets into OUT.
+Drops the centre of PHOTO, indexes FOLDER, and finds the five nearest contexts twice in the same index: by everything that
+is visible, and with a focus, which gives more weight to what is near the hole. Draws both sheets into OUT.
 """
 
 import sys

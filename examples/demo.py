@@ -1,21 +1,20 @@
 """Fill holes in real photos, end to end, and say where the pictures are; `make demo` runs this.
 
-By default: the colour photos that scikit-image carries, cut into overlapping squares at several scales, are the
-collection. One of them, the left view of a stereo pair, is held out as a whole, and its regions are the queries: the
-right view, taken from another place, is in the collection, as when you have several photos of a scene. The last query
-is a region of the cat, and every square that overlaps it is left out: the collection has nothing like it, and it shows.
+By default the collection is the colour photos that scikit-image carries, cut into overlapping squares at several scales.
+The left view of a stereo pair is held out as a whole, and its regions are the queries: the right view, taken from another
+place, is in the collection, as when you have several photos of a scene. The last query is a region of the cat, and every
+square that overlaps it is left out: the collection has nothing like it, and it shows.
 
-Context neighbours are by the network of the package, and scene completion fills the holes from them, guided by what it
-expects there; then it fills the same holes alone, without the collection.
+The network of the package describes the contexts, and scene completion fills the holes from the nearest ones, guided by what
+the network expects there. Then the network fills the same holes alone, without the collection.
 
-With --photos FOLDER: four of your photos are held out, a hole is cut into the middle of each, and the others fill it.
+With --photos FOLDER, four of your photos are held out, a hole is cut into the middle of each, and the others fill it.
 """
 
 import argparse
 import json
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -25,13 +24,14 @@ from PIL import Image
 from ce_retrieval import CeretError, load_photo, read_mask, save_photo
 from ce_retrieval.figures import contact_sheet, show_hole
 from ce_retrieval.photos import open_source
+from cli.main import main as ceret
 
 SIDE = 192  # px, of a query that is cut from a bundled photo
 SCALES = (128, 160, 192, 240)  # px, sides of the collection's squares
 FEATURES = "encoder"  # learned; `hog`, `gist` or `thumbnail` to see what others find
 RERANK = "guided"
 SHOWN = 3  # scenes in the summary
-LARGEST = 1024  # px, to which the longer side of one's own photos is reduced: a demo should be quick
+LARGEST = 1024  # px, to which the longer side of your own photos is reduced: a demo should be quick
 QUERIES = (  # name, photo, row and column of its corner
     ("shelf", "motorcycle_left", 0, 540),
     ("fork", "motorcycle_left", 240, 432),
@@ -63,7 +63,7 @@ def main() -> None:
     holes = ("complete", out / "queries", "--mask", out / "masks")
     found = ("--index", index, "--rerank", RERANK, "--top", candidates, "--save-candidates")
     run(*holes, *found, "--out", out / "filled")
-    run(*holes, "--method", "encoder", "--out", out / "predicted")
+    run(*holes, "--method", "network", "--out", out / "predicted")
     compose(out, truths, first)
     print(f"""
 {out}/summary.png     each photo before, its hole, its three best scenes, the photo as filled, and as the network predicts it
@@ -145,7 +145,7 @@ def hold_out_own(folder: Path, out: Path) -> dict[str, np.ndarray]:
 
 
 def save_query(out: Path, name: str, truth: np.ndarray, hole: np.ndarray) -> None:
-    """Write the whole photo, the photo with its hole painted white (so that nothing can look under it), and the mask."""
+    """Write the photo, the photo with its hole painted white (so that no method can look under it), and the mask."""
     save_photo(out / "truth" / f"{name}.png", truth)
     query = truth.copy()
     query[hole] = 255
@@ -154,12 +154,14 @@ def save_query(out: Path, name: str, truth: np.ndarray, hole: np.ndarray) -> Non
 
 
 def run(*arguments: object) -> None:
-    """Print and run one `ceret` command, as it would be typed."""
+    """Print and run a `ceret` command: in this process, which spares it the start of Python and torch."""
     words = [str(argument) for argument in arguments]
     print(f"$ ceret {shlex.join(words)}", flush=True)
-    code = subprocess.run([Path(sys.executable).with_name("ceret"), *words]).returncode
-    if code:
-        sys.exit(code)
+    try:
+        ceret(words, prog_name="ceret")
+    except SystemExit as end:
+        if end.code:
+            raise
 
 
 def compose(out: Path, truths: dict[str, np.ndarray], first: str) -> None:

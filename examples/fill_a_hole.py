@@ -2,8 +2,9 @@
 
     python examples/fill_a_hole.py PHOTO MASK FOLDER OUT
 
-MASK has the photo's size, white where the photo is missing. Indexes FOLDER (once: OUT/photos.ceret is used again), fills
-the hole from the nearest context and writes OUT/STEM.png, and beside it as JSON where every filled pixel came from.
+MASK has the photo's size and is white where the photo is missing. Indexes FOLDER (once: the next run uses OUT/photos.ceret
+again), lays the best of the nearest contexts over the hole, and writes OUT/STEM.png and OUT/STEM.json, which says where every
+filled pixel came from.
 """
 
 import sys
@@ -11,10 +12,9 @@ from pathlib import Path
 
 from ce_retrieval import (
     CeretError,
-    Completer,
-    CompletionSettings,
     IndexSettings,
     PhotoIndex,
+    RetrievalCompleter,
     build_index,
     load_photo,
     read_mask,
@@ -29,14 +29,13 @@ def main(photo_path: str, mask_path: str, folder: str, out: str) -> None:
     build_index([folder], Path(out) / "photos.ceret", IndexSettings())
     index = PhotoIndex.open(Path(out) / "photos.ceret")
 
-    result = Completer(index, CompletionSettings(k=min(20, len(index)))).complete(photo, hole)
+    result = RetrievalCompleter(index).complete(photo, hole)
 
     written = result.save(out, Path(photo_path).stem)
     print(f"{written}: {hole.sum()} missing pixels of {hole.size}, filled from {result.candidates[0].photo}")
     for candidate in result.candidates[:5]:
-        print(
-            f"{candidate.rank}  rim {candidate.rim_distance:.4f}  context {candidate.context_rank}  {candidate.photo}"
-        )
+        scores = "  ".join(f"{name} {score:.4f}" for name, score in candidate.scores.items())
+        print(f"{candidate.rank}  {scores}  {candidate.photo}")
 
 
 if __name__ == "__main__":

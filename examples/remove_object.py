@@ -2,9 +2,9 @@
 
     python examples/remove_object.py PHOTO TOP,LEFT,BOTTOM,RIGHT FOLDER OUT
 
-The object lies in the box given in pixels of PHOTO. Indexes FOLDER (once: OUT/photos.ceret is used again), fills the box by
-scene completion in full, never from PHOTO itself or from near-duplicates of it, and writes OUT/STEM.png with its record
-OUT/STEM.json and all candidates on one sheet, OUT/STEM.candidates/sheet.png. Another one can be picked: `pick=3`.
+The box around the object is given in pixels of PHOTO. Indexes FOLDER (once: the next run uses OUT/photos.ceret again), fills
+the box by scene completion, never from PHOTO's own folder or from near-duplicates of it, and writes OUT/STEM.png, its record
+OUT/STEM.json, and all candidates on one sheet, OUT/STEM.candidates/sheet.png. `pick=3` would write the third candidate.
 """
 
 import sys
@@ -14,11 +14,11 @@ import numpy as np
 
 from ce_retrieval import CeretError, IndexSettings, PhotoIndex, build_index, complete, load_photo
 
-MARGIN = 3  # px around the box, so that nothing of the object's edge is left
+MARGIN = 3  # px around the box, so that none of the object's edge is left
 
 
 def main(photo_path: str, box: str, folder: str, out: str) -> None:
-    """Remove what is in the box, and print what came in its place."""
+    """Fill the box, and print where the fill came from."""
     photo = load_photo(photo_path).pixels  # uint8 (H, W, 3), RGB
     top, left, bottom, right = (int(number) for number in box.split(","))
     hole = np.zeros(photo.shape[:2], bool)  # True = missing

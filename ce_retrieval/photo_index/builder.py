@@ -51,7 +51,10 @@ class BuildReport:
 
 
 def build_index(
-    paths: Sequence[str | Path], out: str | Path, settings: IndexSettings, progress: Progress | None = None
+    paths: Sequence[str | Path],
+    out: str | Path,
+    settings: IndexSettings | None = None,
+    progress: Progress | None = None,
 ) -> BuildReport:
     """Index the photos of folders, tar shards, parquet files or single files.
 
@@ -62,7 +65,8 @@ def build_index(
     paths : list of path
     out : path
         The index folder to write.
-    settings : IndexSettings
+    settings : IndexSettings or None
+        None for the defaults.
     progress : callable or None
         Called with the items done and the items in total.
 
@@ -76,7 +80,7 @@ def build_index(
         `out` holds something else, or an index built with other settings or from other photos.
     LockedIndexError, StorageError
     """
-    out = Path(out)
+    out, settings = Path(out), settings or IndexSettings()
     descriptor = _descriptor(settings)
     budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
     _check_place(out)

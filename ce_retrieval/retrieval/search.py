@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.descriptors import Descriptor, cell_weights
-from ce_retrieval.errors import DescriptorError, FilterError, PhotoError, PhotoIndexError
+from ce_retrieval.errors import DescriptorError, FilterError, PhotoError, PhotoIndexError, SettingsError
 from ce_retrieval.photo_index import Origin, PhotoIndex, PhotoRecord, SameSource, allowed_photos
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos.near_duplicates import near_duplicates
@@ -193,7 +193,7 @@ def find_neighbors(
     hole: np.ndarray,
     k: int | None = None,
     *,
-    focus: float | None = None,
+    focus: float | str | None = "auto",
     where: str | None = None,
     apart_from: str | Path | None = None,
 ) -> list[Neighbor]:
@@ -207,8 +207,8 @@ def find_neighbors(
         True = missing.
     k : int or None
         1 to the number of photos in the index; None: DEFAULT_K, or all of a smaller index.
-    focus : float or None
-        As in `search_contexts`; `default_focus` gives the best for the index's features.
+    focus : float, None or "auto"
+        As in `search_contexts`; "auto": the best for the index's features (`default_focus`).
     where : str or None
         Find only photos for which this holds, as in "licence == 'CC0' and width >= 1024" (`photo_index.where`).
     apart_from : path or None
@@ -223,7 +223,7 @@ def find_neighbors(
     PhotoError, MaskError
         As `check_query`.
     SettingsError
-        k is out of range.
+        k is out of range, or focus is another word.
     FilterError
         `where` is not an expression, or no photo is left.
     PhotoIndexError, DescriptorError
@@ -232,6 +232,10 @@ def find_neighbors(
     check_query(photo, hole)
     k = min(DEFAULT_K, len(index)) if k is None else k
     index.check_k(k)
+    if isinstance(focus, str):
+        if focus != "auto":
+            raise SettingsError(f"focus is {focus!r}: expected a positive number of pixels, None or 'auto'")
+        focus = default_focus(index.descriptor)
     query = square_query(photo, hole, index.manifest.size)
     allowed = allowed_photos(index, where)
     try:

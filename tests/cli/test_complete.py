@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.settings import DECODER_FILLS, FILLS, RERANKS, TERM_WEIGHTS, SceneSettings
+from ce_retrieval.completion.settings import TERM_WEIGHTS, NetworkSettings, RetrievalSettings, SceneSettings, ranges
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
 
 CERET = [sys.executable, "-c", "from cli.main import main; main()", "complete"]
 ROOT = Path(__file__).parents[2]
-RETRIEVAL = ("--method", "retrieval")  # the quickest
+RETRIEVAL = ("--method", "retrieval", "--rerank", "rim")  # the quickest
+FILLS = ranges(RetrievalSettings)["fill"].choices
+NO_NETWORK = "no network is used by these settings: leave --weights out, or set --rerank to guided"
+RERANKS = ranges(RetrievalSettings)["rerank"].choices
 
 
 @pytest.fixture
@@ -52,21 +55,10 @@ def test_one_photo(ceret, photo, mask, crop_index, tiny_weights, tmp_path, fill,
     assert ceret(*arguments).stdout == f"{out / 'photo.png'} (done before)\n"
 
 
-@pytest.mark.parametrize("fill", [None, *DECODER_FILLS])
+@pytest.mark.parametrize("fill", [None, *ranges(NetworkSettings)["fill"].choices])
 def test_a_network_alone_needs_no_index(ceret, photo, mask, tiny_weights, tmp_path, fill):
-    arguments = [
-        "complete",
-        photo,
-        "--mask",
-        mask,
-        "--method",
-        "encoder",
-        "--weights",
-        tiny_weights,
-        "--out",
-        tmp_path / "o",
-    ]
-    arguments += ["--fill", fill] if fill else []
+    arguments = ["complete", photo, "--mask", mask, "--out", tmp_path / "o"]
+    arguments += ["--method", "network", "--weights", tiny_weights, *(["--fill", fill] if fill else [])]
     result = ceret(*arguments)
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{tmp_path / 'o' / 'photo.png'}\n", "")
     hole = np.asarray(Image.open(mask)) > 0
@@ -74,7 +66,7 @@ def test_a_network_alone_needs_no_index(ceret, photo, mask, tiny_weights, tmp_pa
     np.testing.assert_array_equal(before[~hole], after[~hole])
     assert (before[hole] != after[hole]).any()
     record = json.loads((tmp_path / "o" / "photo.json").read_text())
-    assert (record["method"], record["index"], record["settings"]["fill"]) == ("encoder", None, fill or "paste")
+    assert (record["method"], record["index"], record["settings"]["fill"]) == ("network", None, fill or "paste")
     assert record["network"]["path"] == str(tiny_weights)
     assert ceret(*arguments, "--json").exit_code == 0
     assert json.loads(ceret(*arguments, "--json").stdout)[0]["done_before"]
@@ -83,19 +75,20 @@ def test_a_network_alone_needs_no_index(ceret, photo, mask, tiny_weights, tmp_pa
 def test_options_that_do_not_go_together_are_named(ceret, photo, mask, crop_index, tiny_weights, tmp_path):
     base = ["complete", photo, "--mask", mask, "--out", tmp_path / "out"]
     for options, message in (
-        ([], "--method scenes needs --index NAME.ceret; --method encoder needs none"),
-        (["--method", "encoder", "--index", crop_index], "--method encoder uses no index: leave out --index"),
-        (["--method", "encoder", "-k", 3, "--focus", "auto", "--rerank", "rim"], "leave out -k, --focus, --rerank"),
-        (["--method", "encoder", "--rerank", "guided"], "uses no index: leave out --rerank"),
-        (["--method", "encoder", "--save-candidates"], "leave out --save-candidates"),
+        ([], "--method scenes needs --index NAME.ceret; --method network needs none"),
+        (["--method", "network", "--index", crop_index], "--method network uses no index: leave out --index"),
         (
-            ["--method", "retrieval", "--index", crop_index, "--rerank", "rim", "--weights", tiny_weights],
-            "--weights belongs to",
+            ["--method", "network", "-k", 3, "--focus", "auto", "--rerank", "rim"],
+            "--method network does not read all options: leave out -k, --focus, --rerank",
         ),
-        (["--index", crop_index, "--rerank", "rim", "--weights", tiny_weights], "--weights belongs to"),
+        (["--method", "network", "--rerank", "guided"], "leave out --rerank"),
+        (["--method", "network", "--save-candidates"], "leave out --save-candidates"),
+        (["--method", "network", "--weights", tiny_weights, "--fill", "mean"], "choose one of paste, blend"),
+        ([*RETRIEVAL, "--index", crop_index, "--weights", tiny_weights], NO_NETWORK),
+        (["--index", crop_index, "--rerank", "rim", "--weights", tiny_weights], NO_NETWORK),
         (
             ["--index", crop_index, "--fill", "mean", "-k", 3],
-            "--method scenes does not read them: leave out -k, --fill",
+            "--method scenes does not read all options: leave out --fill, -k",
         ),
     ):
         result = ceret(*base, *options)
@@ -112,21 +105,20 @@ def test_what_a_network_cannot_do_is_one_line(
     Image.fromarray(values).save(tmp_path / "blind.png")
     Image.fromarray(np.pad(np.full((9, 9), 255, np.uint8), ((0, 71), (0, 91)))).save(tmp_path / "corner.png")
     monkeypatch.setattr("ce_retrieval.models.shipped.FOLDER", tmp_path / "nowhere")
-    encoder = ["--method", "encoder"]
+    network = ["--method", "network"]
     for options, message in (
-        ([*encoder, "--mask", tmp_path / "blind.png", "--weights", tiny_weights], "nothing to see"),
-        ([*encoder, "--mask", tmp_path / "corner.png", "--weights", center_weights], "outside the central half"),
-        ([*encoder, "--mask", mask, "--weights", tiny_weights, "--fill", "mean"], "no fill 'mean'"),
-        ([*encoder, "--mask", mask, "--weights", tmp_path / "none"], "no such checkpoint"),
-        ([*encoder, "--mask", mask, "--weights", photo], "no safetensors file"),
-        ([*encoder, "--mask", mask], "the weights that ship with ceret are not installed"),
+        ([*network, "--mask", tmp_path / "blind.png", "--weights", tiny_weights], "nothing to see"),
+        ([*network, "--mask", tmp_path / "corner.png", "--weights", center_weights], "outside the central half"),
+        ([*network, "--mask", mask, "--weights", tmp_path / "none"], "no such checkpoint"),
+        ([*network, "--mask", mask, "--weights", photo], "no safetensors file"),
+        ([*network, "--mask", mask], "the weights that ship with ceret are not installed"),
         (["--index", crop_index, "--rerank", "guided", "--mask", mask], "ship with ceret are not installed"),
     ):
         result = ceret("complete", photo, "--out", tmp_path / "out", *options)
         assert message in one_line_error(result), (options, result.stderr)
         assert not (tmp_path / "out" / "photo.png").exists()
     monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
-    result = ceret("complete", photo, "--out", tmp_path / "out", *encoder, "--mask", mask, "--weights", tiny_weights)
+    result = ceret("complete", photo, "--out", tmp_path / "out", *network, "--mask", mask, "--weights", tiny_weights)
     assert "pip install torch safetensors" in one_line_error(result)
 
 
@@ -175,7 +167,7 @@ def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
 
 def test_a_folder_goes_past_a_bad_photo_and_lists_it_at_the_end(ceret, photos, mask, crop_index, tmp_path):
     out = tmp_path / "out"
-    arguments = ["complete", photos, "--mask", mask, "--index", crop_index, "--out", out, "--method", "retrieval"]
+    arguments = ["complete", photos, "--mask", mask, "--index", crop_index, "--out", out, *RETRIEVAL]
     result = ceret(*arguments)
     assert result.exit_code == 1
     assert result.stdout == f"{out}: 5 completed, 0 done before, 1 failed\n"
@@ -195,7 +187,7 @@ def test_a_folder_goes_past_a_bad_photo_and_lists_it_at_the_end(ceret, photos, m
 
 def test_json_is_all_of_stdout(ceret, photos, mask, crop_index, tmp_path):
     out = tmp_path / "out"
-    result = ceret("complete", photos, "--mask", mask, "--index", crop_index, "--out", out, "--json")
+    result = ceret("complete", photos, "--mask", mask, "--index", crop_index, "--out", out, "--json", *RETRIEVAL)
     assert result.exit_code == 1 and len(result.stderr.splitlines()) == 1
     outcomes = json.loads(result.stdout)
     assert [o["photo"] for o in outcomes] == [
@@ -212,14 +204,14 @@ def test_json_is_all_of_stdout(ceret, photos, mask, crop_index, tmp_path):
     }
 
 
-def test_progress_is_on_stderr_and_only_on_a_terminal(photos, mask, crop_index, tmp_path):
+def test_progress_is_on_stderr_and_only_on_a_terminal(ceret, photos, mask, crop_index, tmp_path):
     (photos / "bad.jpg").unlink()
-    command = [*CERET, str(photos), "--mask", str(mask), "--index", str(crop_index), "--json", *RETRIEVAL, "--out"]
-    quiet = subprocess.run([*command, str(tmp_path / "a")], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert quiet.stderr == "" and len(json.loads(quiet.stdout)) == 5
+    arguments = [photos, "--mask", mask, "--index", crop_index, "--json", *RETRIEVAL, "--out"]
+    quiet = ceret("complete", *arguments, tmp_path / "a")
+    assert (quiet.exit_code, quiet.stderr) == (0, "") and len(json.loads(quiet.stdout)) == 5
     ours, theirs = pty.openpty()
     shown = subprocess.run(
-        [*command, str(tmp_path / "b")],
+        [*CERET, *map(str, arguments), str(tmp_path / "b")],
         stdout=subprocess.PIPE,
         stderr=theirs,
         text=True,
@@ -278,19 +270,17 @@ def test_bad_input_is_one_line(ceret, one_line_error, photo, mask, photos, crop_
     np.testing.assert_array_equal(load_photo(photo).pixels, np.asarray(Image.open(photo)))
 
 
-def test_a_full_disk_is_one_line_and_the_next_run_goes_on(photos, mask, crop_index, tmp_path):
+def test_a_full_disk_is_one_line_and_the_next_run_goes_on(ceret, photos, mask, crop_index, tmp_path):
     """A limit on the size of files stands in for a full disk: the pictures are larger than it, the JSON is not."""
     (photos / "bad.jpg").unlink()
     out = tmp_path / "out"
-    command = [*CERET, str(photos), "--mask", str(mask), "--index", str(crop_index), "--out", str(out), *RETRIEVAL]
-    run = subprocess.run(
-        ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *command], capture_output=True, text=True, cwd=ROOT
-    )
+    arguments = [str(word) for word in (photos, "--mask", mask, "--index", crop_index, "--out", out, *RETRIEVAL)]
+    limited = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *CERET, *arguments]
+    run = subprocess.run(limited, capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 1 and run.stdout == ""
     assert run.stderr.startswith("Error: ") and ".png" in run.stderr and len(run.stderr.splitlines()) == 1
     assert not list(out.rglob("*.png")) and not list(out.rglob("*.json")) and not list(out.rglob(".*"))
-    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    assert run.stdout == f"{out}: 5 completed, 0 done before, 0 failed\n"
+    assert ceret("complete", *arguments).stdout == f"{out}: 5 completed, 0 done before, 0 failed\n"
 
 
 def test_a_hole_over_most_of_the_photo_is_doubted(ceret, photo, crop_index, tmp_path):

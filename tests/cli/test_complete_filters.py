@@ -34,7 +34,7 @@ def test_scenes_that_pass_alone_fill_the_hole(ceret, own, crop_index, tmp_path, 
     result = ceret(*arguments, "--out", tmp_path, "--where", where, "--exclude-same-source")
     assert (result.exit_code, result.stderr) == (0, ""), result.stderr
     record = json.loads((tmp_path / "06.json").read_text())
-    settings = record["settings"]["scenes"] if method == "patchmatch" else record["settings"]
+    settings = record["settings"]
     assert (settings["where"], settings["exclude_same_source"]) == (where, True)
     used = [candidate["photo"] for candidate in record["candidates"]]
     assert used and all("/photo1/" in name and "07" not in name for name in used), used
@@ -47,7 +47,7 @@ def test_scenes_that_pass_alone_fill_the_hole(ceret, own, crop_index, tmp_path, 
 
 def test_another_filter_is_another_result(ceret, own, crop_index, tmp_path):
     photo, mask = own
-    arguments = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path, "--rerank", "rim"]
+    arguments = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path, *METHODS["scenes"]]
     for filters in ([], ["--where", "width < 100"], ["--where", "width < 100", "--exclude-same-source"]):
         assert "done before" not in ceret(*arguments, *filters).stdout
         assert "done before" in ceret(*arguments, *filters).stdout
@@ -56,7 +56,7 @@ def test_another_filter_is_another_result(ceret, own, crop_index, tmp_path):
 def test_a_copy_elsewhere_is_not_filled_from_itself(ceret, own, crop_index, tmp_path):
     photo, mask = own
     shutil.copy(photo, tmp_path / "copy.png")
-    arguments = ["complete", tmp_path / "copy.png", "--mask", mask, "--index", crop_index, "--rerank", "rim"]
+    arguments = ["complete", tmp_path / "copy.png", "--mask", mask, "--index", crop_index, *METHODS["scenes"]]
     for filters, itself in (([], True), (["--exclude-same-source"], False)):
         assert ceret(*arguments, "--out", tmp_path / "out", *filters).exit_code == 0
         used = [c["photo"] for c in json.loads((tmp_path / "out" / "copy.json").read_text())["candidates"]]
@@ -86,6 +86,6 @@ def test_bad_filters_are_one_line(ceret, one_line_error, own, crop_index, tmp_pa
 
 
 def test_a_network_alone_has_nothing_to_filter(ceret, photo, mask, tiny_weights, tmp_path):
-    arguments = ["complete", photo, "--mask", mask, "--method", "encoder", "--weights", tiny_weights, "--out", tmp_path]
+    arguments = ["complete", photo, "--mask", mask, "--method", "network", "--weights", tiny_weights, "--out", tmp_path]
     result = ceret(*arguments, "--where", "width > 3", "--exclude-same-source")
     assert result.exit_code == 2 and "leave out --where, --exclude-same-source" in result.stderr.splitlines()[-1]

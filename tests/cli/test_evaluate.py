@@ -56,7 +56,7 @@ def test_the_default_methods_are_the_indexs_features_by_every_fill(ceret, querie
 
 def test_networks_are_measured_by_the_given_weights(ceret, queries, crop_index, tiny_weights, tmp_path):
     base = ["evaluate", queries, "--index", crop_index, "--out", tmp_path, "--limit", 3]
-    methods = f"thumbnail:16+guided,decoder,decoder+blend,decoder:{tiny_weights}"
+    methods = f"thumbnail:16+guided,network,network+blend,network:{tiny_weights}"
     result = ceret(*base, "--methods", methods, "--weights", tiny_weights)
     assert result.exit_code == 0, result.output
     results = json.loads((tmp_path / "results.json").read_bytes())
@@ -69,7 +69,7 @@ def test_networks_are_measured_by_the_given_weights(ceret, queries, crop_index, 
     result = ceret(*base, "--weights", tiny_weights)
     assert result.exit_code == 0, result.output
     names = [method["name"] for method in json.loads((tmp_path / "results.json").read_bytes())["methods"]]
-    assert "thumbnail:16+guided+blend" in names and "decoder" in names
+    assert "thumbnail:16+guided+blend" in names and "network" in names
 
 
 def test_a_network_that_cannot_serve_is_named_before_any_work(
@@ -77,13 +77,13 @@ def test_a_network_that_cannot_serve_is_named_before_any_work(
 ):
     monkeypatch.setattr("ce_retrieval.models.shipped.FOLDER", tmp_path / "nowhere")
     base = ["evaluate", queries, "--index", crop_index, "--out", tmp_path / "out", "--methods"]
-    assert "the weights that ship with ceret are not installed" in one_line_error(ceret(*base, "decoder"))
+    assert "the weights that ship with ceret are not installed" in one_line_error(ceret(*base, "network"))
     assert "not installed" in one_line_error(ceret(*base, "thumbnail:16+guided"))
-    assert "no such checkpoint" in one_line_error(ceret(*base, f"decoder:{tmp_path}/none.safetensors"))
+    assert "no such checkpoint" in one_line_error(ceret(*base, f"network:{tmp_path}/none.safetensors"))
     Image.fromarray(np.pad(np.full((8, 8), 255, np.uint8), ((0, 56), (0, 56)))).save(tmp_path / "mask.png")
     (tmp_path / "masks").mkdir()
     (tmp_path / "mask.png").rename(tmp_path / "masks" / "mask.png")
-    error = one_line_error(ceret(*base, f"decoder:{center_weights}", "--masks", tmp_path / "masks"))
+    error = one_line_error(ceret(*base, f"network:{center_weights}", "--masks", tmp_path / "masks"))
     assert "none of the 6 photos can be measured" in error and "outside the central half" in error
     assert not (tmp_path / "out" / "results.json").exists()
 
@@ -123,11 +123,11 @@ def test_what_is_left_out_is_listed_on_stderr(ceret, queries, crop_folder, crop_
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--methods", "sift"], "decoder, telea, navier-stokes, biharmonic, smooth, oracle, rim"),
+        (["--methods", "sift"], "network, patchmatch, telea, navier-stokes, biharmonic, smooth, oracle, ring"),
         (["--methods", "smooth,smooth"], "named twice"),
-        (["--methods", "thumbnail@far"], "no positive number of pixels"),
+        (["--methods", "thumbnail@far"], "not a positive number of pixels"),
         (["--masks", "middle"], "choose one of center, block, region, or give a folder"),
-        (["--shapes", "."], "--masks region"),
+        (["--shapes", "."], "shapes belong to the masks 'region'"),
         (["--methods", "thumbnail:7"], "thumbnail:7"),
     ],
 )

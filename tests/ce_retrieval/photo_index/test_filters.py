@@ -51,10 +51,12 @@ def check(index, photo, hole, where):
     expected = by_hand(index, photo, hole, CASES[where])
     assert 0 < len(expected) < len(index)
     for k in {1, min(5, len(expected)), len(expected)}:
-        found = find_neighbors(index, photo, hole, k, where=where)
+        found = find_neighbors(index, photo, hole, k, focus=None, where=where)
         assert [n.id for n in found] == expected[:k]
         assert [n.rank for n in found] == list(range(1, k + 1))
-    assert [n.id for n in find_neighbors(index, photo, hole, len(index), where=where)] == expected, "what there is"
+    assert [n.id for n in find_neighbors(index, photo, hole, len(index), focus=None, where=where)] == expected, (
+        "what there is"
+    )
 
 
 def test_the_nearest_of_what_passes_over_segments_sources_and_additions(tmp_path, photos, index, helpers, hole):
