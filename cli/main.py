@@ -9,9 +9,10 @@ from cli.output import one_line_errors
 
 COMMANDS = {
     "index": "Index photos by context.",
-    "add": "Add photos to an index.",
+    "add": "Bring an index up to date with its photos.",
+    "relocate": "Tell an index where its photos are now.",
     "info": "Say what an index is.",
-    "verify": "Check every file of an index.",
+    "verify": "Check every file of an index, and its photos.",
     "query": "Find the nearest contexts of a photo with a hole.",
     "complete": "Fill the holes of photos, from an index or by a network.",
     "evaluate": "Measure methods on photos whose truth is known.",
