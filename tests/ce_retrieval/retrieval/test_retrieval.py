@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ce_retrieval.descriptors import cell_weights, make_descriptor
-from ce_retrieval.errors import DescriptorError, MaskError, PhotoError, PhotoIndexError
+from ce_retrieval.errors import DescriptorError, MaskError, PhotoError, PhotoIndexError, SettingsError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photos import load_photo
 from ce_retrieval.retrieval.search import (
@@ -215,7 +215,7 @@ def test_bad_queries_are_named(indexes, crop_folder):
         find_neighbors(index, photo[:, :7], centre[:, :7], 5)
     with pytest.raises(PhotoIndexError, match=r"k is 61, but .* holds 60 photos: choose 1 to 60"):
         find_neighbors(index, photo, centre, 61)
-    with pytest.raises(DescriptorError, match="focus"):
+    with pytest.raises(SettingsError, match="focus"):
         find_neighbors(index, photo, centre, 5, focus=-1.0)
     assert len(find_neighbors(index, photo, centre, 60)) == 60
 
