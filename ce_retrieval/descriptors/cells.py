@@ -178,7 +178,7 @@ def cell_weights(
         The hole has another size, or leaves no cell.
     """
     if focus is not None and not (math.isfinite(focus) and focus > 0):
-        raise SettingsError(f"focus is {focus}, expected a positive number of pixels")
+        raise SettingsError(f"`focus` is {focus}: expected a positive number of pixels")
     size = descriptor.size
     if hole is not None and (hole.shape != (size, size) or hole.dtype != np.bool_):
         raise DescriptorError(
@@ -187,7 +187,7 @@ def cell_weights(
         )
     if hole is None or not hole.any():
         if focus is not None:
-            raise SettingsError("focus needs a hole to lie around, and nothing is missing: give a hole or no focus")
+            raise SettingsError("`focus` needs a hole, and nothing is missing: give a hole or no focus")
         return np.ones(descriptor.cells, np.float32)
     share = visible_share(descriptor.boxes, hole)
     weights = np.where(share < descriptor.min_share, np.float32(0), share)
@@ -201,7 +201,7 @@ def cell_weights(
         # Only ratios of weights matter: far cells may round to 0, but not all of them.
         weights = (weights * np.exp(-distance / focus)).astype(np.float32)
         if not weights.any():
-            raise SettingsError(f"focus of {focus} px is so small that every cell's weight vanishes: raise it")
+            raise SettingsError(f"`focus` {focus} px is so small that every cell's weight vanishes: raise it")
     hidden = np.float32(descriptor.hidden)
     return weights + hidden * (1 - share) if hidden else weights
 

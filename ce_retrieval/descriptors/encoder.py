@@ -62,7 +62,7 @@ class Encoder(Descriptor):
         if compressed is not None and len(compressed.mean) != whole:
             raise CheckpointError(
                 f"{weights.path}: its compression of {layer} is for {len(compressed.mean)} channels, the layer has {whole}; "
-                "export the weights anew"
+                "export the weights again"
             )
         self.cells = rows * columns
         self.channels = whole if compressed is None else compressed.channels

@@ -88,7 +88,7 @@ class Gist(Descriptor):
 
     def __init__(self, size: int):
         if size < MIN_SIZE or size % GRID:
-            raise SettingsError(f"gist: size {size} px: use a multiple of {GRID} px, and at least {MIN_SIZE}")
+            raise SettingsError(f"gist: `size` is {size} px: use a multiple of {GRID} px, and at least {MIN_SIZE}")
         self.size = size
         self.boxes = grid_boxes(GRID, size // GRID, size // GRID)
         self._mirror = np.pad(np.arange(size), size // GRID, mode="symmetric")

@@ -43,7 +43,7 @@ class Hog(Descriptor):
         rows = size // CELL - side + 1
         if rows < 1:
             raise SettingsError(
-                f"{self.spec}: photos of {size} px are too small: use a size of at least {CELL * side} px"
+                f"{self.spec}: photos of {size} px are too small: use a `size` of at least {CELL * side} px"
             )
         self.size = size
         self.side = side

@@ -22,7 +22,7 @@ def check_size(spec: str, size: int, network: ContextEncoder) -> None:
     """Raise SettingsError unless the network takes photos of this size."""
     needed = network.config.size
     if size != needed:
-        raise SettingsError(f"{spec}: its network takes photos of {needed} px, not {size}: use size {needed}")
+        raise SettingsError(f"{spec}: its network takes photos of {needed} px, not {size}: use `size` {needed}")
 
 
 def network_memory(network: ContextEncoder) -> tuple[int, int]:
@@ -30,7 +30,7 @@ def network_memory(network: ContextEncoder) -> tuple[int, int]:
     parameters = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     return (
         LIBRARY_MEMORY + 3 * parameters // 2,
-        PIXEL_MEMORY * network.config.size** 2,
+        PIXEL_MEMORY * network.config.size**2,
     )  # float32, and bfloat16 beside it
 
 

@@ -96,7 +96,7 @@ class Reconstruction(Descriptor):
         if (holes & ~predicted_part(self.weights.network)).any():
             name = self.weights.network.config.architecture
             raise DescriptorError(
-                f"{self.spec}: the hole reaches outside the central half, and {name} predicts nothing else: use other weights "
+                f"{self.spec}: the hole reaches outside the central half, all that {name} predicts: use other weights "
                 "or another layer"
             )
 

@@ -44,7 +44,7 @@ def make_descriptor(spec: str, size: int) -> Descriptor:
     if name not in DESCRIPTORS:
         raise SettingsError(f"no descriptor is named {name!r}: choose one of {', '.join(sorted(DESCRIPTORS))}")
     if size < 1:
-        raise SettingsError(f"{spec}: size {size} px: expected a positive number of pixels")
+        raise SettingsError(f"{spec}: `size` is {size} px: expected a positive number")
     return DESCRIPTORS[name](argument if colon else None, size)
 
 

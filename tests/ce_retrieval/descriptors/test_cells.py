@@ -70,7 +70,7 @@ def test_without_a_hole_all_cells_weigh_one(spec):
         weights = cell_weights(descriptor, hole)
         assert weights.shape == (descriptor.cells,)
         assert (weights == 1).all()
-        with pytest.raises(SettingsError, match="focus needs a hole"):
+        with pytest.raises(SettingsError, match="`focus` needs a hole"):
             cell_weights(descriptor, hole, focus=8)
 
 

@@ -244,7 +244,9 @@ def test_arguments_that_make_no_sense(folder):
         with pytest.raises(kind, match=message) as caught:
             make_descriptor(spec, 64)
         assert "\n" not in str(caught.value)
-    with pytest.raises(SettingsError, match=r"encoder:cells: its network takes photos of 64 px, not 128: use size 64$"):
+    with pytest.raises(
+        SettingsError, match=r"encoder:cells: its network takes photos of 64 px, not 128: use `size` 64$"
+    ):
         make_descriptor("encoder:cells", 128)
 
 

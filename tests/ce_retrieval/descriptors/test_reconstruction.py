@@ -140,9 +140,9 @@ def test_holes_and_networks_that_cannot_be_served(descriptor, photos, center_wei
     half = make_descriptor(f"encoder:{center_weights}", 64)
     hole = np.zeros((1, 64, 64), bool)
     hole[:, 10:40, 20:40] = True
-    with pytest.raises(DescriptorError, match="outside the central half, and paper-center predicts nothing else"):
+    with pytest.raises(DescriptorError, match="outside the central half, all that paper-center predicts"):
         half.describe(np.zeros((1, 64, 64, 3), np.uint8), hole)
-    with pytest.raises(SettingsError, match="takes photos of 64 px, not 32: use size 64"):
+    with pytest.raises(SettingsError, match="takes photos of 64 px, not 32: use `size` 64"):
         make_descriptor(f"encoder:fill:{center_weights}", 32)
     path = tmp_path / "region.safetensors"
     save_network(path, build_network(PaperRegionConfig(groups=1)))
