@@ -22,8 +22,8 @@ FLOAT16_MAX = 65504.0  # an index stores float16
 class Encoder(Descriptor):
     """One layer of a context encoder.
 
-    The channels are those of the layer's compression in the weights file (`compression`). Where the file has none, they
-    are all channels of the layer, divided by the square root of their number. Either way the norms are of order 1.
+    The weights file may hold a compression of the layer to fewer channels (`compression`). Where it holds none, all
+    channels are used, divided by the square root of their number. Either way the norms are of order 1.
 
     Parameters
     ----------

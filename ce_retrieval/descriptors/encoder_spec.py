@@ -19,7 +19,7 @@ LAYERS = ("cells", "context", "bottleneck", FILL_LAYER)  # of all architectures;
 def make_encoder(argument: str | None, size: int) -> Encoder | Reconstruction:
     """Make the descriptor of ``encoder[:LAYER][:CHECKPOINT]``.
 
-    Without a checkpoint the weights of the package serve, without a layer that of `protocol_layer` for "none".
+    Default checkpoint: the weights of the package. Default layer: as in `protocol_layer`, under "none".
 
     Raises
     ------

@@ -23,7 +23,7 @@ ANGULAR = 2 * np.pi * 16 * ORIENTATIONS**2 / 32**2  # ... times exp(-ANGULAR ang
 PREFILTER_CYCLES = 4  # cycles per photo at which the prefilter's low-pass has fallen by a half
 PREFILTER_FLOOR = 0.2
 REACH = 3.0  # standard deviations of a transfer function that are kept around its peak
-MIN_SAMPLES = 5  # of a response along a cell, so that their mean is that of the pixels
+MIN_SAMPLES = 5  # samples of a response along a cell: enough for the mean over its pixels
 CHUNK = 8  # photos transformed at once: they bound the memory and fit the cache
 
 # Measured on 2,000 photos of six kinds of scenes at 128 px, 50,000 random pairs: the mean energy of each scale, and the mean

@@ -1,7 +1,7 @@
 """Colours and texture of the photo with its hole filled by a network.
 
-Cells under the hole are compared too: those of a query hold what its network predicts there. One search over the
-collection therefore also finds the photos whose content fits that prediction.
+Cells under the hole are compared too: in a query they hold the network's prediction. So one search over the collection
+also finds the photos whose content fits that prediction.
 """
 
 from __future__ import annotations

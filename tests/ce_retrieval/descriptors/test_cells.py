@@ -100,11 +100,10 @@ def test_the_remedy_for_a_hole_that_leaves_no_cell_serves():
         hole = np.ones((128, 128), bool)
         hole[::step, ::step] = False
         for spec in specs:
-            try:
-                assert cell_weights(make_descriptor(spec, 128), hole).any()
-            except DescriptorError as error:
-                advice = str(error).rpartition("such as ")[2]
-                assert advice != spec and cell_weights(make_descriptor(advice, 128), hole).any(), str(error)
+            with pytest.raises(DescriptorError, match="such as ") as caught:
+                cell_weights(make_descriptor(spec, 128), hole)
+            advice = str(caught.value).rpartition("such as ")[2]
+            assert advice != spec and cell_weights(make_descriptor(advice, 128), hole).any()
     with pytest.raises(DescriptorError, match=r"or index photos at more than 128 px"):
         cell_weights(make_descriptor("thumbnail", 128), np.ones((128, 128), bool))
 
@@ -121,6 +120,8 @@ def test_specs_round_trip_and_attributes_agree(spec, photos):
     assert descriptor.boxes.shape == (descriptor.cells, 4)
     assert descriptor.boxes.min() == 0
     assert descriptor.boxes.max() == 128
+    learned = ("hidden", "weights_sha256", "memory", "photo_memory", "libraries")
+    assert [getattr(descriptor, name) for name in learned] == [0, None, 0, 0, ()]
 
 
 def test_specs_become_canonical():

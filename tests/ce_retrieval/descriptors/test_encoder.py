@@ -88,6 +88,7 @@ def test_specs_are_canonical_and_name_the_layer(folder, monkeypatch):
         assert (
             weights_hash(descriptor) == descriptor.weights_sha256 == load_weights(str(descriptor.weights.path)).sha256
         )
+        assert descriptor.libraries == ("torch",) and descriptor.memory > 250 << 20 and descriptor.photo_memory > 0
     assert weights_hash(make_descriptor("thumbnail", 64)) is None
 
 
