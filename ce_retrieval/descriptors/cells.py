@@ -12,6 +12,7 @@ from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.errors import DescriptorError, SettingsError
 
 EMPTY = 0.5  # mid-grey: the colour of a cell without a visible pixel
+LARGEST = 65504.0  # of float16, in which an index stores features
 
 
 def square_boxes(start: NDArray[Any], stop: NDArray[Any]) -> NDArray[np.int32]:
@@ -53,20 +54,9 @@ def _expect(spec: str, name: str, array: Any, dtype: np.dtype[Any], tail: tuple[
 
 
 def cell_means(photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None, grid: int) -> NDArray[np.float32]:
-    """Return the mean colour of the visible pixels of each cell.
+    """Return the mean colour of the visible pixels of each cell, `EMPTY` where there are none; from exact integer sums.
 
-    Parameters
-    ----------
-    photos : uint8 (B, S, S, 3)
-        S is a multiple of `grid`.
-    holes : bool (B, S, S) or None
-    grid : int
-        Cells per side.
-
-    Returns
-    -------
-    float32 (B, grid * grid, 3)
-        In [0, 1], from exact integer sums; `EMPTY` in a cell without a visible pixel.
+    photos uint8 (B, S, S, 3), S a multiple of `grid`, and holes bool (B, S, S) or None -> float32 (B, grid * grid, 3) in [0, 1].
     """
     if holes is None:
         pixels = (photos.shape[1] // grid) ** 2
@@ -121,16 +111,8 @@ def visible_share(boxes: NDArray[np.int32], hole: NDArray[np.bool_]) -> NDArray[
 
 
 def hole_distance(boxes: NDArray[np.int32], hole: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the Euclidean distance in px from each cell's centre to the nearest missing pixel: float64 (G,).
+    """Return the Euclidean distance in px from each cell's centre to the nearest missing pixel of `hole`: float64 (G,).
 
-    Parameters
-    ----------
-    boxes : int32 (G, 4)
-    hole : bool (S, S)
-        At least one True.
-
-    Notes
-    -----
     A pixel lies at its integer coordinates, so the centre of a cell of even side lies halfway between pixels. A distance
     transform of the pixel grid would round these centres; the two passes of a separable transform, taken at the centres
     alone, are exact.

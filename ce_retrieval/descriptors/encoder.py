@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ce_retrieval.descriptors.base import Descriptor
-from ce_retrieval.descriptors.cells import check_batch, square_boxes
+from ce_retrieval.descriptors.cells import LARGEST, check_batch, square_boxes
 from ce_retrieval.descriptors.networks import check_size, in_chunks, network_memory, thread_count
 from ce_retrieval.errors import CheckpointError, DescriptorError
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ce_retrieval.models.shipped import Weights
 
 LOCAL_LAYER = "cells"  # in every architecture the only layer before all cells are mixed
-FLOAT16_MAX = 65504.0  # an index stores float16
 
 
 class Encoder(Descriptor):
@@ -25,15 +24,7 @@ class Encoder(Descriptor):
     The weights file may hold a compression of the layer to fewer channels (`compression`). Where it holds none, all
     channels are used, divided by the square root of their number. Either way the norms are of order 1.
 
-    Parameters
-    ----------
-    spec : str
-        ``encoder:LAYER`` for the weights of the package, ``encoder:LAYER:CHECKPOINT`` with an absolute path for others.
-    weights : Weights
-    layer : str
-        One of the network's LAYERS.
-    size : int
-        Side of the photos in px: the network's.
+    Spec ``encoder:LAYER`` with the weights of the package, ``encoder:LAYER:CHECKPOINT`` with an absolute path for others.
 
     Notes
     -----
@@ -94,7 +85,7 @@ class Encoder(Descriptor):
             grids = flat * np.float32(flat.shape[-1] ** -0.5)
         else:
             grids = self._compression.apply(torch.from_numpy(flat)).numpy()
-        if not (np.abs(grids) <= FLOAT16_MAX).all():  # false for NaN too
+        if not (np.abs(grids) <= LARGEST).all():  # false for NaN too
             raise DescriptorError(
                 f"{self.spec}: its network gives features that are too large for an index, or not finite: the weights are "
                 "damaged, use others"

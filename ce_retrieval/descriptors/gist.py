@@ -48,12 +48,8 @@ class _Scale:
 class Gist(Descriptor):
     """Oriented energies and mean colour of 4 x 4 cells.
 
-    A cell has 33 channels: 30 oriented energies (5 scales of 6 orientations, finest scale first), then L*, a*, b*.
-
-    Parameters
-    ----------
-    size : int
-        Side of the photos in px: a multiple of 4, at least 64.
+    A cell has 33 channels: 30 oriented energies (5 scales of 6 orientations, finest scale first), then L*, a*, b*. The side
+    of the photos is a multiple of 4 px, at least 64.
 
     Notes
     -----

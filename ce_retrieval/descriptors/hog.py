@@ -16,14 +16,8 @@ ORIENTATIONS = 9
 class Hog(Descriptor):
     """Histograms of 9 orientations in cells of 8 px, normalised by L2-Hys over blocks.
 
-    A cell of the descriptor is a block: at 128 px 15 x 15 blocks of 36 channels, or 16 x 16 of 9.
-
-    Parameters
-    ----------
-    size : int
-        Side of the photos in px.
-    side : int
-        Histogram cells along a block: 2 (spec ``hog``) or 1 (``hog:cells``).
+    A cell of the descriptor is a block of `side` x `side` histograms: 2 (spec ``hog``) or 1 (``hog:cells``). At 128 px
+    these are 15 x 15 blocks of 36 channels, or 16 x 16 of 9.
 
     Notes
     -----

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ce_retrieval.descriptors.base import Descriptor
-from ce_retrieval.descriptors.cells import check_batch, square_boxes
+from ce_retrieval.descriptors.cells import LARGEST, check_batch, square_boxes
 from ce_retrieval.descriptors.onnx_files import model_files, model_hash
 from ce_retrieval.descriptors.onnx_sidecar import read_sidecar, sidecar_path
 from ce_retrieval.errors import DescriptorError, SettingsError
@@ -21,7 +21,6 @@ from ce_retrieval.pixels import resize, to_bytes, to_unit
 
 PHOTOS_PER_RUN = 8  # bounds the memory of the network's feature maps; a model with a fixed batch runs with its own
 RUNTIME_MEMORY = 64 << 20  # bytes, of onnxruntime itself
-LARGEST = float(np.finfo(np.float16).max)  # an index stores float16
 
 
 class OnnxFeatures(Descriptor):
@@ -30,13 +29,6 @@ class OnnxFeatures(Descriptor):
     `FILE.json` beside it says how to feed and read the network (docs/features-onnx.md, `onnx_sidecar.Sidecar`). A photo is
     resized to the network's side. A map of g x g places, or g * g tokens, become g * g cells; a vector is a single cell.
     Each cell is scaled to unit norm, unless the sidecar says `"normalise": false`.
-
-    Parameters
-    ----------
-    path : Path
-        The ONNX file.
-    size : int
-        Side of the photos in px.
 
     Notes
     -----

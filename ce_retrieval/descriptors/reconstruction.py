@@ -34,13 +34,7 @@ class Reconstruction(Descriptor):
     neighbouring visible pixels. Under the hole the prediction is smooth where the world is not, so the texture there is
     the harmonic continuation of the texture around it.
 
-    Parameters
-    ----------
-    spec : str
-        ``encoder:fill`` for the weights of the package, ``encoder:fill:CHECKPOINT`` with an absolute path for others.
-    weights : Weights
-    size : int
-        Side of the photos in px: the network's.
+    Spec ``encoder:fill`` with the weights of the package, ``encoder:fill:CHECKPOINT`` with an absolute path for others.
 
     Notes
     -----

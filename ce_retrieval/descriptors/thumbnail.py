@@ -15,12 +15,7 @@ DEFAULT_GRID = 32
 class Thumbnail(Descriptor):
     """Mean RGB of each cell in [0, 1], less 0.5: small norms keep the lifted inner product precise.
 
-    Parameters
-    ----------
-    size : int
-        Side of the photos in px, a multiple of `grid`.
-    grid : int
-        Cells per side.
+    `grid` is the number of cells per side; it divides the side of the photos.
 
     Notes
     -----
