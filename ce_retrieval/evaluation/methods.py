@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.descriptors import DESCRIPTORS, Descriptor, make_descriptor, protocol_spec
-from ce_retrieval.errors import DescriptorError, EvaluationError
+from ce_retrieval.errors import DescriptorError, EvaluationError, SettingsError
 from ce_retrieval.evaluation.classical import CLASSICAL
 from ce_retrieval.models.network_fill import can_predict
 
@@ -120,7 +120,7 @@ def _parse(name: str, size: int, hole: str) -> Method:
         raise EvaluationError(f"method {name!r} is unknown: it begins with one of {known}")
     try:
         descriptor = make_descriptor(protocol_spec(base, hole), size)
-    except DescriptorError as error:
+    except (DescriptorError, SettingsError) as error:
         raise EvaluationError(f"method {name}: {error}") from error
     focus = _focus(name, focus_text) if at else "auto"
     # One spelling each, so that an index is shared and nothing is measured twice.
