@@ -127,8 +127,18 @@ def test_a_network_of_the_centre_takes_the_centre_alone(center_weights, photo, f
         hole[first:last, first:last] = True
         with pytest.raises(MaskError, match="outside the central half, all that paper-center predicts"):
             completer.complete(photo((side, side)), hole)
+
+
+def test_a_hole_that_was_resized_may_leave_the_centre_by_a_pixel(center_weights):
+    network = NetworkFill(str(center_weights))
+    inside, rounded, outside = (np.zeros((64, 64), bool) for _ in range(3))
+    for hole, first in ((inside, 16), (rounded, 15), (outside, 14)):
+        hole[first:48, first:48] = True
+    network.check(inside, resized=False)
+    network.check(rounded, resized=True)
+    for hole, resized in ((rounded, False), (outside, True)):
         with pytest.raises(MaskError, match="outside the central half"):
-            NetworkFill(str(center_weights)).check(hole)
+            network.check(hole, resized=resized)
 
 
 def test_a_folder_is_completed_and_not_done_twice(tiny_weights, photo, tmp_path):
@@ -157,11 +167,11 @@ def test_what_is_missing_or_wrong_is_named_at_once(tiny_weights, tmp_path, monke
     with pytest.raises(SettingsError, match="fill is 'mean': choose one of paste, blend"):
         NetworkCompleter(NetworkSettings("mean", weights=str(tiny_weights)))
     with pytest.raises(CheckpointError, match="no such checkpoint file"):
-        NetworkFill(str(tmp_path / "none.safetensors"))
+        NetworkCompleter(NetworkSettings(weights=str(tmp_path / "none.safetensors")))
     (tmp_path / "bad.safetensors").write_bytes(tiny_weights.read_bytes()[:900])
     with pytest.raises(CheckpointError, match="truncated or no safetensors file"):
         NetworkFill(str(tmp_path / "bad.safetensors"))
-    with pytest.raises(SettingsError, match="method network .* has no candidates"):
+    with pytest.raises(SettingsError, match=r"method network .* has no candidates"):
         NetworkCompleter(NetworkSettings(weights=str(tiny_weights))).complete_many([], [], candidate_fills=True)
     monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
     with pytest.raises(CeretError, match=r"needs torch and safetensors: pip install torch safetensors"):

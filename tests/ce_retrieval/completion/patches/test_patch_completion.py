@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ce_retrieval.completion.patches.completer import PatchCompleter
-from ce_retrieval.completion.settings import PatchSettings
+from ce_retrieval.completion.settings import PatchSettings, ranges
 from ce_retrieval.errors import MaskError, SettingsError
 from ce_retrieval.photo_index import PhotoIndex
 
@@ -41,13 +41,14 @@ def test_the_record_names_the_network_that_scenes_were_ranked_by(index, stripes,
     assert PatchCompleter(index, SETTINGS).complete(stripes, hole).expected is None
 
 
-@pytest.mark.parametrize("start", ["smooth", "network", "scene", "auto"])
-@pytest.mark.parametrize("with_index", [False, True])
+STARTS = ranges(PatchSettings)["start"].choices
+
+
+@pytest.mark.parametrize(
+    ("start", "with_index"),
+    [*((start, True) for start in STARTS), *((start, False) for start in STARTS if start != "scene")],
+)
 def test_known_pixels_stay_whatever_the_start(index, stripes, hole, tiny_weights, start, with_index):
-    if start == "scene" and not with_index:
-        with pytest.raises(SettingsError, match="the start 'scene' needs an index"):
-            PatchCompleter(None, replace(SETTINGS, start=start))
-        return
     settings = replace(SETTINGS, start=start, weights=str(tiny_weights), sources=2)
     completer = PatchCompleter(index if with_index else None, settings)
     assert completer.settings.start == {"auto": "scene" if with_index else "smooth"}.get(start, start)
@@ -75,6 +76,8 @@ def test_a_photo_larger_than_the_working_size(stripes, hole):
 def test_what_is_wrong_is_named(index, stripes, hole):
     with pytest.raises(SettingsError, match="start is 'best': choose one of auto, smooth"):
         replace(SETTINGS, start="best")
+    with pytest.raises(SettingsError, match="the start 'scene' needs an index"):
+        PatchCompleter(None, replace(SETTINGS, start="scene"))
     with pytest.raises(SettingsError, match="sources is -1: expected 0 or more"):
         replace(SETTINGS, sources=-1)
     completer = PatchCompleter(None, SETTINGS)
