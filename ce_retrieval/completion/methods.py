@@ -118,9 +118,9 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) ->
         raise SettingsError(f"method {method} needs an index: give one, or use method {others}")
     if about.index == "none" and has_index:
         raise SettingsError(f"method {method} uses no index: leave it out")
-    if about.index == "optional" and not has_index:
-        if unread := [name for name in settings if name not in about.without_index]:
-            raise SettingsError(f"without an index, method {method} does not read {', '.join(unread)}: give an index")
+    unread = [name for name in settings if name not in about.without_index]
+    if about.index == "optional" and not has_index and unread:
+        raise SettingsError(f"without an index, method {method} does not read {', '.join(unread)}: give an index")
     chosen = about.settings(**settings)
     if chosen.weights is not None and not _runs_network(method, chosen, has_index):
         raise SettingsError("no network is used by these settings: leave `weights` out, or set `rerank` to guided")

@@ -72,7 +72,7 @@ def _check(name: str, value: Any, allowed: Range, *, whole: bool) -> None:
     if not isinstance(value, Integral if whole else Real):
         raise SettingsError(f"{name} is {value!r}: expected a {'whole ' if whole else ''}number")
     high = float("inf") if allowed.high is None else allowed.high
-    if not allowed.low <= value <= high:
+    if not allowed.low <= float(value) <= high:
         wanted = f"{allowed.low:g} or more" if allowed.high is None else f"{allowed.low:g} to {high:g}"
         raise SettingsError(f"{name} is {value}: expected {wanted}")
 

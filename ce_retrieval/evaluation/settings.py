@@ -1,4 +1,4 @@
-"""What an evaluation measures. The defaults of the command line are these."""
+"""What an evaluation measures; the defaults are also those of the command line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
