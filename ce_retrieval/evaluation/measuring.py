@@ -17,6 +17,7 @@ from ce_retrieval.metrics import Floats, Summary, measure, precision_at_k, summa
 from ce_retrieval.retrieval.search import search_contexts
 
 MEASURED_AT_ONCE = 16  # photos
+PRECISION_K = 10  # neighbours that P@k looks at
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,10 @@ def results_of(material: Material, measured: Sequence[Measured], failed: Mapping
 
 def _precision(material: Material, method: Method, kept: np.ndarray) -> float | None:
     """Return P@k of a method by features, the mean over the queries with a label; None without labels to compare."""
-    index, queries, k = material.indexes[method.base], material.queries, material.settings.precision_k
-    if k > len(index) or not (set(queries.labels) & set(index.labels)) - {""}:
+    index, queries = material.indexes[method.base], material.queries
+    if len(index) < PRECISION_K or not (set(queries.labels) & set(index.labels)) - {""}:
         return None
-    found = search_contexts(index, queries.photos, queries.holes, k, focus=method.focus_px)
+    found = search_contexts(index, queries.photos, queries.holes, PRECISION_K, focus=method.focus_px)
     shares = precision_at_k(np.array(queries.labels), np.array(index.labels)[found.ids])[kept]
     labelled = shares[~np.isnan(shares)]
     return float(labelled.mean()) if len(labelled) else None

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ce_retrieval.evaluation.measuring import PRECISION_K
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.figures import contact_sheet
 from ce_retrieval.photos import save_photo
@@ -16,8 +17,7 @@ ROWS_A_SHEET = 8
 
 def markdown_table(evaluation: Evaluation) -> str:
     """Return the table of Pathak et al. 2016, Table 1, with more columns; one row a method, "–" where undefined."""
-    k = evaluation.settings.precision_k
-    head = ["method", "L1 %", "L2 %", "PSNR dB", "PSNR of mean L2", "SSIM", "sharpness", f"P@{k}", "s/photo"]
+    head = ["method", "L1 %", "L2 %", "PSNR dB", "PSNR of mean L2", "SSIM", "sharpness", f"P@{PRECISION_K}", "s/photo"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for result in evaluation.results:
         s = result.summary

@@ -28,6 +28,8 @@ from ce_retrieval.photo_index.photo_cache import SceneCache
 from ce_retrieval.storage import make_folder
 
 SCENE_BYTES = 1 << 30  # decoded photos of the collection that are kept
+RING = 8  # px, width of the flat ring that the search `ring` compares
+SHEET_ROWS = 16  # photos on the contact sheets
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,11 @@ def evaluate(
     queries = queries.only(np.array([row for row in range(len(queries)) if row not in refused]))
     indexes = indexes_for([method.base for method in methods if method.kind == "features"], index, Path(out), report)
     scenes = SceneCache(index, SCENE_BYTES, os.cpu_count() or 1)
-    scan = _scan(index, scenes, queries, methods, settings, report)
+    scan = _scan(index, scenes, queries, methods, report)
     kept = _without_leaks(queries, scan.leaks, settings, index)
     nearest = {name: search.ids[kept] for name, search in scan.searches.items()}
     material = Material(queries.only(kept), indexes, scenes, nearest, settings)
-    drawn = np.sort(np.random.default_rng(settings.seed).permutation(len(kept))[: settings.sheet_rows])
+    drawn = np.sort(np.random.default_rng(settings.seed).permutation(len(kept))[:SHEET_ROWS])
     measured = [
         measure_method(material, method, drawn, report, spent=scan.seconds.get(method.base, 0.0)) for method in methods
     ]
@@ -161,11 +163,10 @@ def _scan(
     scenes: SceneCache,
     queries: Queries,
     methods: Sequence[Method],
-    settings: EvaluationSettings,
     report: Progress,
 ) -> _Scan:
     guard = LeakGuard(queries.names, queries.photos)
-    regions = {"oracle": lambda hole: hole, "ring": lambda hole: rim_of(hole, settings.ring)}
+    regions = {"oracle": lambda hole: hole, "ring": lambda hole: rim_of(hole, RING)}
     wanted = {method.base for method in methods if method.kind == "pixels"}
     searches = {
         name: NearestByPixels(queries.photos, np.stack([regions[name](hole) for hole in queries.holes]))

@@ -26,8 +26,8 @@ SETTINGS = RetrievalSettings(k=3, candidates=15, rerank="rim")
 
 
 @pytest.fixture(scope="module")
-def completer(crop_index) -> RetrievalCompleter:
-    return RetrievalCompleter(PhotoIndex.open(crop_index), SETTINGS)
+def completer(by_retrieval) -> RetrievalCompleter:
+    return by_retrieval(SETTINGS)
 
 
 @pytest.fixture

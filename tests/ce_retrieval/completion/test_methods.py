@@ -10,21 +10,9 @@ from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.methods import METHODS, settings_of
 from ce_retrieval.completion.settings import ranges
 from ce_retrieval.errors import SettingsError
-from ce_retrieval.photo_index import PhotoIndex
-from ce_retrieval.photo_index.photo_cache import SceneCache
 
 WITH_INDEX = [name for name, method in METHODS.items() if method.index != "none"]
 WITHOUT_INDEX = [name for name, method in METHODS.items() if method.index != "required"]
-
-
-@pytest.fixture(scope="module")
-def index(crop_index) -> PhotoIndex:
-    return PhotoIndex.open(crop_index)
-
-
-@pytest.fixture(scope="module")
-def scenes(index) -> SceneCache:
-    return SceneCache(index, 1 << 24, 2)
 
 
 def refused(method: str, settings: dict, *, has_index: bool) -> str:

@@ -11,14 +11,8 @@ import pytest
 import ce_retrieval
 from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.errors import SettingsError
-from ce_retrieval.photo_index import PhotoIndex
 
 RIM = {"rerank": "rim"}
-
-
-@pytest.fixture(scope="module")
-def index(crop_index) -> PhotoIndex:
-    return PhotoIndex.open(crop_index)
 
 
 @pytest.fixture(scope="module")

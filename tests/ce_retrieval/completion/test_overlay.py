@@ -4,7 +4,6 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +23,9 @@ FILLS = ranges(RetrievalSettings)["fill"].choices
 
 
 @pytest.fixture(scope="module")
-def index(crop_index) -> PhotoIndex:
-    return PhotoIndex.open(crop_index)
-
-
-@pytest.fixture(scope="module")
-def completer(index) -> Callable[..., RetrievalCompleter]:
-    """Completers by what differs from SETTINGS, each made once; they share their decoded scenes."""
-    scenes = SceneCache(index, 1 << 24, 2)
-    return cache(lambda **changes: RetrievalCompleter(index, replace(SETTINGS, **changes), scenes=scenes, workers=2))
+def completer(by_retrieval) -> Callable[..., RetrievalCompleter]:
+    """Completers by what differs from SETTINGS."""
+    return lambda **changes: by_retrieval(replace(SETTINGS, **changes))
 
 
 @pytest.fixture(scope="module")

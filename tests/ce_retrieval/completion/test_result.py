@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,6 @@ from ce_retrieval.completion.overlay import RetrievalCompleter
 from ce_retrieval.completion.result import Completion, json_lines, read_saved, run_lengths
 from ce_retrieval.completion.settings import RetrievalSettings, ranges
 from ce_retrieval.errors import StorageError
-from ce_retrieval.photo_index import PhotoIndex
-from ce_retrieval.photo_index.photo_cache import SceneCache
 from ce_retrieval.photos import load_photo
 
 SETTINGS = RetrievalSettings(k=4, candidates=20, rerank="rim")
@@ -26,15 +23,9 @@ FILLS = ranges(RetrievalSettings)["fill"].choices
 
 
 @pytest.fixture(scope="module")
-def index(crop_index) -> PhotoIndex:
-    return PhotoIndex.open(crop_index)
-
-
-@pytest.fixture(scope="module")
-def completer(index) -> Callable[..., RetrievalCompleter]:
-    """Completers by what differs from SETTINGS, each made once; they share their decoded scenes."""
-    scenes = SceneCache(index, 1 << 24, 2)
-    return cache(lambda **changes: RetrievalCompleter(index, replace(SETTINGS, **changes), scenes=scenes, workers=2))
+def completer(by_retrieval) -> Callable[..., RetrievalCompleter]:
+    """Completers by what differs from SETTINGS."""
+    return lambda **changes: by_retrieval(replace(SETTINGS, **changes))
 
 
 @pytest.fixture(scope="module")

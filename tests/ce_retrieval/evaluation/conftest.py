@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from held_out import HeldOut, read_held_out
 from PIL import Image
 
 from ce_retrieval.photo_index import PhotoIndex
@@ -32,3 +33,8 @@ def opened(crop_index: Path) -> PhotoIndex:
 def collection(opened: PhotoIndex) -> np.ndarray:
     """Every photo of the collection at the index's size: uint8 (60, 64, 64, 3); position = id."""
     return SceneCache(opened, 1 << 20, 2).get(range(len(opened))).photos
+
+
+@pytest.fixture(scope="session")
+def held_out(shared_data: Path) -> HeldOut:
+    return read_held_out(shared_data / "scenes")

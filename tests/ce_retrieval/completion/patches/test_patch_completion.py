@@ -8,14 +8,8 @@ import pytest
 from ce_retrieval.completion.patches.completer import PatchCompleter
 from ce_retrieval.completion.settings import PatchSettings, ranges
 from ce_retrieval.errors import MaskError, SettingsError
-from ce_retrieval.photo_index import PhotoIndex
 
 SETTINGS = PatchSettings(rerank="rim", aligned=6)
-
-
-@pytest.fixture(scope="module")
-def index(crop_index) -> PhotoIndex:
-    return PhotoIndex.open(crop_index)
 
 
 @pytest.fixture(scope="module")

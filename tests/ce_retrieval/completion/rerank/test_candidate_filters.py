@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval import PhotoIndex, RetrievalCompleter, RetrievalSettings, complete, load_photo
+from ce_retrieval import RetrievalCompleter, RetrievalSettings, complete, load_photo
 from ce_retrieval.completion.folders import complete_folder, plan_jobs
 from ce_retrieval.errors import FilterError, PhotoError
 from ce_retrieval.photo_index import Origin
-
-
-@pytest.fixture(scope="module")
-def index(crop_index) -> PhotoIndex:
-    return PhotoIndex.open(crop_index)
 
 
 @pytest.fixture(scope="module")
