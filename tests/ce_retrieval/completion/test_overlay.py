@@ -2,7 +2,7 @@
 
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,13 +157,20 @@ def test_one_bad_query_spares_the_others(completer, photo, odd_holes):
     assert completer().complete_many([], []) == []
 
 
+@pytest.fixture(scope="module")
+def fragile(crop_folder, tmp_path_factory) -> tuple[Path, PhotoIndex]:
+    """A collection of 15 photos, and its index."""
+    folder = tmp_path_factory.mktemp("fragile")
+    shutil.copytree(crop_folder / "photo1", folder / "photos")
+    build_index([folder / "photos"], folder / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1))
+    return folder / "photos", PhotoIndex.open(folder / "a.ceret")
+
+
 @pytest.fixture
-def lossy(crop_folder, tmp_path) -> tuple[Path, PhotoIndex]:
-    """A collection of 15 photos that a test may damage, and its index."""
-    photos = tmp_path / "photos"
-    shutil.copytree(crop_folder / "photo1", photos)
-    build_index([photos], tmp_path / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1))
-    return photos, PhotoIndex.open(tmp_path / "a.ceret")
+def lossy(fragile, crop_folder) -> Iterator[tuple[Path, PhotoIndex]]:
+    """The same for a test that may damage it: its photos are restored afterwards."""
+    yield fragile
+    shutil.copytree(crop_folder / "photo1", fragile[0], dirs_exist_ok=True)
 
 
 @pytest.mark.parametrize("rerank", ["none", "rim"])

@@ -30,9 +30,14 @@ def opened(crop_index: Path) -> PhotoIndex:
 
 
 @pytest.fixture(scope="session")
-def collection(opened: PhotoIndex) -> np.ndarray:
+def decoded(opened: PhotoIndex) -> SceneCache:
+    return SceneCache(opened, 1 << 24, 2)
+
+
+@pytest.fixture(scope="session")
+def collection(opened: PhotoIndex, decoded: SceneCache) -> np.ndarray:
     """Every photo of the collection at the index's size: uint8 (60, 64, 64, 3); position = id."""
-    return SceneCache(opened, 1 << 20, 2).get(range(len(opened))).photos
+    return decoded.get(range(len(opened))).photos
 
 
 @pytest.fixture(scope="session")
