@@ -1,9 +1,9 @@
-"""Rank scenes by a term of one's own beside those of Hays and Efros: here, how much warmer or colder their light is.
+"""Rank scenes by a further term beside those of Hays and Efros: here, how much warmer or colder their light is.
 
     python examples/own_ranking_term.py PHOTO MASK FOLDER OUT
 
 A term sees what a scene shows where it was placed, the photo and the hole, all of one size, and returns a distance: lower is
-better. Terms are normalised over the candidates and summed by their weights. Indexes FOLDER (once: OUT/photos.ceret is used
+better. Terms are normalised over the candidates, weighted and summed. Indexes FOLDER (once: OUT/photos.ceret is used
 again), fills the hole with and without the term, and prints where it has put each of the best.
 """
 
@@ -25,7 +25,7 @@ from ce_retrieval import (
 
 
 def warmth(scene: np.ndarray, photo: np.ndarray, hole: np.ndarray) -> float:
-    """Return how far the mean of red less blue is apart, in grey levels; photos are uint8 (h, w, 3), the hole bool (h, w)."""
+    """Return the difference of the mean of red less blue, in grey levels; photos uint8 (h, w, 3), the hole bool (h, w)."""
     fill, seen = scene[hole].mean(axis=0), photo[~hole].mean(axis=0)
     return abs(float((fill[0] - fill[2]) - (seen[0] - seen[2])))
 
