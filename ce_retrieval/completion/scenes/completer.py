@@ -1,9 +1,9 @@
-"""Scene completion in full: candidates, local context, seam, blend, ranking, at the photo's own resolution.
+"""Method `scenes`: the best of many scenes is placed, cut along a seam and blended into the photo, at the photo's own size.
 
-J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007. The steps, each of them a module: search
-(`rerank.candidates`; there GIST and colour, here any descriptor), placement and cut (`fit`, with `placement` and `seam`), order
-(`ranking`: the sum of the normalised scene, context, texture and seam distances, and of those of `terms`), blend (`compose`).
-Deviations are named in these modules.
+J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007. The steps, each in a module of its own:
+search (`rerank.candidates`; there by GIST and colour, here by any descriptor), working size, the region of the hole (`region`),
+placement and cut of the scenes (`fit`, with `placement` and `seam`), their order (`ranking`, with `terms`), blend (`compose`).
+These modules name the deviations.
 """
 
 from __future__ import annotations
@@ -152,9 +152,10 @@ class SceneCompleter(Completer[Query]):
             picked = len(kept) == self.settings.pick
             if picked or candidate_fills:
                 filled = at_full_size(region, one, ready.photo, ready.hole)
-                fills += [filled] if candidate_fills else []
-            if picked:
-                best, seam = filled, seam_map(region, one, ready.hole)
+                if candidate_fills:
+                    fills.append(filled)
+                if picked:
+                    best, seam = filled, seam_map(region, one, ready.hole)
         if not kept:
             raise dropped.nothing_left()
         if best is None:
@@ -178,7 +179,7 @@ class SceneCompleter(Completer[Query]):
         )
 
     def _blends(self, query: Query, workers: int) -> _Blends:
-        """Carry out the steps of the method for one photo that was searched."""
+        """Carry out the method's steps for one photo that was searched."""
         settings, dropped = self.settings, Dropped(self._finder.more(query))
         opened = partial(self._finder.opened, query=query)
         scenes = self._scenes(query, dropped)

@@ -100,7 +100,7 @@ def fit_scenes(
     index's size.
     """
     context = LocalContext(region)
-    # The finder takes the box for the photo: growth a px of the box.
+    # The finder takes the box for a whole photo, so the growth a px is scaled to that of the photo.
     growth = GROWTH * max(region.size) / max(region.working.hole.shape)
     seams = SeamFinder(region.hole, region.domain, growth=growth)
 

@@ -27,9 +27,8 @@ from ce_retrieval.errors import PhotoError, SettingsError
 from ce_retrieval.pixels import to_unit
 
 CONSENSUS = 20  # scenes whose blends are averaged, at most; the best tenth of fewer than 200
-AGREEMENT = (
-    0.75  # weight of the term content with the scenes' mean as the expected content, which tells less than a network's
-)
+# The scenes' mean tells less than a network's fill, so the weight of the term content shrinks to this share.
+AGREEMENT = 0.75
 # Terms that are ranked by their logarithm, and the distance under which all are equally good: 2 of L*a*b* (squared), and
 # squares of [0, 1] values. So a photo of the very place, or one just as expected, overrules the other terms.
 LOGARITHMIC = {"context": 4.0, "content": 1e-5, "rim": SAME}
