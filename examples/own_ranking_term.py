@@ -1,10 +1,10 @@
-"""Rank scenes by a further term beside those of Hays and Efros: here, how much warmer or colder their light is.
+"""Rank scenes by your own term beside the built-in ones: here, how much warmer or colder their light is.
 
     python examples/own_ranking_term.py PHOTO MASK FOLDER OUT
 
-A term sees what a scene shows where it was placed, the photo and the hole, all of one size, and returns a distance: lower is
-better. Terms are normalised over the candidates, weighted and summed. Indexes FOLDER (once: OUT/photos.ceret is used
-again), fills the hole with and without the term, and prints where it has put each of the best.
+A term gets a scene where it was placed, the photo and the hole, all of one size, and returns a distance: lower is better.
+Terms are normalised over the candidates and summed by their weights. Indexes FOLDER (once: the next run uses OUT/photos.ceret
+again), fills the hole with and without the term, and prints the old and new ranks of the best.
 """
 
 import sys
@@ -25,7 +25,7 @@ from ce_retrieval import (
 
 
 def warmth(scene: np.ndarray, photo: np.ndarray, hole: np.ndarray) -> float:
-    """Return the difference of the mean of red less blue, in grey levels; photos uint8 (h, w, 3), the hole bool (h, w)."""
+    """Return the difference of (mean red - mean blue), in grey levels; photos are uint8 (h, w, 3), the hole bool (h, w)."""
     fill, seen = scene[hole].mean(axis=0), photo[~hole].mean(axis=0)
     return abs(float((fill[0] - fill[2]) - (seen[0] - seen[2])))
 
@@ -38,7 +38,7 @@ def main(photo_path: str, mask_path: str, folder: str, out: str) -> None:
     index = PhotoIndex.open(Path(out) / "photos.ceret")
 
     plain = SceneCompleter(index, SceneSettings(rerank="rim")).complete(photo, hole)
-    settings = SceneSettings(rerank="rim", terms={"warmth": 8.0, "texture": 0.5})  # weights, 1 where none is given
+    settings = SceneSettings(rerank="rim", terms={"warmth": 8.0, "texture": 0.5})  # weights
     warm = SceneCompleter(index, settings, terms={"warmth": warmth}).complete(photo, hole)
 
     before = {candidate.photo: candidate.rank for candidate in plain.candidates}
