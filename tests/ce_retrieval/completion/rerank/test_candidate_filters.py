@@ -66,7 +66,7 @@ def test_filters_that_leave_nothing(index, query, tiny_weights, rerank):
         RetrievalCompleter(index, RetrievalSettings(**search, where="size > 5000"))
     settings = RetrievalSettings(**search, where="label == 'photo1'", exclude_same_source=True)
     completer = RetrievalCompleter(index, settings)
-    with pytest.raises(FilterError, match="the query's own source"):
+    with pytest.raises(FilterError, match="the query's own folder"):
         completer.complete(photo, hole, origin=Origin.of(path))
     other = photo[::-1].copy()
     refused, served = completer.complete_many([photo, other], [hole, hole], origins=[Origin.of(path), None])
