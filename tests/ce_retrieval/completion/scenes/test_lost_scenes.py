@@ -116,7 +116,8 @@ def test_the_remedy_fits_the_reason(tmp_path, bundled_photos, index, truth, monk
     wide = index_of(tmp_path, {"a": bundled_photos[2][:60, :220], "b": bundled_photos[2][90:150, :220]})
     photo, hole = np.ascontiguousarray(bundled_photos[2][10:210, 20:50]), hole_of(np.s_[1:-1, 10:20], shape=(200, 30))
     unfit = "scenes can fill the hole (mark a smaller one, or index others)"
-    assert refused(wide, photo, hole).startswith(f"none of the 2 {unfit}: ")
+    said = refused(wide, photo, hole)
+    assert said.startswith(f"none of the 2 {unfit}: ") and said.count(".png: too small: 220x60 px, ") == 2
     more = "the only scene cannot fill the hole (mark a smaller one, index others, or choose a larger aligned): "
     assert refused(wide, photo, hole, aligned=1).startswith(more)
     assert refused(wide, photo, hole, aligned=1, candidates=1).startswith(more)

@@ -124,13 +124,16 @@ def photo(bundled_photos) -> np.ndarray:
     return np.where(HOLE[..., None], 0, crops(bundled_photos[2], 1, seed=9)[0]).astype(np.uint8)
 
 
-def test_the_best_of_many_scenes_are_the_expected_content(many, photo):
+def test_the_best_of_many_scenes_are_the_expected_content(many, photo, monkeypatch):
     done = SceneCompleter(many, SETTINGS).complete(photo, HOLE)
     assert done.expected == done.provenance()["expected"] == "scenes"
     assert all(np.isfinite(c.scores["content"]) for c in done.candidates)
-    few = SceneCompleter(many, replace(SETTINGS, aligned=AGREEING - 1)).complete(photo, HOLE)
+    few = SceneCompleter(many, replace(SETTINGS, aligned=20)).complete(photo, HOLE)
     assert few.expected is None and "content" not in few.candidates[0].scores
-    off = SceneCompleter(many, replace(SETTINGS, trust=0.0, terms={"content": 0.0})).complete(photo, HOLE)
+    monkeypatch.setattr(ranking, "AGREEING", 20)
+    enough = SceneCompleter(many, replace(SETTINGS, aligned=20)).complete(photo, HOLE)
+    assert enough.expected == "scenes"
+    off = SceneCompleter(many, replace(SETTINGS, aligned=20, trust=0.0, terms={"content": 0.0})).complete(photo, HOLE)
     assert off.expected is None
 
 
