@@ -273,11 +273,13 @@ def test_a_run_can_begin_with_trained_weights(tmp_path, photos, held_out, tiny_c
 
 
 def test_with_an_adversary_the_newest_weights_are_kept(tmp_path, photos, held_out, tiny_config):
-    config = tiny_config(
-        network=PaperRandomConfig(size=64, bottleneck=16), steps=3, masks="block", adversarial=0.9, rate=0.05
-    )
+    network = PaperRandomConfig(size=64, bottleneck=16)
+    config = tiny_config(network=network, steps=3, masks="block", adversarial=0.9, rate=0.05, muon_rate=0.0)
     photos64, held64 = make_photos(40, 80), make_photos(8, 64)
-    summary = train(config, photos64, tmp_path, device=CPU, held_out=held64, schedule=Schedule(1, 10, 8))
+    options = {"schedule": Schedule(1, 10, 8), "engine": ENGINES["plain"]}
+    summary = train(config, photos64, tmp_path, device=CPU, held_out=held64, **options)
+    errors = [float(row["l2"]) for row in csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())]
+    assert errors[2] > min(errors), "not a case in which the newest weights are not the best"
     assert summary.best_step == 3
 
 
