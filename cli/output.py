@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -39,9 +40,18 @@ def _one_line(error: Exception) -> str | None:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON to stdout."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
+    """Print JSON to stdout; paths become texts, and infinite or undefined (NaN) numbers null."""
+    plain = json.loads(json.dumps(value, default=os.fspath), parse_constant=lambda _: None)
+    text = json.dumps(plain, indent=1, ensure_ascii=False)
     click.echo(text.encode(errors="backslashreplace"))  # file names need not be valid UTF-8: JSON's own escapes
+
+
+def print_result(text: str, value: Any, as_json: bool) -> None:
+    """Print a result to stdout: as the text, or its value as JSON."""
+    if as_json:
+        print_json(value)
+    else:
+        click.echo(text)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import click
 
 from ce_retrieval.training.packing import SIZES, WORKERS, pack_photos
 from cli.options import json_option
-from cli.output import print_json, progress_bar
+from cli.output import print_result, progress_bar
 
 
 @click.command("pack")
@@ -37,7 +37,6 @@ def command(photos: Path, out: Path, size: int, workers: int, as_json: bool) -> 
         source.close()
     for key, reason in report.skipped:
         click.echo(f"skipped {key}: {reason}", err=True)
-    if as_json:
-        print_json({"file": str(out), "photos": report.count, "size": size, "skipped": report.skipped})
-        return
-    click.echo(f"{out}: {report.count} photos of {size} x {size} px, {len(report.skipped)} skipped")
+    text = f"{out}: {report.count} photos of {size} x {size} px, {len(report.skipped)} skipped"
+    about = {"out": out, "photos": report.count, "size": size, "skipped": len(report.skipped)}
+    print_result(text, {**about, "skipped_files": report.skipped}, as_json)

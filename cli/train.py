@@ -1,5 +1,6 @@
 """`ceret train`: train a context encoder on a collection of photos."""
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import click
 from ce_retrieval.training.config import ENGINES, Schedule, TrainConfig
 from ce_retrieval.training.presets import changed, preset_config
 from cli.options import json_option
-from cli.output import print_json, steps_bar
+from cli.output import print_result, steps_bar
 from cli.train_options import train_options
 
 
@@ -46,10 +47,8 @@ def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any)
         held_out = open_photos(options["val"], side, progress=progress)[0] if options["val"] else None
         report = partial(_report, bar, config)
         summary = train(config, packed, out, device=device, team=team, held_out=held_out, report=report, **inputs)
-    if team.leads and as_json:
-        print_json({"weights": str(summary.weights), "step": summary.best_step, "metrics": summary.best})
-    elif team.leads:
-        click.echo(f"{summary.weights} (step {summary.best_step})")
+    if team.leads:
+        print_result(f"{summary.weights} (step {summary.best_step})", asdict(summary), as_json)
 
 
 def _report(bar: Any, config: TrainConfig, now: Any) -> None:

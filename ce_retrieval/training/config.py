@@ -133,29 +133,33 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check every setting."""
-        _check_numbers(self)
-        _check_numbers(self.network)
+        _check_numbers(self, "`{}`")
+        _check_numbers(self.network, "the network's {}")
         if self.masks not in MASKS:
-            raise SettingsError(f"masks {self.masks!r} are unknown: use one of {', '.join(MASKS)}")
+            raise SettingsError(f"`masks` is {self.masks!r}: choose one of {', '.join(MASKS)}")
         if len(self.mix) != 3 or not 0 < sum(self.mix) < inf:
-            raise SettingsError(f"mix {self.mix} gives no chances: use three numbers of at least 0, not all 0")
+            raise SettingsError(f"`mix` is {self.mix}: expected three numbers, not all of them 0")
         if (self.steps is None) == (self.minutes is None):
-            raise SettingsError("give the length of the run either as steps or as minutes")
+            raise SettingsError("give the length of the run either as `steps` or as `minutes`")
         self._check_network()
 
     def _check_network(self) -> None:
         """Raise SettingsError for settings that this network cannot have."""
         match network := self.network:
             case PaperRegionConfig() if 32 % network.groups:
-                raise SettingsError(f"groups {network.groups} do not divide the channels: use 1, 2, 4, 8, 16 or 32")
+                raise SettingsError(f"the network's groups are {network.groups}: choose one of 1, 2, 4, 8, 16, 32")
             case CompactConfig() if network.shuffles == 2 and network.widths[0] % 2:
-                raise SettingsError(f"widths {network.widths} do not suit two shuffles: use an even first one")
+                raise SettingsError(f"the network's widths are {network.widths}: two shuffles need an even first one")
             case PaperCenterConfig() if self.masks not in ("center", "none"):
-                raise SettingsError(f"paper-center predicts the centre only: masks {self.masks!r} need another preset")
+                raise SettingsError(
+                    f"paper-center predicts the centre only: for `masks` {self.masks!r} use another preset"
+                )
             case PaperCenterConfig() if 4 * self.overlap >= network.size:
                 # Its overlap band lies inside the centre; the hole is the rest of it.
                 most = network.size // 4 - 1
-                raise SettingsError(f"overlap {self.overlap} leaves no hole in the centre: use {most} px or less")
+                raise SettingsError(
+                    f"`overlap` is {self.overlap}, which leaves no hole in the centre: use {most} px or less"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` is the inverse."""
@@ -195,7 +199,7 @@ class Schedule:
         """Check every number."""
         for name, value in asdict(self).items():
             if value < 1:
-                raise SettingsError(f"{name} {value} is too small: use 1 or more")
+                raise SettingsError(f"`{name}` is {value}: expected 1 or more")
 
 
 @dataclass(frozen=True)
@@ -227,17 +231,18 @@ ENGINES = {
 }
 
 
-def _check_numbers(settings: Any) -> None:
-    """Raise SettingsError for a number outside its interval, or a fraction in a field of type int."""
+def _check_numbers(settings: Any, called: str) -> None:
+    """Raise SettingsError for a number outside its interval, or a fraction in a field of type int; called: its name."""
     for entry in fields(settings):
         value = getattr(settings, entry.name)
         if entry.name not in RANGES or value is None:
             continue
+        name = called.format(entry.name)
         left, low, high, right = RANGES[entry.name]
         for number in value if isinstance(value, tuple) else (value,):
             above = number > low if left == "(" else number >= low
             below = number < high if right == ")" else number <= high
             if not (above and below):
-                raise SettingsError(f"{entry.name} {value} is outside {left}{low}, {high}{right}")
+                raise SettingsError(f"{name} is {value}: expected a number in {left}{low}, {high}{right}")
             if "int" in str(entry.type) and number % 1:
-                raise SettingsError(f"{entry.name} {value} is not a whole number")
+                raise SettingsError(f"{name} is {value}: expected a whole number")

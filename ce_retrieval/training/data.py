@@ -41,7 +41,7 @@ class Order:
     def __init__(self, count: int, batch: int, seed: int) -> None:
         if count < batch:
             raise SettingsError(
-                f"batch {batch} exceeds the {count} photos that are left to train on: use {count} or less"
+                f"`batch` is {batch}, but only {count} photos are left to train on: use {count} or less"
             )
         self.count, self.batch, self.seed = count, batch, seed
         self._epoch, self._permutation = -1, np.empty(0, np.int64)
@@ -156,10 +156,12 @@ class Batches:
         size = config.network.size
         if photos.size < size:
             raise TrainingError(
-                f"photos of {photos.size} px are smaller than the crop of {size}: pack them at size {size * 5 // 4}"
+                f"photos of {photos.size} px are smaller than the crop of {size}: use `size` {size * 5 // 4}"
             )
         if config.batch % team.size:
-            raise SettingsError(f"batch {config.batch} does not divide among {team.size} processes: use a multiple")
+            raise SettingsError(
+                f"`batch` is {config.batch}: expected a multiple of {team.size}, the number of processes"
+            )
         each = config.batch // team.size
         self.config, self.holes, self.device = config, holes, device
         self.part = slice(team.rank * each, (team.rank + 1) * each)

@@ -77,7 +77,7 @@ class DivergenceGuard:
     def _stop(self, reason: str) -> None:
         raise TrainingError(
             f"step {self._step}: {reason}; training stopped, the last good checkpoint is kept: "
-            "start a new run with a lower rate, from the weights of that checkpoint (begin_with)"
+            "start a new run with a lower `rate`, from the weights of that checkpoint (`begin_with`)"
         )
 
     def take_mean(self) -> float:

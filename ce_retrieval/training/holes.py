@@ -119,7 +119,7 @@ class HoleMaker:
         mix: tuple[float, float, float] = TrainConfig.mix,
     ) -> None:
         if strategy not in MASKS:
-            raise SettingsError(f"masks {strategy!r} are unknown: use one of {', '.join(MASKS)}")
+            raise SettingsError(f"`masks` is {strategy!r}: choose one of {', '.join(MASKS)}")
         self.strategy, self.size, self.device, self.margin, self.mix = strategy, size, device, margin, mix
         needs_bank = strategy in ("region", "mixed")
         self.bank = (_blobs() if bank is None else bank).to(device) if needs_bank else None

@@ -44,10 +44,10 @@ def _fitting_batch(learner: Learner, photos: Tensor, holes: Tensor) -> int:
 def out_of_memory_error(learner: Learner, inputs: tuple[Tensor, Tensor]) -> TrainingError:
     """Return the error to raise after a step on `inputs` ran out of memory; it names a batch that fits."""
     batch, where = learner.config.batch, learner.device
-    message = f"batch {batch} does not fit into the memory of {where}"
+    message = f"`batch` {batch} does not fit into the memory of {where}"
     if learner.team.size > 1:  # a trial here would leave the other processes waiting
-        return TrainingError(f"{message}: use a smaller batch")
+        return TrainingError(f"{message}: use a smaller one")
     fits = _fitting_batch(learner, *inputs)
     if fits == 0:
         return TrainingError(f"{message}, nor does a single photo: use a smaller network or another device")
-    return TrainingError(f"{message}: use batch {fits}, which does")
+    return TrainingError(f"{message}: use {fits}, which does")

@@ -62,7 +62,7 @@ class PackReport:
 def _decoded(source: Any, size: int, workers: int) -> Iterator[list[tuple[Any, np.ndarray | PhotoError]]]:
     """Yield blocks of (item, its pixels or the error), in the source's order; one block at a time is in memory."""
     if workers < 1:
-        raise SettingsError(f"workers {workers} are too few: use 1 or more")
+        raise SettingsError(f"`workers` is {workers}: expected 1 or more")
     from ce_retrieval.photos import decode_photo
 
     def decode(item: Any) -> np.ndarray | PhotoError:
@@ -110,7 +110,7 @@ class _Packer:
 
 def _check_size(size: int) -> None:
     if not SIZES[0] <= size <= SIZES[1]:
-        raise SettingsError(f"size {size} does not suit packed photos: use {SIZES[0]} to {SIZES[1]} px")
+        raise SettingsError(f"`size` is {size}: expected {SIZES[0]} to {SIZES[1]} px")
 
 
 def pack_photos(

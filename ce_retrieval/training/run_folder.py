@@ -99,11 +99,11 @@ class RunFolder:
         if differing:
             raise TrainingError(
                 f"{newest} was trained with another {', '.join(differing)}: resume with the same settings, "
-                "or use another folder"
+                "or use another `out`"
             )
         if header["photos"] != fingerprint:
             raise TrainingError(
-                f"{newest} was trained on other photos: resume with the same ones, or use another folder"
+                f"{newest} was trained on other photos: resume with the same ones, or use another `out`"
             )
         learner.load(network, rest, header["step"], name=str(newest))
         return header

@@ -82,13 +82,13 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise SettingsError(f"device {name!r} is unknown: use auto, cpu, cuda or cuda:N") from None
+        raise SettingsError(f"`device` is {name!r}: choose auto, cpu, cuda or cuda:N") from None
     if device.type == "cpu":
         return device
     if device.type != "cuda":
-        raise SettingsError(f"device {name!r} is not supported: use auto, cpu, cuda or cuda:N")
+        raise SettingsError(f"`device` is {name!r}: choose auto, cpu, cuda or cuda:N")
     if not torch.cuda.is_available():
-        raise TrainingError(f"device {name!r} is not there: torch {torch.__version__} sees no GPU; use device cpu")
+        raise TrainingError(f"device {name!r} is not there: torch {torch.__version__} sees no GPU; use `device` cpu")
     index = int(os.environ.get("LOCAL_RANK", "0")) if device.index is None else device.index
     if index >= torch.cuda.device_count():
         raise TrainingError(f"device cuda:{index} is not there: this machine has {torch.cuda.device_count()} GPU(s)")

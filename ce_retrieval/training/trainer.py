@@ -61,8 +61,8 @@ class Summary:
 
     Attributes
     ----------
-    steps
-        Number of steps made.
+    steps, seconds
+        Number of steps made, and seconds of training, those before a resume included.
     best_step
         Step of the best validation: of the least L2, or the last one of a run with an adversary.
     best
@@ -72,6 +72,7 @@ class Summary:
     """
 
     steps: int
+    seconds: float
     best_step: int
     best: dict[str, float]
     weights: Path
@@ -137,7 +138,7 @@ def train(
     engine, schedule, team = engine or Engine(), schedule or Schedule(), team or Team()
     folder = RunFolder(out)
     if not resume and folder.newest() is not None:
-        raise TrainingError(f"{folder.path} already holds a run: resume it, or use another folder")
+        raise TrainingError(f"{folder.path} already holds a run: set `resume` to continue it, or use another `out`")
     fingerprint = photos.fingerprint
     if held_out is None:
         photos, held_out = split_photos(photos, config.seed)
@@ -157,7 +158,7 @@ def train(
         chosen = np.random.default_rng([config.seed, 4]).permutation(len(photos))[:MOST_PHOTOS]
         folder.finish(resized(photos.pixels[np.sort(chosen)], config.network.size), device)
     team.wait()
-    return Summary(learner.step, run.best["step"], run.best["metrics"], folder.best)
+    return Summary(learner.step, run.clock.elapsed(), run.best["step"], run.best["metrics"], folder.best)
 
 
 def _validation(

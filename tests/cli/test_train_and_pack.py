@@ -35,18 +35,18 @@ def test_pack_then_train_then_resume(ceret, one_line_error, folder, tmp_path):
     assert packed.exit_code == 0 and "20 photos of 48 x 48 px, 1 skipped" in packed.stdout
     assert "skipped broken.jpg" in packed.stderr
     about = json.loads(ceret("pack", folder, "--size", 48, "--out", tmp_path / "photos.h5", "--json").stdout)
-    assert about["photos"] == 20 and about["size"] == 48 and about["skipped"][0][0] == "broken.jpg"
+    assert about["photos"] == 20 and about["size"] == 48 and about["skipped_files"][0][0] == "broken.jpg"
     arguments = (tmp_path / "photos.h5", "--out", tmp_path / "run", "--steps", 4, "--validate-every", 2, *TINY)
     trained = ceret("train", *arguments)
     assert trained.exit_code == 0, trained.exception
     assert trained.stdout.startswith(str(tmp_path / "run" / "best.safetensors"))
     assert trained.stderr.count("psnr_of_l2") == 2
     again = ceret("train", *arguments)
-    assert "already holds a run: resume it" in one_line_error(again)
+    assert "already holds a run" in one_line_error(again)
     resumed = ceret("train", *arguments, "--resume", "--json")
     about = json.loads(resumed.stdout)
-    assert about["weights"] == str(tmp_path / "run" / "best.safetensors") and about["step"] in (2, 4)
-    assert about["metrics"]["l2"] > 0
+    assert about["weights"] == str(tmp_path / "run" / "best.safetensors") and about["best_step"] in (2, 4)
+    assert about["best"]["l2"] > 0 and about["steps"] == 4
 
 
 def test_training_from_a_folder_with_other_photos_to_validate_on(ceret, folder, tmp_path):
@@ -59,16 +59,16 @@ def test_training_from_a_folder_with_other_photos_to_validate_on(ceret, folder, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--steps", 2, "--device", "cuda"], "use device cpu"),
-        (["--steps", 2, "--batch", 64], "batch 64 exceeds the 12 photos that are left to train on: use 12 or less"),
+        (["--steps", 2, "--device", "cuda"], "sees no GPU"),
+        (["--steps", 2, "--batch", 64], "only 12 photos are left to train on: use 12 or less"),
         (["--steps", 2, "--set", "speed=9"], "names no field"),
         (["--steps", 2, "--size", 24], "smaller than the crop of 32"),
-        ([], "either as steps or as minutes"),
-        (["--steps", 2, "--rate", "nan"], "rate nan is outside (0, inf)"),
-        (["--minutes", "inf"], "minutes inf is outside (0, inf)"),
-        (["--steps", 2, "--set", "beta1=2"], "beta1 2.0 is outside [0, 1)"),
-        (["--steps", 2, "--set", "jitter=nan"], "jitter nan is outside [0, 1]"),
-        (["--steps", 2, "--set", "size=0"], "size 0 is outside [16, 4096]"),
+        ([], "give the length of the run"),
+        (["--steps", 2, "--rate", "nan"], "is nan: expected a number in (0, inf)"),
+        (["--minutes", "inf"], "is inf: expected a number in (0, inf)"),
+        (["--steps", 2, "--set", "beta1=2"], "`beta1` is 2.0: expected a number in [0, 1)"),
+        (["--steps", 2, "--set", "jitter=nan"], "`jitter` is nan: expected a number in [0, 1]"),
+        (["--steps", 2, "--set", "size=0"], "the network's size is 0: expected a number in [16, 4096]"),
     ],
 )
 def test_mistakes_are_named_in_one_line(ceret, one_line_error, folder, tmp_path, arguments, message):

@@ -59,25 +59,25 @@ def test_bad_settings_are_named(setting):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "either as steps or as minutes"),
-        ({"steps": 1, "minutes": 1.0}, "either as steps or as minutes"),
-        ({"steps": 0}, r"steps 0 is outside \[1, 1000000000\]"),
-        ({"minutes": 0.0}, r"minutes 0.0 is outside \(0, inf\)"),
-        ({"steps": 1, "masks": "stars"}, "use one of center"),
-        ({"steps": 1, "batch": 0}, "batch 0 is outside"),
-        ({"steps": 1, "batch": 2.5}, "batch 2.5 is not a whole number"),
-        ({"steps": 1, "seed": -1}, r"seed -1 is outside \[0, 4294967295\]"),
-        ({"steps": 1, "adversarial": 1.0}, r"adversarial 1.0 is outside \[0, 1\)"),
-        ({"steps": 1, "beta1": 2.0}, r"beta1 2.0 is outside \[0, 1\)"),
-        ({"steps": 1, "view": 1.5}, r"view 1.5 is outside \(0, 1\]"),
-        ({"steps": 1, "power": 3}, r"power 3 is outside \[1, 2\]"),
-        ({"steps": 1, "mix": (1.0, -1.0, 1.0)}, "mix .* is outside"),
-        ({"steps": 1, "mix": (0.0, 0.0, 0.0)}, "mix .* gives no chances"),
-        ({"steps": 1, "mix": (1.0, 1.0)}, "use three numbers"),
-        ({"steps": 1, "network": CompactConfig(size=0)}, r"size 0 is outside \[16, 4096\]"),
-        ({"steps": 1, "network": CompactConfig(widths=(8, 0, 8))}, "widths .* is outside"),
-        ({"steps": 1, "network": CompactConfig(widths=(7, 8, 8), shuffles=2)}, "use an even first one"),
-        ({"steps": 1, "network": PaperRegionConfig(groups=3)}, "groups 3 do not divide"),
+        ({}, "either as `steps` or as `minutes`"),
+        ({"steps": 1, "minutes": 1.0}, "either as `steps` or as `minutes`"),
+        ({"steps": 0}, r"`steps` is 0: expected a number in \[1, 1000000000\]"),
+        ({"minutes": 0.0}, r"`minutes` is 0.0: expected a number in \(0, inf\)"),
+        ({"steps": 1, "masks": "stars"}, "`masks` is 'stars': choose one of center"),
+        ({"steps": 1, "batch": 0}, "`batch` is 0: expected"),
+        ({"steps": 1, "batch": 2.5}, "`batch` is 2.5: expected a whole number"),
+        ({"steps": 1, "seed": -1}, r"`seed` is -1: expected a number in \[0, 4294967295\]"),
+        ({"steps": 1, "adversarial": 1.0}, r"`adversarial` is 1.0: expected a number in \[0, 1\)"),
+        ({"steps": 1, "beta1": 2.0}, r"`beta1` is 2.0: expected a number in \[0, 1\)"),
+        ({"steps": 1, "view": 1.5}, r"`view` is 1.5: expected a number in \(0, 1\]"),
+        ({"steps": 1, "power": 3}, r"`power` is 3: expected a number in \[1, 2\]"),
+        ({"steps": 1, "mix": (1.0, -1.0, 1.0)}, "`mix` is .*: expected a number"),
+        ({"steps": 1, "mix": (0.0, 0.0, 0.0)}, "`mix` is .*: expected three numbers, not all of them 0"),
+        ({"steps": 1, "mix": (1.0, 1.0)}, "expected three numbers"),
+        ({"steps": 1, "network": CompactConfig(size=0)}, r"the network's size is 0: expected a number in \[16, 4096\]"),
+        ({"steps": 1, "network": CompactConfig(widths=(8, 0, 8))}, "the network's widths is .*: expected a number"),
+        ({"steps": 1, "network": CompactConfig(widths=(7, 8, 8), shuffles=2)}, "two shuffles need an even first one"),
+        ({"steps": 1, "network": PaperRegionConfig(groups=3)}, "groups are 3: choose one of 1, 2, 4"),
         ({"steps": 1, "network": PaperCenterConfig(size=64), "overlap": 16}, "use 15 px or less"),
         ({"steps": 1, "network": PaperCenterConfig(), "masks": "region"}, "predicts the centre only"),
     ],
@@ -99,14 +99,14 @@ def test_every_number_has_a_range_without_nan_and_infinity(network, value):
     for part in (config, config.network):
         for name in numbers_of(part):
             found = (value,) * 3 if isinstance(getattr(part, name), tuple) else value
-            with pytest.raises(SettingsError, match=f"{name} .* is outside"):
+            with pytest.raises(SettingsError, match=f"{name}`? is .*: expected a number"):
                 bad = replace(part, **{name: found})  # raises for a field of the run itself
                 replace(config, network=bad)
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in fields(Schedule)])
 def test_a_schedule_starts_at_one(name):
-    with pytest.raises(SettingsError, match=f"{name} 0 is too small: use 1 or more"):
+    with pytest.raises(SettingsError, match=f"`{name}` is 0: expected 1 or more"):
         Schedule(**{name: 0})
 
 
@@ -123,5 +123,5 @@ def test_checkpoints_of_other_settings_are_named():
     values = preset_config("compact", steps=1).to_dict()
     with pytest.raises(CheckpointError, match="surprise"):
         TrainConfig.from_dict({**values, "surprise": 1}, name="x")
-    with pytest.raises(CheckpointError, match=r"x: .* not valid \(batch 0 is outside"):
+    with pytest.raises(CheckpointError, match=r"x: .* not valid \(`batch` is 0"):
         TrainConfig.from_dict({**values, "batch": 0}, name="x")

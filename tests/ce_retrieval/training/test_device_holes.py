@@ -94,5 +94,5 @@ def test_given_shapes_are_used():
 def test_useless_shapes_and_strategies_are_named():
     with pytest.raises(TrainingError, match="no shape is visible at 96 x 96 px"):
         shape_bank([np.zeros((5, 5), bool)])
-    with pytest.raises(SettingsError, match="use one of center, block"):
+    with pytest.raises(SettingsError, match="choose one of center, block"):
         HoleMaker("stars", 64, CPU)

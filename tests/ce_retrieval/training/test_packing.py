@@ -98,9 +98,9 @@ def test_a_full_disk_leaves_the_older_file(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size": 8}, "size 8 does not suit .* use 16 to 4096 px"),
-        ({"size": 5000}, "use 16 to 4096"),
-        ({"size": 32, "workers": 0}, "workers 0 are too few: use 1 or more"),
+        ({"size": 8}, "`size` is 8: expected 16 to 4096 px"),
+        ({"size": 5000}, "`size` is 5000"),
+        ({"size": 32, "workers": 0}, "`workers` is 0: expected 1 or more"),
     ],
 )
 def test_impossible_settings(folder, tmp_path, settings, message):

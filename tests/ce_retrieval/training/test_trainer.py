@@ -204,7 +204,7 @@ def test_out_of_memory_names_the_batch_that_fits(tmp_path, photos, held_out, tin
         return forward(self, batch, holes)
 
     monkeypatch.setattr(Compact, "forward", hungry)
-    with pytest.raises(TrainingError, match="batch 8 does not fit into the memory of cpu: use batch 2, which does"):
+    with pytest.raises(TrainingError, match="`batch` 8 does not fit into the memory of cpu: use 2, which does"):
         train(tiny_config(), photos, tmp_path / "a", device=CPU, held_out=held_out)
     monkeypatch.setattr(Compact, "forward", lambda self, batch, holes: hungry(self, torch.zeros(9), holes))
     with pytest.raises(TrainingError, match="nor does a single photo"):
@@ -238,7 +238,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, photos, tiny_config):
 def test_runs_are_not_mixed_up(tmp_path, photos, held_out, tiny_config):
     options = {"device": CPU, "held_out": held_out, "schedule": OFTEN}
     train(tiny_config(), photos, tmp_path, **options)
-    with pytest.raises(TrainingError, match="already holds a run: resume it"):
+    with pytest.raises(TrainingError, match="already holds a run: set `resume`"):
         train(tiny_config(), photos, tmp_path, **options)
     with pytest.raises(TrainingError, match="trained with another rate, seed: resume with the same settings"):
         train(tiny_config(seed=1, rate=0.5), photos, tmp_path, resume=True, **options)
@@ -253,10 +253,10 @@ def test_devices_that_are_not_there():
     assert choose_device("cpu") == CPU
     if not torch.cuda.is_available():
         assert choose_device("auto") == CPU
-        with pytest.raises(TrainingError, match="sees no GPU; use device cpu"):
+        with pytest.raises(TrainingError, match="sees no GPU; use `device` cpu"):
             choose_device("cuda")
     for name in ("nonsense", "meta"):
-        with pytest.raises(SettingsError, match="use auto, cpu, cuda"):
+        with pytest.raises(SettingsError, match="choose auto, cpu, cuda"):
             choose_device(name)
 
 
