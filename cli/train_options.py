@@ -1,7 +1,6 @@
 """The options of `ceret train`; ranges and defaults are those of the library's settings."""
 
 from collections.abc import Callable
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ _PATH = click.Path(path_type=Path)
 def _number(name: str, kind: Any, text: str, default: Any = None) -> Decorator:
     """Return the option of a numeric setting of a run; kind: click.IntRange or click.FloatRange."""
     left, low, high, right = RANGES[name]
-    values = kind(low, None if high == inf else high, min_open=left == "(", max_open=right == ")")
+    values = kind(low, high, min_open=left == "(", max_open=right == ")")
     return click.option(f"--{name}", type=values, default=default, show_default=True, help=text)
 
 

@@ -18,12 +18,8 @@ class Clock:
 
     Parameters
     ----------
-    config
-        The run's settings.
-    elapsed
-        Seconds of training before this start.
-    team, device
-        For runs by minutes: all processes follow the time of the leading one.
+    elapsed : seconds of training before this start.
+    team, device : in a run by minutes, all processes follow the time of the leading one.
     """
 
     def __init__(self, config: TrainConfig, *, elapsed: float, team: Team, device: torch.device) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from math import inf
 from typing import Any
 
 from ce_retrieval.errors import CheckpointError, SettingsError
@@ -18,27 +17,28 @@ from ce_retrieval.models.config import (
 
 MASKS = ("center", "block", "region", "mixed", "none")
 
+MOST = 10**9  # largest value of numbers without a natural bound: float32 can still multiply two of them
 # Seeds of single steps are derived from a run's seed (times 64 million), and torch takes 64 bits.
 MOST_SEED = 2**32 - 1
 
 # Interval of every number of a run and of its networks: "(" and ")" exclude the end. nan lies in none of them.
 RANGES: dict[str, tuple[str, float, float, str]] = {
-    "mix": ("[", 0, inf, ")"),
+    "mix": ("[", 0, MOST, "]"),
     "batch": ("[", 1, 10**6, "]"),
-    "steps": ("[", 1, 10**9, "]"),
-    "minutes": ("(", 0, inf, ")"),
-    "rate": ("(", 0, inf, ")"),
+    "steps": ("[", 1, MOST, "]"),
+    "minutes": ("(", 0, MOST, "]"),
+    "rate": ("(", 0, MOST, "]"),
     "beta1": ("[", 0, 1, ")"),
-    "weight_decay": ("[", 0, inf, ")"),
-    "muon_rate": ("[", 0, inf, ")"),
-    "warmup": ("[", 0, 10**9, "]"),
+    "weight_decay": ("[", 0, MOST, "]"),
+    "muon_rate": ("[", 0, MOST, "]"),
+    "warmup": ("[", 0, MOST, "]"),
     "power": ("[", 1, 2, "]"),
     "adversarial": ("[", 0, 1, ")"),
-    "discriminator_rate": ("[", 0, inf, ")"),
+    "discriminator_rate": ("[", 0, MOST, "]"),
     "overlap": ("[", 0, 4096, "]"),
-    "overlap_weight": ("[", 0, inf, ")"),
+    "overlap_weight": ("[", 0, MOST, "]"),
     "average": ("[", 0, 1, ")"),
-    "clip": ("[", 0, inf, ")"),
+    "clip": ("[", 0, MOST, "]"),
     "view": ("(", 0, 1, "]"),
     "jitter": ("[", 0, 1, "]"),
     "seed": ("[", 0, MOST_SEED, "]"),
@@ -62,49 +62,31 @@ class TrainConfig:
 
     Attributes
     ----------
-    network
-        Architecture and sizes.
-    masks
-        Strategy of the holes; "none" trains an autoencoder.
-    mix
-        Relative chances of centre, block and region holes under "mixed".
-    batch
-        Photos a step, over all processes.
-    steps, minutes
-        Length of the run; exactly one is given. With `minutes` the result depends on the speed of the machine.
-    rate, beta1, weight_decay
-        Parameters of Adam; AdamW where weight_decay is not 0.
-    muon_rate
-        Learning rate of Muon for the kernels; 0: Adam for all parameters.
-    warmup
-        Steps over which the learning rates rise.
-    cosine
-        The rates fall to 0 along a cosine; else they are constant.
-    power
-        2: L2 loss of equation 1; 1: L1.
-    adversarial
-        Weight of the adversarial loss, 0.001 in equation 3 (the reconstruction has 1 - adversarial); 0: no adversary.
-    discriminator_rate
-        Learning rate of the adversary, as a multiple of `rate`.
-    overlap, overlap_weight
-        Width (px) of the band of context along the hole that is predicted too, and the weight of its errors.
-    average
-        Decay of the averaged weights; 0: no averaging.
-    clip
-        Largest norm of the gradient; 0: no clipping.
-    view
-        Smallest side of the random crop, as a share of the packed photo's side.
-    flip
-        Mirror half of the photos.
-    jitter
-        Largest relative change of brightness, contrast and of each colour.
-    seed
-        Seed of everything random.
+    masks : strategy of the holes; "none" trains an autoencoder.
+    mix : relative chances of centre, block and region holes under "mixed".
+    batch : photos a step, over all processes.
+    steps, minutes : length of the run; exactly one is given. With `minutes` the result depends on the speed of the
+        machine.
+    rate, beta1, weight_decay : parameters of Adam; AdamW where weight_decay is not 0.
+    muon_rate : learning rate of Muon for the kernels; 0: Adam for all parameters.
+    warmup : steps over which the learning rates rise.
+    cosine : whether the rates fall to 0 along a cosine; else they are constant.
+    power : 2 for the L2 loss of equation 1, 1 for L1.
+    adversarial : weight of the adversarial loss, 0.001 in equation 3 (the reconstruction has 1 - adversarial); 0: no
+        adversary.
+    discriminator_rate : learning rate of the adversary, as a multiple of `rate`.
+    overlap, overlap_weight : width (px) of the band of context along the hole that is predicted too, and the weight of
+        its errors.
+    average : decay of the averaged weights; 0: no averaging.
+    clip : largest norm of the gradient; 0: no clipping.
+    view : smallest side of the random crop, as a share of the packed photo's side.
+    flip : whether half of the photos are mirrored.
+    jitter : largest relative change of brightness, contrast and of each colour.
+    seed : everything random follows from it.
 
     Raises
     ------
-    SettingsError
-        A number lies outside its interval of `RANGES`, or settings contradict each other.
+    SettingsError : a number lies outside its interval of `RANGES`, or settings contradict each other.
     """
 
     network: NetworkConfig = field(default_factory=CompactConfig)
@@ -137,7 +119,7 @@ class TrainConfig:
         _check_numbers(self.network, "the network's {}")
         if self.masks not in MASKS:
             raise SettingsError(f"`masks` is {self.masks!r}: choose one of {', '.join(MASKS)}")
-        if len(self.mix) != 3 or not 0 < sum(self.mix) < inf:
+        if len(self.mix) != 3 or sum(self.mix) == 0:
             raise SettingsError(f"`mix` is {self.mix}: expected three numbers, not all of them 0")
         if (self.steps is None) == (self.minutes is None):
             raise SettingsError("give the length of the run either as `steps` or as `minutes`")
@@ -185,10 +167,8 @@ class Schedule:
 
     Attributes
     ----------
-    validate_every, checkpoint_every
-        Steps between validations and between checkpoints, at least 1.
-    gallery
-        Number of training photos that validation retrieves from, at least 1.
+    validate_every, checkpoint_every : steps between validations and between checkpoints, at least 1.
+    gallery : number of training photos that validation retrieves from, at least 1.
     """
 
     validate_every: int = 500
@@ -208,14 +188,10 @@ class Engine:
 
     Attributes
     ----------
-    bf16
-        Autocast to bfloat16.
-    channels_last
-        Memory layout of maps and kernels.
-    fused
-        Optimisers in one kernel.
-    compiled
-        Networks through torch.compile.
+    bf16 : autocast to bfloat16.
+    channels_last : memory layout of maps and kernels.
+    fused : optimisers in one kernel.
+    compiled : networks through torch.compile.
     """
 
     bf16: bool = True

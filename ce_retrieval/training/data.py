@@ -23,19 +23,9 @@ from ce_retrieval.training.team import Team
 class Order:
     """Order of the photos: each epoch is a new permutation, of which an incomplete last batch is dropped.
 
-    Parameters
-    ----------
-    count
-        Number of photos.
-    batch
-        Photos a step.
-    seed
-        Seed of the permutations.
-
     Raises
     ------
-    SettingsError
-        There are fewer photos than a batch needs.
+    SettingsError : there are fewer photos (`count`) than a batch needs.
     """
 
     def __init__(self, count: int, batch: int, seed: int) -> None:
@@ -60,17 +50,11 @@ class Feed:
 
     Parameters
     ----------
-    pixels : uint8 (N, P, P, 3)
-        Array or memory-mapped file.
-    order
-        Which photos a step takes.
-    part
-        This process's part of a batch.
-    device
-        Where the crops go.
-    resident
-        Whether all pixels are kept on the device; None: on a GPU if they fill at most half of its free memory, on the
-        CPU always (they stay where they are).
+    pixels : uint8 (N, P, P, 3), array or memory-mapped file.
+    order : which photos a step takes.
+    part : this process's part of a batch.
+    resident : whether all pixels are kept on the device; None: on a GPU if they fill at most half of its free memory,
+        on the CPU always (they stay where they are).
     """
 
     def __init__(
@@ -122,25 +106,15 @@ class Batches:
 
     Parameters
     ----------
-    photos
-        Photos to train on.
-    config
-        The run's settings.
-    holes
-        The run's holes.
-    device
-        Where batches are made.
-    team
-        Each process gets its part of a batch.
-    resident
-        See `Feed`.
+    photos, config, holes : of the run.
+    device : where batches are made.
+    team : each process gets its part of a batch.
+    resident : see `Feed`.
 
     Raises
     ------
-    SettingsError
-        The batch exceeds the photos, or does not divide among the processes.
-    TrainingError
-        The photos are smaller than the network's input.
+    SettingsError : the batch exceeds the photos, or does not divide among the processes.
+    TrainingError : the photos are smaller than the network's input.
     """
 
     def __init__(
@@ -171,19 +145,12 @@ class Batches:
         self.generator = Generator(device)
 
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return this process's part of a batch.
-
-        Parameters
-        ----------
-        step
-            Number of the step, from 0.
+        """Return this process's part of the batch of step `step` (from 0).
 
         Returns
         -------
-        photos : float32 (b, 3, S, S)
-            In [-1, 1], channels_last.
-        holes : bool (b, S, S)
-            True = missing.
+        photos : float32 (b, 3, S, S), in [-1, 1], channels_last.
+        holes : bool (b, S, S), True = missing.
         """
         config, batch = self.config, self.config.batch
         # Seeds of steps lie far apart; the side of the crop is the host's draw, shared by the batch.
@@ -225,19 +192,11 @@ class Batches:
 
 
 def split_photos(photos: PackedPhotos, seed: int) -> tuple[PackedPhotos, PackedPhotos]:
-    """Return (training photos, held-out photos); 2 % of the collection, 8 to 600 photos, are held out.
-
-    Parameters
-    ----------
-    photos
-        The whole collection.
-    seed
-        Decides which photos are held out.
+    """Return (training photos, held-out photos); 2 % of the collection, 8 to 600 photos, are held out, chosen by the seed.
 
     Raises
     ------
-    TrainingError
-        There are fewer than 16 photos.
+    TrainingError : there are fewer than 16 photos.
     """
     held = min(600, max(8, len(photos) // 50))
     if len(photos) < 2 * held:

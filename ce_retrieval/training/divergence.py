@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -20,15 +21,12 @@ class DivergenceGuard:
 
     Parameters
     ----------
-    step
-        Number of the last step before the first loss.
-    every
-        Losses are read from the device once in this many steps: reading waits for the device.
+    step : number of the last step before the first loss.
+    every : losses are read from the device once in this many steps: reading waits for the device.
 
     Attributes
     ----------
-    loss : float
-        The last reconstruction loss that was read.
+    loss : the last reconstruction loss that was read; nan before the first.
     """
 
     def __init__(self, step: int, *, every: int) -> None:
@@ -59,7 +57,7 @@ class DivergenceGuard:
             self._step += 1
             for name, value in zip(names, row, strict=True):
                 if not math.isfinite(value):
-                    self._stop(f"the {name} loss is {value}")
+                    self.stop(f"the {name} loss is {value}")
             self._take(row[names.index("reconstruction")])
 
     def _take(self, loss: float) -> None:
@@ -72,9 +70,10 @@ class DivergenceGuard:
             return
         self._least = self._smooth if math.isnan(self._least) else min(self._least, self._smooth)
         if self._smooth > _DIVERGED * self._least:
-            self._stop(f"the loss diverges ({self._smooth:.4g}, it was {self._least:.4g})")
+            self.stop(f"the loss diverges ({self._smooth:.4g}, it was {self._least:.4g})")
 
-    def _stop(self, reason: str) -> None:
+    def stop(self, reason: str) -> NoReturn:
+        """Raise the TrainingError that ends the run."""
         raise TrainingError(
             f"step {self._step}: {reason}; training stopped, the last good checkpoint is kept: "
             "start a new run with a lower `rate`, from the weights of that checkpoint (`begin_with`)"

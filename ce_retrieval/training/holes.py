@@ -44,8 +44,7 @@ def shape_bank(shapes: Sequence[np.ndarray]) -> Tensor:
 
     Parameters
     ----------
-    shapes : bool arrays of any sizes
-        True inside the shape.
+    shapes : bool arrays of any sizes, True inside the shape.
 
     Returns
     -------
@@ -53,8 +52,7 @@ def shape_bank(shapes: Sequence[np.ndarray]) -> Tensor:
 
     Raises
     ------
-    TrainingError
-        No shape remains.
+    TrainingError : no shape remains.
     """
     side = LIMITS.blob_grid
     bank = []
@@ -77,12 +75,9 @@ def hole_maker(config: TrainConfig, device: torch.device, shapes: Sequence[np.nd
 
     Parameters
     ----------
-    config
-        The run's settings.
-    device
-        Where holes are drawn.
-    shapes : bool arrays of any sizes, or None
-        Shapes of region holes; None: smooth blobs.
+    config : the run's settings.
+    device : where holes are drawn.
+    shapes : bool arrays of any sizes, True inside, for region holes; None: smooth blobs.
     """
     margin = config.overlap if isinstance(config.network, PaperCenterConfig) else 0
     bank = shape_bank(shapes) if shapes is not None else None
@@ -94,18 +89,12 @@ class HoleMaker:
 
     Parameters
     ----------
-    strategy
-        One of `config.MASKS`; "mixed" draws a centre, block or region hole for each photo.
-    size
-        Side of the photos, px.
-    device
-        Where holes are drawn.
-    bank : float32 (K, 1, h, w) or None
-        Shapes of region holes, see `shape_bank`; None: smooth blobs.
-    margin
-        Width (px) by which the central hole is smaller on every side.
-    mix
-        Relative chances of centre, block and region under "mixed".
+    strategy : one of `config.MASKS`; "mixed" draws a centre, block or region hole for each photo.
+    size : side of the photos, px.
+    device : where holes are drawn.
+    bank : float32 (K, 1, h, w), shapes of region holes, see `shape_bank`; None: smooth blobs.
+    margin : width (px) by which the central hole is smaller on every side.
+    mix : relative chances of centre, block and region under "mixed".
     """
 
     def __init__(

@@ -31,23 +31,15 @@ class Learner:
 
     Parameters
     ----------
-    config
-        The run's settings.
-    device
-        Where the networks are.
-    engine
-        How a step is computed.
-    team
-        The processes that share a batch.
+    config, engine : what is trained, and how a step is computed.
+    device : where the networks are.
+    team : the processes that share a batch.
 
     Attributes
     ----------
-    network : ContextEncoder
-        The network under training.
-    adversary : Discriminator or None
-        Its adversary in a joint run.
-    step : int
-        Number of steps made.
+    network : the network under training.
+    adversary : its adversary in a joint run, else None.
+    step : number of steps made.
     """
 
     def __init__(self, config: TrainConfig, device: torch.device, engine: Engine, team: Team) -> None:
@@ -97,10 +89,8 @@ class Learner:
 
         Parameters
         ----------
-        photos, holes
-            A batch of `Batches.draw`.
-        progress
-            Share of the run that is done, in [0, 1]; sets the learning rates.
+        photos, holes : a batch of `Batches.draw`.
+        progress : share of the run that is done, in [0, 1]; sets the learning rates.
 
         Returns
         -------

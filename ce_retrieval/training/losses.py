@@ -11,12 +11,9 @@ def loss_weights(holes: Tensor, overlap: int, overlap_weight: float) -> Tensor:
 
     Parameters
     ----------
-    holes : bool (B, S, S)
-        True = missing.
-    overlap
-        Width (px) of the band of context around the hole that is predicted too, so that the fill continues it.
-    overlap_weight
-        Weight in that band.
+    holes : bool (B, S, S), True = missing.
+    overlap : width (px) of the band of context around the hole that is predicted too, so that the fill continues it.
+    overlap_weight : weight of the errors in that band.
 
     Returns
     -------
@@ -41,15 +38,13 @@ def reconstruction_loss(predicted: Tensor, target: Tensor, weights: Tensor, *, p
 
     Parameters
     ----------
-    predicted, target : float (B, 3, T, T)
-        In [-1, 1].
+    predicted, target : float (B, 3, T, T), in [-1, 1].
     weights : float (B, 1, T, T)
-    power
-        2 for L2, 1 for L1.
+    power : 2 for L2, 1 for L1.
 
     Returns
     -------
-    float, 0-dimensional.
+    Tensor, 0-dimensional.
 
     Notes
     -----

@@ -44,13 +44,10 @@ class Muon(torch.optim.Optimizer):
 
     Parameters
     ----------
-    parameters
-        Kernels (out, in, h, w), each taken as the matrix (out, in h w), and channel-wise layers (channels, cells, cells),
-        taken as one matrix per channel.
-    rate
-        Step size in units of the singular values of a kernel; a step is scaled by sqrt(max(1, rows / columns)).
-    weight_decay
-        Share of a parameter that a step of rate 1 removes.
+    parameters : kernels (out, in, h, w), each taken as the matrix (out, in h w), and channel-wise layers (channels,
+        cells, cells), taken as one matrix per channel.
+    rate : step size in units of the singular values of a kernel; a step is scaled by sqrt(max(1, rows / columns)).
+    weight_decay : share of a parameter that a step of rate 1 removes.
 
     Notes
     -----

@@ -27,12 +27,9 @@ class PackedPhotos:
 
     Attributes
     ----------
-    pixels : uint8 (N, P, P, 3)
-        Array or memory-mapped file.
-    keys, labels
-        Name and label of each photo; N each.
-    fingerprint
-        Hash of keys and pixels.
+    pixels : uint8 (N, P, P, 3), array or memory-mapped file.
+    keys, labels : of each photo, N.
+    fingerprint : SHA-256 of keys and pixels.
     """
 
     pixels: np.ndarray
@@ -125,16 +122,11 @@ def pack_photos(
 
     Parameters
     ----------
-    source
-        A `photos.PhotoSource`.
-    out
-        File to write, by temporary file and rename.
-    size
-        Side of the packed photos, 16 to 4096 px.
-    workers
-        Threads that decode.
-    progress
-        Called with (done, total).
+    source : a `photos.PhotoSource`.
+    out : file to write, by temporary file and rename.
+    size : side of the packed photos, 16 to 4096 px.
+    workers : threads that decode.
+    progress : called with (done, total).
 
     Returns
     -------
@@ -142,12 +134,9 @@ def pack_photos(
 
     Raises
     ------
-    SettingsError
-        `size` or `workers` is out of range.
-    SourceError
-        No photo can be read.
-    StorageError
-        The file cannot be written.
+    SettingsError : `size` or `workers` is out of range.
+    SourceError : no photo can be read.
+    StorageError : the file cannot be written.
 
     Notes
     -----
@@ -229,14 +218,10 @@ def open_photos(
 
     Parameters
     ----------
-    path
-        HDF5 file of `pack_photos`, or a folder, tar shard or parquet file.
-    size
-        Side to decode photos at that are not packed, 16 to 4096 px.
-    workers
-        Threads that decode.
-    progress
-        Called with (done, total).
+    path : HDF5 file of `pack_photos`, or a folder, tar shard or parquet file.
+    size : side to decode photos at that are not packed, 16 to 4096 px.
+    workers : threads that decode.
+    progress : called with (done, total).
 
     Returns
     -------
@@ -244,10 +229,8 @@ def open_photos(
 
     Raises
     ------
-    SettingsError
-        `size` or `workers` is out of range.
-    SourceError
-        The file is not one of packed photos, or no photo can be read.
+    SettingsError : `size` or `workers` is out of range.
+    SourceError : the file is not one of packed photos, or no photo can be read.
     """
     if Path(path).suffix.lower() in (".h5", ".hdf5"):
         return open_packed(path), ()

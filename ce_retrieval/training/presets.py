@@ -46,16 +46,13 @@ def preset_config(name: str, **changes: Any) -> TrainConfig:
 
     Parameters
     ----------
-    name
-        A key of `PRESETS`.
-    **changes
-        Settings of `TrainConfig`; those that are None keep the preset's value. Turning a preset's adversary on or off
-        also sets the paper's rates and overlap for that case, where they are not given.
+    name : a key of `PRESETS`.
+    **changes : settings of `TrainConfig`; those that are None keep the preset's value. Turning a preset's adversary on
+        or off also sets the paper's rates and overlap for that case, where they are not given.
 
     Raises
     ------
-    SettingsError
-        The preset is unknown, or settings are invalid.
+    SettingsError : the preset is unknown, or settings are invalid.
     """
     if name not in PRESETS:
         raise SettingsError(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
@@ -79,15 +76,13 @@ def changed(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
 
     Parameters
     ----------
-    config
-        The configuration to start from.
-    settings
-        "FIELD=VALUE" each, of the run or of its network. Tuples are written "0,2,2", truth values "true" and "false".
+    config : to start from.
+    settings : "FIELD=VALUE" each, of the run or of its network. Tuples are written "0,2,2", truth values "true" and
+        "false".
 
     Raises
     ------
-    SettingsError
-        A field is unknown, or its value is malformed or invalid.
+    SettingsError : a field is unknown, or its value is malformed or invalid.
     """
     for setting in settings:
         key, _, text = setting.partition("=")

@@ -68,10 +68,8 @@ class RunFolder:
 
         Parameters
         ----------
-        learner
-            Takes up the state of the checkpoint.
-        fingerprint
-            Fingerprint of the photos of this run.
+        learner : takes up the state of the checkpoint.
+        fingerprint : of the photos of this run.
 
         Returns
         -------
@@ -79,10 +77,8 @@ class RunFolder:
 
         Raises
         ------
-        TrainingError
-            The checkpoint is of another configuration or other photos.
-        CheckpointError
-            The checkpoint is damaged.
+        TrainingError : the checkpoint is of another configuration or other photos.
+        CheckpointError : the checkpoint is damaged.
         """
         newest = self.newest()
         if newest is None:

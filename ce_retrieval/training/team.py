@@ -66,16 +66,13 @@ def choose_device(name: str) -> torch.device:
 
     Parameters
     ----------
-    name
-        "auto" (a GPU, or else the CPU), "cpu", "cuda" or "cuda:N". Under `torchrun`, "auto" and "cuda" give each process
-        the GPU of its local rank.
+    name : "auto" (a GPU, or else the CPU), "cpu", "cuda" or "cuda:N". Under `torchrun`, "auto" and "cuda" give each
+        process the GPU of its local rank.
 
     Raises
     ------
-    SettingsError
-        The name is unknown.
-    TrainingError
-        The machine does not have this device.
+    SettingsError : the name is unknown.
+    TrainingError : the machine does not have this device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -36,16 +36,11 @@ class Progress:
 
     Attributes
     ----------
-    step
-        Number of steps made.
-    photos_per_second
-        Speed of the last half minute, without validations.
-    loss
-        Reconstruction loss of the step.
-    left
-        Seconds that remain.
-    metrics
-        Figures of the validation after this step, or None.
+    step : number of steps made.
+    photos_per_second : speed of the last half minute, without validations.
+    loss : reconstruction loss of the step.
+    left : seconds that remain.
+    metrics : figures of the validation after this step, or None.
     """
 
     step: int
@@ -61,14 +56,10 @@ class Summary:
 
     Attributes
     ----------
-    steps, seconds
-        Number of steps made, and seconds of training, those before a resume included.
-    best_step
-        Step of the best validation: of the least L2, or the last one of a run with an adversary.
-    best
-        Figures of that validation.
-    weights
-        File of its weights.
+    steps, seconds : number of steps made, and seconds of training, those before a resume included.
+    best_step : step of the best validation: of the least L2, or the last one of a run with an adversary.
+    best : figures of that validation.
+    weights : file of its weights.
     """
 
     steps: int
@@ -97,43 +88,27 @@ def train(
 
     Parameters
     ----------
-    config
-        The run's settings.
-    photos
-        Photos to train on.
-    out
-        Folder of the run, see `RunFolder`.
-    device
-        Where to train.
-    held_out
-        Photos to validate on; None: a part of `photos`, see `split_photos`.
-    shapes : bool arrays of any sizes, or None
-        Object masks for region holes; None: smooth blobs.
-    engine
-        How a step is computed.
-    schedule
-        When to validate and to save.
-    resume
-        Continue from the newest checkpoint in `out`, if there is one. A run of `steps` then ends bit-identical to one
-        that was never interrupted.
-    begin_with
-        File of weights to start from; None: random weights.
-    team
-        The processes of the run; None: this one alone.
-    report
-        Called after every step whose losses have been read.
+    config : the run's settings.
+    photos : to train on.
+    out : folder of the run, see `RunFolder`.
+    device : where to train.
+    held_out : to validate on; None: a part of `photos`, see `split_photos`.
+    shapes : bool arrays of any sizes, object masks for region holes; None: smooth blobs.
+    engine : how a step is computed.
+    schedule : when to validate and to save.
+    resume : continue from the newest checkpoint in `out`, if there is one. A run of `steps` then ends bit-identical to
+        one that was never interrupted.
+    begin_with : file of weights to start from; None: random weights.
+    team : the processes of the run; None: this one alone.
+    report : called after every step whose losses have been read.
 
     Raises
     ------
-    SettingsError
-        The batch does not suit the photos or the processes.
-    TrainingError
-        Too few or too small photos; a loss that is not finite or diverges (the last good checkpoint is kept); too
-        little memory (the message names the batch that fits); a folder that holds another run.
-    StorageError
-        A checkpoint cannot be written.
-    CheckpointError
-        The checkpoint to resume from is damaged, or `begin_with` holds another network.
+    SettingsError : the batch does not suit the photos or the processes.
+    TrainingError : too few or too small photos; a loss that is not finite or diverges (the last good checkpoint is
+        kept); too little memory (the message names the batch that fits); a folder that holds another run.
+    StorageError : a checkpoint cannot be written.
+    CheckpointError : the checkpoint to resume from is damaged, or `begin_with` holds another network.
     """
     engine, schedule, team = engine or Engine(), schedule or Schedule(), team or Team()
     folder = RunFolder(out)
@@ -174,14 +149,10 @@ class _Run:
 
     Parameters
     ----------
-    learner, folder, schedule
-        What is trained, where it is saved, and when.
-    fingerprint
-        Fingerprint of the photos, stored in checkpoints.
-    validation
-        None in the processes that do not lead.
-    elapsed
-        Seconds of training before a resume.
+    learner, folder, schedule : what is trained, where it is saved, and when.
+    fingerprint : of the photos; checkpoints store it.
+    validation : None in the processes that do not lead.
+    elapsed : seconds of training before a resume.
     """
 
     def __init__(
@@ -258,6 +229,9 @@ class _Run:
     def _save(self) -> None:
         """Write a checkpoint, of finite weights only."""
         self.guard.check()
+        # The losses are from before the step; a last one can spoil the weights.
+        if not all(bool(value.isfinite().all()) for value in self.learner.weights().values()):
+            self.guard.stop("the weights are not finite")
         if self.team.leads:
             self.folder.save(self.learner, self._header())
         self.team.wait()

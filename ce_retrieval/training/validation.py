@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from ce_retrieval import metrics
+from ce_retrieval.errors import TrainingError
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.inference import encode_photos, predict_photos, predicted_part
@@ -41,14 +42,10 @@ class Validation:
 
     Parameters
     ----------
-    held_out
-        Photos never trained on.
-    gallery : uint8 (N, P, P, 3)
-        Photos to retrieve from.
-    holes
-        The run's holes; each held-out photo gets the same one at every validation.
-    seed
-        Seed of these holes and of the photos that are shown.
+    held_out : photos never trained on.
+    gallery : uint8 (N, P, P, 3), photos to retrieve from.
+    holes : the run's holes; each held-out photo gets the same one at every validation.
+    seed : seed of these holes and of the photos that are shown.
     """
 
     def __init__(self, held_out: PackedPhotos, gallery: Photo, holes: HoleMaker, seed: int) -> None:
@@ -67,20 +64,20 @@ class Validation:
 
         Parameters
         ----------
-        network
-            In evaluation mode.
-        fast
-            bfloat16 arithmetic.
+        network : in evaluation mode.
+        fast : bfloat16 arithmetic.
 
         Returns
         -------
-        figures : dict
-            `l1`, `l2`, `psnr` and `sharpness` of `ce_retrieval.metrics` over the hole's pixels (all that are predicted for
-            an autoencoder), as means over the photos; the median for `sharpness`. `psnr` leaves out photos filled without
-            error, `sharpness` photos whose truth is flat. `psnr_of_l2`: PSNR of the mean `l2`. `paste_l2`: `l2` of the
-            nearest neighbour's centre, pasted.
-        grid : uint8 (3 (S + 2), 8 (S + 2), 3)
-            A row each of inputs, fills and truths.
+        figures : dict, `l1`, `l2`, `psnr` and `sharpness` of `ce_retrieval.metrics` over the hole's pixels (all that
+            are predicted for an autoencoder), as means over the photos; the median for `sharpness`. `psnr` leaves out
+            photos filled without error, `sharpness` photos whose truth is flat. `psnr_of_l2`: PSNR of the mean `l2`.
+            `paste_l2`: `l2` of the nearest neighbour's centre, pasted.
+        grid : uint8 (3 (S + 2), 8 (S + 2), 3), a row each of inputs, fills and truths.
+
+        Raises
+        ------
+        TrainingError : the fills are not numbers: the run has diverged.
         """
         part = self.filled & predicted_part(network)
         found, shown = [], None
@@ -88,6 +85,8 @@ class Validation:
             window = slice(start, start + _BATCH)
             photos = self.photos[window]
             predicted = predict_photos(network, photos, self.holes[window], fast=fast).clip(0, 1)
+            if np.isnan(predicted).any():
+                raise TrainingError("the network's fills are not numbers: start a new run with a lower `rate`")
             found.append([metric(photos, predicted, part[window]) for metric in _METRICS])
             shown = predicted[:_SHOWN] if shown is None else shown
         l1, l2, psnr, sharpness = np.concatenate(found, axis=1)

@@ -181,6 +181,31 @@ def test_a_bad_loss_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, p
         assert torch.isfinite(value.float()).all()
 
 
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (Schedule(validate_every=5, checkpoint_every=100, gallery=8), "the network's fills are not numbers"),
+        (Schedule(validate_every=100, checkpoint_every=5, gallery=8), "step 5: the weights are not finite"),
+    ],
+)
+def test_weights_that_a_step_has_spoilt_are_not_kept(
+    tmp_path, photos, held_out, tiny_config, monkeypatch, schedule, message
+):
+    update = Learner.update
+
+    def spoilt(self, *inputs):
+        losses = update(self, *inputs)
+        if self.step == 5:
+            for tensor in self.weights().values():
+                tensor.fill_(float("nan"))
+        return losses
+
+    monkeypatch.setattr(Learner, "update", spoilt)
+    with pytest.raises(TrainingError, match=message):
+        train(tiny_config(steps=20), photos, tmp_path, device=CPU, held_out=held_out, schedule=schedule)
+    assert not list((tmp_path / "checkpoints").iterdir()) and not (tmp_path / "best.safetensors").exists()
+
+
 def test_a_diverging_loss_is_noticed():
     from ce_retrieval.training.divergence import DivergenceGuard
 
