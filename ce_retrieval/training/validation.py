@@ -23,7 +23,7 @@ from ce_retrieval.training.packing import PackedPhotos
 
 _SHOWN = 8
 _BATCH = 64
-_METRICS = (metrics.l1, metrics.l2, metrics.psnr, metrics.sharpness)
+_METRICS = (metrics.l1, metrics.l2, metrics.sharpness)
 
 
 def resized(pixels: Photo, size: int) -> Photo:
@@ -89,7 +89,8 @@ class Validation:
                 raise TrainingError("the network's fills are not numbers: start a new run with a lower `rate`")
             found.append([metric(photos, predicted, part[window]) for metric in _METRICS])
             shown = predicted[:_SHOWN] if shown is None else shown
-        l1, l2, psnr, sharpness = np.concatenate(found, axis=1)
+        l1, l2, sharpness = np.concatenate(found, axis=1)
+        psnr = np.array([metrics.psnr_of_mean_l2(error) for error in l2])
         assert shown is not None
         figures = {
             "l1": float(l1.mean()),
