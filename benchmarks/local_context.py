@@ -17,8 +17,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.completion.scenes.placement import LocalContext, Placement
-from ce_retrieval.completion.scenes.placement_features import lab_of, resized, texture_of
+from ce_retrieval.completion.scenes.placement import OFFSET_WEIGHT, SCALES, TEXTURE_WEIGHT, LocalContext, Placement
+from ce_retrieval.completion.scenes.placement_features import texture_of
+from ce_retrieval.completion.scenes.region import Region, region_of
+from ce_retrieval.completion.working_size import Working
+from ce_retrieval.pixels import crop, resize_area, to_lab
 
 WORKERS = 2
 
@@ -27,30 +30,32 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def features(photo: np.ndarray, root: float, hole: np.ndarray | None = None) -> np.ndarray:
+def features(photo: np.ndarray, hole: np.ndarray | None = None) -> np.ndarray:
     """float32 (H, W, 4): L*a*b* and the weighted texture."""
-    lab = lab_of(photo)
-    return np.dstack([lab, texture_of(np.ascontiguousarray(lab[..., 0]), hole) * np.float32(root)])
+    lab = to_lab(photo)
+    texture = texture_of(np.ascontiguousarray(lab[..., 0]), hole)
+    return np.dstack([lab, texture * np.float32(TEXTURE_WEIGHT**0.5)])
 
 
-def exhaustive(context: LocalContext, photo: np.ndarray, hole: np.ndarray, scene: np.ndarray, scales: list[float]):
+def exhaustive(region: Region, scene: np.ndarray, scales: list[float]):
     """The best (score, scale, place), and OpenCV's CPU seconds for each scale."""
-    settings, (y0, x0, y1, x1), side = context.settings, context.box, max(hole.shape)
-    root = settings.texture_weight**0.5
-    template = np.ascontiguousarray(features(np.where(hole[..., None], np.uint8(0), photo), root, hole)[y0:y1, x0:x1])
-    mask = np.repeat(context.band[y0:y1, x0:x1, None], 4, axis=2).astype(np.float32)
+    photo, hole, _ = region.working
+    y0, x0, _, _ = region.box
+    template = features(np.where(hole[..., None], np.uint8(0), photo), hole)[crop(region.box)]
+    template = np.ascontiguousarray(template)
+    mask = np.repeat(region.context[..., None], 4, axis=2).astype(np.float32)
     best, seconds = (np.inf, 0.0, (0, 0)), []
     for scale in scales:
         height, width = (
             max(round(n * scale), need) for n, need in zip(scene.shape[:2], template.shape[:2], strict=True)
         )
-        image = features(resized(scene, (height, width)), root)
+        image = features(resize_area(scene, (height, width)))
         start = time.process_time()
         errors = cv2.matchTemplate(image, template, cv2.TM_SQDIFF, mask=mask)
         seconds.append(time.process_time() - start)
         down = (y0 - np.arange(errors.shape[0]) + (height - hole.shape[0]) / 2)[:, None]
         across = x0 - np.arange(errors.shape[1]) + (width - hole.shape[1]) / 2
-        scores = errors / context.band.sum() * (1 + settings.offset_weight * np.hypot(down, across) / side)
+        scores = errors / region.context.sum() * (1 + OFFSET_WEIGHT * np.hypot(down, across) / max(hole.shape))
         place = divmod(int(scores.argmin()), scores.shape[1])
         best = min(best, (float(scores.min()), scale, place))
     return best, seconds
@@ -63,18 +68,18 @@ def measured(photos: Path, name: str, rounds: int) -> str:
     ready, ours, busy = [], [], []
     for _ in range(rounds):
         start = time.perf_counter()
-        context = LocalContext(photo, hole)
+        region = region_of(Working(photo, hole, (1.0, 1.0)))
+        context = LocalContext(region)
         ready.append(time.perf_counter() - start)
         used = time.process_time()
-        places = context.place_many(scenes, WORKERS)
+        places = context.place(scenes, WORKERS)
         busy.append(time.process_time() - used)
         ours.append(time.perf_counter() - start - ready[-1])
     same, worst, theirs = 0, 0.0, []
     placed = [(scene, place) for scene, place in zip(scenes, places, strict=True) if isinstance(place, Placement)]
-    scales = context.settings.scales
     for scene, place in placed:
-        tried = [place.scale] if place.scale not in scales else [s for s in scales if fits(context, scene, s)]
-        best, seconds = exhaustive(context, photo, hole, scene, tried)
+        tried = [place.scale] if place.scale not in SCALES else [s for s in SCALES if fits(region, scene, s)]
+        best, seconds = exhaustive(region, scene, tried)
         theirs += seconds
         same += (place.scale, place.box[:2]) == best[1:]
         worst = max(worst, place.score / best[0] - 1)
@@ -85,9 +90,8 @@ def measured(photos: Path, name: str, rounds: int) -> str:
     )
 
 
-def fits(context: LocalContext, scene: np.ndarray, scale: float) -> bool:
-    y0, x0, y1, x1 = context.box
-    return round(scene.shape[0] * scale) >= y1 - y0 and round(scene.shape[1] * scale) >= x1 - x0
+def fits(region: Region, scene: np.ndarray, scale: float) -> bool:
+    return all(round(n * scale) >= need for n, need in zip(scene.shape, region.size, strict=False))
 
 
 def main() -> None:

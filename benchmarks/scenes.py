@@ -97,7 +97,7 @@ def main() -> None:
         f"ranked, the best 20 blended; {arguments.workers} threads, warm, best of {arguments.rounds} rounds (200 scenes: one). "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end, Python {platform.python_version()}, "
         f"{platform.machine()}; peak memory of the process {peak:.1f} GB, building the indexes included. Changed: known pixels "
-        "that differ from the photo, within the 12 px that the seam may take (`--seam 0` changes none), and beyond them. "
+        "that differ from the photo, within the 12 px that the seam may take (seam 0 changes none), and beyond them. "
         "Town: the place of the flooded town, which looks right by colour alone.",
         "",
         "| photo | size | hole, px | scenes | s | CPU s | changed, in the seam's reach | changed beyond | town |",

@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import maximum_flow
 
 from ce_retrieval.completion.scenes.seam import SeamFinder
+from ce_retrieval.pixels import distance_from
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENES = 3
@@ -34,9 +35,7 @@ def loaded(home: Path, name: str) -> tuple[np.ndarray, np.ndarray, list[np.ndarr
 
 def reach_of_band(hole: np.ndarray) -> int:
     """The reach whose band is nearest to BAND pixels."""
-    from scipy.ndimage import distance_transform_edt
-
-    distance = np.sort(distance_transform_edt(~hole)[~hole])
+    distance = np.sort(distance_from(hole)[~hole])
     return round(float(distance[min(BAND, len(distance)) - 1]))
 
 
@@ -85,7 +84,8 @@ def row(home: Path, name: str, reach: int | None, rounds: int) -> str:
     if reach is None:
         reach = reach_of_band(hole)
     start = time.process_time()
-    finder = SeamFinder(hole, reach)
+    domain = distance_from(hole) <= reach
+    finder = SeamFinder(hole, domain)
     prepared = time.process_time() - start
     ours, theirs = np.full((2, len(scenes)), np.inf)
     worst, taken = 0.0, 0
@@ -99,7 +99,7 @@ def row(home: Path, name: str, reach: int | None, rounds: int) -> str:
                 theirs[place] = min(theirs[place], seconds)
                 worst = max(worst, abs(flow - seam.cost) / flow)
             taken = max(taken, int(seam.taken.sum() - hole.sum()))
-    band = len(finder._band)
+    band = int((domain & ~hole).sum())
     return (
         f"| {name}, {reach} px | {hole.sum():,} | {band:,} | {1000 * prepared:.0f} | {1000 * np.median(ours):.0f} | "
         f"{1000 * theirs[0]:.0f} | {theirs[0] / ours[0]:.1f}x | {worst:.0e} | {taken:,} |"

@@ -1,10 +1,10 @@
-"""Training rate on the CPU: the engine of `ceret train` against plain eager float32 in contiguous layout, in one run.
+"""Training rate on the CPU: the default engine of `ceret train` against eager float32 in contiguous layout.
 
-    python benchmarks/train_cpu.py photos.h5 [--steps 12] [--rounds 3] [--out benchmarks/train_cpu.md]
+    python benchmarks/train_cpu.py photos.h5 [--steps 12] [--rounds 3] [--out benchmarks/results/train_cpu.md]
 
-photos.h5: packed by `ceret pack --size 284` (or any size from 227 up, so that both networks can crop from it). Rounds of
-the two engines alternate, so that other load on the machine meets both; the best round of each is reported. The input
-side (crop, resize, flip, colour, hole) is timed alone on the same batches, as a share of the fast step.
+photos.h5: packed by `ceret pack --size 284` (at least 227, the largest network's input). Rounds of the two engines
+alternate, so other load on the machine affects both; the best round of each counts. The preparation of the inputs (crop,
+resize, flip, colour, hole) is timed separately on the same batches, as a share of the fast step.
 """
 
 import argparse
@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 
 from ce_retrieval.training import open_photos, preset_config
+from ce_retrieval.training.config import ENGINES
 from ce_retrieval.training.data import Batches
-from ce_retrieval.training.learner import ENGINES, Learner
+from ce_retrieval.training.holes import hole_maker
+from ce_retrieval.training.learner import Learner
 from ce_retrieval.training.team import Team
-from ce_retrieval.training.trainer import hole_maker
 
 CPU = torch.device("cpu")
 

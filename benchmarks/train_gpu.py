@@ -1,12 +1,11 @@
 """The paper's training schedule on a GPU: photos/s of `ceret train` against an eager float32 DataLoader loop.
 
-    python benchmarks/train_gpu.py [--steps 200] [--batch 256] [--out benchmarks/train_gpu.md] [--device cuda|cpu]
+    python benchmarks/train_gpu.py [--steps 200] [--batch 256] [--out benchmarks/results/train_gpu.md] [--device cuda|cpu]
 
-AlexNet (`paper-region`, 227 x 227) on random photos, everything on one card in one run: the baseline (a DataLoader that
-crops, flips and normalises on the host, eager float32, contiguous layout, unfused Adam), the full engine, and the full
-engine with its parts switched off one by one. Utilisation is the model's FLOP/s (counted on one step, forward and
-backward) over the card's measured bfloat16 rate on a large matrix product. `--device cpu --steps 5 --batch 8` rehearses
-it without a card.
+AlexNet (`paper-region`, 227 x 227) on random photos, in one run on one card: the baseline (a DataLoader that crops, flips
+and normalises on the host, eager float32, contiguous layout, unfused Adam), the full engine, and the full engine with one
+part switched off at a time. Utilisation is the network's FLOP/s (counted on one step, forward and backward) over the
+card's measured bfloat16 rate in a large matrix product. Try it without a card by `--device cpu --steps 5 --batch 8`.
 """
 
 import argparse
@@ -20,9 +19,10 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from ce_retrieval.training import PackedPhotos, preset_config
+from ce_retrieval.training.config import ENGINES
 from ce_retrieval.training.data import Batches
-from ce_retrieval.training.holes import HoleMaker
-from ce_retrieval.training.learner import ENGINES, Learner
+from ce_retrieval.training.holes import hole_maker
+from ce_retrieval.training.learner import Learner
 from ce_retrieval.training.team import Team, choose_device
 
 PAPER_STEPS, PAPER_BATCH, PAPER_HOURS = 100_000, 64, 14
@@ -34,7 +34,7 @@ def synthetic_photos(count, size):
 
 
 class HostPhotos(Dataset):
-    """What a usual loader does: one photo at a time on the host, float32."""
+    """A usual loader: one photo at a time on the host, float32."""
 
     def __init__(self, pixels, size, length):
         self.pixels, self.size, self.length = pixels, size, length
@@ -68,7 +68,7 @@ def timed(step, count, device, warm=3):
 
 def baseline(config, photos, device, steps, workers):
     learner = Learner(config, device, ENGINES["plain"], Team())
-    maker = HoleMaker(config.masks, config.network.size, torch.device("cpu"))
+    maker = hole_maker(config, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     dataset = HostPhotos(photos.pixels, config.network.size, config.batch * (steps + 4))
     start = "spawn" if workers else None
@@ -85,7 +85,7 @@ def engine(config, photos, device, steps, *, resident=None, **parts):
     learner = Learner(
         config, device, replace(ENGINES["compiled" if device.type == "cuda" else "fast"], **parts), Team()
     )
-    maker = HoleMaker(config.masks, config.network.size, device)
+    maker = hole_maker(config, device)
     batches = Batches(photos, config, maker, device, Team(), resident=resident)
     try:
         return timed(lambda number: learner.update(*batches.draw(number), 0.5), steps, device, warm=5)
@@ -95,7 +95,7 @@ def engine(config, photos, device, steps, *, resident=None, **parts):
 
 def flops_a_step(config, photos, device):
     learner = Learner(config, device, ENGINES["plain"], Team())
-    maker = HoleMaker(config.masks, config.network.size, device)
+    maker = hole_maker(config, device)
     inputs = Batches(photos, config, maker, device, Team()).draw(0)
     with FlopCounterMode(display=False) as counter:
         learner.update(*inputs, 0.5)

@@ -120,10 +120,13 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None] | None]:
 
 
 @contextlib.contextmanager
-def steps_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a task that has several steps, one bar after another; silent where stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda text, done, total: None
+def steps_bar(*, shown: bool = True) -> Iterator[Callable[..., None]]:
+    """Show a task that has several steps, one bar after another; silent where stderr is no terminal, or not `shown`.
+
+    Yields a function of the step's text, done, total, and what to show behind the bar, if anything.
+    """
+    if not (shown and sys.stderr.isatty()):
+        yield lambda text, done, total, status="": None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -140,13 +143,14 @@ def steps_bar() -> Iterator[Callable[[str, int, int], None]]:
             return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s", style="progress.data.speed")
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    status_column = TextColumn("{task.fields[status]}")
+    with Progress(*columns, status_column, console=Console(stderr=True)) as bar:
         tasks: dict[str, TaskID] = {}
 
-        def step(text: str, done: int, total: int) -> None:
+        def step(text: str, done: int, total: int, status: str = "") -> None:
             if text not in tasks:
-                tasks[text] = bar.add_task(text, total=total)
-            bar.update(tasks[text], completed=done, total=total)
+                tasks[text] = bar.add_task(text, total=total, status="")
+            bar.update(tasks[text], completed=done, total=total, status=status)
 
         yield step
 

@@ -1,21 +1,25 @@
 """`ceret pack`: decode a collection once, into one file that training reads at full speed."""
 
-import sys
 from pathlib import Path
 
 import click
 
+from ce_retrieval.training.packing import SIZES, WORKERS, pack_photos
 from cli.options import json_option
-from cli.output import print_result
+from cli.output import print_result, progress_bar
 
 
 @click.command("pack")
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="HDF5 file to write, NAME.h5.")
 @click.option(
-    "--size", default=160, show_default=True, help="Side of the packed photos, px; crops are taken from them."
+    "--size",
+    type=click.IntRange(*SIZES),
+    default=160,
+    show_default=True,
+    help="Side of the packed photos, px; crops are taken from them.",
 )
-@click.option("--workers", default=2, show_default=True, help="Threads that decode.")
+@click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True, help="Threads that decode.")
 @json_option
 def command(photos: Path, out: Path, size: int, workers: int, as_json: bool) -> None:
     """Decode PHOTOS (folder, tar shard, parquet) once into uint8 pixels of SIZE x SIZE.
@@ -24,15 +28,11 @@ def command(photos: Path, out: Path, size: int, workers: int, as_json: bool) -> 
     counted at the end.
     """
     from ce_retrieval.photos import open_source
-    from ce_retrieval.training.packing import pack_photos
-
-    def progress(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\rpacked {done} of {total}", nl=done == total, err=True)
 
     source = open_source(str(photos))
     try:
-        report = pack_photos(source, out, size, workers=workers, progress=progress)
+        with progress_bar("packing") as progress:
+            report = pack_photos(source, out, size, workers=workers, progress=progress)
     finally:
         source.close()
     for key, reason in report.skipped:

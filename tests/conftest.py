@@ -86,9 +86,17 @@ def shipped_weights() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of an untrained compact network for photos of 32 px, whose fills are no smooth ones; skips without torch."""
+def one_thread_torch():
+    """Torch on one thread: for the small networks of tests, two take ten times as long on a busy machine."""
     torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    return torch
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(one_thread_torch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of an untrained compact network for photos of 32 px, whose fills are not smooth; skips without torch."""
+    torch = one_thread_torch
     from ce_retrieval.models import CompactConfig
     from ce_retrieval.models.build import build_network
     from ce_retrieval.models.checkpoint import save_network
@@ -102,9 +110,8 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def center_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def center_weights(one_thread_torch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of an untrained network that predicts the central half of photos of 64 px alone; skips without torch."""
-    pytest.importorskip("torch")
     from ce_retrieval.models import PaperCenterConfig
     from ce_retrieval.models.build import build_network
     from ce_retrieval.models.checkpoint import save_network

@@ -34,6 +34,8 @@ class Completer(ABC, Generic[Ready]):
     network: dict[str, Any] | None = None
 
     def __init__(self, settings: Any, workers: int | None) -> None:
+        if workers is not None and workers < 1:
+            raise SettingsError(f"workers is {workers}: expected 1 or more, or None for all cores")
         self.settings = settings
         self.workers = workers or os.cpu_count() or 1
 

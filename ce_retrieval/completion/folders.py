@@ -164,7 +164,7 @@ def _check_apart(job: Job, out: Path) -> None:
     target = out / f"{job.stem}.png"
     for kind, path in (("photo", job.photo), ("mask", job.mask)):
         if target.exists() and path.exists() and target.samefile(path):
-            raise StorageError(f"the result would overwrite the {kind} {path}: choose another --out")
+            raise StorageError(f"the result would overwrite the {kind} {path}: choose another folder for the results")
 
 
 def complete_folder(

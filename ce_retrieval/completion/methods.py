@@ -59,7 +59,10 @@ METHODS: dict[str, Method] = {
     "scenes": Method(SceneSettings, "scenes.completer:SceneCompleter", "required", has_candidates=True),
     "retrieval": Method(RetrievalSettings, "overlay:RetrievalCompleter", "required", has_candidates=True),
     "patchmatch": Method(
-        PatchSettings, "patches.completer:PatchCompleter", "optional", without_index=("start", "weights")
+        PatchSettings,
+        "patches.completer:PatchCompleter",
+        "optional",
+        without_index=("start", "weights", "side", "seed"),
     ),
     "network": Method(NetworkSettings, "network:NetworkCompleter", "none"),
 }
@@ -115,11 +118,9 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) ->
         raise SettingsError(f"method {method} needs an index: give one, or use method {others}")
     if about.index == "none" and has_index:
         raise SettingsError(f"method {method} uses no index: leave it out")
-    if about.index == "optional" and not has_index:
-        offered = about.options()
-        unread = [name for name in settings if name in offered and name not in about.without_index]
-        if unread:
-            raise SettingsError(f"without an index, method {method} does not read {', '.join(unread)}: give an index")
+    unread = [name for name in settings if name not in about.without_index]
+    if about.index == "optional" and not has_index and unread:
+        raise SettingsError(f"without an index, method {method} does not read {', '.join(unread)}: give an index")
     chosen = about.settings(**settings)
     if chosen.weights is not None and not _runs_network(method, chosen, has_index):
         raise SettingsError("no network is used by these settings: leave `weights` out, or set `rerank` to guided")

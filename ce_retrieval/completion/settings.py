@@ -5,7 +5,9 @@ Imports no heavy library, so that the command line's help is instant.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from ce_retrieval.errors import SettingsError
@@ -54,16 +56,25 @@ class _Checked:
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            value, allowed = getattr(self, entry.name), entry.metadata["range"]
-            if allowed.choices and value not in allowed.choices:
-                known = ", ".join(allowed.choices)
-                raise SettingsError(f"{entry.name} is {value!r}: choose one of {known}")
-            if value is None or isinstance(value, str):
-                continue
-            low, high = allowed.low, allowed.high
-            if low is not None and not low <= value <= (float("inf") if high is None else high):
-                wanted = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
-                raise SettingsError(f"{entry.name} is {value}: expected {wanted}")
+            value = getattr(self, entry.name)
+            if isinstance(value, os.PathLike):  # results write the settings as JSON
+                object.__setattr__(self, entry.name, os.fspath(value))
+            if value is not None or "None" not in str(entry.type):
+                _check(entry.name, value, entry.metadata["range"], whole=str(entry.type).startswith("int"))
+
+
+def _check(name: str, value: Any, allowed: Range, *, whole: bool) -> None:
+    """Raise SettingsError for a value out of its range; whole: the range is of whole numbers."""
+    if allowed.choices and value not in allowed.choices:
+        raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(allowed.choices)}")
+    if allowed.low is None:
+        return
+    if not isinstance(value, Integral if whole else Real):
+        raise SettingsError(f"{name} is {value!r}: expected a {'whole ' if whole else ''}number")
+    high = float("inf") if allowed.high is None else allowed.high
+    if not allowed.low <= float(value) <= high:
+        wanted = f"{allowed.low:g} or more" if allowed.high is None else f"{allowed.low:g} to {high:g}"
+        raise SettingsError(f"{name} is {value}: expected {wanted}")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Photos as grids of cells: what is stored of a collection, and compared with a photo that has a hole."""
+"""Photos as grids of cells: what an index stores, and compares with a photo that has a hole."""
 
-from ce_retrieval.descriptors.base import DESCRIPTORS, Descriptor, make_descriptor, protocol_spec, weights_hash
+from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.cells import cell_weights, visible_share
+from ce_retrieval.descriptors.registry import DESCRIPTORS, make_descriptor, protocol_spec, weights_hash
 
 __all__ = [
     "DESCRIPTORS",

@@ -1,27 +1,34 @@
-"""What descriptors share: grids of cells, the weight that a hole leaves to each cell, and the check of a batch of photos."""
+"""Grids of cells: their boxes and sums, the weight that a hole leaves to each cell, the check of a batch."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.errors import DescriptorError
+from ce_retrieval.descriptors.base import Descriptor
+from ce_retrieval.errors import DescriptorError, SettingsError
 
-if TYPE_CHECKING:
-    from ce_retrieval.descriptors.base import Descriptor
+EMPTY = 0.5  # mid-grey: the colour of a cell without a visible pixel
+LARGEST = 65504.0  # of float16, in which an index stores features
+
+
+def square_boxes(start: NDArray[Any], stop: NDArray[Any]) -> NDArray[np.int32]:
+    """Return the boxes of a square grid of n x n cells, row by row: int32 (n * n, 4), y0, x0, y1, x1 in px, half-open.
+
+    start, stop: (n,), whole numbers of px: where the rows start and stop. The columns are the same.
+    """
+    y0, x0 = (a.ravel() for a in np.meshgrid(start, start, indexing="ij"))
+    y1, x1 = (a.ravel() for a in np.meshgrid(stop, stop, indexing="ij"))
+    return np.stack([y0, x0, y1, x1], axis=1).astype(np.int32)
 
 
 def grid_boxes(rows: int, footprint: int, stride: int) -> NDArray[np.int32]:
-    """Boxes of a square grid of ``rows`` x ``rows`` cells, row by row.
-
-    Returns int32 (rows * rows, 4): y0, x0, y1, x1 in pixels, half-open; cell (r, c) starts at (r * stride, c * stride).
-    """
-    start = np.arange(rows, dtype=np.int32) * stride
-    y, x = (a.ravel() for a in np.meshgrid(start, start, indexing="ij"))
-    return np.stack([y, x, y + footprint, x + footprint], axis=1).astype(np.int32)
+    """Return `square_boxes` of cells of `footprint` px a side that start every `stride` px."""
+    start = np.arange(rows) * stride
+    return square_boxes(start, start + footprint)
 
 
 def check_batch(spec: str, size: int, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None) -> None:
@@ -29,9 +36,9 @@ def check_batch(spec: str, size: int, photos: NDArray[np.uint8], holes: NDArray[
     _expect(spec, "photos", photos, np.dtype(np.uint8), (size, size, 3), "resize them to the descriptor's size")
     if holes is None:
         return
-    _expect(spec, "holes", holes, np.dtype(bool), (size, size), "resize them with masks.resize_hole")
+    _expect(spec, "holes", holes, np.dtype(bool), (size, size), "resize them with resize_hole")
     if len(holes) != len(photos):
-        raise DescriptorError(f"{spec}: {len(holes)} holes for {len(photos)} photos: give one hole a photo, or none")
+        raise DescriptorError(f"{spec}: {len(holes)} holes for {len(photos)} photos: give one hole per photo, or none")
 
 
 def _expect(spec: str, name: str, array: Any, dtype: np.dtype[Any], tail: tuple[int, ...], remedy: str) -> None:
@@ -46,13 +53,10 @@ def _expect(spec: str, name: str, array: Any, dtype: np.dtype[Any], tail: tuple[
         raise DescriptorError(f"{spec}: {name} are {got}, expected {dtype} ({wanted}): {remedy}")
 
 
-def cell_means(
-    photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None, grid: int, empty: float = 0.0
-) -> NDArray[np.float32]:
-    """Mean colour of the visible pixels of each cell of a ``grid`` x ``grid`` partition of the photos.
+def cell_means(photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None, grid: int) -> NDArray[np.float32]:
+    """Return the mean colour of the visible pixels of each cell, `EMPTY` where there are none; from exact integer sums.
 
-    photos: uint8 (B, S, S, 3), S a multiple of ``grid``; holes: bool (B, S, S) or None. Returns float32
-    (B, grid * grid, 3) in [0, 1]; a cell without a visible pixel holds ``empty``. The sums are exact integers.
+    photos uint8 (B, S, S, 3), S a multiple of `grid`, and holes bool (B, S, S) or None -> float32 (B, grid * grid, 3) in [0, 1].
     """
     if holes is None:
         pixels = (photos.shape[1] // grid) ** 2
@@ -61,11 +65,11 @@ def cell_means(
     sums = cell_sums(photos * visible[..., None], grid)
     counts = cell_sums(visible.view(np.uint8)[..., None], grid)
     means = sums / np.maximum(counts * np.float32(255), np.float32(1))
-    return np.where(counts > 0, means, np.float32(empty))
+    return np.where(counts > 0, means, np.float32(EMPTY))
 
 
 def cell_sums(values: NDArray[np.uint8], grid: int) -> NDArray[np.float32]:
-    """Sums over each cell: uint8 (B, S, S, C) -> float32 (B, grid * grid, C), exact up to 256-pixel cells."""
+    """Return the sums over each cell: uint8 (B, S, S, C) -> float32 (B, grid * grid, C), exact for cells up to 256 px."""
     batch, size, _, channels = values.shape
     side = size // grid
     # Whole rows are added first (long contiguous runs), then the few columns of a cell (long strided runs).
@@ -84,10 +88,19 @@ def cell_sums(values: NDArray[np.uint8], grid: int) -> NDArray[np.float32]:
 
 
 def visible_share(boxes: NDArray[np.int32], hole: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Share of each cell's footprint that is not missing.
+    """Return the visible share of each cell's footprint.
 
-    boxes: int32 (G, 4) y0, x0, y1, x1, half-open; hole: bool (S, S), True = missing. Returns float32 (G,) in [0, 1],
-    exactly 1 where no pixel is missing and exactly 0 where all are.
+    Parameters
+    ----------
+    boxes : int32 (G, 4)
+        y0, x0, y1, x1 in px, half-open.
+    hole : bool (S, S)
+        True = missing.
+
+    Returns
+    -------
+    float32 (G,)
+        In [0, 1]: exactly 1 where no pixel is missing, exactly 0 where all are.
     """
     missing = np.zeros((hole.shape[0] + 1, hole.shape[1] + 1), np.int64)
     missing[1:, 1:] = hole.cumsum(axis=0).cumsum(axis=1)
@@ -98,11 +111,11 @@ def visible_share(boxes: NDArray[np.int32], hole: NDArray[np.bool_]) -> NDArray[
 
 
 def hole_distance(boxes: NDArray[np.int32], hole: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Euclidean distance in pixels from each cell's centre to the nearest hole pixel.
+    """Return the Euclidean distance in px from each cell's centre to the nearest missing pixel of `hole`: float64 (G,).
 
-    A pixel lies at its integer coordinates, so the centre of a cell of even side lies half-way between pixels. Exact
-    (the two passes of a separable distance transform, at the centres alone; a transform of the pixel grid would have to
-    round the centres). boxes: int32 (G, 4); hole: bool (S, S) with at least one True. Returns float64 (G,).
+    A pixel lies at its integer coordinates, so the centre of a cell of even side lies halfway between pixels. A distance
+    transform of the pixel grid would round these centres; the two passes of a separable transform, taken at the centres
+    alone, are exact.
     """
     rows, row_of = np.unique((boxes[:, 0] + boxes[:, 2] - 1) / 2, return_inverse=True)
     columns, column_of = np.unique((boxes[:, 1] + boxes[:, 3] - 1) / 2, return_inverse=True)
@@ -120,28 +133,43 @@ def hole_distance(boxes: NDArray[np.int32], hole: NDArray[np.bool_]) -> NDArray[
 def cell_weights(
     descriptor: Descriptor, hole: NDArray[np.bool_] | None, focus: float | None = None
 ) -> NDArray[np.float32]:
-    """Weight of each cell in the hole-aware distance: visible share, 0 under ``min_share``, times exp(-distance / focus).
+    """Return the weight of each cell in the hole-aware distance.
 
-    descriptor: gives boxes and min_share; hole: bool (size, size), True = missing, or None for a whole photo (all weights 1);
-    focus: pixels at the descriptor's size over which the weight falls by e, or None for no fall with the distance between a
-    cell's centre and the nearest hole pixel. Where the descriptor knows what to expect under a hole (its attribute
-    ``hidden``), a cell has that weight besides for its hidden share. Returns float32 (G,) in [0, 1], at least one of them
-    positive.
+    A cell weighs its visible share, or 0 where that is under `min_share`, times exp(-distance / focus). A descriptor that
+    predicts what lies under a hole adds `hidden` times the hidden share.
 
-    Raises `DescriptorError` for a hole of another size, a focus that is not a positive number or has no hole to lie around,
-    and a hole that leaves no cell.
+    Parameters
+    ----------
+    descriptor : Descriptor
+    hole : bool (S, S) or None
+        S is the descriptor's size; None for a whole photo, where every weight is 1.
+    focus : float or None
+        Distance in px, between a cell's centre and the nearest missing pixel, over which the weight falls by a factor of
+        e; None for no fall.
+
+    Returns
+    -------
+    float32 (G,)
+        In [0, 1], at least one above 0.
+
+    Raises
+    ------
+    SettingsError
+        The focus is not a positive number, is too small, or has no hole to lie around.
+    DescriptorError
+        The hole has another size, or leaves no cell.
     """
     if focus is not None and not (math.isfinite(focus) and focus > 0):
-        raise DescriptorError(f"focus is {focus}, expected a positive number of pixels")
+        raise SettingsError(f"`focus` is {focus}: expected a positive number of pixels")
     size = descriptor.size
     if hole is not None and (hole.shape != (size, size) or hole.dtype != np.bool_):
         raise DescriptorError(
             f"{descriptor.spec}: the hole is {hole.dtype} {hole.shape}, expected bool ({size}, {size}): resize it with "
-            "masks.resize_hole"
+            "resize_hole"
         )
     if hole is None or not hole.any():
         if focus is not None:
-            raise DescriptorError("focus needs a hole to lie around, and nothing is missing: give a hole or no focus")
+            raise SettingsError("`focus` needs a hole, and nothing is missing: give a hole or no focus")
         return np.ones(descriptor.cells, np.float32)
     share = visible_share(descriptor.boxes, hole)
     weights = np.where(share < descriptor.min_share, np.float32(0), share)
@@ -152,16 +180,16 @@ def cell_weights(
         )
     if focus is not None:
         distance = hole_distance(descriptor.boxes, hole)
-        # Only ratios of weights matter, but far cells at a tiny focus may round to 0, and all of them must not.
+        # Only ratios of weights matter: far cells may round to 0, but not all of them.
         weights = (weights * np.exp(-distance / focus)).astype(np.float32)
         if not weights.any():
-            raise DescriptorError(f"focus of {focus} px is so small that every cell's weight vanishes: raise it")
-    expected = np.float32(getattr(descriptor, "hidden", 0.0))
-    return weights + expected * (1 - share) if expected else weights
+            raise SettingsError(f"`focus` {focus} px is so small that every cell's weight vanishes: raise it")
+    hidden = np.float32(descriptor.hidden)
+    return weights + hidden * (1 - share) if hidden else weights
 
 
 def _remedy(hole: NDArray[np.bool_]) -> str:
-    """How to index so that a hole bool (S, S) leaves something to compare: the coarsest of fine thumbnails that see any of it."""
+    """Say what to index for this hole bool (S, S): the coarsest thumbnail, from 16 cells a side, that sees any of the photo."""
     size = len(hole)
     for grid in (n for n in range(16, size + 1) if size % n == 0):
         if (visible_share(grid_boxes(grid, size // grid, size // grid), hole) >= 0.5).any():

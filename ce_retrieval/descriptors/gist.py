@@ -1,4 +1,4 @@
-"""Gist: oriented energy over a coarse grid, with the coarse colour layout that scene completion adds to it."""
+"""Gist: oriented energies over a coarse grid, and the colour of each cell."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.cells import cell_means, check_batch, grid_boxes
-from ce_retrieval.errors import DescriptorError
+from ce_retrieval.errors import SettingsError
 
 GRID = 4
 ORIENTATIONS = 6
@@ -22,11 +23,11 @@ ANGULAR = 2 * np.pi * 16 * ORIENTATIONS**2 / 32**2  # ... times exp(-ANGULAR ang
 PREFILTER_CYCLES = 4  # cycles per photo at which the prefilter's low-pass has fallen by a half
 PREFILTER_FLOOR = 0.2
 REACH = 3.0  # standard deviations of a transfer function that are kept around its peak
-MIN_SAMPLES = 5  # of a response along a cell, so that their mean is that of the pixels
-CHUNK = 8  # photos transformed at once: bounds the memory, and stays in the cache
+MIN_SAMPLES = 5  # samples of a response along a cell: enough for the mean over its pixels
+CHUNK = 8  # photos transformed at once: they bound the memory and fit the cache
 
-# Over scenes of six kinds (2,000 photos at 128 px, 50,000 random pairs): the mean of each scale's energy, and the mean squared
-# distance per cell between two photos, of the 30 energies and of L*a*b*.
+# Measured on 2,000 photos of six kinds of scenes at 128 px, 50,000 random pairs: the mean energy of each scale, and the mean
+# squared distance per cell between two photos, of the 30 energies and of L*a*b*.
 ENERGY_MEAN = (0.069, 0.065, 0.062, 0.051, 0.029)
 ENERGY_SPREAD = 0.0705
 LAB_SPREAD = 1242.0
@@ -37,36 +38,43 @@ LAB_CENTRE = (50.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class _Scale:
-    """One scale's part of the spectrum: side of its boxes, flat indices (6 * n * n,) and transfer (6, n, n) within them."""
+    """One scale's part of the spectrum: the side n of its boxes, their flat indices (6 * n * n,) and transfer (6, n, n)."""
 
     side: int
     index: NDArray[np.intp]
     transfer: NDArray[np.complex64]
 
 
-class Gist:
-    """Oliva & Torralba, "Modeling the Shape of the Scene" (2001), with the L*a*b* layout of Hays & Efros (2007), section 3.
+class Gist(Descriptor):
+    """Oriented energies and mean colour of 4 x 4 cells.
 
-    4 x 4 cells of 33 channels: 30 oriented energies (5 scales of 6 orientations, finest scale first), then L*, a*, b*.
+    A cell has 33 channels: 30 oriented energies (5 scales of 6 orientations, finest scale first), then L*, a*, b*. The side
+    of the photos is a multiple of 4 px, at least 64.
 
-    Energies: grey = mean of R, G, B in [0, 255]; log(1 + grey); prefilter (local contrast normalisation, 4 cycles per photo);
-    the magnitude of the response to each of 30 log-polar Gabor transfer functions, averaged over the cell. Filters and
-    prefilter have the constants of the authors' published code (LMgist) for 5 scales of 6 orientations. Deviations from it:
-    grey values are not stretched to the full range first; both stages see the photo mirrored at its border, the prefilter
-    exactly (cosine transform), the filters with a margin of a quarter of the photo; each response is computed from the box
-    of frequencies within 3 standard deviations of its filter's peak, at that box's resolution (within 1 % of the
-    whole computation; the mean of a magnitude needs no finer sampling than its bandwidth).
+    Notes
+    -----
+    Oliva & Torralba, "Modeling the Shape of the Scene" (2001), with the colour layout of Hays & Efros (2007), section 3.
 
-    Colour: CIE L*a*b* (D65) of the mean sRGB colour of the cell's visible pixels; L* less 50.
+    Energies: grey is the mean of R, G, B in [0, 255]. log(1 + grey) passes a prefilter (local contrast normalisation, 4
+    cycles per photo), then 30 log-polar Gabor transfer functions; an energy is the mean magnitude of a response over the
+    cell. The constants are those of the authors' published code (LMgist) for 5 scales of 6 orientations. Deviations:
 
-    Energies count twice the colour, as Hays & Efros weigh them: each part is divided by its mean squared
-    distance between two random scene photos, then multiplied by 2/3 and 1/3. So two unrelated photos lie about 1 apart per cell.
-    Energies are centred by the mean of their scale, which changes no distance and keeps norms small.
+    - grey values are not stretched to the full range first;
+    - the photo is mirrored at its border, exactly for the prefilter (cosine transform) and with a margin of a quarter of
+      the photo for the filters;
+    - each response is computed from the frequencies within 3 standard deviations of its filter's peak, at the resolution
+      of that box. A mean magnitude needs no finer sampling; the result is within 1 % of the full computation.
 
-    With holes, the hole is filled with the mean colour of the visible pixels before the energies. What leaks: the filters
-    overlap cells, so the step between the photo and the mean colour raises the energies of cells next to the hole, those
-    of coarse scales up to about a quarter of the photo away, and the prefilter divides by a contrast that is too
-    low there. The colour layout sees visible pixels alone. Cells under half visible are left out.
+    Colour: CIE L*a*b* (D65) of the mean sRGB colour of the cell's visible pixels, L* less 50.
+
+    Weighting: energies count twice the colour, as in Hays & Efros. Each part is divided by its mean squared distance
+    between two random scene photos and multiplied by 2/3 or 1/3, so unrelated photos lie about 1 apart per cell. The mean
+    of each scale is subtracted from its energies, which changes no distance and keeps norms small.
+
+    With a hole, the hole is filled with the mean colour of the visible pixels before the energies; the colours use visible
+    pixels alone, and cells under half visible have weight 0. Leak: the filters overlap cells, so the step to the mean
+    colour raises the energies of cells beside the hole, at coarse scales up to about a quarter of the photo away, and the
+    prefilter divides by a contrast that is too low there.
     """
 
     spec = "gist"
@@ -76,7 +84,7 @@ class Gist:
 
     def __init__(self, size: int):
         if size < MIN_SIZE or size % GRID:
-            raise DescriptorError(f"gist: size {size} px: take a multiple of {GRID} px, and at least {MIN_SIZE}")
+            raise SettingsError(f"gist: `size` is {size} px: use a multiple of {GRID} px, and at least {MIN_SIZE}")
         self.size = size
         self.boxes = grid_boxes(GRID, size // GRID, size // GRID)
         self._mirror = np.pad(np.arange(size), size // GRID, mode="symmetric")
@@ -84,10 +92,10 @@ class Gist:
         self._low_pass = _low_pass(size)
 
     def describe(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-        """uint8 (B, S, S, 3), holes bool (B, S, S) or None -> float32 (B, 16, 33), centred, about [-1, 1]. Thread-safe."""
+        """Describe a batch, uint8 (B, S, S, 3) -> float32 (B, 16, 33), centred, about [-1, 1]."""
         check_batch(self.spec, self.size, photos, holes)
         out = np.empty((len(photos), self.cells, self.channels), np.float32)
-        colours = cell_means(np.ascontiguousarray(photos), holes, GRID, empty=0.5)
+        colours = cell_means(np.ascontiguousarray(photos), holes, GRID)
         out[:, :, -3:] = (_lab(colours) - np.array(LAB_CENTRE, np.float32)) * np.float32(LAB_SCALE)
         if holes is not None:
             from ce_retrieval.holes.strategies import fill_mean
@@ -100,7 +108,7 @@ class Gist:
         return out
 
     def _energies(self, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Mean response magnitudes, float32 (B, 16, 30)."""
+        """Return the mean magnitudes of the responses, float32 (B, 16, 30)."""
         from scipy import fft
 
         sharp = self._prefilter(photos)
@@ -118,7 +126,7 @@ class Gist:
         return out.reshape(len(photos), self.cells, -1)
 
     def _prefilter(self, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Local contrast normalisation of log grey values: float32 (B, S, S)."""
+        """Return log grey values with their local contrast normalised: float32 (B, S, S)."""
         total = photos[..., 0].astype(np.uint16) + photos[..., 1] + photos[..., 2]
         sharp: Any = np.log1p(total.astype(np.float32) / 3)
         sharp -= self._blur(sharp)
@@ -135,14 +143,14 @@ class Gist:
 
 
 def _low_pass(size: int) -> NDArray[np.float32]:
-    """The prefilter's Gaussian low-pass at the frequencies of a cosine transform (half cycles per photo): (S, S)."""
+    """Return the prefilter's Gaussian low-pass at the frequencies of a cosine transform (half cycles per photo): (S, S)."""
     cycles = np.arange(size) / 2
     line = np.exp(-(cycles**2) * np.log(2) / PREFILTER_CYCLES**2)
     return np.outer(line, line).astype(np.float32)
 
 
 def _scale(n: int, frequency: float) -> _Scale:
-    """The boxes of one scale's six filters in the spectrum of an n x n photo."""
+    """Return the boxes of one scale's six filters in the spectrum of an n x n photo."""
     from scipy import fft
 
     # Both standard deviations of a transfer function are about frequency / sqrt(2 RADIAL) near its peak.
@@ -154,7 +162,7 @@ def _scale(n: int, frequency: float) -> _Scale:
         centre = np.round(frequency * n * np.array([np.sin(angle), np.cos(angle)])).astype(int)
         rows, columns = (np.arange(side) - side // 2 + c for c in centre)
         index.append((rows % n)[:, None] * n + (columns % n)[None, :])
-        # Frequencies past the limit of the sampling are those of the other side.
+        # Frequencies beyond the sampling limit wrap around.
         fy, fx = (((f + n // 2) % n - n // 2) / n for f in (rows, columns))
         transfer: Any = _transfer(fy[:, None], fx[None, :], frequency, angle)
         # Centre each coarse sample on the pixels that it stands for.
@@ -164,13 +172,13 @@ def _scale(n: int, frequency: float) -> _Scale:
 
 
 def _transfer(fy: Any, fx: Any, frequency: float, angle: float) -> Any:
-    """Log-polar Gabor transfer function at frequencies (cycles per pixel), peak 1 at ``frequency`` and ``angle``."""
+    """Return the log-polar Gabor transfer function at frequencies in cycles per pixel: 1 at its peak (`frequency`, `angle`)."""
     turn = np.angle(np.exp(1j * (np.arctan2(fy, fx) - angle)))
     return np.exp(-RADIAL * (np.hypot(fy, fx) / frequency - 1) ** 2 - ANGULAR * turn**2)
 
 
 def _lab(colours: NDArray[np.float32]) -> NDArray[np.float32]:
-    """CIE L*a*b* (D65, 2 degrees) of sRGB colours in [0, 1], float32 (..., 3)."""
+    """Return CIE L*a*b* (D65, 2 degrees) of sRGB colours in [0, 1], float32 (..., 3)."""
     linear = np.where(colours > 0.04045, ((colours + 0.055) / 1.055) ** 2.4, colours / 12.92)
     to_xyz = np.array(
         [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]], np.float32
@@ -182,7 +190,7 @@ def _lab(colours: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def make_gist(argument: str | None, size: int) -> Gist:
-    """``gist``; `DescriptorError` for an argument, or a size under 64 px or no multiple of 4."""
+    """Make ``gist``; SettingsError for an argument, or a size under 64 px or not a multiple of 4."""
     if argument is not None:
-        raise DescriptorError(f"gist:{argument}: gist takes no parameter: write gist")
+        raise SettingsError(f"gist:{argument}: gist takes no parameter: write gist")
     return Gist(size)

@@ -5,36 +5,39 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.cells import check_batch, grid_boxes
-from ce_retrieval.errors import DescriptorError
+from ce_retrieval.errors import SettingsError
 
 CELL = 8
 ORIENTATIONS = 9
 
 
-class Hog:
-    """Dalal & Triggs, "Histograms of Oriented Gradients for Human Detection" (2005): 9 orientations, cells of 8 px, L2-Hys.
+class Hog(Descriptor):
+    """Histograms of 9 orientations in cells of 8 px, normalised by L2-Hys over blocks.
 
-    ``side`` is the number of histogram cells along a block: 2 (spec ``hog``) or 1 (``hog:cells``). Every block is one cell of
-    the descriptor, in the sense of a grid of comparable places: at 128 px 15 x 15 blocks of 36 channels, or 16 x 16 of 9.
+    A cell of the descriptor is a block of `side` x `side` histograms: 2 (spec ``hog``) or 1 (``hog:cells``). At 128 px
+    these are 15 x 15 blocks of 36 channels, or 16 x 16 of 9.
 
-    Equal to ``skimage.feature.hog(photo, orientations=9, pixels_per_cell=(8, 8), cells_per_block=(side, side),
-    block_norm="L2-Hys", channel_axis=-1)`` on uint8 photos, to 1e-5, including its deviations from the paper: no
-    interpolation of votes between bins and cells, no Gaussian window over a block, and gradients 0 at the photo's border.
-    Where two channels' gradients have equal magnitudes the first channel wins; scikit-image compares rounded ones.
+    Notes
+    -----
+    Dalal & Triggs, "Histograms of Oriented Gradients for Human Detection" (2005). Equal within 1e-5, on uint8 photos, to
+    ``skimage.feature.hog(photo, orientations=9, pixels_per_cell=(8, 8), cells_per_block=(side, side),
+    block_norm="L2-Hys", channel_axis=-1)``, with its deviations from the paper: votes are not interpolated between bins
+    and cells, blocks have no Gaussian window, and gradients are 0 at the photo's border. Where the gradients of two
+    channels have equal magnitudes the first channel wins; scikit-image compares rounded ones.
 
-    With holes, the hole is first filled with the mean colour of the photo's visible pixels. Normalisation mixes all pixels
-    of a block, so a 2x2 block that touches the hole counts for nothing (min_share 1); single cells count from half
-    visible. What leaks: the gradient looks one pixel beyond a cell, so a cell that only borders the hole sees the
-    step from its own pixels to the mean colour along that border.
+    With a hole, the hole is first filled with the mean colour of the visible pixels. Normalisation mixes all pixels of a
+    block, so a 2x2 block that touches the hole has weight 0 (`min_share` 1); single cells count from half visible. Leak:
+    gradients look one pixel beyond a cell, so a cell beside the hole sees the step to the mean colour.
     """
 
     def __init__(self, size: int, side: int = 2):
         self.spec = "hog" if side == 2 else "hog:cells"
         rows = size // CELL - side + 1
         if rows < 1:
-            raise DescriptorError(
-                f"{self.spec}: photos of {size} px are too small: take a size of at least {CELL * side} px"
+            raise SettingsError(
+                f"{self.spec}: photos of {size} px are too small: use a `size` of at least {CELL * side} px"
             )
         self.size = size
         self.side = side
@@ -45,7 +48,7 @@ class Hog:
         self._bin_of = _orientation_bins()
 
     def describe(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-        """uint8 (B, S, S, 3), holes bool (B, S, S) or None -> float32 (B, G, C) in [0, 1]. Safe to call from many threads."""
+        """Describe a batch, uint8 (B, S, S, 3) -> float32 (B, G, C) in [0, 1]."""
         from ce_retrieval.descriptors.hog_kernel import cell_histograms, normalised_blocks
 
         check_batch(self.spec, self.size, photos, holes)
@@ -59,9 +62,9 @@ class Hog:
 
 
 def _orientation_bins() -> NDArray[np.uint8]:
-    """Bin of every gradient of an 8-bit photo: uint8 (511, 511), at [row gradient + 255, column gradient + 255].
+    """Return the bin of every gradient of an 8-bit photo: uint8 (511, 511), at [row gradient + 255, column gradient + 255].
 
-    The gradients are integers, so the reference's own float64 expression, taken once for all of them, makes bins exact.
+    Gradients are integers, so the table is exact: it evaluates the reference's float64 expression for each of them.
     """
     gradient = np.arange(-255.0, 256.0)
     degrees = np.arctan2(gradient[:, None], gradient[None, :]) * (180 / np.pi) % 180
@@ -69,9 +72,9 @@ def _orientation_bins() -> NDArray[np.uint8]:
 
 
 def make_hog(argument: str | None, size: int) -> Hog:
-    """``hog`` or ``hog:cells``; `DescriptorError` for another argument or photos smaller than one block."""
+    """Make ``hog`` or ``hog:cells``; SettingsError for another argument or photos smaller than one block."""
     if argument is None:
         return Hog(size, side=2)
     if argument == "cells":
         return Hog(size, side=1)
-    raise DescriptorError(f"hog:{argument}: expected hog (2x2 blocks) or hog:cells (single cells)")
+    raise SettingsError(f"hog:{argument}: expected hog (2x2 blocks) or hog:cells (single cells)")

@@ -1,7 +1,7 @@
-"""The compiled loops of `hog`. Imports numba: import this module only where HOG is computed.
+"""The compiled loops of `hog`. This module imports numba: import it only where HOG is computed.
 
-Every function is compiled without the interpreter lock, on one thread: callers that have several cores call it from several
-threads. Machine code is kept beside this file, or in the user's cache folder where this one is not writable.
+Every function runs on one thread and without the interpreter lock, so callers may use several threads. Machine code is
+kept beside this file, or in the user's cache folder where this one is not writable.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _REACH = 255  # gradients of 8-bit photos are integers in [-255, 255]
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
         return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # numba found no folder to keep machine code in: compile in each process
+    except RuntimeError:  # numba found no writable folder for machine code: compile in each process
         return njit(nogil=True)(function)
 
 
 @_compiled
 def cell_histograms(photos: Any, bin_of: Any) -> Any:
-    """uint8 (B, S, S, 3), uint8 (511, 511) bin of gradient (row, column) -> float32 (B, S // 8, S // 8, 9)."""
+    """Sum the gradients: uint8 (B, S, S, 3), uint8 (511, 511) bin of gradient (row, column) -> float32 (B, S // 8, S // 8, 9)."""
     batch, size = photos.shape[0], photos.shape[1]
     cells = size // CELL
     used = cells * CELL
@@ -63,7 +63,7 @@ def cell_histograms(photos: Any, bin_of: Any) -> Any:
 
 @_compiled
 def normalised_blocks(histograms: Any, side: int) -> Any:
-    """float32 (B, n, n, 9) -> L2-Hys normalised blocks of ``side`` x ``side`` cells, float32 (B, m * m, side * side * 9)."""
+    """Normalise by L2-Hys: float32 (B, n, n, 9) -> blocks of `side` x `side` cells, float32 (B, m * m, side * side * 9)."""
     batch, cells = histograms.shape[0], histograms.shape[1]
     rows = cells - side + 1
     width = side * BINS

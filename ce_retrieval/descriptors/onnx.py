@@ -10,64 +10,69 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from ce_retrieval.descriptors.cells import check_batch
-from ce_retrieval.descriptors.onnx_files import model_files, weights_hash
+from ce_retrieval.descriptors.base import Descriptor
+from ce_retrieval.descriptors.cells import LARGEST, check_batch, square_boxes
+from ce_retrieval.descriptors.onnx_files import model_files, model_hash
 from ce_retrieval.descriptors.onnx_sidecar import read_sidecar, sidecar_path
-from ce_retrieval.errors import DescriptorError
+from ce_retrieval.errors import DescriptorError, SettingsError
 from ce_retrieval.holes.strategies import resize_hole
+from ce_retrieval.pixels import resize, to_bytes, to_unit
 
-PHOTOS_PER_RUN = 8  # bounds the memory of the network's own maps; a model with a fixed batch is run with that
+PHOTOS_PER_RUN = 8  # bounds the memory of the network's feature maps; a model with a fixed batch runs with its own
 RUNTIME_MEMORY = 64 << 20  # bytes, of onnxruntime itself
-LARGEST = float(np.finfo(np.float16).max)  # an index stores float16
 
 
-class OnnxFeatures:
-    """The output of a network in an ONNX file, as a grid: feature maps, tokens of a transformer, or one vector a photo.
+class OnnxFeatures(Descriptor):
+    """The output of a network in an ONNX file, as a grid: feature maps, tokens of a transformer, or one vector per photo.
 
-    `FILE.json` beside it says how to feed and read it (docs/features-onnx.md, `onnx_sidecar.Sidecar`). A photo is resized
-    to the network's side (bicubic, antialiased); a map of g x g places, or g * g tokens, is g * g cells, a vector a
-    single cell. Each cell is scaled to unit norm unless the sidecar says `"normalise": false`.
+    `FILE.json` beside it says how to feed and read the network (docs/features-onnx.md, `onnx_sidecar.Sidecar`). A photo is
+    resized to the network's side. A map of g x g places, or g * g tokens, become g * g cells; a vector is a single cell.
+    Each cell is scaled to unit norm, unless the sidecar says `"normalise": false`.
 
-    With holes, hidden pixels are replaced by the sidecar's `fill` (default: its mean) before the resize, and so is every pixel of
-    the network's input that a hidden one overlaps after it. What is approximate: cells are said to see an even division
-    of the photo, while a network's receptive fields are larger and overlap, and reach into the hole. A cell counts from
-    half visible; the single cell of a vector always.
+    Notes
+    -----
+    With a hole, hidden pixels take the sidecar's `fill` (default: its mean) before the resize, and so does every pixel of
+    the network's input that a hidden one overlaps. Approximation: the boxes divide the photo evenly, while the receptive
+    fields of a network are larger, overlap, and reach into the hole. A cell counts from half visible, the single cell of a
+    vector always.
 
-    weights_sha256: hash of the model, its external weights and the sidecar's meaning. memory: bytes that the network takes
-    once; what its maps take for each photo is not known beforehand.
+    `weights_sha256` covers the model, its external weights and the meaning of the sidecar. `photo_memory` is 0, since
+    what the network's maps take is not known beforehand.
 
-    The session runs on the CPU with one thread for each caller, since an index is built by as many callers as there are cores;
-    so results do not depend on the number of cores.
+    The session runs on the CPU with one thread per caller, so results do not depend on the number of cores.
     """
 
     def __init__(self, path: Path, size: int):
         self.spec = f"onnx:{path}"
         self.size = size
+        self._path = path
         if not path.is_file():
             raise DescriptorError(f"{self.spec}: there is no such file: give an ONNX file that you have exported")
         self._how = read_sidecar(path)
-        self._session, self._run_options = self._opened(path)
+        self._session, self._run_options = self._opened()
         self._input, self._fixed = self._checked_input()
         self._output = self._chosen_output()
-        self.weights_sha256 = weights_hash(path, self._how, self._output)
+        self.weights_sha256 = model_hash(path, self._how, self._output)
         self.memory = RUNTIME_MEMORY + 2 * sum(file.stat().st_size for file in model_files(path))
-        # A trial run, since declared shapes may be unknown. Not flat, or a network that divides by a spread would fail.
+        # A trial run, since declared shapes may be unknown. Its photos are not flat: a network may divide by their spread.
         trial = (np.arange(2 * size * size * 3) * 89 % 251).astype(np.uint8).reshape(2, size, size, 3)
         _, self.cells, self.channels = self._grids(self._prepared(trial, None)).shape
         self.min_share = 0.5 if self.cells > 1 else 0.0
-        self.boxes = _even_boxes(round(self.cells**0.5), size)
+        # Each cell's even share of the photo, with every pixel that it overlaps.
+        grid = round(self.cells**0.5)
+        edges = np.arange(grid + 1) * size
+        self.boxes = square_boxes(edges[:-1] // grid, -(-edges[1:] // grid))
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        """The installed packages whose version shapes the features: onnxruntime, by whichever name it was installed."""
+        """The package that provides onnxruntime, by the name under which it is installed."""
         return tuple(sorted(set(metadata.packages_distributions().get("onnxruntime", ()))))
 
     def describe(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-        """uint8 (B, S, S, 3), holes bool (B, S, S) or None -> float32 (B, G, C). Safe to call from many threads.
+        """Describe a batch, uint8 (B, S, S, 3) -> float32 (B, G, C).
 
-        DescriptorError where the network's output is not finite, or too large to be stored in an index.
+        DescriptorError where the network's output is not finite, or too large for an index.
         """
         check_batch(self.spec, self.size, photos, holes)
         out = np.empty((len(photos), self.cells, self.channels), np.float32)
@@ -83,7 +88,7 @@ class OnnxFeatures:
             out[part] = grids
         return out
 
-    def _opened(self, path: Path) -> tuple[Any, Any]:
+    def _opened(self) -> tuple[Any, Any]:
         if find_spec("onnxruntime") is None:
             raise DescriptorError(f"{self.spec} needs onnxruntime: pip install 'ceret[onnx]'")
         import onnxruntime
@@ -91,32 +96,32 @@ class OnnxFeatures:
         options, run_options = onnxruntime.SessionOptions(), onnxruntime.RunOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
-        options.log_severity_level = run_options.log_severity_level = 4  # what fails is raised, and said once
+        options.log_severity_level = run_options.log_severity_level = 4  # errors are raised; do not log them too
         try:
-            return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]), run_options
+            return onnxruntime.InferenceSession(self._path, options, providers=["CPUExecutionProvider"]), run_options
         except Exception as error:  # the runtime's own errors have no other base
             raise DescriptorError(
                 f"{self.spec}: cannot be loaded as an ONNX model ({_line(error)}): export it again"
             ) from error
 
     def _checked_input(self) -> tuple[str, int | None]:
-        """Return the one input's name and its batch, None where any will do; DescriptorError unless it takes photos."""
+        """Return the name of the only input and its batch, None where any will do; DescriptorError unless it takes photos."""
         inputs = self._session.get_inputs()
-        told = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+        found = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
         if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
             raise DescriptorError(
-                f"{self.spec}: its inputs are {told or 'none'}: expected one 4-D input of float32 photos, tensor(float)"
+                f"{self.spec}: its inputs are {found or 'none'}: expected one 4-D input of float32 photos, tensor(float)"
             )
         axes = (1, 2, 3) if self._how.layout == "nchw" else (3, 1, 2)
         channels, height, width = (inputs[0].shape[axis] for axis in axes)
         if isinstance(channels, int) and channels != 3:
             raise DescriptorError(
-                f"{self.spec}: its input is {told}, with {channels} channels where layout {self._how.layout} has them: "
-                f"expected 3; the other layout may be meant in {sidecar_path(Path(self.spec[5:]))}"
+                f"{self.spec}: its input is {found}, with {channels} channels in layout {self._how.layout}: expected 3; "
+                f"{sidecar_path(self._path)} may need the other layout"
             )
         if any(isinstance(side, int) and side != self._how.size for side in (height, width)):
             raise DescriptorError(
-                f"{self.spec}: its input is {told}: size {self._how.size} of its sidecar does not fit; "
+                f"{self.spec}: its input is {found}: size {self._how.size} of its sidecar does not fit; "
                 "write the model's own side there (it must be square)"
             )
         fixed = inputs[0].shape[0]
@@ -143,10 +148,8 @@ class OnnxFeatures:
         values = np.empty((len(photos), side, side, 3), np.float32)
         for number, photo in enumerate(photos):
             if holes is not None:
-                photo = np.where(holes[number][:, :, None], np.rint(fill * 255).astype(np.uint8), photo)
-            if side != self.size:
-                photo = np.asarray(Image.fromarray(photo).resize((side, side), Image.Resampling.BICUBIC))
-            np.divide(photo, np.float32(255), out=values[number])
+                photo = np.where(holes[number][:, :, None], to_bytes(fill), photo)
+            values[number] = to_unit(resize(photo, (side, side)))
             if holes is not None:
                 values[number][resize_hole(holes[number], side)] = fill
         values -= np.array(how.mean, np.float32)
@@ -155,7 +158,7 @@ class OnnxFeatures:
         return np.ascontiguousarray(ordered.transpose(0, 3, 1, 2) if how.layout == "nchw" else ordered)
 
     def _grids(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run the network on at most its batch, and return its output as float32 (B, G, C)."""
+        """Run the network on at most one batch, and return its output as float32 (B, G, C)."""
         count = len(values)
         if self._fixed:
             padding = np.zeros((max(self._fixed - count, 0), *values.shape[1:]), np.float32)
@@ -169,7 +172,8 @@ class OnnxFeatures:
             ) from error
         if not raw.ndim or len(raw) != len(values):
             raise DescriptorError(
-                f"{self.spec}: output {self._output} is {raw.shape} for {len(values)} photos: expected one entry a photo first"
+                f"{self.spec}: output {self._output} is {raw.shape} for {len(values)} photos: expected one entry per photo on "
+                "its first axis"
             )
         grids = self._as_cells(raw)[:count]
         if not np.isfinite(grids).all():
@@ -188,53 +192,45 @@ class OnnxFeatures:
 
     def _as_cells(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return an output (B, C), (B, T, C), (B, C, h, w) or (B, h, w, C) as (B, G, C), the places row by row."""
-        told = f"{self.spec}: output {self._output} is {raw.shape}"
+        found = f"{self.spec}: output {self._output} is {raw.shape}"
         tokens = self._how.tokens
         if tokens is not None and raw.ndim != 3:
-            raise DescriptorError(f'{told}, which is no (B, T, C): leave "tokens" out of its sidecar')
+            raise DescriptorError(f'{found}, not (B, T, C): leave "tokens" out of its sidecar')
         if raw.ndim == 2:
             cells = raw[:, None]
         elif raw.ndim == 3:
             if tokens is None:
                 raise DescriptorError(
-                    f'{told}: write "tokens" in its sidecar, how many leading tokens are no places (1 for a class token alone)'
+                    f'{found}: write "tokens" in its sidecar, the number of leading tokens that are not places (1 for a class '
+                    "token)"
                 )
             cells = raw[:, tokens:]
         elif raw.ndim == 4:
             maps = raw.transpose(0, 2, 3, 1) if self._how.layout == "nchw" else raw
             if maps.shape[1] != maps.shape[2]:
-                raise DescriptorError(f"{told}: no square grid of places in layout {self._how.layout}")
+                raise DescriptorError(f"{found}: not a square grid of places in layout {self._how.layout}")
             cells = maps.reshape(len(maps), -1, maps.shape[3])
         else:
-            raise DescriptorError(f"{told}: expected (B, C), (B, T, C) or feature maps of 4 dimensions")
+            raise DescriptorError(f"{found}: expected (B, C), (B, T, C) or feature maps of 4 dimensions")
         if not cells.size or round(cells.shape[1] ** 0.5) ** 2 != cells.shape[1]:
             less = f" less {tokens} leading tokens" if tokens else ""
             raise DescriptorError(
-                f"{told}: {cells.shape[1]} places{less} are no square grid: choose another output or tokens"
+                f"{found}: {cells.shape[1]} places{less} are not a square grid: choose another output or tokens"
             )
         return cells
 
 
-def _even_boxes(grid: int, size: int) -> NDArray[np.int32]:
-    """Return int32 (grid * grid, 4): each cell's share of the photo, with every pixel that it overlaps."""
-    edge = np.arange(grid + 1) * size
-    low, high = edge[:-1] // grid, -(-edge[1:] // grid)
-    y0, x0 = (a.ravel() for a in np.meshgrid(low, low, indexing="ij"))
-    y1, x1 = (a.ravel() for a in np.meshgrid(high, high, indexing="ij"))
-    return np.stack([y0, x0, y1, x1], axis=1).astype(np.int32)
-
-
 def _line(error: Exception) -> str:
-    """Return the runtime's message as one line of bearable length."""
+    """Return the runtime's message as one line of at most about 300 characters."""
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else f"{text[:300]}..."
 
 
 def make_onnx(argument: str | None, size: int) -> OnnxFeatures:
-    """``onnx:FILE``; the canonical spec holds the absolute path, so that an index finds its model from any folder.
+    """Make ``onnx:FILE``; the canonical spec holds the absolute path, so that an index finds its model from any folder.
 
-    DescriptorError as `OnnxFeatures`, and without FILE.
+    SettingsError without FILE; DescriptorError where the model or its sidecar cannot be used.
     """
     if not argument:
-        raise DescriptorError("onnx: expected a file, as in onnx:dinov2.onnx")
+        raise SettingsError("onnx: expected a file, as in onnx:dinov2.onnx")
     return OnnxFeatures(Path(os.path.abspath(os.path.expanduser(argument))), size)

@@ -1,4 +1,4 @@
-"""Which files an ONNX model consists of, and their hash: large models keep their weights in files beside them."""
+"""The files of an ONNX model and their hash: large models keep their weights in files beside them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from ce_retrieval.descriptors.onnx_sidecar import Sidecar
 from ce_retrieval.errors import DescriptorError
 
-# Where tensors are in a model: message -> number of a field -> the message in it (onnx.proto; numbers are fixed for good).
+# Where tensors are in a model: message -> field number -> the message in it (onnx.proto, whose numbers never change).
 _FIELDS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -25,28 +25,28 @@ _FIELDS: dict[str, dict[int, str]] = {
 
 
 def external_files(model: Path) -> list[str]:
-    """Return the names, relative to the model's folder, of the files that hold weights of it; sorted.
+    """Return the names of the files that hold the model's weights, relative to its folder; sorted.
 
     Reads the wire format of protocol buffers itself, so that the `onnx` package is not needed. DescriptorError where the
-    bytes are no such message.
+    bytes are not such a message.
     """
     with model.open("rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     try:
         return sorted(set(_locations(data, "model")))
     except (IndexError, ValueError) as error:
-        raise DescriptorError(f"{model} is no ONNX file: {error}") from error
+        raise DescriptorError(f"{model} is not an ONNX file: {error}") from error
 
 
 def model_files(model: Path) -> list[Path]:
-    """Return the paths of the model and of the files that hold weights of it."""
+    """Return the paths of the model and of the files that hold its weights."""
     return [model, *(model.parent / name for name in external_files(model))]
 
 
-def weights_hash(model: Path, sidecar: Sidecar, output: str) -> str:
-    """Return a SHA-256 of all that decides about the features: the model, its weights' files, the sidecar's meaning.
+def model_hash(model: Path, sidecar: Sidecar, output: str) -> str:
+    """Return a SHA-256 of all that the features depend on: the model, its weights, the sidecar's values, the output's name.
 
-    output: the name of the one that is taken. Neither where the files lie nor how the sidecar is written counts.
+    The paths of the files and the formatting of the sidecar do not count.
     """
     whole = hashlib.sha256(json.dumps({**asdict(sidecar), "output": output}, sort_keys=True).encode())
     for path in model_files(model):
@@ -70,7 +70,7 @@ def _locations(data: memoryview, message: str) -> Iterator[str]:
 
 
 def _parts(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yield (field number, content) of the fields of a message that have a length; the others are stepped over."""
+    """Yield (field number, content) of the length-delimited fields of a message; the others are skipped."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)

@@ -1,4 +1,4 @@
-"""The description that lies beside an ONNX file: what its network expects of a photo, and which output to take."""
+"""The sidecar of an ONNX file: how its network takes a photo, and which output to use."""
 
 from __future__ import annotations
 
@@ -27,12 +27,27 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Sidecar:
-    """How a network is fed and read; docs/features-onnx.md says the same to users.
+    """How a network is fed and read; docs/features-onnx.md describes it for users.
 
-    size: side of its input, px; mean, std: RGB, of pixels in [0, 1]; layout: "nchw" or "nhwc", of the input and of a
-    4-D output; channels: "rgb" or "bgr"; scale: 1 or 255, by which (pixel - mean) / std is multiplied; output: its name
-    or None for the only one; tokens: how many leading ones of a (B, T, C) output are no places, or None where the output is
-    no tokens; fill: RGB in [0, 1] of hidden pixels; normalise: scale each cell to unit norm.
+    Attributes
+    ----------
+    size : int
+        Side of the input in px.
+    mean, std : (R, G, B)
+        Of pixels in [0, 1].
+    layout : "nchw" or "nhwc"
+        Of the input, and of a 4-D output.
+    channels : "rgb" or "bgr"
+    scale : 1 or 255
+        Factor of (pixel - mean) / std.
+    output : str or None
+        Name of the output to use; None for the only one.
+    tokens : int or None
+        Leading tokens of a (B, T, C) output that are not places; None where the output does not consist of tokens.
+    fill : (R, G, B)
+        Of hidden pixels, in [0, 1].
+    normalise : bool
+        Scale each cell to unit norm.
     """
 
     size: int
@@ -48,15 +63,14 @@ class Sidecar:
 
 
 def sidecar_path(model: Path) -> Path:
-    """Return where the description of a model lies: the model's own name with `.json` after it."""
+    """Return the path of a model's sidecar: the model's name with `.json` appended."""
     return model.with_name(model.name + SUFFIX)
 
 
 def read_sidecar(model: Path) -> Sidecar:
-    """Read the description of a model; nothing that decides about its input is assumed.
+    """Read the sidecar of a model. All that concerns its input must be there: a wrong guess would go unnoticed.
 
-    DescriptorError: there is none (with an example), it is no JSON object, a key is missing or unknown, or a value is
-    wrong.
+    DescriptorError where the file is missing or not a JSON object, a key is missing or unknown, or a value is wrong.
     """
     path = sidecar_path(model)
     content = _content(path)
@@ -90,16 +104,16 @@ def _content(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise DescriptorError(
-            f"{path} is missing: write it, to say what the network expects of a photo, as in {example}"
+            f"{path} is missing: write it to say how the network takes a photo, as in {example}"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DescriptorError(f"{path} cannot be read ({error}): expected JSON as in {example}") from error
     try:
         content = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise DescriptorError(f"{path} is no JSON ({error}): expected {example}") from error
+        raise DescriptorError(f"{path} is not JSON ({error}): expected {example}") from error
     if not isinstance(content, dict):
-        raise DescriptorError(f"{path} holds no JSON object: expected {example}")
+        raise DescriptorError(f"{path} does not hold a JSON object: expected {example}")
     return content
 
 
@@ -131,7 +145,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "channels": (lambda v: v in ("rgb", "bgr"), '"rgb" or "bgr"'),
     "range": (lambda v: v in ([0, 1], [0, 255]), "[0, 1] or [0, 255]"),
     "output": (lambda v: isinstance(v, str) and v != "", "the name of an output"),
-    "tokens": (lambda v: _is_count(v, 0, MAX_SIDE), "a number of leading tokens to leave out, 0 or more"),
+    "tokens": (lambda v: _is_count(v, 0, MAX_SIDE), "the number of leading tokens to leave out, 0 or more"),
     "fill": (_three(0, 1), "three numbers from 0 to 1, red, green, blue"),
     "normalise": (lambda v: isinstance(v, bool), "true or false"),
 }

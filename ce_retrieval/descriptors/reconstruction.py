@@ -1,7 +1,7 @@
-"""The photo as a network completes it: colours and texture of what is visible, and of what is to be expected elsewhere.
+"""Colours and texture of the photo with its hole filled by a network.
 
-With it context search becomes reconstruction-guided search: cells under the hole are compared too, a query's with what its
-network expects there, and so the real patch nearest to that is found among all photos of a collection, in one search.
+Cells under the hole are compared too: in a query they hold the network's prediction. So one search over the collection
+also finds the photos whose content fits that prediction.
 """
 
 from __future__ import annotations
@@ -11,29 +11,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.cells import cell_means, cell_sums, check_batch, grid_boxes
-from ce_retrieval.descriptors.threads import in_chunks, thread_count
-from ce_retrieval.errors import CheckpointError, DescriptorError
+from ce_retrieval.descriptors.networks import check_size, in_chunks, network_memory, thread_count
+from ce_retrieval.errors import CheckpointError, DescriptorError, SettingsError
+from ce_retrieval.pixels import to_unit
 
 if TYPE_CHECKING:
     from ce_retrieval.models.shipped import Weights
 
-CELL = 8  # px; the low-pass that a decoder's fill, which is a mean, is good for
+CELL = 8  # px; a predicted fill is a mean, right at low frequencies only
 HIDDEN = 0.5  # weight of a cell under the hole; one beside it has exp(-distance / focus)
-TEXTURE = 0.08  # what a factor of e in texture counts as, in units of [0, 1] colour
-FLAT = 0.005  # mean difference of neighbouring pixels; texture below it is noise
-TYPICAL = 0.06  # of photos: the logarithm is taken relative to it, so that norms stay small
+TEXTURE = 0.08  # [0, 1] colour units that a factor of e in texture counts as
+FLAT = 0.005  # mean difference of neighbouring pixels below which texture is noise
+TYPICAL = 0.06  # of photos; the logarithm is taken relative to it, so that norms stay small
 
 
-class Reconstruction:
-    """Mean RGB less 0.5, and log texture, of cells of 8 px of the photo with its hole filled by the network's decoder.
+class Reconstruction(Descriptor):
+    """Mean colour and log texture of cells of 8 px, the hole filled by the network's prediction.
 
-    Pathak et al. 2016, section 3: the decoder's fill is the mean of what may be there, right about low frequencies only,
-    so a cell holds no more than these. Texture is the mean absolute difference of neighbouring visible pixels; under the
-    hole, where the fill is smooth but the world is not, it is the harmonic continuation of the texture around.
+    The channels are mean R, G and B less 0.5, and the logarithm of the texture: the mean absolute difference of
+    neighbouring visible pixels. Under the hole the prediction is smooth where the world is not, so the texture there is
+    the harmonic continuation of the texture around it.
 
-    Spec ``encoder:fill[:CHECKPOINT]``. A photo without a hole needs no network. ``hidden`` is the weight of cells under
-    the hole (`cells.cell_weights`). Deviation: the paper compares features of the encoder; this compares its prediction.
+    Spec ``encoder:fill`` with the weights of the package, ``encoder:fill:CHECKPOINT`` with an absolute path for others.
+
+    Notes
+    -----
+    Pathak et al. 2016, section 3: a network trained by L2 predicts the mean of the possible contents, which is right at
+    low frequencies only; so the cells hold no finer ones. Deviation: the paper compares features of the encoder, this
+    compares its prediction.
+
+    A photo without a hole does not pass through the network.
     """
 
     channels = 4
@@ -41,20 +50,14 @@ class Reconstruction:
     hidden = HIDDEN
     libraries = ("torch",)
 
-    def __init__(self, weights: Weights, size: int, *, shipped: bool) -> None:
-        from ce_retrieval.descriptors.encoder import network_memory
-
-        self.spec = "encoder:fill" if shipped else f"encoder:fill:{weights.path}"
-        if size != weights.network.config.size:
-            needed = weights.network.config.size
-            raise DescriptorError(
-                f"{self.spec}: its network takes photos of {needed} px, not {size}: use size {needed} (--size {needed})"
-            )
+    def __init__(self, spec: str, weights: Weights, size: int) -> None:
+        check_size(spec, size, weights.network)
         if size % CELL:
-            raise DescriptorError(
-                f"{self.spec}: cells of {CELL} px do not divide photos of {size} px: name another layer, as in encoder:context"
+            raise SettingsError(
+                f"{spec}: cells of {CELL} px do not divide photos of {size} px: name another layer, as in encoder:context"
             )
-        self.size, self.weights, self.weights_sha256 = size, weights, weights.sha256
+        self.spec, self.size = spec, size
+        self.weights, self.weights_sha256 = weights, weights.sha256
         self._threads = thread_count()
         self.memory, self.photo_memory = network_memory(weights.network)
         self.grid = size // CELL
@@ -62,9 +65,9 @@ class Reconstruction:
         self.boxes = grid_boxes(self.grid, CELL, CELL)
 
     def describe(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-        """uint8 (B, S, S, 3), holes bool (B, S, S) or None -> float32 (B, G, 4), norms of order 1 at the most.
+        """Describe a batch, uint8 (B, S, S, 3) -> float32 (B, G, 4), norms at most of order 1.
 
-        DescriptorError: a hole that covers a photo, or reaches outside the part that the network predicts.
+        DescriptorError where a hole covers a photo, or reaches outside the part that the network predicts.
         """
         check_batch(self.spec, self.size, photos, holes)
         out = np.empty((len(photos), self.cells, 4), np.float32)
@@ -87,8 +90,8 @@ class Reconstruction:
         if (holes & ~predicted_part(self.weights.network)).any():
             name = self.weights.network.config.architecture
             raise DescriptorError(
-                f"{self.spec}: the hole reaches outside the central half, all that {name} predicts: use other weights or "
-                "another layer"
+                f"{self.spec}: the hole reaches outside the central half, all that {name} predicts: use other weights "
+                "or another layer"
             )
 
     def _fill(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_], out: NDArray[np.float32]) -> None:
@@ -97,18 +100,18 @@ class Reconstruction:
         predicted = predict_photos(self.weights.network, photos, holes)
         if not np.isfinite(predicted).all():
             raise CheckpointError(
-                f"{self.weights.path}: predicts values that are no colours: damaged, use other weights"
+                f"{self.weights.path}: its predictions are not finite: the file is damaged, use other weights"
             )
-        filled = np.where(holes[..., None], predicted.clip(0, 1), photos.astype(np.float32) / np.float32(255))
+        filled = np.where(holes[..., None], predicted.clip(0, 1), to_unit(photos))
         cells = filled.reshape(len(photos), self.grid, CELL, self.grid, CELL, 3).mean(axis=(2, 4))
         out[..., :3] = cells.reshape(len(photos), self.cells, 3)
 
 
 def _texture(photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None, grid: int) -> NDArray[np.float32]:
-    """Mean absolute difference of neighbouring pixels, in [0, 1]: float32 (B, grid * grid), NaN where none is visible.
+    """Return the mean absolute difference of neighbouring pixels, in [0, 1]: float32 (B, grid * grid), NaN where none is visible.
 
-    A pixel is paired with the one below and the one to the right; pairs with a hidden pixel are left out. What leaves the
-    photo counts as no difference, which only the last row and column of cells notice.
+    A pixel is paired with the one below it and the one to its right. Pairs with a hidden pixel are left out; pairs that
+    leave the photo count as no difference, which lowers the last row and column of cells a little.
     """
     down, right = np.zeros_like(photos), np.zeros_like(photos)
     for target, one, other in (
@@ -133,7 +136,7 @@ def _texture(photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None, grid: i
 
 
 def _extend(texture: NDArray[np.float32], grid: int) -> None:
-    """Replace the NaN of each (B, grid * grid) by the harmonic continuation of the rest, in place."""
+    """Replace the NaN of each grid of (B, grid * grid) by the harmonic continuation of the rest, in place."""
     unknown = np.isnan(texture)
     patterns, pattern_of = np.unique(unknown, axis=0, return_inverse=True)
     pattern_of = pattern_of.reshape(-1)
@@ -152,7 +155,7 @@ def _extend(texture: NDArray[np.float32], grid: int) -> None:
 
 
 def _links(grid: int) -> NDArray[np.float64]:
-    """float64 (G, G): 1 where two cells of a square grid are neighbours."""
+    """Return float64 (G, G): 1 where two cells of a square grid are neighbours."""
     row, column = np.divmod(np.arange(grid * grid), grid)
     apart = np.abs(row[:, None] - row) + np.abs(column[:, None] - column)
     return (apart == 1).astype(np.float64)

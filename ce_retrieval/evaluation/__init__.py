@@ -1,9 +1,10 @@
 """Measuring every method against every other on photos whose truth is known (Pathak et al. 2016, Table 1)."""
 
 from ce_retrieval.evaluation.leaks import Leak
+from ce_retrieval.evaluation.measuring import MethodResult
 from ce_retrieval.evaluation.methods import Method, default_methods, parse_methods
 from ce_retrieval.evaluation.report import markdown_table, notes, write_report
-from ce_retrieval.evaluation.run import Evaluation, MethodResult, evaluate
+from ce_retrieval.evaluation.run import Evaluation, evaluate
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut
 
 __all__ = [

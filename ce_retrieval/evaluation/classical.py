@@ -1,7 +1,20 @@
-"""Classical fills that use nothing but the photo itself: what retrieval has to beat.
+"""Classical fills that use the photo alone: what retrieval has to beat.
 
-Each takes a batch of photos that share one hole, uint8 (B, H, W, 3) and bool (H, W), and returns uint8 (B, H, W, 3) whose
-known pixels are bit-identical. All raise MaskError when the hole is empty, full, or of another size than the photos.
+All of them share their arguments:
+
+Parameters
+----------
+photos : uint8 (B, H, W, 3)
+hole : bool (H, W), the same for all photos
+
+Returns
+-------
+uint8 (B, H, W, 3); known pixels are bit-identical.
+
+Raises
+------
+MaskError
+    the hole is empty, full, or of another size than the photos.
 """
 
 from __future__ import annotations
@@ -17,17 +30,15 @@ from ce_retrieval.pixels import check_hole, to_bytes, to_unit
 Photos = NDArray[np.uint8]
 Fill = Callable[[Photos, NDArray[np.bool_]], Photos]
 
-# Neighbourhood of OpenCV's two methods, px.
-INPAINT_RADIUS = 5.0
-# Photos per biharmonic system: beyond, the right-hand sides outgrow the caches and the gain turns into a loss.
-BIHARMONIC_BATCH = 64
+INPAINT_RADIUS = 5.0  # px, neighbourhood of OpenCV's two methods
+BIHARMONIC_BATCH = 64  # photos a system: with more, the right-hand sides outgrow the caches and it takes longer
 
 
 def telea(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
     """A. Telea, "An image inpainting technique based on the fast marching method", J. Graphics Tools 9(1), 2004.
 
-    OpenCV's implementation with a radius of 5 px. It also draws on the pixels of the photo's border where they are missing;
-    these hold the mean colour of the known ones. Shapes, range and errors: see the module.
+    OpenCV's implementation with a radius of 5 px. It also reads missing pixels of the photo's border: they are set to the
+    mean colour of the known ones. Arguments: see the module.
     """
     import cv2
 
@@ -37,8 +48,7 @@ def telea(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
 def navier_stokes(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
     """M. Bertalmio, A. Bertozzi, G. Sapiro, "Navier-Stokes, fluid dynamics, and image and video inpainting", CVPR 2001.
 
-    OpenCV's implementation with a radius of 5 px; missing pixels of the border as for `telea`. Shapes, range and errors: see
-    the module.
+    OpenCV's implementation with a radius of 5 px; missing pixels of the border as for `telea`. Arguments: see the module.
     """
     import cv2
 
@@ -49,8 +59,7 @@ def biharmonic(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
     """S. Damelin, N. Hoang, "On surface completion and image inpainting by biharmonic functions", 2018.
 
     scikit-image's implementation, which clips each photo's channel to the range of its known pixels. The photos are
-    stacked along the channels: these are independent, so one factorisation serves a batch and nothing else changes.
-    Shapes, range and errors: see the module.
+    stacked along the channels, which are independent, so that one factorisation serves a batch. Arguments: see the module.
     """
     from skimage.restoration import inpaint_biharmonic
 
@@ -69,7 +78,7 @@ def biharmonic(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
 def smooth(photos: Photos, hole: NDArray[np.bool_]) -> Photos:
     """Laplace fill: the membrane through the hole's edge (`PoissonSolver.smooth`), factorised once for the batch.
 
-    Shapes, range and errors: see the module; SolverError when a very large hole's iteration does not converge.
+    Arguments: see the module. SolverError when the iteration for a very large hole does not converge.
     """
     _check(photos, hole)
     solver = PoissonSolver(hole)
@@ -94,7 +103,7 @@ def _opencv(photos: Photos, hole: NDArray[np.bool_], method: int) -> Photos:
     mask = hole.astype(np.uint8)
     filled = photos.copy()
     for out in filled:
-        # Where the hole touches the border OpenCV takes the missing pixels there for known ones: it must not see the truth.
+        # OpenCV reads missing pixels of the photo's border as if they were known: it must not see the truth there.
         out[hole] = np.rint(out[~hole].mean(axis=0))
         out[hole] = cv2.inpaint(out, mask, INPAINT_RADIUS, method)[hole]
     return filled
@@ -102,5 +111,5 @@ def _opencv(photos: Photos, hole: NDArray[np.bool_], method: int) -> Photos:
 
 def _check(photos: Photos, hole: NDArray[np.bool_]) -> None:
     if photos.ndim != 4 or photos.shape[3] != 3 or photos.dtype != np.uint8:
-        raise ValueError(f"photos: uint8 (B, H, W, 3) is needed, not {photos.dtype} {photos.shape}")
+        raise ValueError(f"photos are {photos.dtype} {photos.shape}: expected uint8 (B, H, W, 3)")
     check_hole(hole, photos.shape[1:3])

@@ -1,4 +1,4 @@
-"""The collection: its photos read once for all that needs their pixels, and an index of each of the asked features."""
+"""The collection: its photos, read once for every search by pixels, and an index of each descriptor."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,15 +12,27 @@ from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 BLOCK = 512  # photos at a time: bounds the memory, whatever the size of the collection
-SLACK = 1e-5  # far above the rounding of a distance in float32, far below what sets photos apart
+SLACK = 1e-5  # above the rounding of a distance in float32, below the differences between photos
 
 
 class NearestByPixels:
-    """The photo of a collection nearest to each query over a region of pixels; fed block by block.
+    """The photo of a collection that is nearest to each query over a region of pixels; fed block by block.
 
-    queries: uint8 (Q, S, S, 3); regions: bool (Q, S, S), none empty. `distance`: float64 (Q,), mean squared difference over
-    the region's pixels and channels of a [0, 1] image; `ids`: int64 (Q,), -1 before the first block. A matrix product
-    finds who comes near, integers decide: the result is exact, and of equal photos the one fed first is kept.
+    Parameters
+    ----------
+    queries : uint8 (Q, S, S, 3)
+    regions : bool (Q, S, S), none empty
+
+    Attributes
+    ----------
+    distance : float64 (Q,)
+        mean squared difference over the region's pixels and channels, of [0, 1] values.
+    ids : int64 (Q,), -1 before the first block
+
+    Notes
+    -----
+    A matrix product in float32 finds the photos that come near, integers decide among them: the result is exact. Of equal
+    photos the first one fed is kept.
     """
 
     def __init__(self, queries: np.ndarray, regions: np.ndarray) -> None:
@@ -65,7 +77,9 @@ class NearestByPixels:
 def read_collection(index: PhotoIndex, scenes: PhotoCache, report: Progress) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (ids, photos uint8 (n, S, S, 3)) of every photo of the collection that can still be read.
 
-    EvaluationError where none can.
+    Raises
+    ------
+    EvaluationError : none can.
     """
     count = 0
     for start in range(0, len(index), BLOCK):
@@ -82,10 +96,17 @@ def read_collection(index: PhotoIndex, scenes: PhotoCache, report: Progress) -> 
 def indexes_for(specs: Iterable[str], index: PhotoIndex, out: Path, report: Progress) -> dict[str, PhotoIndex]:
     """Return an index of the same photos for each descriptor: the given one, or one at `out`/FEATURES.ceret.
 
-    The latter is built once, with the hole protocol and size of the given one, and opened again by later evaluations.
-    EvaluationError where the photos are no longer those of the given index; the errors of building and opening.
+    The latter is built once, with the hole protocol and size of the given one; later evaluations open it.
+
+    Raises
+    ------
+    EvaluationError : the photos are no longer those of the given index.
+    CeretError : the errors of building and opening an index.
     """
-    return {spec: index if spec == index.manifest.descriptor else _index_of(spec, index, out, report) for spec in specs}
+    return {
+        spec: index if spec == index.manifest.descriptor else _index_of(spec, index, out, report)
+        for spec in dict.fromkeys(specs)
+    }
 
 
 def _index_of(spec: str, index: PhotoIndex, out: Path, report: Progress) -> PhotoIndex:
@@ -98,7 +119,7 @@ def _index_of(spec: str, index: PhotoIndex, out: Path, report: Progress) -> Phot
     if not _photos(opened).equals(_photos(index)):
         raise EvaluationError(
             f"{path} and {index.path} are not of the same photos (or not in the same order): the collection has changed; "
-            f"delete {path} and build {index.path} anew"
+            f"delete {path} and build {index.path} again"
         )
     return opened
 

@@ -26,124 +26,138 @@ CHUNK = 50  # photos filled as one batch
 Done = Callable[[int, int], None]  # photos filled, photos in all
 
 
+@dataclass(frozen=True)
+class Material:
+    """The queries that are measured, and what they are filled from.
+
+    Attributes
+    ----------
+    indexes : by descriptor.
+    scenes : photos of the collection; their ids are those of every index.
+    nearest : int64 (Q,) by the name of a search by pixels
+        ids of the photos that it found.
+    """
+
+    queries: Queries
+    indexes: Mapping[str, PhotoIndex]
+    scenes: PhotoCache
+    nearest: Mapping[str, np.ndarray]
+    settings: EvaluationSettings
+
+
 @dataclass
 class Filled:
-    """What a method made of the queries: photos uint8 (Q, S, S, 3), by row why one could not be filled, seconds in all."""
+    """The fills of a method.
+
+    Attributes
+    ----------
+    photos : uint8 (Q, S, S, 3)
+    failed : by row, why a photo could not be filled.
+    seconds : of all fills together.
+    """
 
     photos: np.ndarray
     failed: dict[int, str] = field(default_factory=dict)
     seconds: float = 0.0
 
 
-class Filler:
-    """Fills the queries by one method after the other.
+def fill_queries(material: Material, method: Method, done: Done) -> Filled:
+    """Fill every query by a method; the seconds leave out what is made once for all queries."""
+    ways = {"classical": _by_classical, "pixels": _from_scenes}
+    filled = Filled(material.queries.photos.copy())
+    steps = ways.get(method.kind, _by_completion)(material, method, filled)
+    count = 0
+    start = time.perf_counter()
+    for more in steps:
+        count += more
+        done(count, len(material.queries))
+    filled.seconds = time.perf_counter() - start
+    return filled
 
-    indexes: by descriptor; scenes: photos of the collection, whose ids are those of every index; nearest: ids (Q,) of the
-    photos that a search by pixels has found, by the search's name.
-    """
 
-    def __init__(
-        self,
-        queries: Queries,
-        indexes: Mapping[str, PhotoIndex],
-        scenes: PhotoCache,
-        nearest: Mapping[str, np.ndarray],
-        settings: EvaluationSettings,
-    ) -> None:
-        self._queries, self._indexes, self._scenes = queries, indexes, scenes
-        self._nearest, self._settings = nearest, settings
-        self._groups = queries.by_hole()
+# Each way makes what serves all queries when it is called. It returns an iterator that fills: the number of photos, a step.
 
-    def fill(self, method: Method, done: Done) -> Filled:
-        """Fill every query; the seconds are those of the filling alone, with the index loaded and searched once before."""
-        ways = {
-            "features": self._by_completion,
-            "network": self._by_completion,
-            "patches": self._by_completion,
-            "classical": self._by_classical,
-            "pixels": self._from_scenes,
-        }
-        filled = Filled(self._queries.photos.copy())
-        steps = ways[method.kind](method, filled)
-        next(steps)  # what is made once for all queries
-        count = 0
-        start = time.perf_counter()
-        for more in steps:
-            count += more
-            done(count, len(self._queries))
-        filled.seconds = time.perf_counter() - start
-        return filled
 
-    def _by_completion(self, method: Method, filled: Filled) -> Iterator[int]:
-        """Fill by a method of `completion.methods`, photos in parts of CHUNK."""
-        index = self._indexes[method.base] if method.kind == "features" else None
-        completer = make_completer(method.completion, index, settings=self._settings_of(method), scenes=self._scenes)
-        queries = self._queries
-        # What is made at the first use (the lifted vectors, the network's kernels) is not timed.
-        if index is not None:
-            search_contexts(index, queries.photos[:1], queries.holes[:1], 1, focus=completer.settings.focus)
-        elif method.kind == "network":
-            completer.complete_many([queries.photos[0]], [queries.holes[0]])
-        yield 0
-        for start in range(0, len(queries), CHUNK):
-            part = slice(start, start + CHUNK)
-            results = completer.complete_many(list(queries.photos[part]), list(queries.holes[part]))
-            for row, result in enumerate(results, start):
-                if isinstance(result, CeretError):
-                    filled.failed[row] = str(result)
-                else:
-                    filled.photos[row] = result.best
-            yield len(results)
+def _by_completion(material: Material, method: Method, filled: Filled) -> Iterator[int]:
+    """Fill by a method of `completion.methods`, photos in parts of CHUNK."""
+    queries = material.queries
+    index = material.indexes[method.base] if method.kind == "features" else None
+    settings = _completion_settings(material, method)
+    completer = make_completer(method.completion, index, settings=settings, scenes=material.scenes)
+    # The first use makes more (the lifted vectors, the network's kernels): that is not timed either.
+    if index is not None:
+        search_contexts(index, queries.photos[:1], queries.holes[:1], 1, focus=completer.settings.focus)
+    elif method.kind == "network":
+        completer.complete_many([queries.photos[0]], [queries.holes[0]])
 
-    def _settings_of(self, method: Method) -> dict[str, Any]:
-        """Return the settings of the completion method; every known pixel is kept."""
-        settings = self._settings
-        if method.kind == "network":
-            return {"fill": method.fill, "weights": method.base or settings.weights}
-        if method.kind == "patches":
-            return {}
-        search: dict[str, Any] = {
-            "rerank": method.rerank,
-            "focus": method.focus,
-            "candidates": settings.candidates,
-            "weights": settings.weights if method.rerank == "guided" else None,
-        }
-        if method.completion == "retrieval":
-            k = min(settings.k, len(self._indexes[method.base])) if method.fill == "mean" else 1
-            return {**search, "k": k, "fill": method.fill}
-        kept = {"seam": 0.0, "top": 1} if method.completion == "scenes" else {}
-        return {**search, "aligned": settings.aligned, **kept}
+    def work(start: int) -> int:
+        part = slice(start, start + CHUNK)
+        results = completer.complete_many(list(queries.photos[part]), list(queries.holes[part]))
+        for row, result in enumerate(results, start):
+            if isinstance(result, CeretError):
+                filled.failed[row] = str(result)
+            else:
+                filled.photos[row] = result.best
+        return len(results)
 
-    def _by_classical(self, method: Method, filled: Filled) -> Iterator[int]:
-        """Photos with the same hole go together, in parts of CHUNK, on all cores."""
-        fill, queries = CLASSICAL[method.base], self._queries
-        parts = [rows[start : start + CHUNK] for rows in self._groups for start in range(0, len(rows), CHUNK)]
+    return map(work, range(0, len(queries), CHUNK))
 
-        def work(rows: np.ndarray) -> int:
-            try:
-                filled.photos[rows] = fill(queries.photos[rows], queries.holes[rows[0]])
-            except CeretError as error:
-                filled.failed.update((int(row), str(error)) for row in rows)
-            return len(rows)
 
-        yield 0
+def _completion_settings(material: Material, method: Method) -> dict[str, Any]:
+    """Return the settings of the completion method; every known pixel is kept."""
+    settings = material.settings
+    if method.kind == "network":
+        return {"fill": method.fill, "weights": method.base or settings.weights}
+    if method.kind == "patches":
+        return {}
+    search: dict[str, Any] = {
+        "rerank": method.rerank,
+        "focus": method.focus,
+        "candidates": settings.candidates,
+        "weights": settings.weights if method.rerank == "guided" else None,
+    }
+    if method.completion == "retrieval":
+        k = min(settings.k, len(material.indexes[method.base])) if method.fill == "mean" else 1
+        return {**search, "k": k, "fill": method.fill}
+    kept = {"seam": 0.0, "top": 1} if method.completion == "scenes" else {}
+    return {**search, "aligned": settings.aligned, **kept}
+
+
+def _by_classical(material: Material, method: Method, filled: Filled) -> Iterator[int]:
+    """Fill photos with the same hole together, in parts of CHUNK, on all cores."""
+    fill, queries = CLASSICAL[method.base], material.queries
+    parts = [rows[start : start + CHUNK] for rows in queries.by_hole() for start in range(0, len(rows), CHUNK)]
+
+    def work(rows: np.ndarray) -> int:
+        try:
+            filled.photos[rows] = fill(queries.photos[rows], queries.holes[rows[0]])
+        except CeretError as error:
+            filled.failed.update((int(row), str(error)) for row in rows)
+        return len(rows)
+
+    def steps() -> Iterator[int]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             yield from pool.map(work, parts)
 
-    def _from_scenes(self, method: Method, filled: Filled) -> Iterator[int]:
-        """Fill each photo from the one scene that was found for it, pasted or blended."""
-        queries, ids = self._queries, self._nearest[method.base]
-        yield 0
-        for rows in self._groups:
-            hole = queries.holes[rows[0]]
-            solver = PoissonSolver(hole) if method.fill == "blend" else None
-            for row in rows:
-                found = self._scenes.get([ids[row]])
-                if found.dropped:
-                    filled.failed[int(row)] = found.dropped[0]
-                    continue
-                scene = found.photos[0]
-                if solver:
-                    scene = to_bytes(solver.blend(to_unit(scene)[None], to_unit(queries.photos[row]))[0])
-                filled.photos[row, hole] = scene[hole]
-            yield len(rows)
+    return steps()
+
+
+def _from_scenes(material: Material, method: Method, filled: Filled) -> Iterator[int]:
+    """Fill each photo from the one scene that a search by pixels found, pasted or blended."""
+    queries, ids = material.queries, material.nearest[method.base]
+
+    def work(rows: np.ndarray) -> int:
+        hole = queries.holes[rows[0]]
+        solver = PoissonSolver(hole) if method.fill == "blend" else None
+        for row in rows:
+            found = material.scenes.get([ids[row]])
+            if found.dropped:
+                filled.failed[int(row)] = found.dropped[0]
+                continue
+            scene = found.photos[0]
+            if solver:
+                scene = to_bytes(solver.blend(to_unit(scene)[None], to_unit(queries.photos[row]))[0])
+            filled.photos[row, hole] = scene[hole]
+        return len(rows)
+
+    return map(work, queries.by_hole())

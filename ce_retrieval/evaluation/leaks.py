@@ -1,4 +1,4 @@
-"""The leak guard: queries that the collection holds already, or nearly, whose figures would be too good."""
+"""The leak guard: queries whose figures would be too good, since the collection holds them or a near-duplicate."""
 
 import os
 from collections.abc import Sequence
@@ -11,12 +11,19 @@ from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos.near_duplicates import MIN_COARSE, NEAR_DUPLICATE, coarse, fine, similarity
 
-SHORTLIST = 3  # photos that are looked at closely for each query, and for its mirror image
+SHORTLIST = 3  # photos that are aligned with each query, and with its mirror image
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A query with a near-duplicate in the collection; similarity: correlation of their detail once aligned, at most 1."""
+    """A query with a near-duplicate in the collection.
+
+    Attributes
+    ----------
+    query, photo : names.
+    mirrored : the near-duplicate shows the query's mirror image.
+    similarity : correlation of their detail once aligned, at most 1.
+    """
 
     query: str
     photo: str
@@ -25,10 +32,17 @@ class Leak:
 
 
 class LeakGuard:
-    """Finds queries with a near-duplicate in the collection, mirrored ones too; fed block by block.
+    """Finds queries with a near-duplicate in the collection, also a mirrored one; fed block by block.
 
-    By `photos.near_duplicates`, in two steps: the correlation of thumbnails gives each query a shortlist, of which every
-    photo is then aligned with it and compared by detail.
+    Parameters
+    ----------
+    names : of the queries.
+    queries : uint8 (Q, S, S, 3)
+
+    Notes
+    -----
+    Two steps, both of `photos.near_duplicates`: the correlation of thumbnails gives each query a shortlist, whose photos
+    are then aligned with it and compared by detail.
     """
 
     def __init__(self, names: Sequence[str], queries: np.ndarray) -> None:
@@ -46,7 +60,7 @@ class LeakGuard:
         self._ids = np.take_along_axis(numbers, best, axis=1)
 
     def leaks(self, index: PhotoIndex, scenes: PhotoCache) -> dict[int, Leak]:
-        """Return, by the query's number, the nearest near-duplicate of each query that has one."""
+        """Return, by the query's row, the nearest near-duplicate of each query that has one."""
         rows, places = np.nonzero(self._scores >= MIN_COARSE)
         ids = self._ids[rows, places]
         unique = np.unique(ids)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.descriptors import DESCRIPTORS, Descriptor, make_descriptor, protocol_spec
-from ce_retrieval.errors import DescriptorError, EvaluationError
+from ce_retrieval.errors import DescriptorError, SettingsError
 from ce_retrieval.evaluation.classical import CLASSICAL
 from ce_retrieval.models.network_fill import can_predict
+from ce_retrieval.retrieval.search import default_focus
 
-# Searches over all pixels of a region of every photo of the collection, by brute force.
-#   oracle: the photo whose true content is nearest to the truth, the limit of any fill from one photo;
-#   ring: the photo nearest in a flat ring around the hole, which needs no descriptor but reads every photo.
+# Brute-force searches over the pixels of a region, through every photo of the collection.
+#   oracle: the photo that is nearest under the hole, the limit of any fill from one photo;
+#   ring: the photo that is nearest in a flat ring around the hole.
 PIXEL_SEARCHES = ("oracle", "ring")
 NETWORK = "network"  # a network's own fill
 PATCHES = "patchmatch"  # the photo's own patches
@@ -21,15 +22,15 @@ FILLS = ("blend", "mean", "scenes", "patchmatch")  # of a method by features, be
 
 @dataclass(frozen=True)
 class Method:
-    """A way to fill that an evaluation measures; `parse_methods` explains the names.
+    """A way to fill that an evaluation measures; `parse_methods` explains its name.
 
     Attributes
     ----------
-    kind : "features", "pixels" (brute-force search), "network", "patches" or "classical".
-    base : the descriptor's spec, the search, the checkpoint ("": that of the settings), or the classical fill.
-    focus : px, None for none, "auto" for the descriptor's best.
-    rerank : of a method by features, a `rerank` of SearchSettings.
-    fill : "paste", "blend" or "mean"; for a method by features also "scenes" or "patchmatch".
+    kind : "features", "pixels" (a brute-force search), "network", "patches" or "classical".
+    base : the descriptor's spec, the search, the checkpoint ("": the one of the settings), or the classical fill.
+    focus : px; None: no focus; "auto": the descriptor's best.
+    rerank : a `rerank` of SearchSettings; only methods by features have one.
+    fill : "paste", "blend" or "mean"; methods by features also have "scenes" and "patchmatch".
     descriptor : of a method by features, else None.
     """
 
@@ -42,6 +43,12 @@ class Method:
     descriptor: Descriptor | None = field(default=None, compare=False)
 
     @property
+    def focus_px(self) -> float | None:
+        """The focus of a method by features in px, with the descriptor's best for "auto"; None: no focus."""
+        assert self.descriptor is not None, "other methods search by no features"
+        return default_focus(self.descriptor) if isinstance(self.focus, str) else self.focus
+
+    @property
     def completion(self) -> str:
         """Which method of `completion.methods` fills; "" for a search by pixels and a classical fill."""
         if self.kind == "features":
@@ -50,9 +57,9 @@ class Method:
 
 
 def default_methods(features: str, weights: str | None = None) -> tuple[str, ...]:
-    """Return what is measured when nothing is named: these features by every fill, the best classical fill, and the limit.
+    """Return the methods that are measured by default: the features by every fill, the best classical fill, the limit.
 
-    Where torch and the weights are there, also the guided re-rank and the network's own fill.
+    With torch and the weights installed, also the guided re-rank and the network's own fill.
     """
     hand_made = (features, f"{features}+rim", f"{features}+rim+blend", f"{features}+rim+mean")
     guided = (f"{features}+guided", f"{features}+guided+blend", f"{features}+guided+mean", NETWORK)
@@ -64,11 +71,11 @@ def parse_methods(names: Sequence[str], size: int, hole: str = "none") -> list[M
 
     Parameters
     ----------
-    names : each one of
+    names : each is one of
         - FEATURES[@PX][+rim|+guided][+blend|+mean|+scenes|+patchmatch]: a descriptor (`hog`, `thumbnail:16`, ...), its
-          focus (`@none`: none; default: the descriptor's best), a re-rank, and a fill (default: paste the best scene).
-          `+mean` averages the best blends; `+scenes` and `+patchmatch` are the methods of `ceret complete`, which keep every
-          known pixel here.
+          focus (`@none`: no focus; default: the descriptor's best), a re-rank, and a fill (default: paste the best scene).
+          `+mean` averages the best blends; `+scenes` and `+patchmatch` are methods of completion and keep every known
+          pixel here.
         - `network[:CHECKPOINT][+blend]`: a network's own fill.
         - `patchmatch`: the photo's own patches.
         - `telea`, `navier-stokes`, `biharmonic`, `smooth`: classical fills.
@@ -78,15 +85,15 @@ def parse_methods(names: Sequence[str], size: int, hole: str = "none") -> list[M
 
     Raises
     ------
-    EvaluationError : a name cannot be read, or stands twice.
+    SettingsError : no name, a name that cannot be read, or one that stands twice.
     """
     methods = [_parse(name.strip(), size, hole) for name in names]
     if not methods:
-        raise EvaluationError("no method is named: give at least one, as in --methods thumbnail+rim,smooth")
+        raise SettingsError("no method is named: name at least one, for example thumbnail+rim or smooth")
     seen = [method.name for method in methods]
     for name in seen:
         if seen.count(name) > 1:
-            raise EvaluationError(f"method {name} is named twice: name it once")
+            raise SettingsError(f"method {name} is named twice: name it once")
     return methods
 
 
@@ -104,24 +111,24 @@ def _parse(name: str, size: int, hole: str) -> Method:
         elif part in FILLS and fill == "paste":
             fill = part
         else:
-            raise EvaluationError(
+            raise SettingsError(
                 f"method {name}: {part!r} does not fit there: expected FEATURES[@PX][+rim|+guided][+{'|+'.join(FILLS)}]"
             )
     if base in CLASSICAL:
         if parts or at:
-            raise EvaluationError(f"method {name}: a classical fill takes no additions: name it {base} alone")
+            raise SettingsError(f"method {name}: a classical fill takes no additions: name it {base} alone")
         return Method(name, "classical", base)
     if base in PIXEL_SEARCHES:
         if at or rerank != "none" or fill not in ("paste", "blend"):
-            raise EvaluationError(f"method {name}: {base} takes +blend alone: name it {base} or {base}+blend")
+            raise SettingsError(f"method {name}: {base} takes +blend alone: name it {base} or {base}+blend")
         return Method(name, "pixels", base, fill=fill)
     if base.partition(":")[0] not in DESCRIPTORS:
         known = ", ".join([*DESCRIPTORS, NETWORK, PATCHES, *CLASSICAL, *PIXEL_SEARCHES])
-        raise EvaluationError(f"method {name!r} is unknown: it begins with one of {known}")
+        raise SettingsError(f"method {name!r} is unknown: it begins with one of {known}")
     try:
         descriptor = make_descriptor(protocol_spec(base, hole), size)
-    except DescriptorError as error:
-        raise EvaluationError(f"method {name}: {error}") from error
+    except (DescriptorError, SettingsError) as error:
+        raise SettingsError(f"method {name}: {error}") from error
     focus = _focus(name, focus_text) if at else "auto"
     # One spelling each, so that an index is shared and nothing is measured twice.
     suffix = "" if not at else "@none" if focus is None else f"@{focus:g}"
@@ -135,7 +142,7 @@ def _parse_network(name: str) -> Method:
     fill = "paste" if base == name else "blend"
     head, colon, checkpoint = base.partition(":")
     if head != NETWORK or (colon and not checkpoint):
-        raise EvaluationError(f"method {name}: expected network[:CHECKPOINT][+blend]")
+        raise SettingsError(f"method {name}: expected network[:CHECKPOINT][+blend]")
     return Method(name, "network", checkpoint, fill=fill)
 
 
@@ -147,5 +154,5 @@ def _focus(name: str, text: str) -> float | None:
     except ValueError:
         focus = 0.0
     if not 0 < focus < math.inf:
-        raise EvaluationError(f"method {name}: the focus {text!r} is not a positive number of pixels (or `none`)")
+        raise SettingsError(f"method {name}: the focus {text!r} is not a positive number of pixels, nor `none`")
     return focus

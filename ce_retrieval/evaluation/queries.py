@@ -1,4 +1,4 @@
-"""The photos of an evaluation, each with its hole, and which of them the methods cannot serve."""
+"""The photos of an evaluation, each with its hole, and those that a method cannot fill."""
 
 import os
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ce_retrieval.descriptors import Descriptor, cell_weights
-from ce_retrieval.errors import CeretError, EvaluationError, PhotoError
+from ce_retrieval.errors import CeretError, EvaluationError, PhotoError, SettingsError
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
 from ce_retrieval.holes.files import holes_from_folder, load_shapes
 from ce_retrieval.holes.strategies import STRATEGIES, holes_for, resize_hole
@@ -21,7 +21,15 @@ from ce_retrieval.retrieval.query import protocol_hole
 
 @dataclass(frozen=True)
 class Queries:
-    """Photos uint8 (Q, S, S, 3) and holes bool (Q, S, S), with the photos' names and labels ("": none)."""
+    """Photos with holes.
+
+    Attributes
+    ----------
+    names : keys within their source.
+    labels : "" for none.
+    photos : uint8 (Q, S, S, 3)
+    holes : bool (Q, S, S)
+    """
 
     names: Sequence[str]
     labels: Sequence[str]
@@ -33,7 +41,7 @@ class Queries:
 
     def only(self, rows: np.ndarray) -> "Queries":
         """Return these rows, in this order."""
-        names, labels = ([values[row] for row in rows] for values in (self.names, self.labels))
+        names, labels = [self.names[row] for row in rows], [self.labels[row] for row in rows]
         return Queries(names, labels, self.photos[rows], self.holes[rows])
 
     def by_hole(self) -> list[np.ndarray]:
@@ -47,10 +55,17 @@ class Queries:
 def read_queries(
     paths: Sequence[str | Path], size: int, settings: EvaluationSettings, report: Progress
 ) -> tuple[Queries, list[LeftOut]]:
-    """Read the photos at size x size and give each its hole, which depends on (seed, key) alone.
+    """Read the photos at size x size and give each its hole, which depends on the seed and the photo's key only.
 
-    Returns them with those that cannot be read. EvaluationError: an unknown mask strategy, shapes without the region
-    strategy, no photo that can be read; MaskError, SourceError as the functions that read masks and sources.
+    Returns
+    -------
+    The photos, and those that could not be read.
+
+    Raises
+    ------
+    SettingsError : unknown masks, or shapes for other masks than "region".
+    EvaluationError : no photo can be read.
+    MaskError, SourceError : the errors of reading masks and sources.
     """
     _check_masks(settings)
     sources = open_sources(paths)
@@ -87,11 +102,11 @@ def _read(source: PhotoSource, item: PhotoItem, size: int) -> np.ndarray | LeftO
 def _check_masks(settings: EvaluationSettings) -> None:
     if settings.masks not in STRATEGIES and not Path(settings.masks).is_dir():
         known = ", ".join(STRATEGIES)
-        raise EvaluationError(
+        raise SettingsError(
             f"masks {settings.masks!r} are unknown: choose one of {known}, or give a folder of mask files"
         )
     if settings.shapes is not None and settings.masks != "region":
-        raise EvaluationError(
+        raise SettingsError(
             f"shapes belong to the masks 'region', and masks are {settings.masks!r}: leave shapes out, or use 'region'"
         )
 
@@ -109,10 +124,14 @@ def unserved(
     searches: Sequence[tuple[Descriptor, float | None]],
     networks: Sequence[NetworkFill] = (),
 ) -> dict[int, LeftOut]:
-    """Return, by row, the queries whose hole one of these searches (descriptor, focus) or networks cannot serve.
+    """Return, by row, the queries whose hole one of these searches or networks cannot serve.
 
-    They are left out for every method, so that all methods are measured on the same photos. Examples: a hole that
-    touches every block of HOG, or one that is not the centre where the index or the network knows the centre alone.
+    Examples: a hole that touches every block of HOG, or a hole beside the centre where the index or the network is for the
+    centre only.
+
+    Parameters
+    ----------
+    searches : (descriptor, focus in px or None) each.
     """
     found: dict[int, LeftOut] = {}
     for rows in queries.by_hole():

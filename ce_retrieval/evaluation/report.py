@@ -1,4 +1,4 @@
-"""An evaluation on paper: a Markdown table with its notes, `results.json`, and contact sheets."""
+"""The report of an evaluation: a Markdown table with its notes, `results.json`, and contact sheets."""
 
 import json
 import math
@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ce_retrieval.evaluation.measuring import PRECISION_K
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.figures import contact_sheet
 from ce_retrieval.photos import save_photo
@@ -16,8 +17,7 @@ ROWS_A_SHEET = 8
 
 def markdown_table(evaluation: Evaluation) -> str:
     """Return the table of Pathak et al. 2016, Table 1, with more columns; one row a method, "–" where undefined."""
-    k = evaluation.settings.precision_k
-    head = ["method", "L1 %", "L2 %", "PSNR dB", "PSNR of mean L2", "SSIM", "sharpness", f"P@{k}", "s/photo"]
+    head = ["method", "L1 %", "L2 %", "PSNR dB", "PSNR of mean L2", "SSIM", "sharpness", f"P@{PRECISION_K}", "s/photo"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for result in evaluation.results:
         s = result.summary
@@ -29,12 +29,12 @@ def markdown_table(evaluation: Evaluation) -> str:
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """Return the lines that belong under the table: what was measured and how, and what was left out."""
+    """Return the lines under the table: what was measured and how, and what was left out."""
     about, settings = evaluation.about, evaluation.settings
     collection = about["collection"]
     lines = [
         f"{len(evaluation.names)} photos at {about['size']}x{about['size']}, holes: {settings.masks}, seed {settings.seed}; "
-        f"collection of {collection['photos']} photos, --hole {collection['hole']}.",
+        f"collection of {collection['photos']} photos, indexed with hole {collection['hole']}.",
         f"Region: {about['region']}. Range: {about['range']}. Averaging: {about['averaging']}.",
         f"s/photo: {about['seconds']}.",
     ]
@@ -55,9 +55,13 @@ def notes(evaluation: Evaluation) -> list[str]:
 
 
 def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
-    """Write table.md, sheet-NN.png and results.json into `out`; return the paths. StorageError where that fails.
+    """Write table.md, sheet-NN.png and results.json into `out`; return the paths.
 
-    results.json comes last: it says that all is there. Sheets of an earlier evaluation that are not replaced are removed.
+    results.json comes last: where it stands, everything is written. Further sheets of an earlier evaluation are removed.
+
+    Raises
+    ------
+    StorageError : a file cannot be written.
     """
     out = Path(out)
     make_folder(out)
@@ -83,7 +87,7 @@ def _shown(value: float, digits: int) -> str:
 
 
 def _results(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the whole evaluation as JSON types; what is undefined (NaN) or infinite becomes null."""
+    """Return the whole evaluation as JSON types; undefined (NaN) and infinite numbers become null."""
     return {
         "about": evaluation.about,
         "settings": asdict(evaluation.settings),

@@ -1,4 +1,4 @@
-"""The evaluation: hold out the hole of photos whose truth is known, fill it by every method, measure the fills.
+"""The evaluation: cut a hole into photos whose truth is known, fill it by every method, measure the fills.
 
 The protocol of Pathak et al. 2016, Table 1, with more measures; docs/evaluation.md has every convention.
 """
@@ -6,7 +6,6 @@ The protocol of Pathak et al. 2016, Table 1, with more measures; docs/evaluation
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,43 +15,37 @@ import numpy as np
 from ce_retrieval.completion.rerank.rim import rim_of
 from ce_retrieval.errors import EvaluationError
 from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, read_collection
-from ce_retrieval.evaluation.fills import Filler
+from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.leaks import Leak, LeakGuard
+from ce_retrieval.evaluation.measuring import MethodResult, failures, measure_method, results_of, sheet_rows
 from ce_retrieval.evaluation.methods import Method, parse_methods
 from ce_retrieval.evaluation.queries import Queries, read_queries, unserved
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
-from ce_retrieval.figures import show_hole
-from ce_retrieval.metrics import SSIM_WINDOW, Floats, Summary, measure, precision_at_k, summarise
+from ce_retrieval.metrics import SSIM_WINDOW
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
-from ce_retrieval.retrieval.search import default_focus, search_contexts
 from ce_retrieval.storage import make_folder
 
 SCENE_BYTES = 1 << 30  # decoded photos of the collection that are kept
-MEASURED_AT_ONCE = 16  # photos
-
-
-@dataclass(frozen=True)
-class MethodResult:
-    """A method's figures: their summary, P@k (None where photos have no labels or the method finds no neighbours),
-    seconds a photo, and every measure of every photo.
-    """
-
-    method: Method
-    summary: Summary
-    precision: float | None
-    seconds: float
-    photos: Mapping[str, np.ndarray]
+RING = 8  # px, width of the flat ring that the search `ring` compares
+SHEET_ROWS = 16  # photos on the contact sheets
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """All that was measured.
 
-    names: the photos measured, by every method; leaks: queries with near-duplicates; unreadable, unserved: queries left out
-    because they could not be read, or because a method could not fill them. `sheet`: rows of pictures (photo with hole,
-    each method's fill, truth), with their names.
+    Attributes
+    ----------
+    names : the photos measured, the same for every method.
+    results : in the order of the methods.
+    leaks : queries with near-duplicates in the collection.
+    unreadable : queries whose file could not be read.
+    unserved : queries that a method could not fill.
+    about : what a reader needs to know to read the figures.
+    sheet : a row of pictures a photo: the photo with its hole, each method's fill, the truth.
+    sheet_names : the names of the sheet's photos.
     """
 
     settings: EvaluationSettings
@@ -73,39 +66,67 @@ def evaluate(
     settings: EvaluationSettings,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measure methods on photos, filled from the collection of `index`, at the index's size.
+    """Measure methods on photos, filled from the collection of an index, at the index's size.
 
-    Photos are resized to size x size before their hole is cut, so truth and fill have the same pixels. A descriptor other
-    than the index's is given an index of its own at `out`/FEATURES.ceret, built once from the same sources. What one method
-    cannot serve is left out for all. The figures depend on seed, photos and index alone, whatever the order of the methods.
-    EvaluationError: unknown method or mask strategy, no query left, a collection that changed; StorageError; the errors of
-    searching and of building an index.
+    Parameters
+    ----------
+    photos : files, folders or archives of the query photos.
+    index : the collection to fill from.
+    out : folder of the indexes of further features, OUT/FEATURES.ceret; each is built once.
+    progress : called with (what is under way, done, in all).
+
+    Raises
+    ------
+    SettingsError : unknown method or masks.
+    EvaluationError : the index is too small for SSIM, the collection has changed, or no query is left to measure.
+    StorageError : `out` cannot be written.
+    CeretError : the errors of reading photos and masks, of searching, and of building an index.
+
+    Notes
+    -----
+    Photos are resized to the index's size before their hole is cut, so that truth and fill have the same pixels. What one
+    method cannot fill is left out for all. The figures depend on the seed, the photos and the index, not on the order of
+    the methods.
     """
     report = progress or (lambda what, done, total: None)
-    size = index.manifest.size
-    if size < SSIM_WINDOW:
-        raise EvaluationError(
-            f"{index.path} is of size {size}: SSIM needs {SSIM_WINDOW} px or more, index at that size"
-        )
-    methods = parse_methods(settings.methods, size, index.manifest.hole)
+    methods = _methods(settings, index)
     make_folder(Path(out))
-    queries, unreadable = read_queries(photos, size, settings, report)
+    queries, unreadable = read_queries(photos, index.manifest.size, settings, report)
     networks = _networks(methods, settings)
     refused = _refused(queries, index, methods, networks.values())
     queries = queries.only(np.array([row for row in range(len(queries)) if row not in refused]))
-    indexes = indexes_for({m.base: None for m in methods if m.kind == "features"}, index, Path(out), report)
+    indexes = indexes_for([method.base for method in methods if method.kind == "features"], index, Path(out), report)
     scenes = PhotoCache(index, SCENE_BYTES, os.cpu_count() or 1)
-    scan = _scan(index, scenes, queries, methods, settings, report)
+    scan = _scan(index, scenes, queries, methods, report)
     kept = _without_leaks(queries, scan.leaks, settings, index)
     nearest = {name: search.ids[kept] for name, search in scan.searches.items()}
-    run = _Run(queries.only(kept), indexes, scenes, nearest, settings)
-    for method in methods:
-        run.measure(method, scan.seconds.get(method.base, 0.0), report)
-    names, results, failed, (sheet, sheet_names) = run.finish()
-    left_out = [*refused.values(), *failed]
-    about = _about(index, indexes, networks)
-    leaks = list(scan.leaks.values())
-    return Evaluation(settings, names, results, leaks, unreadable, left_out, about, sheet, sheet_names)
+    material = Material(queries.only(kept), indexes, scenes, nearest, settings)
+    drawn = np.sort(np.random.default_rng(settings.seed).permutation(len(kept))[:SHEET_ROWS])
+    measured = [
+        measure_method(material, method, drawn, report, spent=scan.seconds.get(method.base, 0.0)) for method in methods
+    ]
+    failed = failures(material.queries, measured)
+    sheet = sheet_rows(material.queries, drawn, measured, failed)
+    return Evaluation(
+        settings=settings,
+        names=[name for row, name in enumerate(material.queries.names) if row not in failed],
+        results=results_of(material, measured, failed),
+        leaks=list(scan.leaks.values()),
+        unreadable=unreadable,
+        unserved=[*refused.values(), *failed.values()],
+        about=_about(index, indexes, networks),
+        sheet=list(sheet.values()),
+        sheet_names=[material.queries.names[row] for row in sheet],
+    )
+
+
+def _methods(settings: EvaluationSettings, index: PhotoIndex) -> list[Method]:
+    size = index.manifest.size
+    if size < SSIM_WINDOW:
+        raise EvaluationError(
+            f"{index.path} is of size {size}: SSIM needs {SSIM_WINDOW} px or more, index at a larger size"
+        )
+    return parse_methods(settings.methods, size, index.manifest.hole)
 
 
 def _networks(methods: Sequence[Method], settings: EvaluationSettings) -> dict[str, NetworkFill]:
@@ -119,12 +140,9 @@ def _networks(methods: Sequence[Method], settings: EvaluationSettings) -> dict[s
 def _refused(
     queries: Queries, index: PhotoIndex, methods: Sequence[Method], networks: Iterable[NetworkFill]
 ) -> dict[int, LeftOut]:
-    """Return the queries that a method cannot serve; EvaluationError, before anything is measured, if that is all."""
-    searches = [(method.descriptor, method.focus) for method in methods if method.descriptor]
-    resolved = [(d, default_focus(d) if focus == "auto" else focus) for d, focus in searches]
-    refused = unserved(
-        queries, index, [(d, focus) for d, focus in resolved if not isinstance(focus, str)], list(networks)
-    )
+    """Return, by row, the queries that a method cannot fill; EvaluationError where these are all."""
+    searches = [(method.descriptor, method.focus_px) for method in methods if method.descriptor]
+    refused = unserved(queries, index, searches, list(networks))
     if len(refused) == len(queries):
         first = next(iter(refused.values()))
         raise EvaluationError(f"none of the {len(queries)} photos can be measured; {first.name}: {first.reason}")
@@ -145,11 +163,10 @@ def _scan(
     scenes: PhotoCache,
     queries: Queries,
     methods: Sequence[Method],
-    settings: EvaluationSettings,
     report: Progress,
 ) -> _Scan:
     guard = LeakGuard(queries.names, queries.photos)
-    regions = {"oracle": lambda hole: hole, "ring": lambda hole: rim_of(hole, settings.ring)}
+    regions = {"oracle": lambda hole: hole, "ring": lambda hole: rim_of(hole, RING)}
     wanted = {method.base for method in methods if method.kind == "pixels"}
     searches = {
         name: NearestByPixels(queries.photos, np.stack([regions[name](hole) for hole in queries.holes]))
@@ -174,79 +191,6 @@ def _without_leaks(
             f"all {len(leaks)} photos have near-duplicates in {index.path}: give other photos, or set keep_leaks"
         )
     return np.array(kept)
-
-
-class _Run:
-    """The queries that are measured, and what the methods measured so far made of them."""
-
-    def __init__(
-        self,
-        queries: Queries,
-        indexes: Mapping[str, PhotoIndex],
-        scenes: PhotoCache,
-        nearest: Mapping[str, np.ndarray],
-        settings: EvaluationSettings,
-    ) -> None:
-        self._queries, self._indexes, self._settings = queries, indexes, settings
-        self._filler = Filler(queries, indexes, scenes, nearest, settings)
-        self._shown = np.sort(np.random.default_rng(settings.seed).permutation(len(queries))[: settings.sheet_rows])
-        self._measured: list[tuple[Method, dict[str, Floats], float]] = []
-        self._precisions: dict[tuple[str, Any], Floats | None] = {}
-        self._columns: list[np.ndarray] = []
-        self._failed: dict[int, LeftOut] = {}
-
-    def measure(self, method: Method, search_seconds: float, report: Progress) -> None:
-        """Fill the queries by a method and measure the fills; search_seconds: what it has cost a photo before."""
-        filled = self._filler.fill(method, lambda done, total: report(f"filling by {method.name}", done, total))
-        for row, reason in filled.failed.items():
-            self._failed.setdefault(row, LeftOut(self._queries.names[row], f"{method.name}: {reason}"))
-        if method.kind == "features" and (method.base, method.focus) not in self._precisions:
-            self._precisions[method.base, method.focus] = self._precision(method)
-        seconds = search_seconds + filled.seconds / len(self._queries)
-        self._measured.append((method, _measured(self._queries, filled.photos), seconds))
-        self._columns.append(filled.photos[self._shown])
-
-    def finish(self) -> tuple[list[str], list[MethodResult], list[LeftOut], tuple[list[list[np.ndarray]], list[str]]]:
-        """Return names, results, what failed, and the sheet with its names: all of the photos that no method failed on."""
-        queries = self._queries
-        kept = np.array([row for row in range(len(queries)) if row not in self._failed], np.int64)
-        if not len(kept):
-            first = next(iter(self._failed.values()))
-            raise EvaluationError(f"none of the {len(queries)} photos could be filled; {first.name}: {first.reason}")
-        results = []
-        for method, measured, seconds in self._measured:
-            of_kept = {name: values[kept] for name, values in measured.items()}
-            shares = self._precisions.get((method.base, method.focus))
-            labelled = shares[kept][~np.isnan(shares[kept])] if shares is not None else np.empty(0)
-            precision = float(labelled.mean()) if len(labelled) else None
-            results.append(MethodResult(method, summarise(**of_kept), precision, seconds, of_kept))
-        places = [place for place, row in enumerate(self._shown) if row not in self._failed]
-        sheet = [self._sheet_row(place) for place in places]
-        names = [queries.names[row] for row in kept]
-        return names, results, list(self._failed.values()), (sheet, [queries.names[self._shown[p]] for p in places])
-
-    def _precision(self, method: Method) -> Floats | None:
-        """Return the share of each query's k nearest contexts with its label; None without labels to compare."""
-        index, queries, k = self._indexes[method.base], self._queries, self._settings.precision_k
-        if k > len(index) or not (set(queries.labels) & set(index.labels)) - {""}:
-            return None
-        focus = default_focus(index.descriptor) if method.focus == "auto" else method.focus
-        assert not isinstance(focus, str), "only `auto` is a word"
-        found = search_contexts(index, queries.photos, queries.holes, k, focus=focus)
-        return precision_at_k(np.array(queries.labels), np.array(index.labels)[found.ids])
-
-    def _sheet_row(self, place: int) -> list[np.ndarray]:
-        row = self._shown[place]
-        photo = self._queries.photos[row]
-        return [show_hole(photo, self._queries.holes[row]), *(column[place] for column in self._columns), photo]
-
-
-def _measured(queries: Queries, fills: np.ndarray) -> dict[str, Floats]:
-    """Measure on all cores: the filters of SSIM run outside the interpreter's lock."""
-    parts = [slice(start, start + MEASURED_AT_ONCE) for start in range(0, len(queries), MEASURED_AT_ONCE)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        measured = list(pool.map(lambda part: measure(queries.photos[part], fills[part], queries.holes[part]), parts))
-    return {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
 
 
 def _about(index: PhotoIndex, indexes: Mapping[str, PhotoIndex], networks: Mapping[str, NetworkFill]) -> dict[str, Any]:

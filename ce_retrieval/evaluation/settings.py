@@ -1,4 +1,4 @@
-"""What an evaluation measures. The defaults of the command line are these."""
+"""What an evaluation measures; the defaults are also those of the command line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,9 +26,6 @@ class EvaluationSettings:
     candidates : nearest contexts that every method by features considers.
     aligned : scenes that `+scenes` and `+patchmatch` place.
     weights : file for guided re-ranks and networks, None for the weights of the package.
-    ring : px, width of the flat ring that the search `ring` compares.
-    precision_k : neighbours that P@k looks at.
-    sheet_rows : photos on the contact sheets.
     """
 
     methods: tuple[str, ...]
@@ -41,22 +38,9 @@ class EvaluationSettings:
     candidates: int = SearchSettings.candidates
     aligned: int = SceneSettings.aligned
     weights: str | None = None
-    ring: int = 8
-    precision_k: int = 10
-    sheet_rows: int = 16
 
     def __post_init__(self) -> None:
-        least = {
-            "seed": 0,
-            "limit": 1,
-            "k": 1,
-            "candidates": 1,
-            "aligned": 1,
-            "ring": 1,
-            "precision_k": 1,
-            "sheet_rows": 0,
-        }
-        for name, low in least.items():
+        for name, low in {"seed": 0, "limit": 1, "k": 1, "candidates": 1, "aligned": 1}.items():
             value = getattr(self, name)
             if value is not None and value < low:
                 raise SettingsError(f"{name} is {value}: expected {low} or more")

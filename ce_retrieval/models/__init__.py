@@ -1,7 +1,7 @@
-"""Context encoders: networks that predict what is missing from what surrounds it.
+"""Context encoders: networks that predict the content of a hole from its surroundings.
 
-`config` is light; the other modules import torch and are loaded by those who build a network:
-`build.build_network`, `checkpoint.load_network`, `inference.encode_photos` and `inference.fill_photos`.
+`config` imports no torch; the other modules do, and are imported by those who build a network: `build.build_network`,
+`checkpoint.load_network`, `inference.encode_photos` and `inference.fill_photos`.
 """
 
 from ce_retrieval.models.config import (

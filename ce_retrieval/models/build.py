@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
-from ce_retrieval.errors import CheckpointError
 from ce_retrieval.models.compact import Compact
 from ce_retrieval.models.config import (
     CompactConfig,
@@ -17,21 +19,19 @@ from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.paper_center import PaperCenter, PaperRandom
 from ce_retrieval.models.paper_region import PaperRegion
 
+NETWORKS: dict[type[NetworkConfig], Callable[[Any], ContextEncoder]] = {
+    CompactConfig: Compact,
+    PaperCenterConfig: PaperCenter,
+    PaperRandomConfig: PaperRandom,
+    PaperRegionConfig: PaperRegion,
+}
+
 
 def build_network(config: NetworkConfig, *, seed: int = 0) -> ContextEncoder:
-    """The network of `config`, freshly initialised from `seed`, on the CPU, float32, in training mode.
+    """Build a network with initial weights drawn from `seed`: on the CPU, float32, in training mode.
 
-    The process's own random state is left as it was.
+    The process's random state does not change. SettingsError where the architecture cannot take the configured size.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        match config:
-            case PaperCenterConfig():
-                return PaperCenter(config)
-            case PaperRandomConfig():
-                return PaperRandom(config)
-            case PaperRegionConfig():
-                return PaperRegion(config)
-            case CompactConfig():
-                return Compact(config)
-    raise CheckpointError(f"no network is known for {type(config).__name__}")
+        return NETWORKS[type(config)](config)

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with a JSON header. Nothing is ever unpickled; writing is atomic; reading is strict."""
+"""Weights on disk: safetensors with a JSON header. Nothing is unpickled; writing is atomic; reading is strict."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ce_retrieval.storage import replace_file
 
 FORMAT = 1
 _KEY = "ceret"
-# Tensors of this name stand beside the network's own: how its features are compressed (`compression`).
+# Prefix of the tensors that are stored beside the network's own: how its features are compressed (`compression`).
 COMPRESSION = "compression."
 
 
 def tensors_hash(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes, in the order of the names: the identity of a set of weights."""
+    """Return a SHA-256 over names, types, shapes and bytes in the order of the names: the identity of a set of weights."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
@@ -34,10 +34,10 @@ def tensors_hash(tensors: dict[str, Tensor]) -> str:
 
 
 def save_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
-    """Write tensors and a JSON header as one safetensors file, by temporary file and rename; returns `tensors_hash`.
+    """Write tensors and a JSON header as one safetensors file, atomically; return `tensors_hash`.
 
-    The header is stored with `format`, `sha256` of the tensors and `versions` added. Raises StorageError when the
-    disk is full or the folder is not writable; an older file of that name then stays as it was.
+    The header gets `format`, the tensors' `sha256` and `versions` added. StorageError where the disk is full or the folder
+    is not writable; an older file of that name then stays as it was.
     """
     from safetensors.torch import save
 
@@ -50,11 +50,11 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str,
     return sha256
 
 
-def load_tensors(path: str | Path, *, verify: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a file of `save_tensors`: (tensors on the CPU, header).
 
-    Raises CheckpointError when the file is missing, truncated, no safetensors file, without this product's header, of
-    another format version, or (with `verify`) altered.
+    CheckpointError where the file is missing, truncated, altered, not a safetensors file, without ceret's header, or of
+    another format version.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -70,17 +70,17 @@ def load_tensors(path: str | Path, *, verify: bool = True) -> tuple[dict[str, Te
     try:
         header = json.loads(metadata[_KEY])
     except (KeyError, ValueError):
-        raise CheckpointError(f"{name}: carries no ceret header; expected a checkpoint written by ceret") from None
+        raise CheckpointError(f"{name}: has no ceret header; expected a checkpoint written by ceret") from None
     if header.get("format") != FORMAT:
         found = header.get("format")
-        raise CheckpointError(f"{name}: format {found}, this version reads format {FORMAT}; train or export it anew")
-    if verify and tensors_hash(tensors) != header.get("sha256"):
-        raise CheckpointError(f"{name}: altered, its weights are not those of its header; use another copy")
+        raise CheckpointError(f"{name}: format {found}, this version reads format {FORMAT}; train or export it again")
+    if tensors_hash(tensors) != header.get("sha256"):
+        raise CheckpointError(f"{name}: altered, its weights do not match its header; use another copy")
     return tensors, header
 
 
-def network_header(network: ContextEncoder, extra: dict[str, Any]) -> dict[str, Any]:
-    """The header of a network's weights: configuration and preprocessing, and what `extra` adds."""
+def _network_header(network: ContextEncoder, extra: dict[str, Any]) -> dict[str, Any]:
+    """Return the header of a network's weights: its configuration and preprocessing, and `extra`."""
     preprocessing = {
         "size": network.config.size,
         "channels": "RGB",
@@ -99,29 +99,37 @@ def save_network(
     half: bool = False,
     beside: dict[str, Tensor] | None = None,
 ) -> str:
-    """Write a network's weights with everything needed to rebuild it; returns the weights' hash.
+    """Write a network's weights with everything needed to rebuild it; return their hash.
 
-    extra: JSON values for the header (step, metrics, data fingerprint, ...). weights: a state dict to write in place
-    of the network's own (averaged weights). half: float16 for the parameters; statistics of batch norm stay float32.
-    beside: tensors to store with them, named `COMPRESSION` and more; the hash covers them.
+    Parameters
+    ----------
+    path : path of the file
+    network : ContextEncoder
+    extra : dict
+        JSON values for the header (step, metrics, fingerprint of the photos, ...).
+    weights : dict
+        A state dict to write in place of the network's own, such as averaged weights.
+    half : bool
+        Write the parameters as float16; statistics of batch norm stay float32.
+    beside : dict
+        More tensors, whose names begin with `COMPRESSION`; the hash covers them.
     """
     state = dict(network.state_dict() if weights is None else weights)
     if half:
         parameters = {name for name, _ in network.named_parameters()}
         state = {name: value.half() if name in parameters else value for name, value in state.items()}
-    return save_tensors(path, {**state, **(beside or {})}, network_header(network, extra or {}))
+    return save_tensors(path, {**state, **(beside or {})}, _network_header(network, extra or {}))
 
 
 def tensors_beside(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file that are no weights of its network: those named `COMPRESSION` and more."""
+    """Return the tensors of a file that are not weights of its network: those whose names begin with `COMPRESSION`."""
     return {name: value for name, value in tensors.items() if name.startswith(COMPRESSION)}
 
 
 def restore(network: ContextEncoder, tensors: dict[str, Tensor], *, name: str) -> None:
-    """Copy weights into a network, in place; a leaf that is missing, unknown or of another shape is named.
+    """Copy weights into a network, in place; float16 may fill float32, and `tensors_beside` are ignored.
 
-    float16 leaves fill float32 ones; any other difference of type is an error (CheckpointError). What a file holds
-    beside its network (`tensors_beside`) is passed over.
+    CheckpointError names the tensor that is missing, unknown, or of another shape or type.
     """
     own = network.state_dict()
     differing = sorted(set(own) ^ (set(tensors) - set(tensors_beside(tensors))))
@@ -140,60 +148,34 @@ def restore(network: ContextEncoder, tensors: dict[str, Tensor], *, name: str) -
             target.copy_(tensors[key])
 
 
-def network_from(tensors: dict[str, Tensor], header: dict[str, Any], *, name: str) -> ContextEncoder:
-    """The network that a header describes, with its weights."""
+def network_from(
+    tensors: dict[str, Tensor], header: dict[str, Any], *, name: str, device: torch.device | str = "cpu"
+) -> ContextEncoder:
+    """Return the network that a header describes, with its weights: in evaluation mode, channels_last, on a device."""
     if header.get("kind") != "network":
         raise CheckpointError(f"{name}: holds {header.get('kind')!r}, not a network; use the weights file beside it")
     network = build_network(config_from_dict(header.get("network", {}), name=name))
     restore(network, tensors, name=name)
-    return network
+    return network.to(device=device, memory_format=torch.channels_last).eval()
 
 
-def load_network(
-    path: str | Path, *, architecture: str | None = None, device: torch.device | str = "cpu"
-) -> tuple[ContextEncoder, dict[str, Any]]:
-    """A network in evaluation mode, channels_last, and the header of its file.
+def load_network(path: str | Path) -> tuple[ContextEncoder, dict[str, Any]]:
+    """Load a network in evaluation mode, on the CPU and channels_last, and the header of its file.
 
-    architecture: the one expected; another raises CheckpointError, as does everything that `load_tensors` refuses.
+    CheckpointError where the file does not hold a network, or as `load_tensors`.
     """
     tensors, header = load_tensors(path)
-    found = header.get("network", {}).get("architecture")
-    if architecture is not None and found != architecture:
-        raise CheckpointError(f"{path}: holds a network of architecture {found!r}, expected {architecture!r}")
-    return ready_network(tensors, header, name=str(path), device=device), header
-
-
-def ready_network(
-    tensors: dict[str, Tensor], header: dict[str, Any], *, name: str, device: torch.device | str = "cpu"
-) -> ContextEncoder:
-    """As `network_from`, in evaluation mode and channels_last on a device."""
-    return network_from(tensors, header, name=name).to(device=device, memory_format=torch.channels_last).eval()
+    return network_from(tensors, header, name=str(path)), header
 
 
 def own_header(header: dict[str, Any]) -> dict[str, Any]:
-    """What a network's header says beyond what `save_network` writes by itself: the `extra` it was given."""
+    """Return the `extra` that `save_network` was given, from the header it wrote."""
     written = ("kind", "network", "preprocessing", "format", "sha256", "versions")
     return {key: value for key, value in header.items() if key not in written}
 
 
 def export_half(source: str | Path, target: str | Path) -> str:
-    """Write a file of `save_network` again as float16, the rest kept: half the size; returns the new hash."""
+    """Write a file of `save_network` again as float16, half the size, and keep the rest; return the new hash."""
     tensors, header = load_tensors(source)
     network = network_from(tensors, header, name=str(source))
     return save_network(target, network, extra=own_header(header), half=True, beside=tensors_beside(tensors))
-
-
-__all__ = [
-    "COMPRESSION",
-    "export_half",
-    "load_network",
-    "load_tensors",
-    "network_from",
-    "own_header",
-    "ready_network",
-    "restore",
-    "save_network",
-    "save_tensors",
-    "tensors_beside",
-    "tensors_hash",
-]

@@ -1,4 +1,4 @@
-"""The product's own context encoder: small, for any hole, made for retrieval and completion on modest machines."""
+"""The default context encoder: small, for any hole, for retrieval and completion without a GPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ce_retrieval.errors import TrainingError
+from ce_retrieval.errors import SettingsError
 from ce_retrieval.models.config import CompactConfig
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.layers import ChannelNorm, ResidualBlock, ResidualMixer, smooth_fill
@@ -18,21 +18,21 @@ def _blocks(channels: int, count: int) -> nn.Sequential:
 
 
 def _halve(inputs: int, outputs: int) -> nn.Sequential:
-    """Halves the side: norm, then a 3 x 3 convolution of stride 2."""
+    """Halve the side: norm, then a 3 x 3 convolution of stride 2."""
     convolution = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear")
     return nn.Sequential(ChannelNorm(inputs), convolution)
 
 
 def _double(inputs: int, outputs: int) -> nn.Sequential:
-    """Doubles the side: norm, a 1 x 1 convolution to four times the channels, sub-pixel shuffle (no checkerboard)."""
+    """Double the side: norm, a 1 x 1 convolution to four times the channels, sub-pixel shuffle (no checkerboard)."""
     convolution = nn.Conv2d(inputs, 4 * outputs, 1)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear")
     return nn.Sequential(ChannelNorm(inputs), convolution, nn.PixelShuffle(2))
 
 
 def _head(channels: int, shuffles: int) -> nn.Sequential:
-    """From 1/4 of the side to the photo; the last convolution starts at zero, so the network at its smooth fill."""
+    """Go from 1/4 of the side to the photo; the last convolution starts at zero, so the network predicts its smooth fill."""
     last = nn.Conv2d(channels if shuffles == 1 else channels // 2, 48 if shuffles == 1 else 12, 3, padding=1)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
@@ -47,11 +47,11 @@ def _head(channels: int, shuffles: int) -> nn.Sequential:
 class Compact(ContextEncoder):
     """Residual blocks at 1/4, 1/8 and 1/16 of the side, channel-wise layers at 1/16, sub-pixel up-sampling.
 
-    Defaults, for a photo of 128 x 128:
+    By default, for a photo of 128 x 128:
 
     | layer | output |
     |---|---|
-    | photo, hole at a smooth fill; the hole as fourth channel | 4 x 128 x 128 |
+    | photo, the hole filled smoothly; the hole as fourth channel | 4 x 128 x 128 |
     | conv 5x5 / 4 | 64 x 32 x 32 |
     | norm, conv 3x3 / 2, residual blocks | 128 x 16 x 16 |
     | norm, conv 3x3 / 2, residual blocks = `cells` | 256 x 8 x 8 |
@@ -61,9 +61,9 @@ class Compact(ContextEncoder):
     | norm, conv 3x3 to 48, pixel shuffle by 4 (or to 128, shuffle by 2, conv 3x3 to 12, shuffle by 2) | 3 x 128 x 128 |
     | + the smooth fill | 3 x 128 x 128 |
 
-    `cells` is local: normalisation is per position, and no layer before it spans the photo, so features of a whole
-    photo and of the same photo with a hole agree away from the hole. `context` mixes all cells. The prediction is a
-    correction of the smooth fill (`config.residual`), which gives the low frequencies near the rim for nothing.
+    `cells` is local: normalisation is per position, and no layer before it spans the photo, so away from a hole the
+    features are those of the whole photo. `context` mixes all cells. The prediction is a correction of the smooth fill
+    (`config.residual`), which already has the low frequencies near the hole's edge.
     """
 
     LAYERS: ClassVar[tuple[str, ...]] = ("cells", "context")
@@ -72,9 +72,9 @@ class Compact(ContextEncoder):
     def __init__(self, config: CompactConfig) -> None:
         super().__init__(config)
         if config.size % 16:
-            raise TrainingError(f"size {config.size} does not suit compact: use a multiple of 16")
+            raise SettingsError(f"size {config.size} does not suit compact: use a multiple of 16")
         if config.shuffles not in (1, 2):
-            raise TrainingError(f"shuffles {config.shuffles} do not suit compact: use 1 or 2")
+            raise SettingsError(f"shuffles {config.shuffles} do not suit compact: use 1 or 2")
         low, middle, high = config.widths
         self.stem = nn.Conv2d(4, low, 5, stride=4, padding=2)
         nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
@@ -95,7 +95,8 @@ class Compact(ContextEncoder):
         missing = holes[:, None].to(photos.dtype)
         with torch.no_grad():
             filled = photos
-            # A fill of nothing is a quarter of the work; in training there is always a hole, and asking would wait for it.
+            # Without a hole the fill would be a quarter of the work. Training always has holes, and the check would wait for the
+            # device there.
             if self.training or bool(holes.any()):
                 fill = smooth_fill(photos, missing) if self.config.residual else self.fill_colour.expand_as(photos)
                 filled = torch.where(holes[:, None], fill, photos)
@@ -106,16 +107,16 @@ class Compact(ContextEncoder):
         return filled, low, middle, cells
 
     def layers(self, photos: Tensor, holes: Tensor) -> dict[str, Tensor]:
-        """Cells and context, both (B, 256, S/16, S/16)."""
+        """Return cells and context, both (B, 256, S/16, S/16)."""
         cells = self._encode(photos, holes)[-1]
         return {"cells": cells, "context": self.decoder_high(self.mixers(cells))}
 
     def encode(self, photos: Tensor, holes: Tensor, layer: str | None = None) -> Tensor:
-        """The features of one layer; `cells` without the work that only `context` needs."""
+        """Return the features of one layer; `cells` without the work that only `context` needs."""
         return self._encode(photos, holes)[-1] if layer == "cells" else super().encode(photos, holes, layer)
 
     def forward(self, photos: Tensor, holes: Tensor) -> Tensor:
-        """The prediction of the whole photo, float32 (B, 3, S, S), not clamped to [-1, 1]."""
+        """Predict the whole photo: float32 (B, 3, S, S), not clamped to [-1, 1]."""
         filled, low, middle, cells = self._encode(photos, holes)
         maps = self.up_middle(self.decoder_high(self.mixers(cells)))
         maps = self.decoder_middle(maps + middle if self.config.skips else maps)

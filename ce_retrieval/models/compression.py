@@ -1,7 +1,7 @@
-"""Features of a layer in fewer channels: a principal component analysis over cells, kept beside the weights.
+"""Features of a layer in fewer channels: a principal component analysis over cells, stored with the weights.
 
-Each cell is projected on its own, so a grid stays a grid of comparable cells, and hole-aware search is exact on what is
-stored. The projection is part of the weights file, and so of the hash by which an index knows its weights.
+Each cell is projected alone, so a grid stays a grid of comparable cells, and hole-aware search is exact on the projected
+features. The projection is part of the weights file, and so of the hash by which an index recognises its weights.
 """
 
 from __future__ import annotations
@@ -20,26 +20,30 @@ from ce_retrieval.errors import CheckpointError
 from ce_retrieval.models.checkpoint import (
     COMPRESSION,
     load_tensors,
+    network_from,
     own_header,
-    ready_network,
     save_network,
     tensors_beside,
 )
 from ce_retrieval.models.context_encoder import ContextEncoder
-from ce_retrieval.models.inference import encode_photos
+from ce_retrieval.models.inference import BATCH, encode_photos
 
 LEAST_CHANNELS = 48
-PHOTO_VALUES = 1024  # a photo described by few cells keeps more channels a cell
-MOST_PHOTOS = 2048
-BATCH = 64
+PHOTO_VALUES = 1024  # channels of all cells of a photo: with few cells each keeps more
+MOST_PHOTOS = 2048  # enough to fit to
 
 
 @dataclass(frozen=True)
 class Compression:
-    """y = scale * (x - mean) @ basis, of the last axis.
+    """The projection y = scale * (x - mean) @ basis, on the last axis.
 
-    mean: float32 (C,); basis: float32 (C, C'), orthonormal columns, the most variance first; scale: makes the root mean
-    square of |y| 1 on the photos it was fitted to.
+    Attributes
+    ----------
+    mean : float32 (C,)
+    basis : float32 (C, C')
+        Orthonormal columns, the most variance first.
+    scale : float
+        Makes the root mean square of |y| 1 on the photos of the fit.
     """
 
     mean: Tensor
@@ -48,21 +52,21 @@ class Compression:
 
     @property
     def channels(self) -> int:
-        """C', what is left."""
+        """C', the number of channels that are left."""
         return self.basis.shape[1]
 
     def apply(self, features: Tensor) -> Tensor:
-        """float32 (..., C) -> (..., C')."""
+        """Project features: float32 (..., C) -> (..., C')."""
         return (features - self.mean) @ self.basis * self.scale
 
     def tensors(self, layer: str) -> dict[str, Tensor]:
-        """What a weights file holds of it."""
+        """Return the tensors of this compression in a weights file."""
         values = {"mean": self.mean, "basis": self.basis, "scale": torch.tensor([self.scale], dtype=torch.float32)}
         return {f"{COMPRESSION}{layer}.{name}": value for name, value in values.items()}
 
 
 def default_channels(cells: int, channels: int) -> int:
-    """How many channels are kept of (cells, channels): 48 a cell, more where a photo has few cells, never more than C."""
+    """Return how many channels to keep: 48 per cell, more where a photo has few cells, never more than there are."""
     return min(channels, max(LEAST_CHANNELS, PHOTO_VALUES // cells))
 
 
@@ -71,16 +75,28 @@ def fit_compression(
     photos: np.ndarray,
     layer: str,
     channels: int | None = None,
-    holes: np.ndarray | None = None,
+    hole: np.ndarray | None = None,
 ) -> tuple[Compression, float]:
-    """The compression of a layer, and the share of variance that it keeps.
+    """Fit the compression of a layer; return it and the share of the variance that it keeps.
 
-    photos: uint8 (N, S, S, 3), N > 0, S the network's size. layer: one of `network.LAYERS`. channels: C', by default
-    `default_channels`; never more than there are samples. holes: bool (N, S, S) or (S, S) to describe them with, or None for
-    whole photos. Every cell of every photo is one sample; arithmetic is float64. The sign of a component is that of its
-    greatest value, so the result is a function of the inputs.
+    Parameters
+    ----------
+    network : ContextEncoder
+    photos : uint8 (N, S, S, 3)
+        N > 0, S the network's size.
+    layer : str
+        One of `network.LAYERS`.
+    channels : int or None
+        C', by default `default_channels`; at most as many as samples.
+    hole : bool (S, S) or None
+        The hole of all photos while they are described; None for whole photos.
+
+    Notes
+    -----
+    Every cell of every photo is one sample; arithmetic is float64. Each component has the sign that makes its largest value
+    positive, so the result is a function of the inputs.
     """
-    grids = _grids(network, photos, layer, holes)
+    grids = _grids(network, photos, layer, hole)
     first = next(grids)
     cells, whole = first.shape[1], first.shape[2]
     mean, variance, vectors = _principal(itertools.chain([first], grids), len(photos) * cells)
@@ -93,17 +109,15 @@ def fit_compression(
     return Compression(offset, basis, scale), float(power / total) if total > 0 else 1.0
 
 
-def _grids(network: ContextEncoder, photos: np.ndarray, layer: str, holes: np.ndarray | None) -> Iterator[np.ndarray]:
-    """Yield float64 (B, G, C), batch by batch."""
+def _grids(network: ContextEncoder, photos: np.ndarray, layer: str, hole: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Yield features float64 (B, G, C), batch by batch."""
     for start in range(0, len(photos), BATCH):
-        window = slice(start, start + BATCH)
-        part = holes if holes is None or holes.ndim == 2 else holes[window]
-        grids = encode_photos(network, photos[window], part, layer=layer, batch=BATCH)
+        grids = encode_photos(network, photos[start : start + BATCH], hole, layer=layer)
         yield grids.reshape(len(grids), -1, grids.shape[-1]).astype(np.float64)
 
 
 def _principal(batches: Iterable[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean (C,), variances (n,), most first, and their directions (C, n) of `count` samples in batches (B, G, C)."""
+    """Return the mean (C,), the variances (n,), largest first, and their directions (C, n) of `count` samples (B, G, C)."""
     rows: Iterator[np.ndarray] = (batch.reshape(-1, batch.shape[-1]) for batch in batches)
     first = next(rows)
     rows = itertools.chain([first], rows)
@@ -113,7 +127,7 @@ def _principal(batches: Iterable[np.ndarray], count: int) -> tuple[np.ndarray, n
         mean = samples.mean(axis=0)
         _, values, directions = np.linalg.svd(samples - mean, full_matrices=False)
         return mean, values**2 / count, directions.T
-    origin = first.mean(axis=0)  # second moments about a point near the mean lose no digits
+    origin = first.mean(axis=0)  # second moments about a point near the mean lose few digits
     total, products = np.zeros(channels), np.zeros((channels, channels))
     for part in rows:
         total += (part - origin).sum(axis=0)
@@ -124,7 +138,7 @@ def _principal(batches: Iterable[np.ndarray], count: int) -> tuple[np.ndarray, n
 
 
 def stored_compressions(tensors: dict[str, Tensor], layers: tuple[str, ...], *, name: str) -> dict[str, Compression]:
-    """The compressions of a weights file, by layer; CheckpointError where one is incomplete, misshapen or of no layer."""
+    """Return the compressions of a weights file by layer; CheckpointError where one is incomplete or of an unknown layer."""
     found: dict[str, Compression] = {}
     beside = tensors_beside(tensors)
     for layer in layers:
@@ -135,10 +149,10 @@ def stored_compressions(tensors: dict[str, Tensor], layers: tuple[str, ...], *, 
         mean, basis, scale = (parts.pop(key, torch.empty(0)) for key in ("mean", "basis", "scale"))
         whole = mean.ndim == 1 and basis.ndim == 2 and len(basis) == len(mean) >= basis.shape[1] > 0
         if parts or not whole or scale.shape != (1,) or any(t.dtype != torch.float32 for t in (mean, basis, scale)):
-            raise CheckpointError(f"{name}: the compression of layer {layer} is incomplete; export the weights anew")
+            raise CheckpointError(f"{name}: the compression of layer {layer} is incomplete; export the weights again")
         found[layer] = Compression(mean, basis, float(scale))
     if beside:
-        raise CheckpointError(f"{name}: {min(beside)} compresses no layer of its network; export the weights anew")
+        raise CheckpointError(f"{name}: {min(beside)} compresses no layer of its network; export the weights again")
     return found
 
 
@@ -151,13 +165,27 @@ def export_compressed(
     channels: int | None = None,
     device: torch.device | str = "cpu",
 ) -> str:
-    """Write a network's weights as float16 with a compression of each of its layers; returns the new weights' hash.
+    """Write a network's weights as float16 with a compression of each layer; return the new hash.
 
-    photos: uint8 (N, S, S, 3) to fit them to. holes_of: layer -> the hole bool (S, S) to describe them with, or None. What
-    each keeps is in the header under `compression`. The fit is made with the float16 weights, those of the file.
+    Parameters
+    ----------
+    source, target : path
+        Files of `save_network`.
+    photos : uint8 (N, S, S, 3)
+        To fit the compressions to.
+    holes_of : function
+        layer -> the hole bool (S, S) of the photos while that layer is fitted, or None for whole photos.
+    channels : int or None
+        As in `fit_compression`.
+    device : torch.device or str
+        Where the network runs.
+
+    Notes
+    -----
+    The header holds what each compression keeps, under `compression`. The fit uses the float16 weights of the new file.
     """
     tensors, header = load_tensors(source)
-    network = ready_network(tensors, header, name=str(source), device=device).requires_grad_(False)
+    network = network_from(tensors, header, name=str(source), device=device).requires_grad_(False)
     for parameter in network.parameters():
         parameter.copy_(parameter.half())
     beside: dict[str, Tensor] = {}

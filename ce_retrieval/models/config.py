@@ -1,4 +1,4 @@
-"""What a network is made of: one frozen dataclass an architecture, stored in every checkpoint. No torch here."""
+"""The configuration of a network: one frozen dataclass per architecture, stored in every checkpoint. No torch here."""
 
 from __future__ import annotations
 
@@ -7,34 +7,37 @@ from typing import Any, ClassVar
 
 from ce_retrieval.errors import CheckpointError
 
-# The mean colour of ImageNet, RGB, in [0, 1]: the constant that fills a hole (section 5.1). The authors' released code
-# writes 117, 104, 123 into the channels R, G, B; the mean in RGB order is 123, 117, 104.
+# The mean colour of ImageNet, RGB in [0, 1], which fills a hole before the network (section 5.1). The authors' released
+# code writes 117, 104, 123 into the channels R, G, B; the mean in RGB order is 123, 117, 104.
 MEAN_COLOUR = (123.0 / 255, 117.0 / 255, 104.0 / 255)
 
 
 @dataclass(frozen=True)
-class PaperCenterConfig:
-    """Figure 9a: `size` x `size` in, the central half out, a bottleneck of `bottleneck` units."""
+class DcganConfig:
+    """What the two networks of Figure 9a share: the photo's side in px, and the units of the bottleneck."""
 
-    architecture: ClassVar[str] = "paper-center"
     size: int = 128
     bottleneck: int = 4000
     mean: tuple[float, float, float] = MEAN_COLOUR
 
 
 @dataclass(frozen=True)
-class PaperRandomConfig:
-    """The encoder of Figure 9a with a decoder of one more step: the whole photo out, for arbitrary holes."""
+class PaperCenterConfig(DcganConfig):
+    """Figure 9a: predicts the central half of a photo."""
+
+    architecture: ClassVar[str] = "paper-center"
+
+
+@dataclass(frozen=True)
+class PaperRandomConfig(DcganConfig):
+    """The encoder of Figure 9a and a decoder with one more step: predicts the whole photo, for any hole."""
 
     architecture: ClassVar[str] = "paper-random"
-    size: int = 128
-    bottleneck: int = 4000
-    mean: tuple[float, float, float] = MEAN_COLOUR
 
 
 @dataclass(frozen=True)
 class PaperRegionConfig:
-    """Figure 9b: AlexNet to pool5, channel-wise layer, five up-convolutions; `pool_free` is section 4's variant."""
+    """Figure 9b: AlexNet to pool5, channel-wise layer, five up-convolutions; `pool_free` is the variant of section 4."""
 
     architecture: ClassVar[str] = "paper-region"
     size: int = 227
@@ -46,12 +49,27 @@ class PaperRegionConfig:
 
 @dataclass(frozen=True)
 class CompactConfig:
-    """The default network of this product: any hole, residual blocks around channel-wise layers on 8 x 8 cells.
+    """The default network: for any hole, residual blocks around channel-wise layers on 8 x 8 cells.
 
-    widths: channels at 1/4, 1/8 and 1/16 of the photo's side. encoder_blocks, decoder_blocks: residual blocks at each
-    of these (both in the order of `widths`). mixers: channel-wise residual layers. skips: the encoder's maps at 1/4
-    and 1/8 are added to the decoder's. residual: the output is added to a smooth fill of the hole. shuffles: of the head,
-    1 (from 1/4 of the side at once) or 2 (by way of 1/2, so that it can draw detail finer than a step of 4 px).
+    Attributes
+    ----------
+    size : int
+        Side of the photo in px, a multiple of 16.
+    widths : (int, int, int)
+        Channels at 1/4, 1/8 and 1/16 of the side.
+    encoder_blocks, decoder_blocks : (int, int, int)
+        Residual blocks at each of these, in the same order.
+    mixers : int
+        Channel-wise residual layers.
+    skips : bool
+        Add the encoder's maps at 1/4 and 1/8 to the decoder's.
+    residual : bool
+        Add the output to a smooth fill of the hole.
+    shuffles : int
+        Pixel shuffles of the head: 1 goes from 1/4 of the side to the whole at once; 2 go by way of 1/2, for detail finer
+        than steps of 4 px.
+    mean : (R, G, B)
+        Colour of the hole in the input where `residual` is off, in [0, 1].
     """
 
     architecture: ClassVar[str] = "compact"
@@ -74,12 +92,15 @@ ARCHITECTURES: dict[str, type[NetworkConfig]] = {
 
 
 def config_to_dict(config: NetworkConfig) -> dict[str, Any]:
-    """The configuration as plain JSON values, with its architecture's name under `architecture`."""
+    """Return a configuration as JSON values, with the name of its architecture under `architecture`."""
     return {"architecture": config.architecture, **asdict(config)}
 
 
 def config_from_dict(values: dict[str, Any], *, name: str = "the checkpoint") -> NetworkConfig:
-    """The inverse of `config_to_dict`; unknown or missing fields and architectures raise CheckpointError."""
+    """Return the configuration of `config_to_dict`; CheckpointError for unknown or missing fields and architectures.
+
+    name: where the values are from, for the message.
+    """
     values = dict(values)
     architecture = values.pop("architecture", None)
     if architecture not in ARCHITECTURES:

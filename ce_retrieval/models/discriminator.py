@@ -6,12 +6,12 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ce_retrieval.errors import TrainingError
+from ce_retrieval.errors import SettingsError
 from ce_retrieval.models.paper_center import down, initialise_dcgan
 
 
 class Discriminator(nn.Module):
-    """Convolutions 4x4 / 2 down to 512 x 4 x 4, and one more to a logit (Figure 9a, right).
+    """Convolutions 4x4 / 2 down to 512 x 4 x 4, and one more to a logit.
 
     | side 64 | side 128 |
     |---|---|
@@ -22,13 +22,20 @@ class Discriminator(nn.Module):
     | 1 | 512 x 4 x 4 |
     | | 1 |
 
-    It is not conditioned on the mask (section 3.2). Other sides that are no power of two are pooled to 128 first.
+    Parameters
+    ----------
+    side : int
+        Side of the predictions in px, at least 64. Sides other than 64 and 128 are pooled to 128 first.
+
+    Notes
+    -----
+    Pathak et al. 2016, Figure 9a, right; not conditioned on the mask (section 3.2).
     """
 
     def __init__(self, side: int) -> None:
         super().__init__()
         if side < 64:
-            raise TrainingError(f"an adversary needs predictions of at least 64 x 64 pixels, not {side}: drop it")
+            raise SettingsError(f"an adversary needs predictions of at least 64 x 64 px, not {side}: train without one")
         self.side = 64 if side == 64 else 128
         widths = (3, 64, 128, 256, 512) if self.side == 64 else (3, 64, 64, 128, 256, 512)
         steps = [down(a, b, norm=a != 3) for a, b in pairwise(widths)]
@@ -36,7 +43,7 @@ class Discriminator(nn.Module):
         initialise_dcgan(self)
 
     def forward(self, photos: Tensor) -> Tensor:
-        """Photos float (B, 3, side, side) in [-1, 1] -> logits float32 (B,); positive = real."""
+        """Judge photos float (B, 3, side, side) in [-1, 1]: logits float32 (B,), positive = real."""
         if photos.shape[-1] != self.side:
             photos = nn.functional.adaptive_avg_pool2d(photos, self.side)
         return self.body(photos).flatten().float()

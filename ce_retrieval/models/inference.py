@@ -1,4 +1,4 @@
-"""Networks applied to uint8 photos in numpy arrays, in batches: features of photos, fills of holes."""
+"""Networks applied to uint8 photos in numpy arrays: features of photos, fills of holes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from torch import Tensor
 
 from ce_retrieval.errors import MaskError, PhotoError
 from ce_retrieval.models.context_encoder import ContextEncoder
+from ce_retrieval.pixels import to_bytes
+
+BATCH = 64  # photos per call of the network
 
 
 def _to_device(network: ContextEncoder, photos: np.ndarray, holes: np.ndarray | None) -> tuple[Tensor, Tensor]:
+    """Return photos float (B, 3, S, S) in [-1, 1] and holes bool (B, S, S) on the network's device."""
     size = network.config.size
     if photos.dtype != np.uint8 or photos.shape[1:] != (size, size, 3):
         found = f"{photos.dtype} {photos.shape[1:]}"
@@ -25,6 +29,10 @@ def _to_device(network: ContextEncoder, photos: np.ndarray, holes: np.ndarray | 
     return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1), missing
 
 
+def _batches(count: int) -> list[slice]:
+    return [slice(start, start + BATCH) for start in range(0, count, BATCH)]
+
+
 def _autocast(network: ContextEncoder, fast: bool) -> torch.autocast:
     device = next(network.parameters()).device
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
@@ -37,18 +45,37 @@ def encode_photos(
     holes: np.ndarray | None = None,
     *,
     layer: str | None = None,
-    batch: int = 64,
     fast: bool = True,
 ) -> np.ndarray:
-    """Features of photos: float32 (B, h, w, C), the grid of cells of one layer.
+    """Return the features of photos.
 
-    photos: uint8 (B, S, S, 3) with S the network's size. holes: bool (B, S, S) or (S, S), True = missing, or None for
-    whole photos. layer: one of `network.LAYERS`, the last by default. fast: bfloat16 arithmetic where it pays
-    (relative error near 1 %), else float32. The network must be in evaluation mode.
+    Parameters
+    ----------
+    network : ContextEncoder
+        In evaluation mode.
+    photos : uint8 (B, S, S, 3)
+        S is the network's size.
+    holes : bool (B, S, S) or (S, S), or None
+        True = missing; None for whole photos.
+    layer : str or None
+        One of `network.LAYERS`, the last by default.
+    fast : bool
+        bfloat16 arithmetic (relative error near 1 %) in place of float32.
+
+    Returns
+    -------
+    float32 (B, h, w, C)
+        The cells of the layer.
+
+    Raises
+    ------
+    PhotoError
+        Photos of another shape or type.
+    SettingsError
+        The network has no such layer.
     """
     parts = []
-    for start in range(0, len(photos), batch):
-        window = slice(start, start + batch)
+    for window in _batches(len(photos)):
         inputs = _to_device(network, photos[window], holes if holes is None or holes.ndim == 2 else holes[window])
         with _autocast(network, fast):
             maps = network.encode(*inputs, layer)
@@ -58,26 +85,33 @@ def encode_photos(
 
 @torch.inference_mode()
 def predict_photos(
-    network: ContextEncoder,
-    photos: np.ndarray,
-    holes: np.ndarray,
-    *,
-    mirror: bool = False,
-    batch: int = 64,
-    fast: bool = True,
+    network: ContextEncoder, photos: np.ndarray, holes: np.ndarray, *, mirror: bool = False, fast: bool = True
 ) -> np.ndarray:
-    """The raw prediction over whole photos: float32 (B, S, S, 3), 0 to 1 for black to white, not clipped.
+    """Return the network's raw predictions of whole photos.
 
-    photos, holes, fast: as for `encode_photos`. mirror: the mean of the predictions for the photo and for its mirror
-    image, twice the time for a slightly lower error. Where a network predicts the central half alone, its outermost
-    pixels are repeated beyond. Raises MaskError when a hole covers a whole photo.
+    Parameters
+    ----------
+    network, photos, holes, fast
+        As for `encode_photos`.
+    mirror : bool
+        Average the predictions for the photo and for its mirror image: twice the time for a slightly lower error.
+
+    Returns
+    -------
+    float32 (B, S, S, 3)
+        0 is black and 1 is white; not clipped. A network that predicts the central half alone has its outermost pixels
+        repeated up to the photo's border.
+
+    Raises
+    ------
+    MaskError
+        A hole covers a whole photo.
     """
     missing = np.broadcast_to(holes, photos.shape[:3])
     if missing.all(axis=(1, 2)).any():
         raise MaskError("a hole covers a whole photo and leaves the network nothing to see: use a smaller hole")
     outputs = np.empty(photos.shape, np.float32)
-    for start in range(0, len(photos), batch):
-        window = slice(start, start + batch)
+    for window in _batches(len(photos)):
         pixels, gone = _to_device(network, photos[window], missing[window])
         with _autocast(network, fast):
             predicted = network(pixels, gone)
@@ -91,30 +125,23 @@ def predict_photos(
 
 
 def fill_photos(
-    network: ContextEncoder,
-    photos: np.ndarray,
-    holes: np.ndarray,
-    *,
-    mirror: bool = False,
-    batch: int = 64,
-    fast: bool = True,
+    network: ContextEncoder, photos: np.ndarray, holes: np.ndarray, *, mirror: bool = False, fast: bool = True
 ) -> np.ndarray:
-    """The decoder's own fill: uint8 (B, S, S, 3), visible pixels bit-identical.
+    """Return photos with their holes filled by the network: uint8 (B, S, S, 3), visible pixels unchanged.
 
-    Arguments as for `predict_photos`. Raises MaskError when a hole covers a whole photo or reaches outside the part
-    that the network predicts.
+    Parameters as for `predict_photos`. MaskError where a hole covers a whole photo, or reaches outside the part that the
+    network predicts.
     """
     missing = np.broadcast_to(holes, photos.shape[:3])
     if (missing & ~predicted_part(network)).any():
         name = network.config.architecture
         raise MaskError(f"a hole reaches outside the central half, all that {name} predicts: use another network")
-    predicted = predict_photos(network, photos, missing, mirror=mirror, batch=batch, fast=fast)
-    values = np.rint(predicted * np.float32(255)).clip(0, 255).astype(np.uint8)
-    return np.where(missing[..., None], values, photos)
+    predicted = predict_photos(network, photos, missing, mirror=mirror, fast=fast)
+    return np.where(missing[..., None], to_bytes(predicted), photos)
 
 
 def predicted_part(network: ContextEncoder) -> np.ndarray:
-    """The part of a photo that the network predicts: bool (S, S)."""
+    """Return the part of a photo that the network predicts: bool (S, S)."""
     part = torch.zeros((network.config.size,) * 2, dtype=torch.bool)
     network.region(part).fill_(True)
     return part.numpy()

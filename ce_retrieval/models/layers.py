@@ -8,32 +8,29 @@ from torch import Tensor, nn
 
 
 class ChannelWiseLinear(nn.Module):
-    """Each channel's map fully connected to itself, no weight between channels (section 3.1).
+    """Each channel's map fully connected to itself, without weights between channels.
 
-    For m channels of n x n: m n^4 weights (and m n^2 biases), against m^2 n^4 of a fully connected layer.
-    (B, m, n, n) -> (B, m, n, n).
+    Pathak et al. 2016, section 3.1. For m channels of n x n: m n^4 weights (and m n^2 biases); a fully connected layer has
+    m^2 n^4.
     """
 
-    def __init__(self, channels: int, side: int, *, zero: bool = False) -> None:
+    def __init__(self, channels: int, side: int) -> None:
         super().__init__()
         cells = side * side
         self.weight = nn.Parameter(torch.empty(channels, cells, cells))
         self.bias = nn.Parameter(torch.zeros(channels, 1, cells))
-        if zero:
-            nn.init.zeros_(self.weight)
-        else:
-            nn.init.normal_(self.weight, std=cells**-0.5)
+        nn.init.normal_(self.weight, std=cells**-0.5)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, C, h, w), with h x w the side given at construction."""
+        """(B, C, side, side) -> (B, C, side, side)."""
         height, width = maps.shape[-2:]
         mixed = torch.baddbmm(self.bias, maps.flatten(2).transpose(0, 1), self.weight)
-        # Back through (B, cells, C), which is the channels_last layout of the maps around this layer.
+        # By way of (B, cells, C): the channels_last layout of the maps around this layer.
         return mixed.permute(1, 2, 0).contiguous().transpose(1, 2).unflatten(2, (height, width))
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each position: local, so that a hole disturbs no far cell."""
+    """Layer normalisation over the channels of each position: local, so a hole does not change distant cells."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -41,17 +38,19 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, C, h, w); without a copy where the maps are channels_last."""
+        """(B, C, h, w) -> (B, C, h, w), without a copy where the maps are channels_last."""
         last = maps.permute(0, 2, 3, 1)
         return functional.layer_norm(last, last.shape[-1:], self.weight, self.bias).permute(0, 3, 1, 2)
 
 
-# A step of Adam moves all of a kernel's thousands of weights alike: undamped, the first hundred steps multiply the maps.
+# Factor of a residual branch. Adam moves all weights of a kernel by equal steps: undamped, the first hundred steps would
+# multiply the maps.
 BRANCH = 0.25
+SWEEPS = 8  # relaxation sweeps of `smooth_fill` per level
 
 
 class ResidualBlock(nn.Module):
-    """x + BRANCH conv(relu(conv(norm(x)))), 3 x 3; the last convolution starts at zero, so the block at the identity."""
+    """x + BRANCH conv(relu(conv(norm(x)))), 3 x 3; the last convolution starts at zero, so the block is the identity at first."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -67,7 +66,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualMixer(nn.Module):
-    """x + BRANCH conv1x1(relu(channel-wise layer(norm(x)))): every cell sees every other; starts at the identity."""
+    """x + BRANCH conv1x1(relu(channel-wise layer(norm(x)))): every cell sees every other; the identity at first."""
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
@@ -81,12 +80,20 @@ class ResidualMixer(nn.Module):
         return maps.add(self.across(functional.relu(self.spread(self.norm(maps)), inplace=True)), alpha=BRANCH)
 
 
-def smooth_fill(photos: Tensor, holes: Tensor, *, sweeps: int = 8) -> Tensor:
-    """A cheap approximation of the harmonic (smooth) fill, by a pyramid with a few relaxation sweeps a level.
+def smooth_fill(photos: Tensor, holes: Tensor) -> Tensor:
+    """Approximate the harmonic (smooth) fill by a pyramid with a few relaxation sweeps per level.
 
-    photos: float (B, 3, S, S), any range; what is under the holes is not read. holes: float (B, 1, S, S), 1 = missing;
-    S is a multiple of 4. Returns the fill at full size, (B, 3, S, S), meaningful under the holes only. A photo that
-    is all hole gets zeros.
+    Parameters
+    ----------
+    photos : float (B, 3, S, S)
+        In any range; S is a multiple of 4. The pixels under the holes are not read.
+    holes : float (B, 1, S, S)
+        1 = missing.
+
+    Returns
+    -------
+    (B, 3, S, S)
+        To be used under the holes only; 0 for a photo that is all hole.
     """
     visible = functional.avg_pool2d(1 - holes, 4)
     sums = functional.avg_pool2d(photos * (1 - holes), 4)
@@ -101,7 +108,7 @@ def smooth_fill(photos: Tensor, holes: Tensor, *, sweeps: int = 8) -> Tensor:
         known = visible > 0
         coarse = functional.interpolate(fill, size=sums.shape[-2:], mode="bilinear", align_corners=False)
         fill = torch.where(known, sums / visible.clamp_min(1e-6), coarse)
-        for _ in range(sweeps):
+        for _ in range(SWEEPS):
             near = functional.pad(fill, (1, 1, 1, 1), mode="replicate")
             mean = near[..., 1:-1, 2:] + near[..., 1:-1, :-2] + near[..., 2:, 1:-1] + near[..., :-2, 1:-1]
             fill = torch.where(known, fill, mean * 0.25)

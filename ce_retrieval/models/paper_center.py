@@ -1,4 +1,4 @@
-"""The DCGAN-style context encoders of the paper: a centre predicted (Figure 9a), or a whole photo."""
+"""The DCGAN-style context encoders of the paper: they predict the centre (Figure 9a) or the whole photo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ce_retrieval.errors import TrainingError
+from ce_retrieval.errors import SettingsError
 from ce_retrieval.models.config import PaperCenterConfig, PaperRandomConfig
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.up_convolution import UpConvolution
@@ -17,7 +17,7 @@ ENCODER_WIDTHS = (64, 64, 128, 256, 512)
 
 
 def initialise_dcgan(network: nn.Module) -> None:
-    """Weights of DCGAN: N(0, 0.02), batch-norm scales N(1, 0.02) (Radford et al., 2016, section 4)."""
+    """Draw the weights of DCGAN: N(0, 0.02), batch-norm scales N(1, 0.02) (Radford et al., 2016, section 4)."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, std=0.02)
@@ -27,7 +27,7 @@ def initialise_dcgan(network: nn.Module) -> None:
 
 
 def down(inputs: int, outputs: int, *, norm: bool = True) -> list[nn.Module]:
-    """A 4 x 4 convolution of stride 2, batch norm and leaky ReLU of slope 0.2: halves the side."""
+    """Halve the side: a 4 x 4 convolution of stride 2, batch norm and leaky ReLU of slope 0.2."""
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not norm)]
     if norm:
         layers.append(nn.BatchNorm2d(outputs))
@@ -35,20 +35,20 @@ def down(inputs: int, outputs: int, *, norm: bool = True) -> list[nn.Module]:
 
 
 def up(inputs: int, outputs: int) -> list[nn.Module]:
-    """A 4 x 4 up-convolution of stride 2, batch norm and ReLU: doubles the side."""
+    """Double the side: a 4 x 4 up-convolution of stride 2, batch norm and ReLU."""
     layer = UpConvolution(inputs, outputs, 4, stride=2, padding=1, bias=False)
     return [layer, nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
 class DcganEncoder(ContextEncoder):
-    """Encoder, bottleneck and a decoder with the widths given; see the two subclasses for their shape tables."""
+    """Encoder, bottleneck, and a decoder of the given widths; the subclasses list the shapes."""
 
     LAYERS: ClassVar[tuple[str, ...]] = ("cells", "bottleneck")
 
     def __init__(self, config: PaperCenterConfig | PaperRandomConfig, decoder_widths: tuple[int, ...]) -> None:
         super().__init__(config)
         if config.size % 32:
-            raise TrainingError(f"size {config.size} does not suit {config.architecture}: use a multiple of 32")
+            raise SettingsError(f"size {config.size} does not suit {config.architecture}: use a multiple of 32")
         widths = (3, *ENCODER_WIDTHS)
         steps = [down(a, b, norm=a != 3) for a, b in pairwise(widths)]
         side = config.size // 32
@@ -69,7 +69,7 @@ class DcganEncoder(ContextEncoder):
         initialise_dcgan(self)
 
     def layers(self, photos: Tensor, holes: Tensor) -> dict[str, Tensor]:
-        """cells: (B, 512, S/32, S/32); bottleneck: (B, 4000, 1, 1)."""
+        """Return cells (B, 512, S/32, S/32) and bottleneck (B, 4000, 1, 1)."""
         cells = self.encoder(self.inputs(photos, holes))
         return {"cells": cells, "bottleneck": self.bottleneck(cells)}
 
@@ -96,19 +96,19 @@ class PaperCenter(DcganEncoder):
     | up-conv 4x4 / 2 | 64 x 32 x 32 | 131,072 |
     | up-conv 4x4 / 2, tanh | 3 x 64 x 64 | 3,072 |
 
-    71,112,704 convolution weights; the biases of the first and last layers and batch norm are 12,307 values more.
+    71,112,704 convolution weights; the biases of the first and last layers and batch norm add 12,307 values.
     """
 
     def __init__(self, config: PaperCenterConfig) -> None:
         super().__init__(config, (512, 256, 128, 64))
 
     def region(self, maps: Tensor) -> Tensor:
-        """The central (..., S/2, S/2) part."""
+        """Return the central part (..., S/2, S/2)."""
         quarter = self.config.size // 4
         return maps[..., quarter : 3 * quarter, quarter : 3 * quarter]
 
     def compose(self, photos: Tensor, holes: Tensor, predicted: Tensor) -> Tensor:
-        """The photos with the prediction under the part of their holes that lies in the centre."""
+        """Return the photos with the prediction under the part of their holes that lies in the centre."""
         quarter = self.config.size // 4
         full = nn.functional.pad(predicted.to(photos.dtype), (quarter,) * 4)
         inside = torch.zeros_like(holes)
@@ -116,12 +116,12 @@ class PaperCenter(DcganEncoder):
         return torch.where((holes & inside)[:, None], full, photos)
 
     def judged(self, photos: Tensor, holes: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
-        """The adversary compares centres: (real, predicted), both (B, 3, S/2, S/2)."""
+        """Return the centres, (real, predicted), both (B, 3, S/2, S/2)."""
         return self.region(photos), predicted
 
 
 class PaperRandom(DcganEncoder):
-    """The encoder of Figure 9a; a decoder of one step more gives the whole photo, so that any hole can be filled.
+    """The encoder of Figure 9a, and a decoder with one more step: the whole photo, so any hole can be filled.
 
     The table of `PaperCenter` down to the up-convolution to 64 x 32 x 32, then:
 

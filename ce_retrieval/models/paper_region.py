@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ce_retrieval.errors import TrainingError
+from ce_retrieval.errors import SettingsError
 from ce_retrieval.models.config import PaperRegionConfig
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.layers import ChannelWiseLinear
@@ -44,8 +44,8 @@ class PaperRegion(ContextEncoder):
     | up-conv 5x5 / 2 | 3 x 161 x 161 | 2,403 |
     | resize | 3 x 227 x 227 | |
 
-    `pool_free`: each pooling is a convolution of the same kernel and stride and as many channels (section 4).
-    Deviation: batch norm in place of AlexNet's local response normalisation, in encoder and decoder.
+    With `pool_free` each pooling is a convolution of the same kernel, stride and channels (section 4). Deviation: batch
+    norm in place of AlexNet's local response normalisation, in encoder and decoder.
     """
 
     LAYERS: ClassVar[tuple[str, ...]] = ("cells", "context")
@@ -54,7 +54,7 @@ class PaperRegion(ContextEncoder):
     def __init__(self, config: PaperRegionConfig) -> None:
         super().__init__(config)
         if config.size < 67 or (config.size - 11) % 4:
-            raise TrainingError(
+            raise SettingsError(
                 f"size {config.size} does not suit paper-region: use 227 or 11 + a multiple of 4 from 67"
             )
         groups = config.groups
@@ -84,7 +84,7 @@ class PaperRegion(ContextEncoder):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
-        # The last layer predicts values of [-1, 1] around the mean: start near zero.
+        # The last layer predicts values in [-1, 1]: start near zero.
         nn.init.normal_(self.decoder[-1].weight, std=0.01)
 
     def _pool(self, channels: int) -> list[nn.Module]:
@@ -93,11 +93,11 @@ class PaperRegion(ContextEncoder):
         return [nn.MaxPool2d(3, stride=2)]
 
     def layers(self, photos: Tensor, holes: Tensor) -> dict[str, Tensor]:
-        """cells: pool5, (B, 256, 6, 6); context: after the channel-wise layer and across channels, the same shape."""
+        """Return cells (pool5) and context (after the channel-wise layer and the 1 x 1 convolution), both (B, 256, 6, 6)."""
         cells = self.encoder(self.inputs(photos, holes))
         return {"cells": cells, "context": self.across(self.dropout(self.spread(cells).relu()))}
 
     def forward(self, photos: Tensor, holes: Tensor) -> Tensor:
-        """The prediction of the whole photo, float32 (B, 3, S, S), not clamped to [-1, 1]."""
+        """Predict the whole photo: float32 (B, 3, S, S), not clamped to [-1, 1]."""
         maps = self.decoder(self.layers(photos, holes)["context"]).float()
         return nn.functional.interpolate(maps, size=photos.shape[-2:], mode="bilinear", align_corners=False)

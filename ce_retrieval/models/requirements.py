@@ -1,4 +1,4 @@
-"""The packages that networks need, asked for before they are imported: an install without dependencies lacks them."""
+"""The packages that networks need, checked before they are imported: an install without dependencies lacks them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from ce_retrieval.errors import CeretError
 
 
 def require_torch(what: str) -> None:
-    """CeretError with the command that installs what is missing of torch and safetensors. what: what needs them."""
+    """Raise CeretError, with the command that installs them, where torch or safetensors is missing.
+
+    what: what needs them, as in "training".
+    """
     missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
     if missing:
         raise CeretError(f"{what} needs {' and '.join(missing)}: pip install {' '.join(missing)}")

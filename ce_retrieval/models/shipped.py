@@ -1,4 +1,4 @@
-"""Weights by name or path: those that ship with the package, and one loaded network for all who use it."""
+"""Weights by path, or those that ship with the package; each file is loaded once per process."""
 
 from __future__ import annotations
 
@@ -19,9 +19,18 @@ FOLDER = Path(__file__).resolve().parents[1] / "weights"
 
 
 class Weights(NamedTuple):
-    """A weights file, loaded: the network is in evaluation mode on the CPU and shared, so nobody may change it.
+    """A loaded weights file.
 
-    compressions: by layer; layers without one are used with all their channels. sha256: of all tensors of the file.
+    Attributes
+    ----------
+    path : Path
+    network : ContextEncoder
+        In evaluation mode, on the CPU. It is shared: do not change it.
+    header : dict
+    compressions : dict
+        By layer; a layer without one is used with all its channels.
+    sha256 : str
+        Of all tensors of the file.
     """
 
     path: Path
@@ -32,10 +41,7 @@ class Weights(NamedTuple):
 
 
 def weights_path(name: str | None = None) -> Path:
-    """The absolute path of a weights file: of the checkpoint `name`, or of the weights that ship with the package.
-
-    CheckpointError where it is not there.
-    """
+    """Return the absolute path of a checkpoint, or of the weights of the package; CheckpointError where it is missing."""
     if name is not None:
         path = Path(os.path.abspath(os.path.expanduser(name)))
         if not path.is_file():
@@ -44,9 +50,8 @@ def weights_path(name: str | None = None) -> Path:
     path = FOLDER / SHIPPED
     if not path.is_file():
         raise CheckpointError(
-            f"{path}: the weights that ship with ceret are not installed: install ceret again, or give a checkpoint, as "
-            "`--features encoder:FILE` (index), `encoder:FILE` or `decoder:FILE` in `--methods` (evaluate), or `--weights FILE` "
-            "(complete, evaluate); `ceret train` makes one"
+            f"{path}: the weights that ship with ceret are not installed: install ceret again, or name a checkpoint as "
+            "`weights`, or as encoder:FILE in `features`"
         )
     return path
 
@@ -56,10 +61,16 @@ _lock = threading.Lock()
 
 
 def load_weights(name: str | None = None) -> Weights:
-    """Load weights (see `weights_path`), or give those that this process has loaded already; for any thread.
+    """Load weights (see `weights_path`), or return those that this process has loaded already. Any thread may call it.
 
-    A file is known by path, time of change and size; of a path only the newest is kept. CheckpointError: missing or
-    damaged, no network; CeretError: torch is not installed.
+    A file is recognised by path, time of change and size; only the newest of a path is kept.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing or damaged, or does not hold a network.
+    CeretError
+        torch is not installed.
     """
     require_torch("a context encoder")
     path = weights_path(name)
@@ -75,10 +86,10 @@ def load_weights(name: str | None = None) -> Weights:
 
 
 def _load(path: Path) -> Weights:
-    from ce_retrieval.models.checkpoint import load_tensors, ready_network
+    from ce_retrieval.models.checkpoint import load_tensors, network_from
     from ce_retrieval.models.compression import stored_compressions
 
     tensors, header = load_tensors(path)
-    network = ready_network(tensors, header, name=str(path)).requires_grad_(False)
+    network = network_from(tensors, header, name=str(path)).requires_grad_(False)
     compressions = stored_compressions(tensors, network.LAYERS, name=str(path))
     return Weights(path, network, header, compressions, header["sha256"])

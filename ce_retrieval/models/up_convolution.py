@@ -1,4 +1,4 @@
-"""Transposed convolution that is right on every device, as a convolution and a pixel shuffle where that is needed."""
+"""Transposed convolution whose bfloat16 gradients are right on the CPU too."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 class UpConvolution(nn.ConvTranspose2d):
     """`nn.ConvTranspose2d` (one group, no dilation, square kernel and stride) with the same weights and result.
 
-    In bfloat16 on the CPU, torch 2.13 was seen to give gradients of transposed kernels that differ from call to call
-    on the same batch, now and then NaN. There each of the s x s phases of the output is an ordinary convolution with
-    every s-th tap of the kernel: one convolution to s^2 times the channels, then a pixel shuffle.
+    In bfloat16 on the CPU, the gradients of transposed kernels in torch 2.13 differ from call to call on the same batch,
+    and are sometimes NaN. There this layer computes an ordinary convolution to s^2 times the channels, one for each of the
+    s x s phases of the output with every s-th tap of the kernel, and a pixel shuffle.
     """
 
     def forward(self, maps: Tensor, output_size: list[int] | None = None) -> Tensor:

@@ -1,9 +1,20 @@
-"""Training of context encoders: losses, holes, augmentation, and a trainer that resumes exactly.
+"""Training of context encoders: losses, holes, augmentation, and a trainer whose resumed runs end bit-identical.
 
-`config` and `packing` are light; the other modules import torch.
+`config`, `presets` and `packing` are light; the other modules import torch.
 """
 
-from ce_retrieval.training.config import MASKS, PRESETS, TrainConfig, changed, preset_config
+from ce_retrieval.training.config import MASKS, Schedule, TrainConfig
 from ce_retrieval.training.packing import PackedPhotos, open_photos, pack_photos
+from ce_retrieval.training.presets import PRESETS, changed, preset_config
 
-__all__ = ["MASKS", "PRESETS", "PackedPhotos", "TrainConfig", "changed", "open_photos", "pack_photos", "preset_config"]
+__all__ = [
+    "MASKS",
+    "PRESETS",
+    "PackedPhotos",
+    "Schedule",
+    "TrainConfig",
+    "changed",
+    "open_photos",
+    "pack_photos",
+    "preset_config",
+]

@@ -1,17 +1,15 @@
-"""What a training run is made of: one frozen dataclass, stored in its checkpoints, and the presets. No torch here."""
+"""Settings of a training run and the range of each number. No torch here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from ce_retrieval.errors import CheckpointError, TrainingError
+from ce_retrieval.errors import CheckpointError, SettingsError
 from ce_retrieval.models.config import (
     CompactConfig,
     NetworkConfig,
     PaperCenterConfig,
-    PaperRandomConfig,
     PaperRegionConfig,
     config_from_dict,
     config_to_dict,
@@ -19,20 +17,76 @@ from ce_retrieval.models.config import (
 
 MASKS = ("center", "block", "region", "mixed", "none")
 
+MOST = 10**9  # largest value of numbers without a natural bound: float32 can still multiply two of them
+# Seeds of single steps are derived from a run's seed (times 64 million), and torch takes 64 bits.
+MOST_SEED = 2**32 - 1
+
+# Interval of every number of a run and of its networks: "(" and ")" exclude the end. nan lies in none of them.
+RANGES: dict[str, tuple[str, float, float, str]] = {
+    "mix": ("[", 0, MOST, "]"),
+    "batch": ("[", 1, 10**6, "]"),
+    "steps": ("[", 1, MOST, "]"),
+    "minutes": ("(", 0, MOST, "]"),
+    "rate": ("(", 0, MOST, "]"),
+    "beta1": ("[", 0, 1, ")"),
+    "weight_decay": ("[", 0, MOST, "]"),
+    "muon_rate": ("[", 0, MOST, "]"),
+    "warmup": ("[", 0, MOST, "]"),
+    "power": ("[", 1, 2, "]"),
+    "adversarial": ("[", 0, 1, ")"),
+    "discriminator_rate": ("[", 0, MOST, "]"),
+    "overlap": ("[", 0, 4096, "]"),
+    "overlap_weight": ("[", 0, MOST, "]"),
+    "average": ("[", 0, 1, ")"),
+    "clip": ("[", 0, MOST, "]"),
+    "view": ("(", 0, 1, "]"),
+    "jitter": ("[", 0, 1, "]"),
+    "seed": ("[", 0, MOST_SEED, "]"),
+    # Networks; the numbers of a tuple share one interval.
+    "size": ("[", 16, 4096, "]"),
+    "mean": ("[", 0, 1, "]"),
+    "bottleneck": ("[", 1, 65536, "]"),
+    "dropout": ("[", 0, 1, ")"),
+    "groups": ("[", 1, 32, "]"),
+    "widths": ("[", 1, 8192, "]"),
+    "encoder_blocks": ("[", 0, 64, "]"),
+    "decoder_blocks": ("[", 0, 64, "]"),
+    "mixers": ("[", 0, 64, "]"),
+    "shuffles": ("[", 1, 2, "]"),
+}
+
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A run is a pure function of this and of the photos (on one device; `minutes` alone makes it depend on speed).
+    """Settings of a run. On one device a run of `steps` is a pure function of these and of the photos.
 
-    masks: strategy of the holes; "none" trains an autoencoder. mix: chances of centre, block and region holes under
-    "mixed" (any positive numbers; they are divided by their sum). batch: photos a step, over all processes.
-    steps, minutes: length of the run; exactly one is given. rate, beta1, weight_decay: of Adam (AdamW when weight_decay
-    is not 0). warmup: steps over which the rate rises. cosine: the rate falls to 0 along a cosine, else it is constant.
-    power: 2 for the L2 loss of equation 1, 1 for L1. adversarial: weight of the adversarial loss (0.001 in equation 3;
-    the reconstruction has 1 - adversarial), 0 for none. discriminator_rate: times `rate`. overlap: px of context
-    predicted along the hole with overlap_weight. average: decay of the averaged weights, 0 for none. clip: largest
-    norm of the gradient, 0 for none. view: smallest side of the random crop as a share of the packed photo's side.
-    flip: random mirror images. jitter: largest relative change of brightness, contrast and of each colour.
+    Attributes
+    ----------
+    masks : strategy of the holes; "none" trains an autoencoder.
+    mix : relative chances of centre, block and region holes under "mixed".
+    batch : photos a step, over all processes.
+    steps, minutes : length of the run; exactly one is given. With `minutes` the result depends on the speed of the
+        machine.
+    rate, beta1, weight_decay : parameters of Adam; AdamW where weight_decay is not 0.
+    muon_rate : learning rate of Muon for the kernels; 0: Adam for all parameters.
+    warmup : steps over which the learning rates rise.
+    cosine : whether the rates fall to 0 along a cosine; else they are constant.
+    power : 2 for the L2 loss of equation 1, 1 for L1.
+    adversarial : weight of the adversarial loss, 0.001 in equation 3 (the reconstruction has 1 - adversarial); 0: no
+        adversary.
+    discriminator_rate : learning rate of the adversary, as a multiple of `rate`.
+    overlap, overlap_weight : width (px) of the band of context along the hole that is predicted too, and the weight of
+        its errors.
+    average : decay of the averaged weights; 0: no averaging.
+    clip : largest norm of the gradient; 0: no clipping.
+    view : smallest side of the random crop, as a share of the packed photo's side.
+    flip : whether half of the photos are mirrored.
+    jitter : largest relative change of brightness, contrast and of each colour.
+    seed : everything random follows from it.
+
+    Raises
+    ------
+    SettingsError : a number lies outside its interval of `RANGES`, or settings contradict each other.
     """
 
     network: NetworkConfig = field(default_factory=CompactConfig)
@@ -60,125 +114,111 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse values that no run can have."""
+        """Check every setting."""
+        _check_numbers(self, "`{}`")
+        _check_numbers(self.network, "the network's {}")
         if self.masks not in MASKS:
-            raise TrainingError(f"masks {self.masks!r} are unknown: use one of {', '.join(MASKS)}")
-        if min(self.mix) < 0 or sum(self.mix) <= 0:
-            raise TrainingError(f"mix {self.mix} gives no chances: use three numbers of at least 0, not all 0")
+            raise SettingsError(f"`masks` is {self.masks!r}: choose one of {', '.join(MASKS)}")
+        if len(self.mix) != 3 or sum(self.mix) == 0:
+            raise SettingsError(f"`mix` is {self.mix}: expected three numbers, not all of them 0")
         if (self.steps is None) == (self.minutes is None):
-            raise TrainingError("give the length of the run either as steps or as minutes")
-        if (self.steps is not None and self.steps < 1) or (self.minutes is not None and self.minutes <= 0):
-            raise TrainingError("the length of a run must be positive: at least 1 step or more than 0 minutes")
-        if self.batch < 1:
-            raise TrainingError(f"batch {self.batch} is no number of photos: use 1 or more")
-        if not 0 <= self.adversarial < 1:
-            raise TrainingError(f"adversarial weight {self.adversarial} is outside [0, 1): the paper has 0.001")
-        if not 0 < self.view <= 1:
-            raise TrainingError(f"view {self.view} is outside (0, 1]: it is a share of the photo's side")
-        if self.power not in (1, 2):
-            raise TrainingError(f"power {self.power} is no loss: use 2 (L2) or 1 (L1)")
+            raise SettingsError("give the length of the run either as `steps` or as `minutes`")
+        self._check_network()
+
+    def _check_network(self) -> None:
+        """Raise SettingsError for settings that this network cannot have."""
+        match network := self.network:
+            case PaperRegionConfig() if 32 % network.groups:
+                raise SettingsError(f"the network's groups are {network.groups}: choose one of 1, 2, 4, 8, 16, 32")
+            case CompactConfig() if network.shuffles == 2 and network.widths[0] % 2:
+                raise SettingsError(f"the network's widths are {network.widths}: two shuffles need an even first one")
+            case PaperCenterConfig() if self.masks not in ("center", "none"):
+                raise SettingsError(
+                    f"paper-center predicts the centre only: for `masks` {self.masks!r} use another preset"
+                )
+            case PaperCenterConfig() if 4 * self.overlap >= network.size:
+                # Its overlap band lies inside the centre; the hole is the rest of it.
+                most = network.size // 4 - 1
+                raise SettingsError(
+                    f"`overlap` is {self.overlap}, which leaves no hole in the centre: use {most} px or less"
+                )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `from_dict` is the inverse."""
+        """Return plain JSON values; `from_dict` is the inverse."""
         return {**asdict(self), "network": config_to_dict(self.network)}
 
     @staticmethod
     def from_dict(values: dict[str, Any], *, name: str) -> TrainConfig:
-        """From the header of a checkpoint; CheckpointError when its fields are not this version's."""
+        """Return the configuration in the header of checkpoint `name`; CheckpointError where it is not a valid one."""
         expected = {entry.name for entry in fields(TrainConfig)}
         if set(values) != expected:
             differing = ", ".join(sorted(set(values) ^ expected))
             raise CheckpointError(f"{name}: its training configuration differs from this version's in: {differing}")
-        values = {**values, "mix": tuple(values["mix"])}
-        return TrainConfig(**{**values, "network": config_from_dict(values["network"], name=name)})
+        values = {**values, "mix": tuple(values["mix"]), "network": config_from_dict(values["network"], name=name)}
+        try:
+            return TrainConfig(**values)
+        except SettingsError as error:
+            raise CheckpointError(f"{name}: its training configuration is not valid ({error})") from None
 
 
-# Rates: section 5.1 and DCGAN for the joint loss; 1e-3 (centre) and 1e-4 (region) for reconstruction alone.
-# The overlap band belongs to the inpainting experiments, which train jointly.
-JOINT: dict[str, Any] = {"rate": 2e-4, "beta1": 0.5, "adversarial": 0.001, "overlap": 7}
-RECONSTRUCTION: dict[str, Any] = {"rate": 1e-3, "beta1": 0.9, "adversarial": 0.0, "overlap": 0}
+@dataclass(frozen=True)
+class Schedule:
+    """When a run measures and saves.
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper-center": {"network": PaperCenterConfig(), "masks": "center", **JOINT},
-    "paper-region": {"network": PaperRegionConfig(), "masks": "region", **RECONSTRUCTION, "rate": 1e-4},
-    "paper-region-pool-free": {
-        "network": PaperRegionConfig(pool_free=True),
-        "masks": "region",
-        **RECONSTRUCTION,
-        "rate": 1e-4,
-    },
-    "paper-random": {"network": PaperRandomConfig(), "masks": "mixed", **JOINT},
-    "compact": {
-        "network": CompactConfig(),
-        "masks": "mixed",
-        "batch": 32,
-        "weight_decay": 0.05,
-        "muon_rate": 0.02,
-        "warmup": 100,
-        "cosine": True,
-        "average": 0.998,
-        "clip": 1.0,
-        "jitter": 0.1,
-    },
-    "autoencoder": {"network": PaperRegionConfig(), "masks": "none", **RECONSTRUCTION, "rate": 1e-4},
+    Attributes
+    ----------
+    validate_every, checkpoint_every : steps between validations and between checkpoints, at least 1.
+    gallery : number of training photos that validation retrieves from, at least 1.
+    """
+
+    validate_every: int = 500
+    checkpoint_every: int = 250
+    gallery: int = 1024
+
+    def __post_init__(self) -> None:
+        """Check every number."""
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise SettingsError(f"`{name}` is {value}: expected 1 or more")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How a step is computed. None of this changes its result beyond rounding.
+
+    Attributes
+    ----------
+    bf16 : autocast to bfloat16.
+    channels_last : memory layout of maps and kernels.
+    fused : optimisers in one kernel.
+    compiled : networks through torch.compile.
+    """
+
+    bf16: bool = True
+    channels_last: bool = True
+    fused: bool = True
+    compiled: bool = False
+
+
+ENGINES = {
+    "fast": Engine(),
+    "compiled": Engine(compiled=True),
+    "plain": Engine(bf16=False, channels_last=False, fused=False),  # eager float32 in contiguous layout, to compare
 }
 
 
-def preset_config(name: str, **changes: Any) -> TrainConfig:
-    """The configuration of a preset with some fields changed (those that are None are left as they are).
-
-    Turning the adversary of a preset on or off takes the rates and the overlap that the paper has for that case along,
-    unless they are given too. Raises TrainingError for an unknown preset or values that do not fit together.
-    """
-    if name not in PRESETS:
-        raise TrainingError(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
-    values = dict(PRESETS[name])
-    changes = {key: value for key, value in changes.items() if value is not None}
-    joint = changes.get("adversarial", values.get("adversarial", 0.0)) > 0
-    if joint and not values.get("adversarial", 0.0) and name != "compact":
-        values |= JOINT
-    elif not joint and values.get("adversarial", 0.0):
-        values |= RECONSTRUCTION
-    config = TrainConfig(**{**values, **changes})
-    network = config.network
-    if config.masks == "none" and isinstance(network, CompactConfig):
-        # Without a hole these two would hand the photo itself to the output.
-        config = replace(config, network=replace(network, residual=False, skips=False))
-    if isinstance(network, PaperCenterConfig) and config.masks not in ("center", "none"):
-        raise TrainingError(f"paper-center predicts the centre only: masks {config.masks!r} need another preset")
-    return config
-
-
-def changed(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
-    """A configuration with single fields changed: settings "FIELD=VALUE" of the run or of its network.
-
-    Tuples are written "0,2,2", truth values "true" and "false". TrainingError for another field or form.
-    """
-    for setting in settings:
-        key, _, text = setting.partition("=")
-        owner: Any = (
-            config if hasattr(config, key) and key not in ("network", "to_dict", "from_dict") else config.network
-        )
-        known = [entry.name for part in (config, config.network) for entry in fields(part) if entry.name != "network"]
-        if key not in known:
-            raise TrainingError(f"setting {setting!r} names no field: use FIELD=VALUE with one of {', '.join(known)}")
-        try:
-            value = _parsed(text, getattr(owner, key))
-        except ValueError:
-            raise TrainingError(f"setting {setting!r}: expected a value like {getattr(owner, key)!r}") from None
-        part = replace(owner, **{key: value})
-        config = part if owner is config else replace(config, network=part)
-    return config
-
-
-def _parsed(text: str, like: Any) -> Any:
-    if isinstance(like, bool):
-        if text not in ("true", "false"):
-            raise ValueError(text)
-        return text == "true"
-    if isinstance(like, tuple):
-        parts = tuple(type(like[0])(part) for part in text.split(","))
-        if len(parts) != len(like):
-            raise ValueError(text)
-        return parts
-    return text if isinstance(like, str) else type(like)(text)
+def _check_numbers(settings: Any, called: str) -> None:
+    """Raise SettingsError for a number outside its interval, or a fraction in a field of type int; called: its name."""
+    for entry in fields(settings):
+        value = getattr(settings, entry.name)
+        if entry.name not in RANGES or value is None:
+            continue
+        name = called.format(entry.name)
+        left, low, high, right = RANGES[entry.name]
+        for number in value if isinstance(value, tuple) else (value,):
+            above = number > low if left == "(" else number >= low
+            below = number < high if right == ")" else number <= high
+            if not (above and below):
+                raise SettingsError(f"{name} is {value}: expected a number in {left}{low}, {high}{right}")
+            if "int" in str(entry.type) and number % 1:
+                raise SettingsError(f"{name} is {value}: expected a whole number")

@@ -1,7 +1,7 @@
-"""From packed uint8 photos to the batch of a step: which photos, then crop, flip, colour and holes on the device.
+"""From packed uint8 photos to the batch of a step: choice of photos, then crop, flip, colour and holes on the device.
 
-Everything random is a pure function of (seed, step): a resumed run draws what an undisturbed one would have, and
-every process of a distributed run draws the whole batch's numbers and keeps its own part.
+Everything random is a pure function of (seed, step): a resumed run draws the same as an uninterrupted one, and every
+process of a distributed run draws the numbers of the whole batch and keeps its own part.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Generator, Tensor
 
-from ce_retrieval.errors import TrainingError
+from ce_retrieval.errors import SettingsError, TrainingError
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.holes import HoleMaker
 from ce_retrieval.training.packing import PackedPhotos
@@ -21,21 +21,23 @@ from ce_retrieval.training.team import Team
 
 
 class Order:
-    """Which photos make up step t: each epoch is a fresh permutation; what is left of it after whole batches is not used.
+    """Order of the photos: each epoch is a new permutation, of which an incomplete last batch is dropped.
 
-    count: photos; batch: photos a step. TrainingError when the collection is smaller than a batch.
+    Raises
+    ------
+    SettingsError : there are fewer photos (`count`) than a batch needs.
     """
 
     def __init__(self, count: int, batch: int, seed: int) -> None:
         if count < batch:
-            raise TrainingError(
-                f"{count} photos are left to train on, fewer than a batch of {batch}: use --batch {count}"
+            raise SettingsError(
+                f"`batch` is {batch}, but only {count} photos are left to train on: use {count} or less"
             )
         self.count, self.batch, self.seed = count, batch, seed
         self._epoch, self._permutation = -1, np.empty(0, np.int64)
 
     def rows(self, step: int) -> np.ndarray:
-        """Row numbers of step `step` (from 0): int64 (batch,)."""
+        """Return the row numbers of step `step` (from 0): int64 (batch,)."""
         epoch, place = divmod(step, self.count // self.batch)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -44,10 +46,15 @@ class Order:
 
 
 class Feed:
-    """Photos of a step on the device: kept there as uint8 where they fit, else read ahead through pinned memory.
+    """Photos of a step on the device, from pixels kept there or read ahead through pinned memory.
 
-    resident: force one or the other; None decides by the free memory of a GPU (half of it may be used). On the CPU the
-    pixels stay where they are (memory-mapped file or array).
+    Parameters
+    ----------
+    pixels : uint8 (N, P, P, 3), array or memory-mapped file.
+    order : which photos a step takes.
+    part : this process's part of a batch.
+    resident : whether all pixels are kept on the device; None: on a GPU if they fill at most half of its free memory,
+        on the CPU always (they stay where they are).
     """
 
     def __init__(
@@ -63,7 +70,7 @@ class Feed:
         self._ahead: tuple[int, Future[Tensor]] | None = None
 
     def crops(self, step: int, tops: Tensor, lefts: Tensor, side: int) -> Tensor:
-        """Crops of the step's photos: uint8 (b, 3, side, side) on the device, channels_last. tops, lefts: int64 (b,)."""
+        """Return crops of the step's photos: uint8 (b, 3, side, side) on the device, channels_last; tops, lefts: int64 (b,)."""
         if self.device.type == "cpu" and self.resident:
             rows = self.order.rows(step)[self.part]
             places = zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True)
@@ -76,10 +83,12 @@ class Feed:
         return crops.permute(0, 3, 1, 2)
 
     def _gather(self, step: int) -> Tensor:
+        """Return the step's photos, in pinned memory for a GPU."""
         photos = self.pixels[torch.from_numpy(self.order.rows(step)[self.part].copy())]
         return photos.pin_memory() if self.device.type == "cuda" else photos
 
     def _streamed(self, step: int) -> Tensor:
+        """Return the step's photos on the device, and start to read those of the next step."""
         assert self._pool is not None
         ready, future = self._ahead if self._ahead is not None else (-1, None)
         photos = future.result() if future is not None and ready == step else self._gather(step)
@@ -93,7 +102,20 @@ class Feed:
 
 
 class Batches:
-    """The batches of a run: step -> (photos float32 (b, 3, S, S) in [-1, 1], holes bool (b, S, S)) on the device."""
+    """The batches of a run.
+
+    Parameters
+    ----------
+    photos, config, holes : of the run.
+    device : where batches are made.
+    team : each process gets its part of a batch.
+    resident : see `Feed`.
+
+    Raises
+    ------
+    SettingsError : the batch exceeds the photos, or does not divide among the processes.
+    TrainingError : the photos are smaller than the network's input.
+    """
 
     def __init__(
         self,
@@ -108,10 +130,12 @@ class Batches:
         size = config.network.size
         if photos.size < size:
             raise TrainingError(
-                f"photos packed at {photos.size} px are smaller than the crop of {size}: pack with --size {size * 5 // 4}"
+                f"photos of {photos.size} px are smaller than the crop of {size}: use `size` {size * 5 // 4}"
             )
         if config.batch % team.size:
-            raise TrainingError(f"batch {config.batch} does not divide among {team.size} processes: use a multiple")
+            raise SettingsError(
+                f"`batch` is {config.batch}: expected a multiple of {team.size}, the number of processes"
+            )
         each = config.batch // team.size
         self.config, self.holes, self.device = config, holes, device
         self.part = slice(team.rank * each, (team.rank + 1) * each)
@@ -121,7 +145,13 @@ class Batches:
         self.generator = Generator(device)
 
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
-        """The batch of step `step` (from 0), this process's part of it."""
+        """Return this process's part of the batch of step `step` (from 0).
+
+        Returns
+        -------
+        photos : float32 (b, 3, S, S), in [-1, 1], channels_last.
+        holes : bool (b, S, S), True = missing.
+        """
         config, batch = self.config, self.config.batch
         # Seeds of steps lie far apart; the side of the crop is the host's draw, shared by the batch.
         self.generator.manual_seed(config.seed * 1_000_003 + step)
@@ -135,9 +165,10 @@ class Batches:
         return self._finished(crops, numbers), holes
 
     def _finished(self, crops: Tensor, numbers: Tensor) -> Tensor:
+        """Return crops resized, flipped, recoloured and in [-1, 1]; numbers: uniform in [0, 1), (9, b)."""
         size, config = self.config.network.size, self.config
         if crops.shape[-1] != size:
-            # uint8 all the way on the CPU, where that is vectorised; CUDA resizes floats only.
+            # The CPU resizes uint8, which is vectorised; CUDA resizes floats only.
             crops = crops if crops.device.type == "cpu" else crops.float()
             crops = functional.interpolate(crops, size=(size, size), mode="bilinear", antialias=True)
         if config.flip:
@@ -161,7 +192,12 @@ class Batches:
 
 
 def split_photos(photos: PackedPhotos, seed: int) -> tuple[PackedPhotos, PackedPhotos]:
-    """(training photos, held-out photos): 2 % of the collection, 8 to 600 photos, are held out, chosen by the seed."""
+    """Return (training photos, held-out photos); 2 % of the collection, 8 to 600 photos, are held out, chosen by the seed.
+
+    Raises
+    ------
+    TrainingError : there are fewer than 16 photos.
+    """
     held = min(600, max(8, len(photos) // 50))
     if len(photos) < 2 * held:
         raise TrainingError(f"{len(photos)} photos are too few to hold {held} out for validation: use 16 or more")

@@ -1,11 +1,10 @@
-"""One step of training: the networks, their optimisers and averaged weights, and all of this as plain tensors."""
+"""One step of training: the networks, their optimisers and averaged weights, and all of these as plain tensors."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from ce_retrieval.models.build import build_network
 from ce_retrieval.models.checkpoint import restore
 from ce_retrieval.models.config import PaperCenterConfig
 from ce_retrieval.models.discriminator import Discriminator
-from ce_retrieval.training.config import TrainConfig
+from ce_retrieval.training.config import Engine, TrainConfig
 from ce_retrieval.training.losses import (
     discriminator_loss,
     generator_loss,
@@ -27,30 +26,21 @@ from ce_retrieval.training.muon import Muon, kernels
 from ce_retrieval.training.team import Team
 
 
-@dataclass(frozen=True)
-class Engine:
-    """How a step is computed; none of it changes what is computed beyond rounding.
-
-    bf16: bfloat16 autocast. channels_last: memory layout of maps and kernels. fused: optimiser in one kernel.
-    compiled: torch.compile of the networks.
-    """
-
-    bf16: bool = True
-    channels_last: bool = True
-    fused: bool = True
-    compiled: bool = False
-
-
-ENGINES = {
-    "fast": Engine(),
-    "compiled": Engine(compiled=True),
-    "plain": Engine(bf16=False, channels_last=False, fused=False),
-}
-"""By name: the default, the same through torch.compile, and eager float32 in contiguous layout for comparison."""
-
-
 class Learner:
-    """Networks under training. `update` makes one step; `tensors` and `load` carry everything that a step depends on."""
+    """Networks under training: `update` makes one step; `tensors` and `load` save and restore their state.
+
+    Parameters
+    ----------
+    config, engine : what is trained, and how a step is computed.
+    device : where the networks are.
+    team : the processes that share a batch.
+
+    Attributes
+    ----------
+    network : the network under training.
+    adversary : its adversary in a joint run, else None.
+    step : number of steps made.
+    """
 
     def __init__(self, config: TrainConfig, device: torch.device, engine: Engine, team: Team) -> None:
         self.config, self.device, self.engine, self.team = config, device, engine, team
@@ -69,12 +59,13 @@ class Learner:
             self._forward = nn.parallel.DistributedDataParallel(self._forward, broadcast_buffers=False)
 
     def _adam(self, parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Optimizer:
+        """Return Adam, or AdamW for weight decay; `set_rates` reads "initial_lr"."""
         kind = torch.optim.AdamW if self.config.weight_decay else torch.optim.Adam
         options = {"betas": (self.config.beta1, 0.999), "weight_decay": self.config.weight_decay}
         return kind([{"params": list(parameters), "initial_lr": rate}], rate, fused=self.engine.fused, **options)
 
     def _optimisers(self) -> list[torch.optim.Optimizer]:
-        """Adam for everything, or Muon for the kernels and Adam for the rest."""
+        """Return Adam for all parameters, or Muon for the kernels and Adam for the rest."""
         config = self.config
         if not config.muon_rate:
             return [self._adam(self.network.parameters(), config.rate)]
@@ -86,6 +77,7 @@ class Learner:
         return [self._adam(rest, config.rate), muon]
 
     def _adversary(self, layout: torch.memory_format) -> Discriminator:
+        """Return an adversary for the part that the network predicts."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed + 1)
             size = self.config.network.size
@@ -93,12 +85,19 @@ class Learner:
             return Discriminator(side).to(device=self.device, memory_format=layout).train()
 
     def update(self, photos: Tensor, holes: Tensor, progress: float) -> dict[str, Tensor]:
-        """One step on a batch of `Batches.draw`; progress in [0, 1] is the place in the run, for the rate.
+        """Make one step.
 
-        Returns the losses before the step, 0-dimensional on the device: `reconstruction`, and with an adversary
-        `adversarial` and `discriminator`.
+        Parameters
+        ----------
+        photos, holes : a batch of `Batches.draw`.
+        progress : share of the run that is done, in [0, 1]; sets the learning rates.
+
+        Returns
+        -------
+        The losses before the step, 0-dimensional on the device: `reconstruction`, and with an adversary `adversarial` and
+        `discriminator`.
         """
-        self._set_rates(progress)
+        self.set_rates(progress)
         losses, total = self.losses(photos, holes)
         self._apply("network", self.network, total, average=False)
         if self.averaged:
@@ -107,7 +106,7 @@ class Learner:
         return losses
 
     def losses(self, photos: Tensor, holes: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """(losses to report, the one to minimise); with an adversary, that one makes its own step on the way."""
+        """Return (losses to report, loss to minimise). An adversary makes its own step first."""
         config = self.config
         with self._random(), self._autocast():
             predicted = self._forward(photos, holes)
@@ -119,7 +118,7 @@ class Learner:
         if self.adversary is None:
             return report, reconstruction
         real, fake = self.network.judged(photos, counted, predicted)
-        report["discriminator"] = self._adversary_step(real, fake.detach())
+        report["discriminator"] = self.adversary_step(real, fake.detach())
         self.adversary.requires_grad_(False)
         with self._autocast():
             adversarial = generator_loss(self.adversary(fake))
@@ -127,7 +126,8 @@ class Learner:
         report["adversarial"] = adversarial.detach()
         return report, joint_loss(reconstruction, adversarial, config.adversarial)
 
-    def _adversary_step(self, real: Tensor, fake: Tensor) -> Tensor:
+    def adversary_step(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Make one step of the adversary on photos (B, 3, T, T); return its loss before that."""
         assert self.adversary is not None
         with self._autocast():
             loss = discriminator_loss(self.adversary(real), self.adversary(fake))
@@ -135,8 +135,9 @@ class Learner:
         return loss.detach()
 
     def _apply(self, name: str, network: nn.Module, loss: Tensor, *, average: bool) -> None:
+        """Move a network along the gradient of its loss; average: over the processes."""
         loss.backward()
-        if average:  # the network's own gradients are averaged by DistributedDataParallel
+        if average:  # DistributedDataParallel averages those of the network itself
             self.team.average_gradients(network.parameters())
         if self.config.clip:
             nn.utils.clip_grad_norm_(network.parameters(), self.config.clip, foreach=True)
@@ -144,7 +145,8 @@ class Learner:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
 
-    def _set_rates(self, progress: float) -> None:
+    def set_rates(self, progress: float) -> None:
+        """Set the learning rates for the next step; progress: share of the run that is done."""
         config = self.config
         factor = 0.5 * (1 + math.cos(math.pi * min(1.0, progress))) if config.cosine else 1.0
         if config.warmup:
@@ -154,7 +156,8 @@ class Learner:
 
     @torch.no_grad()
     def _average(self) -> None:
-        # A young average forgets faster, or the first weights would weigh on it for long.
+        """Move the averaged weights towards the current ones."""
+        # A young average forgets faster: else the random first weights would stay in it for long.
         decay = min(self.config.average, (1 + self.step) / (10 + self.step))
         state = self.network.state_dict()
         floats = [name for name, value in state.items() if value.is_floating_point()]
@@ -167,7 +170,7 @@ class Learner:
 
     @contextlib.contextmanager
     def _random(self) -> Iterator[None]:
-        """Dropout draws from the process's generator: seed it by the step, and leave it as it was."""
+        """Seed the process's generator, which dropout draws from, by the step; restore it afterwards."""
         if not self._seeded:
             yield
             return
@@ -177,11 +180,11 @@ class Learner:
             yield
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights to judge and to keep: the averaged ones where there are any."""
+        """Return the weights to validate and to keep: the averaged ones where there are any."""
         return self.averaged or self.network.state_dict()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything beside the network's own weights that the next step depends on, by name."""
+        """Return by name all that the next step depends on, except the network's own weights."""
         found = {f"averaged.{name}": value for name, value in self.averaged.items()}
         if self.adversary is not None:
             found |= {f"adversary.{name}": value for name, value in self.adversary.state_dict().items()}
@@ -192,13 +195,13 @@ class Learner:
         return found
 
     def begin_from(self, weights: dict[str, Tensor], *, name: str) -> None:
-        """Start with trained weights instead of random ones; CheckpointError when they are of another network."""
+        """Start from trained weights instead of random ones; CheckpointError where they are of another network."""
         restore(self.network, weights, name=name)
         for key, value in self.averaged.items():
             value.copy_(self.network.state_dict()[key])
 
     def load(self, network: dict[str, Tensor], rest: dict[str, Tensor], step: int, *, name: str) -> None:
-        """Take up the state of `network.state_dict()` and `tensors()`; CheckpointError when it is another learner's."""
+        """Restore the state of `network.state_dict()` and `tensors()`; CheckpointError where it is of another learner."""
         restore(self.network, network, name=name)
         expected = {key for key in self.tensors() if not key.startswith("optimiser.")}
         if expected != {key for key in rest if not key.startswith("optimiser.")}:
@@ -214,6 +217,7 @@ class Learner:
         self.step = step
 
     def _load_optimisers(self, part: str, rest: dict[str, Tensor], name: str) -> None:
+        """Restore the optimisers of one part, "network" or "adversary"."""
         for own, parameter in self._part(part).named_parameters():
             optimiser = _owner(self.optimisers[part], parameter)
             moments = ("momentum",) if isinstance(optimiser, Muon) else ("exp_avg", "exp_avg_sq")
@@ -230,6 +234,7 @@ class Learner:
             optimiser.state[parameter] = state
 
     def _part(self, name: str) -> nn.Module:
+        """Return the module of a part."""
         if name == "network":
             return self.network
         assert self.adversary is not None
@@ -237,7 +242,7 @@ class Learner:
 
 
 def _owner(optimisers: Sequence[torch.optim.Optimizer], parameter: nn.Parameter) -> torch.optim.Optimizer:
-    """The optimiser that moves a parameter."""
+    """Return the optimiser of a parameter."""
     for optimiser in optimisers:
         if any(parameter is one for group in optimiser.param_groups for one in group["params"]):
             return optimiser

@@ -7,10 +7,21 @@ from torch import Tensor
 
 
 def loss_weights(holes: Tensor, overlap: int, overlap_weight: float) -> Tensor:
-    """Weight of each pixel's error: 1 in the hole, `overlap_weight` in a band of `overlap` px around it, else 0.
+    """Return the weight of each pixel's error.
 
-    holes: bool (B, S, S). Returns float32 (B, 1, S, S). The band is visible context that is predicted too, so that the
-    fill continues it (section 5.1: 7 px, 10 times the weight).
+    Parameters
+    ----------
+    holes : bool (B, S, S), True = missing.
+    overlap : width (px) of the band of context around the hole that is predicted too, so that the fill continues it.
+    overlap_weight : weight of the errors in that band.
+
+    Returns
+    -------
+    float32 (B, 1, S, S): 1 in the hole, `overlap_weight` in the band, 0 elsewhere.
+
+    Notes
+    -----
+    Section 5.1: a band of 7 px with 10 times the weight.
     """
     missing = holes[:, None].float()
     if overlap == 0:
@@ -22,11 +33,23 @@ def loss_weights(holes: Tensor, overlap: int, overlap_weight: float) -> Tensor:
     return missing + overlap_weight * (grown - missing)
 
 
-def reconstruction_loss(predicted: Tensor, target: Tensor, weights: Tensor, *, power: int = 2) -> Tensor:
-    """Equation 1, normalised: the weighted mean of |error|^power in each photo, then the mean over photos.
+def reconstruction_loss(predicted: Tensor, target: Tensor, weights: Tensor, *, power: int) -> Tensor:
+    """Return the weighted mean of |error|^power in each photo, averaged over the photos.
 
-    predicted, target: float (B, 3, T, T) in [-1, 1]; weights: (B, 1, T, T). Photos count alike whatever the size of
-    their holes, so the loss of a batch is the mean of the losses of its parts.
+    Parameters
+    ----------
+    predicted, target : float (B, 3, T, T), in [-1, 1].
+    weights : float (B, 1, T, T)
+    power : 2 for L2, 1 for L1.
+
+    Returns
+    -------
+    Tensor, 0-dimensional.
+
+    Notes
+    -----
+    Equation 1, normalised by the weights: every photo counts the same whatever the size of its hole, so the loss of a
+    batch is the mean of the losses of its parts.
     """
     error = (predicted - target) * weights if power == 1 else (predicted - target).square() * weights
     sums = error.abs().sum(dim=(1, 2, 3)) if power == 1 else error.sum(dim=(1, 2, 3))
@@ -34,18 +57,20 @@ def reconstruction_loss(predicted: Tensor, target: Tensor, weights: Tensor, *, p
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Equation 2, to be minimised by the adversary: -log D(x) - log(1 - D(F(x))), from logits (B,), mean over B."""
+    """Return the adversary's loss from logits (B,): -log D(x) - log(1 - D(F(x))) of equation 2, mean over B."""
     return functional.softplus(-real).mean() + functional.softplus(fake).mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """The encoder's side of equation 2, -log D(F(x)) from logits (B,): the form whose gradient does not vanish.
+    """Return the network's adversarial loss from logits (B,): -log D(F(x)), mean over B.
 
-    Deviation from the equation (log(1 - D(F(x)))), as in DCGAN and the authors' released code.
+    Notes
+    -----
+    Deviation from equation 2 (log(1 - D(F(x)))), as in DCGAN and the authors' code: this form's gradient does not vanish.
     """
     return functional.softplus(-fake).mean()
 
 
 def joint_loss(reconstruction: Tensor, adversarial: Tensor, weight: float) -> Tensor:
-    """Equation 3: (1 - weight) reconstruction + weight adversarial; the paper has weight = 0.001."""
+    """Return (1 - weight) reconstruction + weight adversarial: equation 3, where weight is 0.001."""
     return (1 - weight) * reconstruction + weight * adversarial

@@ -1,4 +1,4 @@
-"""Muon: momentum whose direction is made orthogonal, for the kernels of convolutions and channel-wise layers."""
+"""Muon: momentum with an orthogonalised direction, for the kernels of convolutions and channel-wise layers."""
 
 from __future__ import annotations
 
@@ -10,34 +10,49 @@ from torch import Tensor, nn
 
 MOMENTUM = 0.95
 STEPS = 5
-# Of the quintic iteration: it drives the singular values to between 0.7 and 1.2 in five steps, which is all that is needed.
+# Coefficients of the quintic iteration: five steps bring the singular values to between 0.7 and 1.2, which is enough.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
 @torch.no_grad()
-def orthogonal(matrices: Tensor, steps: int = STEPS) -> Tensor:
-    """The nearest (semi-)orthogonal matrix to each, about: U V' of U S V', by Newton-Schulz iteration in bfloat16.
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Return approximately the nearest (semi-)orthogonal matrix to each: U V' of U S V'.
 
-    matrices: float (..., m, n). Returns float32 of the same shape, singular values between 0.7 and 1.2 (0 stays 0).
+    Parameters
+    ----------
+    matrices : float (..., m, n)
+
+    Returns
+    -------
+    float32 (..., m, n), with singular values between 0.7 and 1.2 (0 stays 0).
+
+    Notes
+    -----
+    Newton-Schulz iteration in bfloat16, as in K. Jordan's Muon.
     """
     wide = matrices.mT if matrices.shape[-2] > matrices.shape[-1] else matrices
     x = wide.bfloat16()
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
-    for _ in range(steps):
+    for _ in range(STEPS):
         gram = x @ x.mT
         x = _A * x + (_B * gram + _C * gram @ gram) @ x
     return (x.mT if wide is not matrices else x).to(torch.float32)
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, made orthogonal, with decoupled weight decay.
+    """Nesterov momentum with an orthogonalised direction and decoupled weight decay.
 
-    K. Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024). A convolution's kernel (out, in, h, w) is
-    the matrix (out, in h w); a channel-wise layer (channels, cells, cells) is one matrix a channel. The step is scaled by
-    sqrt(max(1, rows / columns)). On this product's network it needs about 40 % of the steps of AdamW for the same error
-    (docs/training.md).
+    Parameters
+    ----------
+    parameters : kernels (out, in, h, w), each taken as the matrix (out, in h w), and channel-wise layers (channels,
+        cells, cells), taken as one matrix per channel.
+    rate : step size in units of the singular values of a kernel; a step is scaled by sqrt(max(1, rows / columns)).
+    weight_decay : share of a parameter that a step of rate 1 removes.
 
-    parameters: of 3 or 4 dimensions. rate: of the step, in units of the singular values of a kernel.
+    Notes
+    -----
+    K. Jordan, "Muon: an optimizer for hidden layers in neural networks" (2024). On the network of preset `compact` it
+    needs about 40 % of the steps of AdamW for the same error (docs/training.md).
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], rate: float, weight_decay: float) -> None:
@@ -45,7 +60,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """One step from the gradients at hand; `closure` is not used (torch's signature)."""
+        """Make one step from the current gradients; `closure` belongs to torch's signature and must be None."""
         assert closure is None
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -64,9 +79,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def kernels(network: nn.Module) -> list[nn.Parameter]:
-    """The parameters for Muon: kernels of convolutions and channel-wise layers, but the first and the last of the network.
+    """Return the parameters for Muon: kernels of convolutions and channel-wise layers, except the first and the last.
 
-    The first layer reads photos and the last writes them; as everywhere with Muon these stay with Adam.
+    The first layer reads photos and the last writes them: as usual with Muon, Adam trains these two.
     """
     found = [parameter for parameter in network.parameters() if parameter.ndim >= 3]
     return found[1:-1]

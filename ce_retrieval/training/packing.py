@@ -12,16 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import PhotoError, SourceError
+from ce_retrieval.errors import PhotoError, SettingsError, SourceError
 from ce_retrieval.storage import new_file
 
 FORMAT = 1
+SIZES = (16, 4096)  # sides of packed photos, px
+WORKERS = 2
 _BLOCK = 256
 
 
 @dataclass(frozen=True)
 class PackedPhotos:
-    """Square photos of one size. pixels: uint8 (N, P, P, 3); keys and labels: N each; fingerprint: of all of it."""
+    """Square photos of one size.
+
+    Attributes
+    ----------
+    pixels : uint8 (N, P, P, 3), array or memory-mapped file.
+    keys, labels : of each photo, N.
+    fingerprint : SHA-256 of keys and pixels.
+    """
 
     pixels: np.ndarray
     keys: tuple[str, ...]
@@ -29,18 +38,18 @@ class PackedPhotos:
     fingerprint: str
 
     def __len__(self) -> int:
-        """The number of photos."""
+        """Return the number of photos."""
         return len(self.keys)
 
     @property
     def size(self) -> int:
-        """The side of the photos, px."""
+        """Side of the photos, px."""
         return int(self.pixels.shape[1])
 
 
 @dataclass(frozen=True)
 class PackReport:
-    """What packing did: photos written, and (key, reason) of those that could not be read."""
+    """Result of packing: number of photos, (key, reason) of those that could not be read, hash of keys and pixels."""
 
     count: int
     skipped: tuple[tuple[str, str], ...]
@@ -48,7 +57,9 @@ class PackReport:
 
 
 def _decoded(source: Any, size: int, workers: int) -> Iterator[list[tuple[Any, np.ndarray | PhotoError]]]:
-    """Blocks of (item, pixels or the reason why not), in the source's order; at most one block waits in memory."""
+    """Yield blocks of (item, its pixels or the error), in the source's order; one block at a time is in memory."""
+    if workers < 1:
+        raise SettingsError(f"`workers` is {workers}: expected 1 or more")
     from ce_retrieval.photos import decode_photo
 
     def decode(item: Any) -> np.ndarray | PhotoError:
@@ -64,7 +75,7 @@ def _decoded(source: Any, size: int, workers: int) -> Iterator[list[tuple[Any, n
 
 
 class _Packer:
-    """Fills rows one after another and keeps the books: keys, labels, skipped photos, fingerprint."""
+    """Fills rows one after another and collects keys, labels, skipped photos and the fingerprint."""
 
     def __init__(self, pixels: Any) -> None:
         self.pixels = pixels
@@ -95,8 +106,8 @@ class _Packer:
 
 
 def _check_size(size: int) -> None:
-    if not 16 <= size <= 4096:
-        raise SourceError(f"size {size} px does not suit packed photos: use 16 to 4096")
+    if not SIZES[0] <= size <= SIZES[1]:
+        raise SettingsError(f"`size` is {size}: expected {SIZES[0]} to {SIZES[1]} px")
 
 
 def pack_photos(
@@ -104,15 +115,32 @@ def pack_photos(
     out: str | Path,
     size: int,
     *,
-    workers: int = 2,
+    workers: int = WORKERS,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackReport:
-    """Decode every photo of a source once, resize it to size x size (whatever its shape), and write them to HDF5.
+    """Decode every photo of a source once, resize it to a square whatever its shape, and write all of them to HDF5.
 
-    source: a `photos.PhotoSource`. out: written by temporary file and rename. The pixels lie in one contiguous,
-    uncompressed dataset, so that training maps the file into memory and reads crops without a copy of the rest.
-    progress: called with (done, total). Photos that cannot be read are skipped and reported; SourceError when none is
-    left; StorageError when the file cannot be written.
+    Parameters
+    ----------
+    source : a `photos.PhotoSource`.
+    out : file to write, by temporary file and rename.
+    size : side of the packed photos, 16 to 4096 px.
+    workers : threads that decode.
+    progress : called with (done, total).
+
+    Returns
+    -------
+    Number of photos, and which ones were skipped because they could not be read.
+
+    Raises
+    ------
+    SettingsError : `size` or `workers` is out of range.
+    SourceError : no photo can be read.
+    StorageError : the file cannot be written.
+
+    Notes
+    -----
+    The pixels form one contiguous, uncompressed dataset: training maps the file into memory and reads single crops.
     """
     import h5py
 
@@ -136,9 +164,9 @@ def pack_photos(
 
 
 def photos_in_memory(
-    source: Any, size: int, *, workers: int = 2, progress: Callable[[int, int], None] | None = None
+    source: Any, size: int, *, workers: int = WORKERS, progress: Callable[[int, int], None] | None = None
 ) -> tuple[PackedPhotos, PackReport]:
-    """The same as `pack_photos`, in memory: N * size^2 * 3 bytes."""
+    """Do the same as `pack_photos`, but in memory: N * size^2 * 3 bytes."""
     _check_size(size)
     packer = _Packer(np.empty((source.count(), size, size, 3), np.uint8))
     done = 0
@@ -153,33 +181,47 @@ def photos_in_memory(
 
 
 def open_packed(path: str | Path) -> PackedPhotos:
-    """Map a file of `pack_photos` into memory; SourceError when it is missing, truncated or of another kind."""
+    """Map a file of `pack_photos` into memory; SourceError where it is missing, truncated or of another kind."""
     import h5py
 
     name = str(path)
     if not Path(path).is_file():
-        raise SourceError(f"{name}: no such file; make it with `ceret pack PHOTOS --out {name}`")
+        raise SourceError(f"{name}: no such file; pack the photos first")
     try:
         with h5py.File(name, "r") as file:
             if file.attrs.get("format") != FORMAT or "pixels" not in file:
-                raise SourceError(f"{name}: not packed photos of format {FORMAT}; make them with `ceret pack`")
+                raise SourceError(f"{name}: not packed photos of format {FORMAT}; pack the photos again")
             count = int(file.attrs["count"])
             dataset, offset = file["pixels"], file["pixels"].id.get_offset()
             keys, labels = (tuple(file[part].asstr(errors="surrogateescape")[:]) for part in ("keys", "labels"))
             fingerprint, shape = str(file.attrs["fingerprint"]), dataset.shape
     except (OSError, KeyError) as error:
-        raise SourceError(f"{name}: truncated or no HDF5 file ({error}); pack the photos again") from None
+        raise SourceError(f"{name}: truncated, or not an HDF5 file ({error}); pack the photos again") from None
     # Copy on write: torch refuses to wrap read-only memory without a warning, and nothing here writes.
     pixels = np.memmap(name, np.uint8, "c", offset=offset, shape=(count, *shape[1:]))
     return PackedPhotos(pixels, keys, labels, fingerprint)
 
 
 def open_photos(
-    path: str | Path, size: int, *, workers: int = 2, progress: Callable[[int, int], None] | None = None
+    path: str | Path, size: int, *, workers: int = WORKERS, progress: Callable[[int, int], None] | None = None
 ) -> tuple[PackedPhotos, tuple[tuple[str, str], ...]]:
-    """Packed photos from an HDF5 file of `ceret pack`, or from any photo source, decoded at `size` into memory.
+    """Open packed photos, or decode any photo source into memory.
 
-    Returns the photos and (key, reason) of those that were skipped.
+    Parameters
+    ----------
+    path : HDF5 file of `pack_photos`, or a folder, tar shard or parquet file.
+    size : side to decode photos at that are not packed, 16 to 4096 px.
+    workers : threads that decode.
+    progress : called with (done, total).
+
+    Returns
+    -------
+    The photos, and (key, reason) of those that were skipped.
+
+    Raises
+    ------
+    SettingsError : `size` or `workers` is out of range.
+    SourceError : the file is not one of packed photos, or no photo can be read.
     """
     if Path(path).suffix.lower() in (".h5", ".hdf5"):
         return open_packed(path), ()

@@ -1,4 +1,4 @@
-"""The folder of a run: checkpoints to resume from, the best weights, the table of metrics, sample grids."""
+"""The folder of a run: checkpoints to resume from, best weights, table of metrics, sample grids."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class RunFolder:
         make_folder(self.path / "samples")
 
     def newest(self) -> Path | None:
-        """The folder of the newest whole checkpoint, or None."""
+        """Return the folder of the newest whole checkpoint, or None."""
         found = sorted(entry for entry in self.checkpoints.iterdir() if entry.name.startswith("step-"))
         return found[-1] if found else None
 
     def save(self, learner: Learner, header: dict[str, Any]) -> None:
-        """Write a checkpoint: a temporary folder, renamed when it is whole; older ones but the last are then dropped."""
+        """Write a checkpoint to a temporary folder, rename it, and remove all but the two newest."""
         target = self.checkpoints / f"step-{learner.step:08d}"
         try:
             with new_folder(target) as temporary:
@@ -56,9 +56,21 @@ class RunFolder:
             shutil.rmtree(old, ignore_errors=True)
 
     def resume(self, learner: Learner, fingerprint: str) -> dict[str, Any] | None:
-        """Load the newest checkpoint into the learner and give its header, or None when there is none yet.
+        """Load the newest checkpoint into the learner.
 
-        TrainingError when it was made with another configuration or other photos; CheckpointError when it is damaged.
+        Parameters
+        ----------
+        learner : takes up the state of the checkpoint.
+        fingerprint : of the photos of this run.
+
+        Returns
+        -------
+        The checkpoint's header, or None where there is no checkpoint yet.
+
+        Raises
+        ------
+        TrainingError : the checkpoint is of another configuration or other photos.
+        CheckpointError : the checkpoint is damaged.
         """
         newest = self.newest()
         if newest is None:
@@ -66,29 +78,33 @@ class RunFolder:
         network, header = load_tensors(newest / "network.safetensors")
         rest, other = load_tensors(newest / "training.safetensors")
         if header.get("kind") != "network" or other.get("kind") != "training" or other["step"] != header["step"]:
-            raise CheckpointError(f"{newest}: its two files do not belong together; remove it to resume before it")
+            raise CheckpointError(
+                f"{newest}: its two files are of different runs or steps; remove it to resume from the one before"
+            )
         ours, theirs = learner.config, TrainConfig.from_dict(header["training"], name=str(newest))
         names = [field.name for field in fields(ours)]
         differing = [name for name in names if getattr(ours, name) != getattr(theirs, name)]
         if differing:
             raise TrainingError(
-                f"{newest} was trained with another {', '.join(differing)}: resume with the same options, "
-                "or give another --out"
+                f"{newest} was trained with another {', '.join(differing)}: resume with the same settings, "
+                "or use another `out`"
             )
         if header["photos"] != fingerprint:
-            raise TrainingError(f"{newest} was trained on other photos: resume with the same, or give another --out")
+            raise TrainingError(
+                f"{newest} was trained on other photos: resume with the same ones, or use another `out`"
+            )
         learner.load(network, rest, header["step"], name=str(newest))
         return header
 
     def save_best(self, learner: Learner, header: dict[str, Any]) -> None:
-        """Write the weights to keep: `best.safetensors` (float32) and `best-float16.safetensors`, half its size."""
+        """Write the best weights: `best.safetensors` (float32) and `best-float16.safetensors`."""
         save_network(self.best, learner.network, extra=header, weights=self._detached(learner.weights()))
         export_half(self.best, self.path / "best-float16.safetensors")
 
     def finish(self, photos: np.ndarray, device: torch.device) -> None:
-        """Write `best-float16.safetensors` again with a compression of each layer, fitted to photos uint8 (N, S, S, 3).
+        """Add a compression of each layer to `best-float16.safetensors`, fitted to photos uint8 (N, S, S, 3).
 
-        The local layer is fitted to whole photos, later ones to photos without their centre: what indexes hold of each.
+        The local layer is fitted to whole photos, later ones to photos without their centre, as indexes store them.
         """
         hole = center_holes(1, photos.shape[1])[0]
         target = self.path / "best-float16.safetensors"
@@ -99,7 +115,7 @@ class RunFolder:
         return {name: value.detach() for name, value in weights.items()}
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add a row to `metrics.csv`; rows of the same or a later step, from before a resume, are dropped."""
+        """Add a row to `metrics.csv`; drop rows of the same or a later step, which are from before a resume."""
         path = self.path / "metrics.csv"
         rows: list[dict[str, Any]] = []
         with contextlib.suppress(FileNotFoundError), open(path, newline="") as file:

@@ -1,4 +1,4 @@
-"""The processes of a run (one, or those that `torchrun` starts) and the device that each uses."""
+"""The processes of a run (one, or those that `torchrun` starts) and the device of each."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as distributed
-from torch import Tensor, nn
+from torch import nn
 
-from ce_retrieval.errors import TrainingError
+from ce_retrieval.errors import SettingsError, TrainingError
 
 
 @dataclass(frozen=True)
 class Team:
-    """The number of a process (`rank`) among `size`. A team of one communicates with nobody."""
+    """Number of a process (`rank`) among `size`. A team of one communicates with no other process."""
 
     rank: int = 0
     size: int = 1
@@ -26,16 +26,8 @@ class Team:
         """Whether this process writes files and reports."""
         return self.rank == 0
 
-    def mean(self, values: Tensor) -> Tensor:
-        """The mean of a tensor over the team; a new tensor."""
-        if self.size == 1:
-            return values
-        total = values.clone()
-        distributed.all_reduce(total)
-        return total / self.size
-
     def first(self, value: float, device: torch.device) -> float:
-        """The value that the leading process has."""
+        """Return the value of the leading process."""
         if self.size == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64, device=device)
@@ -51,14 +43,14 @@ class Team:
                     parameter.grad /= self.size
 
     def wait(self) -> None:
-        """Until every process has come here."""
+        """Return once every process has called this."""
         if self.size > 1:
             distributed.barrier()
 
 
 @contextlib.contextmanager
 def team_of(device: torch.device) -> Iterator[Team]:
-    """The team that the environment of `torchrun` describes, or a team of one, until the block ends."""
+    """Open the team that the environment of `torchrun` describes, or a team of one, until the block ends."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Team()
         return
@@ -70,24 +62,30 @@ def team_of(device: torch.device) -> Iterator[Team]:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name ("auto": a GPU or else the CPU; "cpu", "cuda", "cuda:N"); TrainingError when it is not there.
+    """Return the device of a name.
 
-    Under `torchrun`, "auto" and "cuda" give each process the GPU of its local rank.
+    Parameters
+    ----------
+    name : "auto" (a GPU, or else the CPU), "cpu", "cuda" or "cuda:N". Under `torchrun`, "auto" and "cuda" give each
+        process the GPU of its local rank.
+
+    Raises
+    ------
+    SettingsError : the name is unknown.
+    TrainingError : the machine does not have this device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise TrainingError(f"device {name!r} is unknown: use auto, cpu, cuda or cuda:N") from None
+        raise SettingsError(f"`device` is {name!r}: choose auto, cpu, cuda or cuda:N") from None
     if device.type == "cpu":
         return device
     if device.type != "cuda":
-        raise TrainingError(f"device {name!r} is not supported: use auto, cpu, cuda or cuda:N")
+        raise SettingsError(f"`device` is {name!r}: choose auto, cpu, cuda or cuda:N")
     if not torch.cuda.is_available():
-        raise TrainingError(
-            f"device {name!r} was asked for, but torch {torch.__version__} sees no GPU: use --device cpu"
-        )
+        raise TrainingError(f"device {name!r} is not there: torch {torch.__version__} sees no GPU; use `device` cpu")
     index = int(os.environ.get("LOCAL_RANK", "0")) if device.index is None else device.index
     if index >= torch.cuda.device_count():
         raise TrainingError(f"device cuda:{index} is not there: this machine has {torch.cuda.device_count()} GPU(s)")

@@ -1,188 +1,196 @@
-"""Blending fitted scenes into a photo, and bringing what came of it to the photo's own size.
+"""Blending the best scenes into a photo, and bringing the fill to the photo's own size.
 
 J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, section 5, after P. Perez, M. Gangnet, A.
 Blake, "Poisson Image Editing", SIGGRAPH 2003. Deviations: all scenes are blended over one domain, the hole and what a seam
-may reach; the blend is pulled to what is expected under the hole; it is solved at the working size, and what it adds to the
-scene and the photo is enlarged (`working`).
+may take; the blend is pulled to the expected content; it is solved at the working size, and what it adds to the scene and the
+photo is enlarged (`working_size`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ce_retrieval.completion.blend.hole_cache import HoleCache
 from ce_retrieval.completion.blend.paste import SOLVERS_HELD
 from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.result import FROM_SCENE, SHIFTED
-from ce_retrieval.completion.scenes.fit import Fitted, SceneFitter
-from ce_retrieval.completion.working_size import (
-    Working,
-    enlarged_mask,
-    enlarged_values,
-    enlarged_window,
-    sampled,
-)
-from ce_retrieval.pixels import resize
+from ce_retrieval.completion.scenes.dropped import Dropped
+from ce_retrieval.completion.scenes.fit import Fitted, Open
+from ce_retrieval.completion.scenes.ranking import Scored
+from ce_retrieval.completion.scenes.region import Region
+from ce_retrieval.completion.working_size import enlarged_mask, enlarged_values, enlarged_window, sampled
+from ce_retrieval.errors import PhotoError
+from ce_retrieval.pixels import Bools, Box, Floats, Photo, crop, resize, to_bytes, to_unit
 
+# Weight of a blend's pull to the expected content, a px of the index's size: structure above 1 / sqrt(PULL) px follows it.
+PULL = 0.8
 THUMBNAIL = 320  # px, the longer side
 
-Photo = NDArray[np.uint8]
+Solvers = HoleCache[PoissonSolver]
 
 
-def domain_solvers() -> HoleCache[PoissonSolver]:
-    """Return what makes the solver of a domain and its hole, bool (2, h, w), with a pull in the hole; keeps the last ones."""
+class Composite(NamedTuple):
+    """A scene blended into a region.
+
+    Attributes
+    ----------
+    scored : the scene's place among the best.
+    scene : uint8 (h, w, 3)
+        as it was opened.
+    values : float32 (h, w, 3) in [0, 1]
+        the blend over the region's box.
+    taken : bool (h, w)
+        pixels of the box that come from the scene.
+    """
+
+    scored: Scored
+    scene: Photo
+    values: Floats
+    taken: Bools
+
+
+def domain_solvers() -> Solvers:
+    """Return a cache of the solvers of the last regions, by a domain and its hole, bool (2, h, w), and the pull in the hole."""
     return HoleCache(lambda both, pull: PoissonSolver(both[0], pull=both[1] * pull if pull else None), SOLVERS_HELD)
 
 
-class Composed(NamedTuple):
-    """A scene blended into the context's box at the working size: float32 (h, w, 3) in [0, 1], and its seam, bool (h, w)."""
+def compose_scenes(
+    region: Region, best: Sequence[Scored], opened: Open, solvers: Solvers, mixed: bool, workers: int, dropped: Dropped
+) -> Iterator[Composite]:
+    """Yield the blends of the best scenes, as many at a time as there are threads.
 
-    fitted: Fitted
-    values: NDArray[np.float32]
-    taken: NDArray[np.bool_]
-
-
-class Composer:
-    """Blends the scenes that were fitted into one photo.
-
-    photo, hole: at their own size; solvers: of `domain_solvers`; pull: of the blends in the hole (`poisson`), 0 for none.
+    Parameters
+    ----------
+    best : all with a correction, or none.
+    solvers : as from `domain_solvers`.
+    mixed : blend with the stronger gradient of scene and photo.
+    dropped : collects the scenes that cannot be opened a second time.
     """
-
-    def __init__(
-        self,
-        photo: Photo,
-        hole: NDArray[np.bool_],
-        working: Working,
-        fitter: SceneFitter,
-        solvers: HoleCache[PoissonSolver],
-        pull: float,
-        *,
-        mixed: bool,
-    ) -> None:
-        self._photo, self._hole, self._working, self._fitter = photo, hole, working, fitter
-        self._mixed = mixed
-        self._solver = solvers(np.stack([fitter.domain, fitter.hole]), pull)
-        self._known = fitter.photo.astype(np.float32) / np.float32(255)
-
-    def compose(
-        self, fitted: Sequence[Fitted], scenes: Sequence[Photo], wanted: Sequence[NDArray[np.float32]], workers: int
-    ) -> list[Composed]:
-        """Blend scenes uint8 (h, w, 3), as they were opened, at the working size.
-
-        wanted: float32 (S, S, 3) of each, at the index's size, what should be added to it in the hole; none without a pull.
-        """
-        height, width = self._fitter.hole.shape
-        patches = np.stack([sampled(s, f.box, (height, width)) for f, s in zip(fitted, scenes, strict=True)])
-        taken = np.stack([self._fitter.taken(one) for one in fitted])
-        blend = self._solver.compose(
-            patches.astype(np.float32) / np.float32(255),
-            self._known,
-            taken,
-            self._fitter.hole,
-            mixed=self._mixed,
-            pull_to=np.stack([self._in_box(values) for values in wanted]) if wanted else None,
-            workers=workers,
-        )
-        return [Composed(*parts) for parts in zip(fitted, blend.fills, taken, strict=True)]
-
-    def _in_box(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Values float32 (S, S, 3) of the whole photo at the index's size in the context's box at the working size."""
-        y0, x0, y1, x1 = self._fitter.box
-        height, width = self._working.hole.shape
-        rows, cols = values.shape[0] / height, values.shape[1] / width
-        return resize(values, self._shape, (y0 * rows, x0 * cols, y1 * rows, x1 * cols))
-
-    def small(self, composed: Composed) -> Photo:
-        """The filled photo uint8 (h, w, 3) at the working size; its known pixels, the seam's aside, are that photo's."""
-        y0, x0, y1, x1 = self._fitter.box
-        filled = self._working.photo.copy()
-        inner = filled[y0:y1, x0:x1]
-        inner[self._fitter.domain] = _bytes(composed.values[self._fitter.domain])
-        return filled
-
-    def thumbnail(self, small: Photo) -> Photo:
-        """A filled photo of `small` as a small picture."""
-        image = Image.fromarray(small)
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
-        return np.asarray(image)
-
-    def filled(self, composed: Composed, scene: Photo) -> Photo:
-        """The filled photo uint8 (H, W, 3) at its own size: outside the seam's region bit for bit the photo."""
-        if self._working.whole:
-            return self.small(composed)
-        window, taken, domain = self._window(composed)
-        y0, x0, y1, x1 = window
-        filled = self._photo.copy()
-        inner = filled[y0:y1, x0:x1]
-        patch = sampled(scene, self._in_scene(composed.fitted, window), (y1 - y0, x1 - x0))
-        there = sampled(scene, composed.fitted.box, self._shape).astype(np.float32) / np.float32(255)
-        scene_side = self._enlarged(composed.values - there, composed.taken, window)
-        inner[taken] = _bytes(patch[taken] / np.float32(255) + scene_side[taken])
-        shifted = domain & ~taken
-        if shifted.any():
-            photo_side = self._enlarged(composed.values - self._known, ~composed.taken, window)
-            inner[shifted] = _bytes(inner[shifted] / np.float32(255) + photo_side[shifted])
-        return filled
-
-    def seam(self, composed: Composed) -> NDArray[np.uint8]:
-        """What may differ from the photo, uint8 (H, W): see `Completion.seam`."""
-        seam = np.zeros(self._hole.shape, np.uint8)
-        (y0, x0, y1, x1), taken, domain = self._window(composed)
-        inner = seam[y0:y1, x0:x1]
-        inner[domain] = SHIFTED
-        inner[taken] = FROM_SCENE
-        return seam
-
-    def _window(self, composed: Composed) -> tuple[tuple[int, int, int, int], NDArray[np.bool_], NDArray[np.bool_]]:
-        """The context's box at the photo's size, and there the pixels of the scene and those of the domain."""
-        y0, x0, y1, x1 = self._fitter.box
-        if self._working.whole:
-            return self._fitter.box, composed.taken, self._fitter.domain
-        window = enlarged_window(self._fitter.box, self._working.factor, (self._hole.shape[0], self._hole.shape[1]))
-        hole = self._hole[window[0] : window[2], window[1] : window[3]]
-        if not self._fitter.reach:
-            return window, hole, hole  # a pixel of the working size may hold known ones: they stay
-        masks = []
-        for mask in (composed.taken, self._fitter.domain):
-            frame = np.zeros(self._working.hole.shape, bool)
-            frame[y0:y1, x0:x1] = mask
-            masks.append(enlarged_mask(frame, self._working.factor, window))
-        return window, masks[0] | hole, masks[1] | hole
-
-    def _enlarged(
-        self, values: NDArray[np.float32], where: NDArray[np.bool_], window: tuple[int, int, int, int]
-    ) -> NDArray[np.float32]:
-        """Values of the context's box, of those pixels alone that are `where`, at each pixel of a window of the photo."""
-        y0, x0, _, _ = self._fitter.box
-        rows, cols = self._working.factor
-        offset = (y0 * rows, x0 * cols)
-        return enlarged_values(values, where, self._working.factor, window, offset)
-
-    def _in_scene(self, fitted: Fitted, window: tuple[int, int, int, int]) -> tuple[float, float, float, float]:
-        """A window of the photo in px of the scene."""
-        (top, left), (rows, cols) = self.place(fitted)
-        y0, x0, y1, x1 = window
-        return (y0 - top) / rows, (x0 - left) / cols, (y1 - top) / rows, (x1 - left) / cols
-
-    def place(self, fitted: Fitted) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Where the scene's upper left corner lies in the photo, (row, col) px, and how many px of it one of the scene is."""
-        y0, x0, y1, x1 = self._fitter.box
-        top, left, bottom, right = fitted.box
-        scale = (
-            (y1 - y0) * self._working.factor[0] / (bottom - top),
-            (x1 - x0) * self._working.factor[1] / (right - left),
-        )
-        return (y0 * self._working.factor[0] - top * scale[0], x0 * self._working.factor[1] - left * scale[1]), scale
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return self._fitter.hole.shape[0], self._fitter.hole.shape[1]
+    step, solver = max(2, workers), None
+    for start in range(0, len(best), step):
+        ready, scenes = [], []
+        for scored in best[start : start + step]:
+            try:
+                scenes.append(opened(scored.fitted.neighbor))
+                ready.append(scored)
+            except PhotoError as error:  # it was there a moment ago
+                dropped.lose(str(error))
+        if ready:
+            solver = solver or solvers(np.stack([region.domain, region.hole]), _pull(region, best[0].correction))
+            taken = np.stack([_taken(region, scored.fitted) for scored in ready])
+            patches = [sampled(s, r.fitted.box, region.size) for s, r in zip(scenes, ready, strict=True)]
+            corrections = [_in_box(region, r.correction) for r in ready if r.correction is not None]
+            blend = solver.compose(
+                to_unit(np.stack(patches)),
+                to_unit(region.photo),
+                taken,
+                region.hole,
+                mixed=mixed,
+                pull_to=np.stack(corrections) if corrections else None,
+                workers=workers,
+            )
+            yield from map(Composite._make, zip(ready, scenes, blend.fills, taken, strict=True))
 
 
-def _bytes(values: NDArray[np.floating]) -> Photo:
-    return np.clip(np.rint(values * np.float32(255)), 0, 255).astype(np.uint8)
+def _pull(region: Region, correction: np.ndarray | None) -> float:
+    """Return the weight of the pull at the working size, for a correction at the index's size; 0 for none."""
+    if correction is None:
+        return 0.0
+    height, width = region.working.hole.shape
+    return PULL * (correction.shape[0] * correction.shape[1]) / (height * width)
+
+
+def _taken(region: Region, fitted: Fitted) -> Bools:
+    return np.unpackbits(fitted.taken, count=region.hole.size).astype(bool).reshape(region.size)
+
+
+def _in_box(region: Region, correction: np.ndarray) -> Floats:
+    """Return the part of a correction (S, S, 3) of the whole photo in the region's box, at its size."""
+    y0, x0, y1, x1 = region.box
+    height, width = region.working.hole.shape
+    rows, cols = correction.shape[0] / height, correction.shape[1] / width
+    return resize(correction, region.size, (y0 * rows, x0 * cols, y1 * rows, x1 * cols))
+
+
+def at_working_size(region: Region, composite: Composite) -> Photo:
+    """Return the filled photo uint8 (h, w, 3) at the working size; outside the domain it is that photo's."""
+    filled = region.working.photo.copy()
+    filled[crop(region.box)][region.domain] = to_bytes(composite.values[region.domain])
+    return filled
+
+
+def at_full_size(region: Region, composite: Composite, photo: Photo, hole: Bools) -> Photo:
+    """Return the filled photo uint8 (H, W, 3) at its own size; outside the domain it is bit for bit the photo.
+
+    photo, hole: at their own size.
+    """
+    if region.working.whole:
+        return at_working_size(region, composite)
+    window, taken, domain = _window(region, composite.taken, hole)
+    y0, x0, y1, x1 = window
+    filled = photo.copy()
+    inner = filled[crop(window)]
+    (top, left), (rows, cols) = placed(region, composite.scored.fitted)
+    in_scene = ((y0 - top) / rows, (x0 - left) / cols, (y1 - top) / rows, (x1 - left) / cols)
+    patch = sampled(composite.scene, in_scene, (y1 - y0, x1 - x0))
+    small = to_unit(sampled(composite.scene, composite.scored.fitted.box, region.size))
+    added = _enlarged(region, composite.values - small, composite.taken, window)
+    inner[taken] = to_bytes(to_unit(patch[taken]) + added[taken])
+    shifted = domain & ~taken
+    if shifted.any():
+        added = _enlarged(region, composite.values - to_unit(region.photo), ~composite.taken, window)
+        inner[shifted] = to_bytes(to_unit(inner[shifted]) + added[shifted])
+    return filled
+
+
+def seam_map(region: Region, composite: Composite, hole: Bools) -> np.ndarray:
+    """Return where the fill may differ from the photo, uint8 (H, W) as `Completion.seam`; hole: at its own size."""
+    seam = np.zeros(hole.shape, np.uint8)
+    window, taken, domain = _window(region, composite.taken, hole)
+    inner = seam[crop(window)]
+    inner[domain] = SHIFTED
+    inner[taken] = FROM_SCENE
+    return seam
+
+
+def thumbnail(photo: Photo) -> Photo:
+    """Return a photo with a longer side of at most THUMBNAIL px."""
+    image = Image.fromarray(photo)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    return np.asarray(image)
+
+
+def placed(region: Region, fitted: Fitted) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return a scene's offset and scale in the photo at its own size, as in `Candidate`."""
+    y0, x0, y1, x1 = region.box
+    top, left, bottom, right = fitted.box
+    rows, cols = region.working.factor
+    scale = ((y1 - y0) * rows / (bottom - top), (x1 - x0) * cols / (right - left))
+    return (y0 * rows - top * scale[0], x0 * cols - left * scale[1]), scale
+
+
+def _window(region: Region, taken: Bools, hole: Bools) -> tuple[Box, Bools, Bools]:
+    """Return the region's box at the photo's size, and there the pixels of the scene and those of the domain."""
+    working = region.working
+    if working.whole:
+        return region.box, taken, region.domain
+    window = enlarged_window(region.box, working.factor, (hole.shape[0], hole.shape[1]))
+    inner = hole[crop(window)]
+    if not region.reach:
+        return window, inner, inner  # a hole pixel of the working size may cover known pixels: they stay
+    masks = []
+    for mask in (taken, region.domain):
+        frame = np.zeros(working.hole.shape, bool)
+        frame[crop(region.box)] = mask
+        masks.append(enlarged_mask(frame, working.factor, window))
+    return window, masks[0] | inner, masks[1] | inner
+
+
+def _enlarged(region: Region, values: Floats, where: Bools, window: Box) -> Floats:
+    """Return values of the region's box, of the pixels `where` alone, at each pixel of a window of the photo."""
+    corner = (region.box[0] * region.working.factor[0], region.box[1] * region.working.factor[1])
+    return enlarged_values(values, where, region.working.factor, window, corner)

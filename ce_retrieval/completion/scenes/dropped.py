@@ -1,4 +1,4 @@
-"""The scenes that a photo is not filled from, and what to say where too few are left."""
+"""The scenes that are left out while a photo is completed, and the errors where too few are left."""
 
 from __future__ import annotations
 
@@ -8,39 +8,52 @@ SHOWN_REASONS = 3
 
 
 class Dropped:
-    """Why scenes were left out, one line each: lost, of those that could not be read (any more); lines, of all."""
+    """Why scenes were left out.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    more : the setting that would try further scenes; "" if there are none.
+
+    Attributes
+    ----------
+    lines : one line for each scene.
+    lost : those of them whose scene cannot be read any more.
+    more : as above.
+    """
+
+    def __init__(self, more: str) -> None:
         self.lines: list[str] = []
         self.lost: list[str] = []
+        self.more = more
 
     def lose(self, *lines: str) -> None:
-        """Scenes that vanished or changed since they were indexed."""
+        """Add scenes that vanished or changed since they were indexed."""
         self.lines += lines
         self.lost += lines
 
     def refuse(self, *lines: str) -> None:
-        """Scenes that could be read, and do not fit."""
+        """Add scenes that could be read and do not fit."""
         self.lines += lines
 
-    def nothing_left(self, *, more: str) -> PhotoError:
-        """Return the error where all are left out. more: settings that would try further ones, "" for none."""
+    def nothing_left(self) -> PhotoError:
+        """Return the error for a photo whose scenes are all left out."""
         count, all_lost = len(self.lines), len(self.lost) == len(self.lines)
         remedies = [] if all_lost else ["mark a smaller one", "index others"]
         remedies += ["restore lost files"] if self.lost else []
-        remedies += [f"choose a larger {more}"] if more else []
+        remedies += [f"choose a larger {self.more}"] if self.more else []
         shown = "; ".join(self.lines[:SHOWN_REASONS])
         rest = f"; and {count - SHOWN_REASONS} more" if count > SHOWN_REASONS else ""
         what = "the only scene cannot" if count == 1 else f"none of the {count} scenes can"
         return PhotoError(f"{what} {'be read' if all_lost else 'fill the hole'} ({_either(remedies)}): {shown}{rest}")
 
-
-def too_few(pick: int, left: int, *, cut: bool, more: str) -> PhotoError:
-    """Return the error where fewer scenes are left than `pick`. cut: a larger `top` would keep further ones; more: as above."""
-    remedies = ["choose 1" if left == 1 else f"choose 1 to {left}"]
-    remedies += ["a larger top"] if cut else []
-    remedies += [f"a larger {more}"] if more else []
-    return PhotoError(f"pick is {pick}, but {left} candidate{'s are' if left > 1 else ' is'} left: {_either(remedies)}")
+    def too_few(self, pick: int, left: int, *, cut: bool) -> PhotoError:
+        """Return the error for fewer scenes left than `pick`; cut: whether a larger `top` would keep further ones."""
+        remedies = ["choose 1" if left == 1 else f"choose 1 to {left}"]
+        remedies += ["a larger top"] if cut else []
+        remedies += [f"a larger {self.more}"] if self.more else []
+        return PhotoError(
+            f"pick is {pick}, but {left} candidate{'s are' if left > 1 else ' is'} left: {_either(remedies)}"
+        )
 
 
 def _either(remedies: list[str]) -> str:

@@ -1,201 +1,209 @@
-"""Fitting scenes into one photo's hole: each is placed by its local context, cut along its best seam, and scored.
+"""Fitting scenes into the region of a hole: each is placed by its local context, cut along its best seam, and scored.
 
 J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, sections 4 and 5. Deviation: a scene much
-larger than the photo is first brought down so that at its smallest scale it just covers the photo, for a pixel of it should
+larger than the photo is first reduced so that at its smallest scale it just covers the photo, because a pixel of it should
 show about as much as one of the photo.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ce_retrieval.completion.rerank.candidates import Ranked
 from ce_retrieval.completion.scenes.dropped import Dropped
-from ce_retrieval.completion.scenes.placement import REFERENCE_SIDE, ContextSettings, LocalContext, Placement
-from ce_retrieval.completion.scenes.placement_features import resized
-from ce_retrieval.completion.scenes.seam import GROWTH
-from ce_retrieval.completion.scenes.seam_domain import bounded_seams, seam_domain
+from ce_retrieval.completion.scenes.placement import SCALES, LocalContext, Placement
+from ce_retrieval.completion.scenes.region import Region
+from ce_retrieval.completion.scenes.seam import GROWTH, Seam, SeamFinder
 from ce_retrieval.completion.scenes.terms import GIST_SIDE
-from ce_retrieval.completion.settings import SceneSettings
-from ce_retrieval.completion.working_size import Working, sampled
-from ce_retrieval.errors import CeretError, MaskError, PhotoError
+from ce_retrieval.completion.working_size import sampled
+from ce_retrieval.errors import CeretError, PhotoError
+from ce_retrieval.pixels import Bools, Photo, crop, hole_box, resize, resize_area
+from ce_retrieval.retrieval.search import Neighbor
 
 CHUNK = 16  # scenes held at a time
-LOOK = 32  # px, side of what near-duplicates are told by
+LOOK = 32  # px, side of the pictures by which near-duplicates are found
 
-Photo = NDArray[np.uint8]
-Bools = NDArray[np.bool_]
-# A ranking term of one's own: (what the scene shows, photo, hole), of the context's box -> a distance, lower is better.
+# A further ranking term: (what the scene shows, photo, hole), all of the region's box -> a distance, lower is better.
 Term = Callable[[Photo, Photo, Bools], float]
+# Reads a scene uint8 (h, w, 3); raises PhotoError where it cannot be read.
+Open = Callable[[Neighbor], Photo]
 
 
 class Fitted(NamedTuple):
-    """A scene in its place.
+    """A scene in its place in a region.
 
-    box: (y0, x0, y1, x1) px of the scene as it was opened, what it shows over the context's box; size: (h, w) of it; taken:
-    bits of the seam over the context's box; scores: terms of the ranking, more of which come later; look: uint8 (LOOK, LOOK,
-    3), what lies over the hole's box; square: uint8 (S, S, 3), the photo with the scene over the context's box, at the
-    index's size; whole: uint8 (GIST_SIDE, GIST_SIDE, 3), the scene as a whole.
+    Attributes
+    ----------
+    neighbor : the scene's entry in the search.
+    box : (y0, x0, y1, x1)
+        the region's box in px of the scene as it was opened.
+    taken : bits of the pixels of the region's box that come from the scene (`np.packbits`).
+    scores : the paper's terms, and the further ones.
+    look : uint8 (LOOK, LOOK, 3) or smaller
+        what the scene shows over the hole's box.
+    square : uint8 (S, S, 3)
+        the photo with the scene over the region's box, at the index's size.
+    whole : uint8 (GIST_SIDE, GIST_SIDE, 3)
+        the whole scene.
     """
 
-    place: Ranked
-    placement: Placement
-    size: tuple[int, int]
+    neighbor: Neighbor
     box: tuple[float, float, float, float]
-    taken: NDArray[np.uint8]
-    scores: dict[str, float]
+    taken: np.ndarray
+    scores: Mapping[str, float]
     look: Photo
     square: Photo
     whole: Photo
 
 
-class SceneFitter:
-    """Fits scenes into one photo at its working size.
+class _Opened(NamedTuple):
+    """A scene that was read: its pixels, reduced if it was much larger than the photo, and its own (h, w)."""
 
-    Attributes:
-        box: (y0, x0, y1, x1) of the hole with its context; photo, hole: their parts in it.
-        domain: bool, in the box, the hole and all known pixels that a seam may take (`seam_domain`): those within the
-            settings' `seam`, and around what is thinner than that no farther than half its thickness.
-        reach: px of the working size, how far that is at most.
+    neighbor: Neighbor
+    scene: Photo
+    size: tuple[int, int]
 
-    MaskError: a seam would reach all of the photo.
 
-    Memory: CHUNK scenes, and for each that is kept an eighth of a byte a pixel of the box, 15 kB, and 3 bytes a pixel
-    at the index's size.
+def fit_scenes(
+    region: Region,
+    scenes: Sequence[Neighbor],
+    opened: Open,
+    terms: Mapping[str, Term],
+    limit: int,
+    size: int,
+    workers: int,
+    dropped: Dropped,
+) -> list[Fitted]:
+    """Open, place, cut and score the first `limit` scenes that can be read.
+
+    Parameters
+    ----------
+    scenes : best first; those beyond `limit` replace scenes that cannot be read.
+    terms : further ranking terms, by name.
+    size : px, the index's size, for `Fitted.square`.
+    dropped : collects the scenes that cannot be read or do not fit.
+
+    Returns
+    -------
+    Those that fit, in the given order: one or more.
+
+    Raises
+    ------
+    PhotoError : none fits.
+
+    Notes
+    -----
+    Memory: CHUNK scenes, and for each that fits an eighth of a byte a pixel of the box, 15 kB, and 3 bytes a pixel at the
+    index's size.
     """
+    context = LocalContext(region)
+    # The finder takes the box for a whole photo, so the growth a px is scaled to that of the photo.
+    growth = GROWTH * max(region.size) / max(region.working.hole.shape)
+    seams = SeamFinder(region.hole, region.domain, growth=growth)
 
-    def __init__(self, working: Working, settings: SceneSettings, terms: Mapping[str, Term], square_size: int) -> None:
-        self._working, self._settings, self._terms, self._square_size = working, settings, terms, square_size
-        self._context = LocalContext(working.photo, working.hole, ContextSettings(frame=True))
-        self.box = y0, x0, y1, x1 = self._context.box
-        self.photo, self.hole = working.photo[y0:y1, x0:x1], working.hole[y0:y1, x0:x1]
-        side = max(working.hole.shape)
-        # The context goes on for one pixel at least beyond the seam, which a blend hangs on.
-        reach = min(round(settings.seam * side / REFERENCE_SIDE), int(self._context.radius) - 1)
-        self.domain = seam_domain(self.hole, reach)
-        if self.domain.all():
-            height, width = working.hole.shape
-            raise MaskError(
-                f"every known pixel lies next to the hole, within reach of a seam of {settings.seam:g} px, at the "
-                f"{width}x{height} px that this photo is worked on at: nothing would be left of it; set seam to 0, or mark a "
-                "smaller hole"
-            )
-        growth = GROWTH * max(self.hole.shape) / side  # per px of the box, as the seam takes it
-        self._seams = bounded_seams(self.hole, self.domain, growth=growth)
-        self.reach = self._seams.reach
-        rows, cols = np.flatnonzero(self.hole.any(axis=1)), np.flatnonzero(self.hole.any(axis=0))
-        self._inner = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
-
-    def fit_all(
-        self, places: Sequence[Ranked], opened: Callable[[Ranked], Photo], limit: int, workers: int, dropped: Dropped
-    ) -> list[Fitted]:
-        """Open, place, cut and score the first `limit` scenes that can be read, on so many threads.
-
-        opened: reads a scene uint8 (h, w, 3), or raises PhotoError; dropped: gets the others up to there. Returns those that
-        fit, in the order given.
-        """
-        fitted: list[Fitted] = []
-        start = read = 0
-
-        def open_one(place: Ranked) -> tuple[Photo, tuple[int, int]] | PhotoError:
-            try:
-                scene = opened(place)
-            except PhotoError as error:
-                return error
-            return self._brought_down(scene), (scene.shape[0], scene.shape[1])
-
-        with ThreadPoolExecutor(workers) as pool:
-            while chunk := places[start : start + min(CHUNK, limit - read)]:
-                start += len(chunk)
-                ready = []
-                for place, found in zip(chunk, pool.map(open_one, chunk), strict=True):
-                    if isinstance(found, PhotoError):
-                        dropped.lose(str(found))
-                    else:
-                        ready.append((place, *found))
-                read += len(ready)
-                placements = self._context.place_many([scene for _, scene, _ in ready], workers)
-                jobs = []
-                for (place, scene, size), placement in zip(ready, placements, strict=True):
-                    if isinstance(placement, Placement):
-                        jobs.append((place, scene, size, placement))
-                    else:
-                        dropped.refuse(f"{place.neighbor.name}: {placement.reason}")
-                for one in pool.map(lambda job: self._fit(*job), jobs):
-                    if isinstance(one, Fitted):
-                        fitted.append(one)
-                    else:
-                        dropped.refuse(one)
-        return fitted
-
-    def _brought_down(self, scene: Photo) -> Photo:
-        height, width = scene.shape[:2]
-        covers = max(self._working.hole.shape[0] / height, self._working.hole.shape[1] / width)
-        smallest = min(self._context.settings.scales)
-        factor = covers / smallest
-        # What one more step of the search would reach is left as it is: resampling costs sharpness.
-        return scene if factor > smallest else resized(scene, (round(height * factor), round(width * factor)))
-
-    def _fit(self, place: Ranked, scene: Photo, size: tuple[int, int], placement: Placement) -> Fitted | str:
-        """Cut and score one placed scene; a line that says why it cannot be used."""
-        there = self._in_scene(placement, (scene.shape[0], scene.shape[1]))
-        patch = sampled(scene, there, self._shape)
+    def fit(job: tuple[_Opened, Placement]) -> Fitted | str:
+        one, placement = job
+        patch = sampled(one.scene, _in_scene(placement, _size(one.scene)), region.size)
         try:
-            seam = self._seams.find(self.photo, patch)
+            seam = seams.find(region.photo, patch)
         except CeretError as error:
-            return f"{place.neighbor.name}: {error}"
-        scores = {
-            "scene": place.neighbor.distance,
-            "context": placement.ssd,
-            "texture": placement.texture,
-            "seam": seam.cost,
-        }
-        for name, term in self._terms.items():
-            scores[name] = float(term(patch, self.photo, self.hole))
-        return Fitted(
-            place=place,
-            placement=placement,
-            size=size,
-            box=self._in_scene(placement, size),
-            taken=np.packbits(seam.taken),
-            scores=scores,
-            look=_look(patch[self._inner]),
-            square=self._square(patch),
-            whole=resized(scene, (GIST_SIDE, GIST_SIDE)),
-        )
+            return f"{one.neighbor.name}: {error}"
+        return _fitted(region, one, placement, patch, seam, terms, size)
 
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return self.hole.shape[0], self.hole.shape[1]
-
-    def _in_scene(self, placement: Placement, size: tuple[int, int]) -> tuple[float, float, float, float]:
-        """The context's box in px of the scene at the size (h, w)."""
-        rows, cols = size[0] / placement.size[0], size[1] / placement.size[1]
-        y0, x0, y1, x1 = placement.box
-        return y0 * rows, x0 * cols, y1 * rows, x1 * cols
-
-    def _square(self, patch: Photo) -> Photo:
-        from PIL import Image
-
-        y0, x0, y1, x1 = self.box
-        canvas = self._working.photo.copy()
-        canvas[y0:y1, x0:x1] = patch
-        size = self._square_size
-        if canvas.shape[:2] == (size, size):
-            return canvas
-        return np.asarray(Image.fromarray(canvas).resize((size, size), Image.Resampling.BICUBIC))
-
-    def taken(self, fitted: Fitted) -> Bools:
-        """The pixels of the context's box that come from the scene."""
-        return np.unpackbits(fitted.taken, count=self.hole.size).astype(bool).reshape(self.hole.shape)
+    fitted: list[Fitted] = []
+    with ThreadPoolExecutor(workers) as pool:
+        for chunk in _chunks(region, scenes, opened, limit, pool, dropped):
+            jobs = []
+            for one, placement in zip(chunk, context.place([one.scene for one in chunk], workers), strict=True):
+                if isinstance(placement, Placement):
+                    jobs.append((one, placement))
+                else:
+                    dropped.refuse(f"{one.neighbor.name}: {placement}")
+            for result in pool.map(fit, jobs):
+                if isinstance(result, Fitted):
+                    fitted.append(result)
+                else:
+                    dropped.refuse(result)
+    if not fitted:
+        raise dropped.nothing_left()
+    return fitted
 
 
-def _look(patch: Photo) -> Photo:
-    """Means over areas, so that grain counts little; small ones as they are."""
-    size = (min(LOOK, patch.shape[0]), min(LOOK, patch.shape[1]))
-    return resized(patch, size)
+def _chunks(
+    region: Region, scenes: Sequence[Neighbor], opened: Open, limit: int, pool: Executor, dropped: Dropped
+) -> Iterator[list[_Opened]]:
+    """Yield the first `limit` scenes that can be read, at most CHUNK at a time."""
+
+    def open_one(neighbor: Neighbor) -> _Opened | PhotoError:
+        try:
+            scene = opened(neighbor)
+        except PhotoError as error:
+            return error
+        return _Opened(neighbor, _reduced(scene, region.working.hole.shape), _size(scene))
+
+    start = read = 0
+    while chunk := scenes[start : start + min(CHUNK, limit - read)]:
+        start += len(chunk)
+        ready = []
+        for found in pool.map(open_one, chunk):
+            if isinstance(found, PhotoError):
+                dropped.lose(str(found))
+            else:
+                ready.append(found)
+        read += len(ready)
+        yield ready
+    if start < len(scenes):
+        dropped.more = "aligned"
+
+
+def _reduced(scene: Photo, shape: tuple[int, ...]) -> Photo:
+    """Return a scene much larger than a photo of (h, w) = shape so that at the smallest scale it just covers the photo."""
+    height, width = scene.shape[:2]
+    covers = max(shape[0] / height, shape[1] / width)
+    factor = covers / min(SCALES)
+    # Resampling costs sharpness, so a scene within one more step of the scales stays as it is.
+    return scene if factor > min(SCALES) else resize_area(scene, (round(height * factor), round(width * factor)))
+
+
+def _fitted(
+    region: Region,
+    one: _Opened,
+    placement: Placement,
+    patch: Photo,
+    seam: Seam,
+    terms: Mapping[str, Term],
+    size: int,
+) -> Fitted:
+    """Score a scene in its place; patch: what it shows over the region's box."""
+    paper = {
+        "scene": one.neighbor.distance,
+        "context": placement.ssd,
+        "texture": placement.texture,
+        "seam": seam.cost,
+    }
+    canvas = region.working.photo.copy()
+    canvas[crop(region.box)] = patch
+    over_hole = patch[crop(hole_box(region.hole))]
+    return Fitted(
+        neighbor=one.neighbor,
+        box=_in_scene(placement, one.size),
+        taken=np.packbits(seam.taken),
+        scores={**paper, **{name: float(term(patch, region.photo, region.hole)) for name, term in terms.items()}},
+        look=resize_area(over_hole, (min(LOOK, over_hole.shape[0]), min(LOOK, over_hole.shape[1]))),
+        square=resize(canvas, (size, size)),
+        whole=resize_area(one.scene, (GIST_SIDE, GIST_SIDE)),
+    )
+
+
+def _in_scene(placement: Placement, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return the region's box in px of the scene at the size (h, w)."""
+    rows, cols = size[0] / placement.size[0], size[1] / placement.size[1]
+    y0, x0, y1, x1 = placement.box
+    return y0 * rows, x0 * cols, y1 * rows, x1 * cols
+
+
+def _size(scene: Photo) -> tuple[int, int]:
+    return scene.shape[0], scene.shape[1]

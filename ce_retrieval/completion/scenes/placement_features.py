@@ -1,4 +1,4 @@
-"""What a hole's surroundings are compared by: colour in CIE L*a*b* and texture.
+"""The texture by which the surroundings of a hole are compared, beside their colour in L*a*b* (`pixels.to_lab`).
 
 J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, section 4: "a 5x5 median filter of image
 gradient magnitude at each pixel".
@@ -7,57 +7,30 @@ gradient magnitude at each pixel".
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ce_retrieval.pixels import Bools, Floats
 
 MEDIAN = 5  # px, side of the median's window
 
 
-def resized(scene: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A scene at another size: means over areas (INTER_AREA) when it shrinks, cubic when it grows.
+def texture_of(lightness: Floats, hole: Bools | None = None) -> Floats:
+    """Return the 5x5 median of the gradient's magnitude.
 
-    Args:
-        scene: uint8 (h, w, 3).
-        size: (h, w) wanted.
+    Parameters
+    ----------
+    lightness : float32 (H, W)
+        L of L*a*b*.
+    hole : bool (H, W), True = missing; None for a whole photo.
 
-    Returns:
-        uint8 (*size, 3); the scene itself when it has that size.
-    """
-    import cv2
+    Returns
+    -------
+    float32 (H, W), L per px, 0 or more. No value depends on a missing pixel; all are 0 where no gradient is known.
 
-    if scene.shape[:2] == tuple(size):
-        return scene
-    shrinks = size[0] * size[1] < scene.shape[0] * scene.shape[1]
-    return cv2.resize(scene, (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-
-
-def lab_of(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A photo in CIE L*a*b*.
-
-    Args:
-        photo: uint8 (H, W, 3), sRGB.
-
-    Returns:
-        float32 (H, W, 3): L in [0, 100], a and b about -127 to 127, for the white point D65 (OpenCV's tables: within 0.5 of
-        the definition).
-    """
-    import cv2
-
-    return cv2.cvtColor(np.multiply(photo, np.float32(1 / 255), dtype=np.float32), cv2.COLOR_RGB2Lab)
-
-
-def texture_of(lightness: NDArray[np.float32], hole: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-    """5x5 median of the gradient's magnitude.
-
+    Notes
+    -----
     Central differences over 2 px; the photo's border repeats its outermost pixels. The paper does not say what a pixel
     beside the hole has: here the median of those gradients of its window that no missing pixel enters, and where there
     are none, the value of the nearest pixel that has some.
-
-    Args:
-        lightness: float32 (H, W), L of L*a*b*.
-        hole: bool (H, W), True = missing; None for a whole photo.
-
-    Returns:
-        float32 (H, W), L per px, not negative; no value depends on a missing pixel. All 0 where no gradient is known.
     """
     import cv2
 
@@ -76,8 +49,8 @@ def texture_of(lightness: NDArray[np.float32], hole: NDArray[np.bool_] | None = 
     return _median_of_known(gradient, unknown)
 
 
-def _median_of_known(values: NDArray[np.float32], unknown: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """As `cv2.medianBlur`, over the known values of each window alone; float32 (H, W)."""
+def _median_of_known(values: Floats, unknown: Bools) -> Floats:
+    """Return what `cv2.medianBlur` does, over the known values of each window alone; float32 (H, W)."""
     import cv2
     from scipy.ndimage import distance_transform_edt
 

@@ -18,30 +18,38 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ce_retrieval.pixels import Bools, Floats
+
 CACHED_SHAPES = 6  # sizes of transform whose spectra of the template are kept: 16 MB each at 1024x768
-# Of the energies that cancel: thirty times the most that float32 was seen to lose on photos.
+# Bound of the rounding error as a share of the energies that cancel: thirty times the largest loss seen on photos.
 ROUNDING = 5e-6
 
 
 class Errors(NamedTuple):
-    """Mean squared differences, float32 (rows, cols), one for each valid translation, not negative; and a bound of what
-    rounding may have added or taken, about.
+    """Mean squared differences at every valid translation.
+
+    Attributes
+    ----------
+    values : float32 (rows, cols), 0 or more
+    doubt : about the most that rounding may have added or taken.
     """
 
-    values: NDArray[np.float32]
+    values: Floats
     doubt: float
 
 
 class MaskedMatch:
     """A template under a mask, ready to be looked for in images. Threads may share one.
 
-    Args:
-        features: float32 (C, bh, bw), 0 outside the mask. Their means should be near 0, and those of the images be
-            lowered by the same numbers: the smaller the values, the less float32 loses.
-        mask: bool (bh, bw), at least one True.
+    Parameters
+    ----------
+    features : float32 (C, bh, bw)
+        0 outside the mask. The smaller the values, the less float32 loses: lower their means to near 0, and those of the
+        images by the same numbers.
+    mask : bool (bh, bw), at least one True.
     """
 
-    def __init__(self, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
+    def __init__(self, features: Floats, mask: Bools) -> None:
         self._features = features
         self._mask = mask
         self._pixels = int(mask.sum())
@@ -49,22 +57,24 @@ class MaskedMatch:
         self._spectra: OrderedDict[tuple[int, int], tuple[NDArray[np.complex64], NDArray[np.complex64]]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def planes(self, size: tuple[int, int]) -> NDArray[np.float32]:
-        """Room for an image of size (h, w): float32 (C + 1, >= h, >= w), undefined inside h x w, 0 beyond it."""
+    def planes(self, size: tuple[int, int]) -> Floats:
+        """Return room for an image of size (h, w): float32 (C + 1, >= h, >= w), undefined inside h x w, 0 beyond it."""
         planes = np.empty((len(self._features) + 1, *transform_size(size)), np.float32)
         planes[:, size[0] :] = 0
         planes[:, :, size[1] :] = 0
         return planes
 
-    def errors(self, planes: NDArray[np.float32], size: tuple[int, int]) -> Errors:
-        """Mean over the mask of the squared difference, summed over channels, for each translation inside the image.
+    def errors(self, planes: Floats, size: tuple[int, int]) -> Errors:
+        """Return the squared difference, summed over channels, mean over the mask, at each translation inside the image.
 
-        Args:
-            planes: as from `planes`, the first C filled with the image over (h, w); the last one is written to.
-            size: (h, w) of the image, not smaller than the mask.
+        Parameters
+        ----------
+        planes : as from `planes`, the first C filled with the image over (h, w); the last one is written to.
+        size : (h, w) of the image, not smaller than the mask.
 
-        Returns:
-            Errors: values (h - bh + 1, w - bw + 1).
+        Returns
+        -------
+        Errors : values (h - bh + 1, w - bw + 1).
         """
         from scipy.fft import ifft, irfft, rfft2
 
@@ -88,7 +98,7 @@ class MaskedMatch:
         return Errors(values, ROUNDING * base)
 
     def _spectra_for(self, transform: tuple[int, int]) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-        """Conjugate spectra: of the features (C, ...), and of the mask times -1/2."""
+        """Return the conjugate spectra of the features (C, ...), and of the mask times -1/2."""
         from scipy.fft import rfft2
 
         with self._lock:
@@ -103,7 +113,7 @@ class MaskedMatch:
 
 
 def transform_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The least (H, W) not under `size` whose transform is fast."""
+    """Return the least (H, W) not under `size` whose transform is fast."""
     from scipy.fft import next_fast_len
 
     return next_fast_len(size[0], real=True), next_fast_len(size[1], real=True)

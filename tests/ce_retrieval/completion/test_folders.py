@@ -16,18 +16,18 @@ from PIL import Image
 
 from ce_retrieval.completion import folders as folder_module
 from ce_retrieval.completion.folders import Job, MaskReading, Outcome, complete_folder, finished, plan_jobs
-from ce_retrieval.completion.overlay import Completer
-from ce_retrieval.completion.settings import CompletionSettings
+from ce_retrieval.completion.overlay import RetrievalCompleter
+from ce_retrieval.completion.settings import RetrievalSettings
 from ce_retrieval.errors import MaskError, PhotoError, SourceError, StorageError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index
 from ce_retrieval.photos import load_photo
 
-SETTINGS = CompletionSettings(k=3, candidates=15, rim=4, rerank="rim")
+SETTINGS = RetrievalSettings(k=3, candidates=15, rerank="rim")
 
 
 @pytest.fixture(scope="module")
-def completer(crop_index) -> Completer:
-    return Completer(PhotoIndex.open(crop_index), SETTINGS)
+def completer(by_retrieval) -> RetrievalCompleter:
+    return by_retrieval(SETTINGS)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def run(completer: Completer, photos: Path, mask: Path, out: Path, **options) -> list[Outcome]:
+def run(completer: RetrievalCompleter, photos: Path, mask: Path, out: Path, **options) -> list[Outcome]:
     return list(complete_folder(completer, plan_jobs(photos, mask, out), out, **options))
 
 
@@ -165,7 +165,7 @@ def test_what_is_done_is_skipped_and_left_untouched(completer, photos, mask, tmp
     assert finished(run(completer, moved, mask, out)) == (0, 7, [])
 
 
-def redone(completer: Completer, photos: Path, mask: Path, out: Path, **options) -> set[str]:
+def redone(completer: RetrievalCompleter, photos: Path, mask: Path, out: Path, **options) -> set[str]:
     outcomes = run(completer, photos, mask, out, **options)
     assert not finished(outcomes)[2]
     return {outcome.photo.stem for outcome in outcomes if not outcome.skipped}
@@ -190,14 +190,14 @@ def test_what_has_changed_is_done_again(completer, crop_folder, photos, mask, tm
     assert redone(completer, photos, mask, out, reading=MaskReading(invert=True)) == everything
     assert redone(completer, photos, mask, out, reading=MaskReading(invert=True)) == set()
     assert redone(completer, photos, mask, out) == everything
-    other = Completer(completer.index, replace(SETTINGS, fill="paste"))
+    other = RetrievalCompleter(completer.index, replace(SETTINGS, fill="paste"))
     assert redone(other, photos, mask, out) == everything
     shutil.copytree(crop_folder / "photo2", tmp_path / "more")
     path = tmp_path / "b.ceret"
     build_index([crop_folder / "photo0"], path, IndexSettings(features="thumbnail:16", size=64, workers=1))
-    assert redone(Completer(PhotoIndex.open(path), SETTINGS), photos, mask, out) == everything
+    assert redone(RetrievalCompleter(PhotoIndex.open(path), SETTINGS), photos, mask, out) == everything
     add_photos(path, [tmp_path / "more"], workers=1)
-    grown = Completer(PhotoIndex.open(path), SETTINGS)
+    grown = RetrievalCompleter(PhotoIndex.open(path), SETTINGS)
     assert redone(grown, photos, mask, out) == everything
     assert redone(grown, photos, mask, out) == set()
 
@@ -246,17 +246,17 @@ def test_a_second_run_elsewhere_is_identical_whatever_the_workers_and_batches(
 ):
     run(completer, photos, mask, tmp_path / "a", candidate_fills=True)
     monkeypatch.setattr(folder_module, "BATCH_PHOTOS", 2)
-    other = Completer(PhotoIndex.open(completer.index.path), SETTINGS, workers=3)
+    other = RetrievalCompleter(PhotoIndex.open(completer.index.path), SETTINGS, workers=3)
     run(other, photos, mask, tmp_path / "b", candidate_fills=True)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     monkeypatch.setattr(folder_module, "BATCH_PIXELS", 1)
-    run(Completer(completer.index, SETTINGS, workers=1), photos, mask, tmp_path / "c", candidate_fills=True)
+    run(RetrievalCompleter(completer.index, SETTINGS, workers=1), photos, mask, tmp_path / "c", candidate_fills=True)
     assert contents(tmp_path / "a") == contents(tmp_path / "c")
 
 
 def test_batches_are_bounded_in_photos_and_pixels(completer, photos, mask, tmp_path, monkeypatch):
     sizes = []
-    small = Completer(completer.index, SETTINGS, workers=2)
+    small = RetrievalCompleter(completer.index, SETTINGS, workers=2)
     complete_many = small.complete_many
     monkeypatch.setattr(small, "complete_many", lambda p, h, **o: sizes.append(len(p)) or complete_many(p, h, **o))
     monkeypatch.setattr(folder_module, "BATCH_PHOTOS", 4)
@@ -274,43 +274,52 @@ def test_an_unwritable_folder_stops_the_run_at_once(completer, photos, mask, tmp
     assert (tmp_path / "file").read_text() == "kept"
 
 
+QUICK = RetrievalSettings(k=3, rerank="none", fill="paste")
+# Imports once; for each line that comes in, a process of its own completes the folder and says its id and what it wrote.
 SCRIPT = """
-import sys
-from ce_retrieval.completion import folder
-from ce_retrieval import Completer, CompletionSettings, PhotoIndex
-folder.BATCH_PHOTOS = 1
+import os, sys
+from ce_retrieval.completion import folders
+from ce_retrieval import PhotoIndex, RetrievalCompleter, RetrievalSettings
+import ce_retrieval.completion.overlay
+folders.BATCH_PHOTOS = 1
 index, photos, mask, out = sys.argv[1:]
-completer = Completer(PhotoIndex.open(index), CompletionSettings(k=3, candidates=15, rim=4, rerank='rim'), workers=1)
-for outcome in folder.complete_folder(completer, folder.plan_jobs(photos, mask, out), out, candidate_fills=True):
-    print(outcome.written, flush=True)
+while sys.stdin.readline():
+    process = os.fork()
+    if not process:
+        print(os.getpid(), flush=True)
+        settings = RetrievalSettings(k=3, rerank="none", fill="paste")
+        completer = RetrievalCompleter(PhotoIndex.open(index), settings, workers=1)
+        jobs = folders.plan_jobs(photos, mask, out)
+        for outcome in folders.complete_folder(completer, jobs, out, candidate_fills=True):
+            print(outcome.written, flush=True)
+        os._exit(0)
+    os.waitpid(process, 0)
 """
 
 
 def test_a_killed_run_is_finished_by_the_next(completer, photos, mask, tmp_path):
     for i in range(10, 40):
-        shutil.copy(
-            photos / f"{i % 5}.{'jpg' if i % 5 % 2 else 'png'}", photos / f"{i}.{'jpg' if i % 5 % 2 else 'png'}"
-        )
-    run(completer, photos, mask, tmp_path / "whole", candidate_fills=True)
+        suffix = "jpg" if i % 5 % 2 else "png"
+        shutil.copy(photos / f"{i % 5}.{suffix}", photos / f"{i}.{suffix}")
+    quick = RetrievalCompleter(completer.index, QUICK)
+    run(quick, photos, mask, tmp_path / "whole", candidate_fills=True)
     out = tmp_path / "out"
     rng = np.random.default_rng(0)
-    for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(completer.index.path), str(photos), str(mask), str(out)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert process.stdout is not None
-        reported = [Path(process.stdout.readline().strip()) for _ in range(4)]
-        time.sleep(rng.uniform(0, 0.03))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        # What was reported is there, whole; what has its final name is a whole picture.
-        assert all(path.is_file() and path.with_suffix(".json").is_file() for path in reported)
-        for picture in (path for path in out.rglob("*.png") if not path.name.startswith(".")):
-            load_photo(picture)
-    assert 1 <= finished(run(completer, photos, mask, out, candidate_fills=True))[1] <= 36
+    command = [sys.executable, "-c", SCRIPT, *map(str, (completer.index.path, photos, mask, out))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as runs:
+        assert runs.stdin is not None and runs.stdout is not None
+        for _ in range(3):
+            runs.stdin.write("go\n")
+            runs.stdin.flush()
+            process = int(runs.stdout.readline())
+            reported = [Path(runs.stdout.readline().strip()) for _ in range(4)]
+            time.sleep(rng.uniform(0, 0.03))
+            os.kill(process, signal.SIGKILL)
+            # What was reported is there, whole; what has its final name is a whole picture.
+            assert all(path.is_file() and path.with_suffix(".json").is_file() for path in reported)
+            for picture in (path for path in out.rglob("*.png") if not path.name.startswith(".")):
+                load_photo(picture)
+        runs.stdin.close()
+    assert 1 <= finished(run(quick, photos, mask, out, candidate_fills=True))[1] <= 36
     kept = {name: data for name, data in contents(out).items() if not name.rpartition("/")[2].startswith(".")}
     assert kept == contents(tmp_path / "whole")

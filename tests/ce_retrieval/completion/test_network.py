@@ -1,4 +1,4 @@
-"""The network's own fill: known pixels kept, at any size, paste and blend as defined, and every bad input."""
+"""Method `network`: known pixels kept, at any size, paste and blend as defined, and every bad input."""
 
 import hashlib
 import json
@@ -11,14 +11,16 @@ pytest.importorskip("torch")
 
 from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.folders import Job, complete_folder
-from ce_retrieval.completion.network import DecoderCompleter, DecoderFill
-from ce_retrieval.completion.settings import DECODER_FILLS, DecoderSettings
-from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError
+from ce_retrieval.completion.network import NetworkCompleter
+from ce_retrieval.completion.settings import NetworkSettings, ranges
+from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError, SettingsError
 from ce_retrieval.models.checkpoint import load_network
 from ce_retrieval.models.inference import fill_photos, predict_photos
+from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.pixels import resize
 from ce_retrieval.retrieval.query import square_query
 
+FILLS = ranges(NetworkSettings)["fill"].choices
 SHAPES = [(32, 32), (100, 130), (21, 33)]
 
 
@@ -30,10 +32,10 @@ def photo(bundled_photos):
     return at
 
 
-@pytest.mark.parametrize("fill", DECODER_FILLS)
+@pytest.mark.parametrize("fill", FILLS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_known_pixels_stay_and_hidden_ones_have_no_influence(tiny_weights, photo, odd_holes, fill, shape):
-    completer = DecoderCompleter(DecoderSettings(fill, weights=str(tiny_weights)))
+    completer = NetworkCompleter(NetworkSettings(fill, weights=str(tiny_weights)))
     before = photo(shape)
     for name, hole in odd_holes(*shape).items():
         given = before.copy()
@@ -49,7 +51,7 @@ def test_known_pixels_stay_and_hidden_ones_have_no_influence(tiny_weights, photo
 def test_at_the_networks_size_a_paste_is_the_prediction(tiny_weights, photo, odd_holes, mirror):
     network, _ = load_network(tiny_weights)
     for name, hole in odd_holes(32, 32).items():
-        done = DecoderCompleter(DecoderSettings("paste", mirror, str(tiny_weights))).complete(photo((32, 32)), hole)
+        done = NetworkCompleter(NetworkSettings("paste", mirror, str(tiny_weights))).complete(photo((32, 32)), hole)
         (expected,) = fill_photos(network, photo((32, 32))[None], hole, mirror=mirror, fast=False)
         np.testing.assert_array_equal(done.best, expected, name)
 
@@ -60,7 +62,7 @@ def test_at_other_sizes_it_is_the_filled_square_brought_back(tiny_weights, photo
     square, square_hole = square_query(picture, hole, 32)
     (filled,) = fill_photos(network, square[None], square_hole, fast=False)
     expected = np.asarray(Image.fromarray(filled).resize((130, 100), Image.Resampling.BICUBIC))
-    done = DecoderCompleter(DecoderSettings(weights=str(tiny_weights))).complete(picture, hole)
+    done = NetworkCompleter(NetworkSettings(weights=str(tiny_weights))).complete(picture, hole)
     # On the way Pillow rounds and clips 8-bit photos twice.
     difference = np.abs(done.best[hole].astype(int) - expected[hole])
     assert difference.max() <= 6 and difference.mean() < 0.6
@@ -78,7 +80,7 @@ def test_a_blend_has_the_gradients_of_the_raw_prediction(tiny_weights, photo, od
         assert source.shape == (*shape, 3)
         values = picture.astype(np.float32) / 255
         expected = PoissonSolver(hole).blend(source[None], values)[0] * 255
-        done = DecoderCompleter(DecoderSettings("blend", weights=str(tiny_weights))).complete(picture, hole)
+        done = NetworkCompleter(NetworkSettings("blend", weights=str(tiny_weights))).complete(picture, hole)
         assert np.abs(done.best[hole] - expected[hole]).max() <= 0.51, name
 
 
@@ -86,12 +88,12 @@ def test_the_same_photos_give_the_same_bytes_and_a_batch_changes_a_rounding_at_m
     photos = [np.ascontiguousarray(photo[y : y + 60, 50:150]) for photo in bundled_photos for y in (0, 100)]
     hole = np.zeros((60, 100), bool)
     hole[20:45, 30:80] = True
-    for fill in DECODER_FILLS:
-        settings = DecoderSettings(fill, weights=str(tiny_weights))
-        first = [done.best for done in DecoderCompleter(settings).complete_many(photos, [hole] * 8)]
-        again = [done.best for done in DecoderCompleter(settings, workers=1).complete_many(photos, [hole] * 8)]
+    for fill in FILLS:
+        settings = NetworkSettings(fill, weights=str(tiny_weights))
+        first = [done.best for done in NetworkCompleter(settings).complete_many(photos, [hole] * 8)]
+        again = [done.best for done in NetworkCompleter(settings, workers=1).complete_many(photos, [hole] * 8)]
         np.testing.assert_array_equal(first, again)
-        alone = [DecoderCompleter(settings).complete(photo, hole).best for photo in photos]
+        alone = [NetworkCompleter(settings).complete(photo, hole).best for photo in photos]
         assert np.abs(np.array(first, int) - np.array(alone, int)).max() <= 1
 
 
@@ -101,18 +103,18 @@ def test_one_bad_query_spares_the_others(tiny_weights, photo):
     blind = np.ones((100, 130), bool)
     blind[50, 60] = False
     holes = [hole, ~np.zeros_like(hole), hole[:, 1:], blind, np.zeros_like(hole), hole]
-    results = DecoderCompleter(DecoderSettings(weights=str(tiny_weights))).complete_many([photo((100, 130))] * 6, holes)
+    results = NetworkCompleter(NetworkSettings(weights=str(tiny_weights))).complete_many([photo((100, 130))] * 6, holes)
     assert [type(result) for result in results[1:5]] == [MaskError] * 4
     assert "nothing to see" in str(results[3])
     np.testing.assert_array_equal(results[0].best, results[5].best)
     assert all("\n" not in str(result) for result in results[1:5])
     with pytest.raises(PhotoError, match="at least"):
-        DecoderCompleter(DecoderSettings(weights=str(tiny_weights))).complete(photo((4, 90)), np.eye(4, 90) > 0)
+        NetworkCompleter(NetworkSettings(weights=str(tiny_weights))).complete(photo((4, 90)), np.eye(4, 90) > 0)
 
 
-@pytest.mark.parametrize("fill", DECODER_FILLS)
+@pytest.mark.parametrize("fill", FILLS)
 def test_a_network_of_the_centre_takes_the_centre_alone(center_weights, photo, fill):
-    completer = DecoderCompleter(DecoderSettings(fill, weights=str(center_weights)))
+    completer = NetworkCompleter(NetworkSettings(fill, weights=str(center_weights)))
     # A quarter of 150 px is 37.5: brought to 64 px, the hole leaves the centre by less than a pixel.
     for side, first, last in ((64, 16, 48), (150, 37, 112), (64, 20, 30)):
         hole = np.zeros((side, side), bool)
@@ -125,8 +127,18 @@ def test_a_network_of_the_centre_takes_the_centre_alone(center_weights, photo, f
         hole[first:last, first:last] = True
         with pytest.raises(MaskError, match="outside the central half, all that paper-center predicts"):
             completer.complete(photo((side, side)), hole)
+
+
+def test_a_hole_that_was_resized_may_leave_the_centre_by_a_pixel(center_weights):
+    network = NetworkFill(str(center_weights))
+    inside, rounded, outside = (np.zeros((64, 64), bool) for _ in range(3))
+    for hole, first in ((inside, 16), (rounded, 15), (outside, 14)):
+        hole[first:48, first:48] = True
+    network.check(inside, resized=False)
+    network.check(rounded, resized=True)
+    for hole, resized in ((rounded, False), (outside, True)):
         with pytest.raises(MaskError, match="outside the central half"):
-            DecoderFill(str(center_weights)).check(hole)
+            network.check(hole, resized=resized)
 
 
 def test_a_folder_is_completed_and_not_done_twice(tiny_weights, photo, tmp_path):
@@ -135,32 +147,32 @@ def test_a_folder_is_completed_and_not_done_twice(tiny_weights, photo, tmp_path)
     hole[10:30, 10:30] = 255
     Image.fromarray(hole).save(tmp_path / "mask.png")
     jobs = [Job(tmp_path / "a.png", tmp_path / "mask.png", "a")]
-    completer = DecoderCompleter(DecoderSettings(weights=str(tiny_weights)))
+    completer = NetworkCompleter(NetworkSettings(weights=str(tiny_weights)))
     (first,) = complete_folder(completer, jobs, tmp_path / "out")
     assert first.written and not first.skipped
     record = json.loads((tmp_path / "out" / "a.json").read_text())
-    assert record["method"] == "encoder" and record["index"] is None and record["candidates"] == []
+    assert record["method"] == "network" and record["index"] is None and record["candidates"] == []
     assert record["network"]["architecture"] == "compact" and record["network"]["size"] == 32
     assert record["files"]["a.png"] == hashlib.sha256((tmp_path / "out" / "a.png").read_bytes()).hexdigest()
     # The same weights elsewhere are the same weights; another fill is another result.
     moved = tmp_path / "moved.safetensors"
     moved.write_bytes(tiny_weights.read_bytes())
-    (again,) = complete_folder(DecoderCompleter(DecoderSettings(weights=str(moved))), jobs, tmp_path / "out")
+    (again,) = complete_folder(NetworkCompleter(NetworkSettings(weights=str(moved))), jobs, tmp_path / "out")
     assert again.skipped
-    (other,) = complete_folder(DecoderCompleter(DecoderSettings("blend", weights=str(moved))), jobs, tmp_path / "out")
+    (other,) = complete_folder(NetworkCompleter(NetworkSettings("blend", weights=str(moved))), jobs, tmp_path / "out")
     assert other.written and not other.skipped
 
 
 def test_what_is_missing_or_wrong_is_named_at_once(tiny_weights, tmp_path, monkeypatch):
-    with pytest.raises(CheckpointError, match="no fill 'mean': choose one of paste, blend"):
-        DecoderCompleter(DecoderSettings("mean", weights=str(tiny_weights)))
+    with pytest.raises(SettingsError, match="fill is 'mean': choose one of paste, blend"):
+        NetworkCompleter(NetworkSettings("mean", weights=str(tiny_weights)))
     with pytest.raises(CheckpointError, match="no such checkpoint file"):
-        DecoderFill(str(tmp_path / "none.safetensors"))
+        NetworkCompleter(NetworkSettings(weights=str(tmp_path / "none.safetensors")))
     (tmp_path / "bad.safetensors").write_bytes(tiny_weights.read_bytes()[:900])
     with pytest.raises(CheckpointError, match="truncated or no safetensors file"):
-        DecoderFill(str(tmp_path / "bad.safetensors"))
-    with pytest.raises(CheckpointError, match="has no candidates"):
-        DecoderCompleter(DecoderSettings(weights=str(tiny_weights))).complete_many([], [], candidate_fills=True)
+        NetworkFill(str(tmp_path / "bad.safetensors"))
+    with pytest.raises(SettingsError, match=r"method network .* has no candidates"):
+        NetworkCompleter(NetworkSettings(weights=str(tiny_weights))).complete_many([], [], candidate_fills=True)
     monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
     with pytest.raises(CeretError, match=r"needs torch and safetensors: pip install torch safetensors"):
-        DecoderFill(str(tiny_weights))
+        NetworkFill(str(tiny_weights))

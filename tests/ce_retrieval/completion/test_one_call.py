@@ -1,5 +1,6 @@
 """`ce_retrieval.complete`: one call, every method."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 import ce_retrieval
-from ce_retrieval.completion.settings import METHODS
-from ce_retrieval.errors import PhotoIndexError
-from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.completion.methods import METHODS
+from ce_retrieval.errors import SettingsError
+
+RIM = {"rerank": "rim"}
 
 
 @pytest.fixture(scope="module")
@@ -27,33 +29,82 @@ def hole() -> np.ndarray:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method(photo, hole, crop_index, tiny_weights, tmp_path, method):
-    index = None if method == "encoder" else crop_index
-    weights = {"weights": str(tiny_weights)} if method == "encoder" else {}
-    done = ce_retrieval.complete(photo, hole, index, method=method, workers=1, **weights)
+    index = None if method == "network" else crop_index
+    done = ce_retrieval.complete(photo, hole, index, method=method, workers=1, weights=tiny_weights)
     kept = ~hole if done.seam is None else done.seam == 0
     np.testing.assert_array_equal(done.best[kept], photo[kept])
     assert (done.best[hole] != photo[hole]).any()
-    assert done.provenance()["method"] == method
-    assert len(done.candidates) == {"encoder": 0, "patchmatch": 1}.get(method, 20)
+    record = done.provenance()
+    assert record["method"] == method and record["network"]["path"] == str(tiny_weights)
+    assert len(done.candidates) == {"network": 0, "patchmatch": 1}.get(method, 20)
     assert done.save(tmp_path / "new" / "a.png") == tmp_path / "new" / "a.png"
     np.testing.assert_array_equal(ce_retrieval.load_photo(tmp_path / "new" / "a.png").pixels, done.best)
-    assert (tmp_path / "new" / "a.json").exists()
+    assert json.loads((tmp_path / "new" / "a.json").read_text())["settings"]["weights"] == str(tiny_weights)
 
 
-def test_settings_are_those_of_the_method(photo, hole, crop_index):
-    index = PhotoIndex.open(crop_index)
-    done = ce_retrieval.complete(
-        photo, hole, index, rerank="rim", top=4, pick=3, seam=0.0, aligned=10, candidate_fills=True
-    )
+def test_settings_are_those_of_the_method(photo, hole, index):
+    done = ce_retrieval.complete(photo, hole, index, **RIM, top=4, pick=3, seam=0.0, aligned=10, candidate_fills=True)
     assert len(done.candidates) == len(done.fills) == 4 and done.candidates[2].share == 1 and done.seam is None
     np.testing.assert_array_equal(done.best, done.fills[2])
     assert Path(done.candidates[0].photo).exists()
-    with pytest.raises(PhotoIndexError, match="scenes has no setting 'k': choose among rerank"):
+    with pytest.raises(SettingsError, match="scenes has no setting 'k': choose among rerank"):
         ce_retrieval.complete(photo, hole, index, k=3)
-    with pytest.raises(PhotoIndexError, match="method 'magic' is unknown: choose one of scenes"):
+    with pytest.raises(SettingsError, match="method 'magic' is unknown: choose one of scenes"):
         ce_retrieval.complete(photo, hole, index, method="magic")
-    with pytest.raises(PhotoIndexError, match="scenes needs an index"):
+    with pytest.raises(SettingsError, match="scenes needs an index"):
         ce_retrieval.complete(photo, hole)
+    with pytest.raises(SettingsError, match="network makes one fill and has no candidates: leave `candidate_fills`"):
+        ce_retrieval.complete(photo, hole, method="network", candidate_fills=True)
+
+
+def test_as_many_scenes_are_placed_as_asked_beyond_the_candidates(photo, hole, index):
+    """The command line cannot set `candidates`, so `aligned` alone decides there; from Python it does so, too."""
+
+    def placed(**settings) -> list[int]:
+        done = ce_retrieval.complete(photo, hole, index, **RIM, top=20, where="label == 'photo1'", **settings)
+        return [candidate.context_rank for candidate in done.candidates]
+
+    beyond = placed(aligned=400, candidates=3)
+    assert sorted(beyond) == list(range(1, 16)) and beyond == placed(aligned=400)
+    assert sorted(placed(aligned=9, candidates=3)) == list(range(1, 10))
+
+
+def test_patches_come_from_the_best_of_the_scenes_that_were_asked_for(photo, hole, index):
+    def best(**settings) -> list[int]:
+        done = ce_retrieval.complete(photo, hole, index, method="patchmatch", **RIM, **settings)
+        return [candidate.context_rank for candidate in done.candidates]
+
+    assert best(aligned=1, candidates=1) == [1]
+    assert best(aligned=10, candidates=1) == best(aligned=10) == [2]
+
+
+@pytest.mark.parametrize("method", ["scenes", "retrieval", "patchmatch"])
+def test_weights_reach_the_guided_re_rank(photo, hole, index, tiny_weights, center_weights, method):
+    """Scenes are compared with the fill of these very weights."""
+    few = {"aligned": 12} if method != "retrieval" else {"k": 12}
+    one, other = (
+        ce_retrieval.complete(photo, hole, index, method=method, rerank="guided", weights=str(weights), **few)
+        for weights in (tiny_weights, center_weights)
+    )
+    assert [done.network["path"] for done in (one, other)] == [str(tiny_weights), str(center_weights)]
+    assert one.candidates[0].scores["content"] != other.candidates[0].scores["content"]
+    assert one.settings.weights == str(tiny_weights)
+
+
+@pytest.mark.parametrize("with_index", [False, True])
+def test_weights_reach_the_start_of_patches(photo, hole, index, tiny_weights, center_weights, with_index):
+    given = {"index": index, **RIM, "aligned": 3, "sources": 0} if with_index else {}
+    one, other, smooth = (
+        ce_retrieval.complete(photo, hole, method="patchmatch", **given, **start)
+        for start in (
+            {"start": "network", "weights": str(tiny_weights)},
+            {"start": "network", "weights": str(center_weights)},
+            {"start": "smooth"},
+        )
+    )
+    assert [done.network["path"] for done in (one, other)] == [str(tiny_weights), str(center_weights)]
+    assert smooth.network is None
+    assert (one.best != other.best).any() and (one.best != smooth.best).any()
 
 
 def test_the_import_is_light():

@@ -5,30 +5,38 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ce_retrieval.completion.overlay import Completer
+from ce_retrieval.completion.overlay import RetrievalCompleter
 from ce_retrieval.completion.result import Completion, json_lines, read_saved, run_lengths
-from ce_retrieval.completion.settings import FILLS, CompletionSettings
+from ce_retrieval.completion.settings import RetrievalSettings, ranges
 from ce_retrieval.errors import StorageError
-from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import load_photo
 
-SETTINGS = CompletionSettings(k=4, candidates=20, rim=4, rerank="rim")
+SETTINGS = RetrievalSettings(k=4, candidates=20, rerank="rim")
+FILLS = ranges(RetrievalSettings)["fill"].choices
 
 
 @pytest.fixture(scope="module")
-def index(crop_index) -> PhotoIndex:
-    return PhotoIndex.open(crop_index)
+def completer(by_retrieval) -> Callable[..., RetrievalCompleter]:
+    """Completers by what differs from SETTINGS."""
+    return lambda **changes: by_retrieval(replace(SETTINGS, **changes))
 
 
 @pytest.fixture(scope="module")
 def photo(bundled_photos) -> np.ndarray:
     return np.ascontiguousarray(bundled_photos[0][200:400:2, 100:280:2])
+
+
+@pytest.fixture(scope="module")
+def done(completer, photo, odd_holes) -> Completion:
+    """The photo, its centre filled, with four candidates."""
+    return completer().complete(photo, odd_holes(*photo.shape[:2])["centre"], candidate_fills=True)
 
 
 def decoded(hole: dict) -> np.ndarray:
@@ -40,10 +48,10 @@ def decoded(hole: dict) -> np.ndarray:
 
 @pytest.mark.parametrize("fill", FILLS)
 @pytest.mark.parametrize("rerank", ["none", "rim"])
-def test_the_json_says_where_every_filled_pixel_came_from(index, photo, odd_holes, tmp_path, fill, rerank):
-    completer = Completer(index, replace(SETTINGS, fill=fill, rerank=rerank))
+def test_the_json_says_where_every_filled_pixel_came_from(completer, photo, odd_holes, tmp_path, fill, rerank):
+    filler = completer(fill=fill, rerank=rerank)
     for name, hole in odd_holes(*photo.shape[:2]).items():
-        completer.complete(photo, hole).save(tmp_path, name, {"photo": {"path": "a.jpg"}})
+        filler.complete(photo, hole).save(tmp_path, name, {"photo": {"path": "a.jpg"}})
         record = json.loads((tmp_path / f"{name}.json").read_text())
         np.testing.assert_array_equal(decoded(record["hole"]), hole)
         assert record["hole"]["pixels"] == hole.sum()
@@ -51,8 +59,8 @@ def test_the_json_says_where_every_filled_pixel_came_from(index, photo, odd_hole
         assert hole[y0:y1, x0:x1].sum() == hole.sum()
         assert hole[y0:y1, x0].any() and hole[y0:y1, x1 - 1].any() and hole[y0, x0:x1].any() and hole[y1 - 1].any()
         assert record["photo"] == {"path": "a.jpg"}
-        assert record["index"]["manifest_sha256"] == index.manifest.sha256
-        assert record["settings"] == asdict(completer.settings)
+        assert record["index"]["manifest_sha256"] == filler.index.manifest.sha256
+        assert record["settings"] == asdict(filler.settings)
         candidates = record["candidates"]
         assert [c["rank"] for c in candidates] == [1, 2, 3, 4]
         assert sum(c["share"] for c in candidates) == pytest.approx(1, abs=1e-12)
@@ -75,8 +83,8 @@ def test_run_lengths_of_every_small_hole():
         np.testing.assert_array_equal(decoded({"runs": runs, "height": 3, "width": 3}), hole)
 
 
-def test_the_json_is_short_and_valid(index, photo, odd_holes):
-    record = Completer(index, SETTINGS).complete(photo, odd_holes(*photo.shape[:2])["centre"]).provenance()
+def test_the_json_is_short_and_valid(done):
+    record = done.provenance()
     text = json_lines({**record, "none": [], "text": 'quoted "\n" ü'})
     back = json.loads(text)
     assert back["none"] == [] and back["text"] == 'quoted "\n" ü'
@@ -84,9 +92,7 @@ def test_the_json_is_short_and_valid(index, photo, odd_holes):
     assert len(text.splitlines()) <= len(back) + 4 + 4
 
 
-def test_candidates_are_written_and_those_of_an_earlier_run_removed(index, photo, odd_holes, tmp_path):
-    hole = odd_holes(*photo.shape[:2])["centre"]
-    done = Completer(index, SETTINGS).complete(photo, hole, candidate_fills=True)
+def test_candidates_are_written_and_those_of_an_earlier_run_removed(done, completer, photo, tmp_path):
     assert done.save(tmp_path, "a") == tmp_path / "a.png"
     pictures = sorted(path.name for path in (tmp_path / "a.candidates").iterdir())
     assert pictures == ["01.png", "02.png", "03.png", "04.png"]
@@ -94,16 +100,13 @@ def test_candidates_are_written_and_those_of_an_earlier_run_removed(index, photo
         np.testing.assert_array_equal(load_photo(tmp_path / "a.candidates" / name).pixels, fill)
     record = read_saved(tmp_path, "a")
     assert record is not None and len(record["files"]) == 5
-    two = Completer(index, replace(SETTINGS, k=2)).complete(photo, hole, candidate_fills=True)
+    two = completer(k=2).complete(photo, done.hole, candidate_fills=True)
     (tmp_path / "a.candidates" / "notes.txt").write_text("mine")
     two.save(tmp_path, "a")
     assert sorted(os.listdir(tmp_path / "a.candidates")) == ["01.png", "02.png", "notes.txt"]
 
 
-def test_a_result_whose_pictures_are_not_its_own_is_none(index, photo, odd_holes, tmp_path):
-    hole = odd_holes(*photo.shape[:2])["centre"]
-    done = Completer(index, SETTINGS).complete(photo, hole, candidate_fills=True)
-
+def test_a_result_whose_pictures_are_not_its_own_is_none(done, tmp_path):
     def saved() -> dict | None:
         return read_saved(tmp_path, "a")
 
@@ -125,41 +128,36 @@ def test_a_result_whose_pictures_are_not_its_own_is_none(index, photo, odd_holes
         assert saved() is None
 
 
-def test_names_that_are_not_utf8_are_written(index, photo, odd_holes, tmp_path):
-    done = Completer(index, SETTINGS).complete(photo, odd_holes(*photo.shape[:2])["pixel"])
+def test_names_that_are_not_utf8_are_written(done, tmp_path):
     path = os.fsdecode(b"caf\xe9.jpg")
     done.save(tmp_path, "a", {"photo": {"path": path}})
     record = read_saved(tmp_path, "a")
     assert record is not None and record["photo"]["path"] == path
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(index, photo, odd_holes, tmp_path):
-    done = Completer(index, SETTINGS).complete(photo, odd_holes(*photo.shape[:2])["pixel"])
+def test_a_folder_that_cannot_be_written_is_one_line(done, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file") as caught:
         done.save(tmp_path / "file" / "sub", "a")
     assert "\n" not in str(caught.value)
 
 
-def test_a_full_disk_leaves_the_earlier_result_whole(index, photo, odd_holes, tmp_path):
+def test_a_full_disk_leaves_the_earlier_result_whole(completer, photo, odd_holes, tmp_path):
     """The limit on the size of files stands in for a full disk: writing beyond it is an OSError in the same place."""
-    hole = odd_holes(*photo.shape[:2])["centre"]
-    done: Completion = Completer(index, SETTINGS).complete(photo, hole)
-    done.save(tmp_path, "a")
+    completer().complete(photo, odd_holes(*photo.shape[:2])["centre"]).save(tmp_path, "a")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     np.savez(tmp_path / "photo.npz", photo=255 - photo)
     script = """
 import resource, sys
 import numpy as np
-from dataclasses import replace
 from ce_retrieval.completion.result import Completion
-from ce_retrieval.completion.settings import CompletionSettings
+from ce_retrieval.completion.settings import RetrievalSettings
 from ce_retrieval.errors import StorageError
 folder = sys.argv[1]
 photo = np.load(folder + "/photo.npz")["photo"]
 hole = np.zeros(photo.shape[:2], bool)
 hole[4, 5] = True
-done = Completion(photo, hole, (), (), CompletionSettings(), {})
+done = Completion(photo, hole, RetrievalSettings(), "retrieval")
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 try:
     done.save(folder, "a")

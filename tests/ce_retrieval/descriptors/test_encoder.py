@@ -12,11 +12,12 @@ pytest.importorskip("safetensors")
 from ce_retrieval.descriptors import (  # noqa: E402
     cell_weights,
     encoder,
+    encoder_spec,
     make_descriptor,
     protocol_spec,
     weights_hash,
 )
-from ce_retrieval.errors import CeretError, CheckpointError, DescriptorError  # noqa: E402
+from ce_retrieval.errors import CeretError, CheckpointError, DescriptorError, SettingsError  # noqa: E402
 from ce_retrieval.models import CompactConfig, PaperRegionConfig, shipped  # noqa: E402
 from ce_retrieval.models.build import build_network  # noqa: E402
 from ce_retrieval.models.checkpoint import save_network  # noqa: E402
@@ -87,6 +88,7 @@ def test_specs_are_canonical_and_name_the_layer(folder, monkeypatch):
         assert (
             weights_hash(descriptor) == descriptor.weights_sha256 == load_weights(str(descriptor.weights.path)).sha256
         )
+        assert descriptor.libraries == ("torch",) and descriptor.memory > 250 << 20 and descriptor.photo_memory > 0
     assert weights_hash(make_descriptor("thumbnail", 64)) is None
 
 
@@ -109,7 +111,7 @@ def test_every_layer_of_every_architecture_has_its_name():
     from ce_retrieval.models.paper_region import PaperRegion
 
     kinds = (Compact, PaperCenter, PaperRandom, PaperRegion)
-    assert {layer for kind in kinds for layer in kind.LAYERS} == set(encoder.LAYERS) - {"fill"}
+    assert {layer for kind in kinds for layer in kind.LAYERS} == set(encoder_spec.LAYERS) - {"fill"}
     assert all(kind.LAYERS[0] == encoder.LOCAL_LAYER for kind in kinds)
 
 
@@ -231,9 +233,9 @@ def test_each_call_of_the_network_runs_on_one_thread_and_the_rest_of_the_process
 
 def test_arguments_that_make_no_sense(folder):
     bad = {
-        "encoder:": (DescriptorError, "encoder:FILE"),
-        "encoder:context:": (DescriptorError, "encoder:FILE"),
-        "encoder:bottleneck": (DescriptorError, "architecture compact: its layers are cells, context, fill"),
+        "encoder:": (SettingsError, "encoder:FILE"),
+        "encoder:context:": (SettingsError, "encoder:FILE"),
+        "encoder:bottleneck": (SettingsError, "architecture compact: its layers are cells, context, fill"),
         "encoder:contxt": (CheckpointError, "no such checkpoint.* or a layer: cells, context, bottleneck"),
         f"encoder:pool5:{folder}/best.safetensors": (CheckpointError, "no such checkpoint.* or a layer"),
         "encoder:/absent/weights.safetensors": (CheckpointError, "^/absent/weights.safetensors: no such checkpoint"),
@@ -243,7 +245,9 @@ def test_arguments_that_make_no_sense(folder):
         with pytest.raises(kind, match=message) as caught:
             make_descriptor(spec, 64)
         assert "\n" not in str(caught.value)
-    with pytest.raises(DescriptorError, match=r"encoder:cells: its network takes photos of 64 px, not 128.*--size 64"):
+    with pytest.raises(
+        SettingsError, match=r"encoder:cells: its network takes photos of 64 px, not 128: use `size` 64$"
+    ):
         make_descriptor("encoder:cells", 128)
 
 
@@ -275,7 +279,7 @@ def test_features_that_an_index_cannot_hold(tmp_path, photos, value):
         network.encoder_high[-1].second.bias.fill_(value)
     save_network(tmp_path / "bad.safetensors", network)
     spec = f"encoder:cells:{tmp_path / 'bad.safetensors'}"
-    with pytest.raises(DescriptorError, match="features beyond what an index can hold"):
+    with pytest.raises(DescriptorError, match="features that are too large for an index, or not finite"):
         make_descriptor(spec, 64).describe(photos)
 
 

@@ -60,7 +60,7 @@ def test_the_other_layout(tmp_path):
     expected = (photos / 255).reshape(3, 4, 8, 4, 8, 3).mean(axis=(2, 4)).reshape(3, 16, 3)
     np.testing.assert_allclose(load(path).describe(photos), expected, atol=1e-6)
     describe(path, layout="nchw")
-    assert "32 channels where layout nchw" in refused(path)
+    assert "32 channels in layout nchw" in refused(path)
 
 
 def test_a_vector_is_one_cell_that_sees_the_whole_photo(tmp_path, centre):
@@ -87,9 +87,9 @@ def test_tokens_less_the_leading_ones_are_cells(tmp_path):
     photos = some_photos()
     np.testing.assert_allclose(load(path).describe(photos), unit(patches_times_kernel(photos / 255)), atol=2e-5)
     describe(path, tokens=1)
-    assert "17 places less 1 leading tokens are no square grid" in refused(path)
+    assert "17 places less 1 leading tokens are not a square grid" in refused(path)
     describe(path, tokens=18)
-    assert "are no square grid" in refused(path)
+    assert "are not a square grid" in refused(path)
     describe(path)
     assert 'write "tokens"' in refused(path)
 

@@ -8,7 +8,7 @@ import pytest
 from onnx_models import AXES, SIDE, conv, describe, load, onnx, refused, some_photos, write
 
 from ce_retrieval.descriptors import make_descriptor
-from ce_retrieval.errors import DescriptorError
+from ce_retrieval.errors import DescriptorError, SettingsError
 
 
 def test_files_that_are_no_models(tmp_path):
@@ -24,7 +24,7 @@ def test_files_that_are_no_models(tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     assert f"onnx:{path}: cannot be loaded" in refused(path)
     for spec in ("onnx", "onnx:"):
-        with pytest.raises(DescriptorError, match=r"as in onnx:dinov2\.onnx"):
+        with pytest.raises(SettingsError, match=r"as in onnx:dinov2\.onnx"):
             make_descriptor(spec, SIDE)
 
 
@@ -56,16 +56,16 @@ def test_shapes_that_cannot_be_met(tmp_path):
     alone = [("Reshape", ("photo", "shape"), ("out",), {})]  # says any batch, but can do one photo alone
     assert "cannot run on a batch" in refused(write(path, alone, [("shape", np.array([1, 3 * SIDE * SIDE]))]))
     merged = [("Reshape", ("photo", "shape"), ("out",), {})]
-    assert "one entry a photo" in refused(write(path, merged, [("shape", np.array([1, -1]))]))
+    assert "one entry per photo" in refused(write(path, merged, [("shape", np.array([1, -1]))]))
 
 
 def test_outputs_that_are_no_grids(tmp_path):
     path = tmp_path / "net.onnx"
     wide = [("AveragePool", ("photo",), ("out",), {"kernel_shape": [8, 4], "strides": [8, 4]})]
-    assert "no square grid" in refused(write(path, wide))
+    assert "not a square grid" in refused(write(path, wide))
     assert 'leave "tokens" out' in refused(conv(path, tokens=1))
     scalar = [("ReduceMean", ("photo",), ("out",), {"keepdims": 0})]
-    assert "one entry a photo" in refused(write(path, scalar))
+    assert "one entry per photo" in refused(write(path, scalar))
     five = [("Unsqueeze", ("photo", "one"), ("out",), {})]
     assert "expected (B, C), (B, T, C)" in refused(write(path, five, [("one", np.array([1]))]))
     whole = [("Cast", ("photo",), ("out",), {"to": onnx.TensorProto.INT64})]
@@ -129,7 +129,9 @@ def test_wrong_sidecars(tmp_path, changes, part):
     assert message.startswith(f"{tmp_path}/net.onnx.json: ") and part in message
 
 
-@pytest.mark.parametrize(("text", "part"), [("{", "is no JSON"), ("[]", "no JSON object"), ("\xff", "cannot be read")])
+@pytest.mark.parametrize(
+    ("text", "part"), [("{", "is not JSON"), ("[]", "hold a JSON object"), ("\xff", "cannot be read")]
+)
 def test_sidecars_that_are_no_json(tmp_path, text, part):
     path = conv(tmp_path / "net.onnx")
     (tmp_path / "net.onnx.json").write_bytes(text.encode("latin-1"))

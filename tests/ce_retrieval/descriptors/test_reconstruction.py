@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 
 from ce_retrieval.descriptors import cell_weights, make_descriptor  # noqa: E402
 from ce_retrieval.descriptors.reconstruction import CELL, FLAT, TEXTURE, TYPICAL  # noqa: E402
-from ce_retrieval.errors import CheckpointError, DescriptorError  # noqa: E402
+from ce_retrieval.errors import CheckpointError, DescriptorError, SettingsError  # noqa: E402
 from ce_retrieval.models import PaperRegionConfig  # noqa: E402
 from ce_retrieval.models.build import build_network  # noqa: E402
 from ce_retrieval.models.checkpoint import save_network  # noqa: E402
@@ -142,11 +142,11 @@ def test_holes_and_networks_that_cannot_be_served(descriptor, photos, center_wei
     hole[:, 10:40, 20:40] = True
     with pytest.raises(DescriptorError, match="outside the central half, all that paper-center predicts"):
         half.describe(np.zeros((1, 64, 64, 3), np.uint8), hole)
-    with pytest.raises(DescriptorError, match="takes photos of 64 px, not 32: use size 64"):
+    with pytest.raises(SettingsError, match="takes photos of 64 px, not 32: use `size` 64"):
         make_descriptor(f"encoder:fill:{center_weights}", 32)
     path = tmp_path / "region.safetensors"
     save_network(path, build_network(PaperRegionConfig(groups=1)))
-    with pytest.raises(DescriptorError, match="cells of 8 px do not divide photos of 227 px: name another layer"):
+    with pytest.raises(SettingsError, match="cells of 8 px do not divide photos of 227 px: name another layer"):
         make_descriptor(f"encoder:fill:{path}", 227)
 
 
@@ -154,5 +154,5 @@ def test_weights_that_predict_no_colours_are_named(descriptor, photos, monkeypat
     from ce_retrieval.models import inference
 
     monkeypatch.setattr(inference, "predict_photos", lambda *a, **o: np.full((1, SIZE, SIZE, 3), np.nan, np.float32))
-    with pytest.raises(CheckpointError, match=r"tiny\.safetensors: predicts values that are no colours"):
+    with pytest.raises(CheckpointError, match=r"tiny\.safetensors: its predictions are not finite"):
         descriptor.describe(photos[:1], center()[None])

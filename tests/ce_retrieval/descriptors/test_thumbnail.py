@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ce_retrieval.descriptors import cell_weights, make_descriptor
-from ce_retrieval.errors import DescriptorError
+from ce_retrieval.errors import SettingsError
 
 
 def brute_force(photo, hole, grid):
@@ -71,7 +71,7 @@ def test_pixels_under_the_hole_are_not_seen(photos, centre):
 
 
 def test_a_grid_that_does_not_divide_lists_those_that_do():
-    with pytest.raises(DescriptorError, match=r"thumbnail:32.*100 px.*1, 2, 4, 5, 10, 20, 25, 50, 100$"):
+    with pytest.raises(SettingsError, match=r"thumbnail:32.*100 px.*1, 2, 4, 5, 10, 20, 25, 50, 100$"):
         make_descriptor("thumbnail", 100)
-    with pytest.raises(DescriptorError, match=r"thumbnail:256"):
+    with pytest.raises(SettingsError, match=r"thumbnail:256"):
         make_descriptor("thumbnail:256", 128)

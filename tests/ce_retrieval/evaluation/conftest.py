@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from held_out import HeldOut, read_held_out
 from PIL import Image
 
 from ce_retrieval.photo_index import PhotoIndex
@@ -29,6 +30,16 @@ def opened(crop_index: Path) -> PhotoIndex:
 
 
 @pytest.fixture(scope="session")
-def collection(opened: PhotoIndex) -> np.ndarray:
+def decoded(opened: PhotoIndex) -> PhotoCache:
+    return PhotoCache(opened, 1 << 24, 2)
+
+
+@pytest.fixture(scope="session")
+def collection(opened: PhotoIndex, decoded: PhotoCache) -> np.ndarray:
     """Every photo of the collection at the index's size: uint8 (60, 64, 64, 3); position = id."""
-    return PhotoCache(opened, 1 << 20, 2).get(range(len(opened))).photos
+    return decoded.get(range(len(opened))).photos
+
+
+@pytest.fixture(scope="session")
+def held_out(shared_data: Path) -> HeldOut:
+    return read_held_out(shared_data / "scenes")

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from held_out import FULL
 from PIL import Image
 
 from ce_retrieval.evaluation.leaks import LeakGuard
@@ -41,9 +42,9 @@ TREATMENTS = {
 }
 
 
-def guarded(queries: np.ndarray, index: PhotoIndex, block: int = 25) -> dict:
+def guarded(queries: np.ndarray, index: PhotoIndex, scenes: PhotoCache | None = None, block: int = 25) -> dict:
     names = [f"q{number}" for number in range(len(queries))]
-    scenes = PhotoCache(index, 1 << 28, 2)
+    scenes = scenes or PhotoCache(index, 1 << 28, 2)
     guard = LeakGuard(names, queries)
     for start in range(0, len(index), block):
         ids = np.arange(start, min(start + block, len(index)))
@@ -57,11 +58,11 @@ def square(image: Image.Image, size: int) -> np.ndarray:
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("treatment", TREATMENTS)
-def test_copies_are_found(treatment, mirrored, crop_folder, opened):
+def test_copies_are_found(treatment, mirrored, crop_folder, opened, decoded):
     paths = sorted(crop_folder.rglob("*.png"))[::5]
     images = [TREATMENTS[treatment](Image.open(path).convert("RGB")) for path in paths]
     queries = np.stack([square(image, 64) for image in images])
-    leaks = guarded(queries[:, :, ::-1] if mirrored else queries, opened)
+    leaks = guarded(queries[:, :, ::-1] if mirrored else queries, opened, decoded)
     # a few crops of the rocket show nothing but night
     textured = [n for n, path in enumerate(paths) if load_photo(path).pixels.std() > 12]
     assert len(textured) >= 8
@@ -72,9 +73,9 @@ def test_copies_are_found(treatment, mirrored, crop_folder, opened):
         assert NEAR_DUPLICATE <= leak.similarity <= 1 + 1e-6
 
 
-def test_other_parts_of_the_same_photos_are_no_copies(query_folder, opened):
+def test_other_parts_of_the_same_photos_are_no_copies(query_folder, opened, decoded):
     queries = np.stack([load_photo(path, size=64).pixels for path in sorted(query_folder.rglob("*.png"))])
-    assert guarded(queries, opened) == {}
+    assert guarded(queries, opened, decoded) == {}
 
 
 def test_gradients_and_plain_colours_are_no_copies(opened, tmp_path):
@@ -98,34 +99,36 @@ def test_photos_in_the_same_frame_are_no_copies(bundled_photos):
     assert similarity(*framed) < NEAR_DUPLICATE - 0.05
 
 
-def test_the_order_and_size_of_blocks_change_nothing(crop_folder, opened):
+def test_the_order_and_size_of_blocks_change_nothing(crop_folder, opened, decoded):
     queries = np.stack([load_photo(path, size=64).pixels for path in sorted(crop_folder.rglob("*.jpg"))])
-    assert guarded(queries, opened, 1) == guarded(queries, opened, 60) != {}
+    assert guarded(queries, opened, decoded, 1) == guarded(queries, opened, decoded, 60) != {}
 
 
 def test_on_real_photos(shared_data, tmp_path):
     """The held-out photos show three views that the collection shows too; treated copies of its own photos are found."""
+    step = 1 if FULL else 3
     val, train = shared_data / "scenes/val", shared_data / "scenes/train"
     same_view = {
         "glacier/21146.jpg": "glacier/7746.jpg",
         "glacier/24113.jpg": "glacier/14127.jpg",
         "mountain/23117.jpg": "mountain/1019.jpg",
     }
-    chosen = sorted({*sorted(train.rglob("*.jpg"))[::18], *(train / key for key in same_view.values())})
+    chosen = sorted({*sorted(train.rglob("*.jpg"))[:: 18 * step], *(train / key for key in same_view.values())})
     for path in chosen:
         link = tmp_path / "collection" / path.relative_to(train)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
     build_index([tmp_path / "collection"], tmp_path / "c.ceret", IndexSettings("thumbnail:16", "none", 128, 2))
     index = PhotoIndex.open(tmp_path / "c.ceret")
+    scenes = PhotoCache(index, 1 << 28, 2)
 
-    paths = sorted({*sorted(val.rglob("*.jpg"))[::4], *(val / key for key in same_view)})
-    leaks = guarded(np.stack([load_photo(path, size=128).pixels for path in paths]), index, 512)
+    paths = sorted({*sorted(val.rglob("*.jpg"))[:: 4 * step], *(val / key for key in same_view)})
+    leaks = guarded(np.stack([load_photo(path, size=128).pixels for path in paths]), index, scenes, 512)
     found = {str(paths[row].relative_to(val)): leak.photo for row, leak in leaks.items()}
     assert found == {key: str(tmp_path / "collection" / photo) for key, photo in same_view.items()}
 
     copied = chosen[::32]
     copies = [treat(Image.open(path).convert("RGB")) for path in copied for treat in TREATMENTS.values()]
-    leaks = guarded(np.stack([square(image, 128) for image in copies]), index, 512)
+    leaks = guarded(np.stack([square(image, 128) for image in copies]), index, scenes, 512)
     missed = [copied[n // len(TREATMENTS)].name for n in range(len(copies)) if n not in leaks]
     assert not missed

@@ -2,17 +2,17 @@
 
 import pytest
 
-from ce_retrieval.errors import EvaluationError
+from ce_retrieval.errors import SettingsError
 from ce_retrieval.evaluation import default_methods, parse_methods
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "base", "focus", "rerank", "fill"),
     [
-        ("smooth", "baseline", "smooth", "auto", "none", "paste"),
-        ("navier-stokes", "baseline", "navier-stokes", "auto", "none", "paste"),
+        ("smooth", "classical", "smooth", "auto", "none", "paste"),
+        ("navier-stokes", "classical", "navier-stokes", "auto", "none", "paste"),
         ("oracle", "pixels", "oracle", "auto", "none", "paste"),
-        ("rim+blend", "pixels", "rim", "auto", "none", "blend"),
+        ("ring+blend", "pixels", "ring", "auto", "none", "blend"),
         ("hog", "features", "hog", "auto", "none", "paste"),
         ("thumbnail:16@none", "features", "thumbnail:16", None, "none", "paste"),
         ("thumbnail@8.5+rim+mean", "features", "thumbnail", 8.5, "rim", "mean"),
@@ -22,9 +22,11 @@ from ce_retrieval.evaluation import default_methods, parse_methods
         ("hog+guided", "features", "hog", "auto", "guided", "paste"),
         ("thumbnail+rim+scenes", "features", "thumbnail", "auto", "rim", "scenes"),
         ("hog+scenes+guided", "features", "hog", "auto", "guided", "scenes"),
-        ("decoder", "decoder", "", "auto", "none", "paste"),
-        ("decoder+blend", "decoder", "", "auto", "none", "blend"),
-        ("decoder:a/b@c+d.safetensors+blend", "decoder", "a/b@c+d.safetensors", "auto", "none", "blend"),
+        ("thumbnail@4+guided+patchmatch", "features", "thumbnail", 4.0, "guided", "patchmatch"),
+        ("patchmatch", "patches", "", "auto", "none", "paste"),
+        ("network", "network", "", "auto", "none", "paste"),
+        ("network+blend", "network", "", "auto", "none", "blend"),
+        ("network:a/b@c+d.safetensors+blend", "network", "a/b@c+d.safetensors", "auto", "none", "blend"),
     ],
 )
 def test_names(name, kind, base, focus, rerank, fill):
@@ -48,14 +50,14 @@ def test_every_spelling_has_one_name(spelled, name):
     (method,) = parse_methods([spelled], 128)
     assert method == parse_methods([name], 128)[0] and method.name == name
     assert method.descriptor.spec == name.partition("@")[0].partition("+")[0]
-    with pytest.raises(EvaluationError, match=f"{name.replace('+', '.')} is named twice"):
+    with pytest.raises(SettingsError, match=f"{name.replace('+', '.')} is named twice"):
         parse_methods([spelled, "smooth", name], 128)
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("sift", "decoder, telea, navier-stokes, biharmonic, smooth, oracle, rim"),
+        ("sift", "network, patchmatch, telea, navier-stokes, biharmonic, smooth, oracle, ring"),
         ("", "begins with one of"),
         ("hog+rim+rim", "'rim' does not fit"),
         ("hog+blend+mean", "'mean' does not fit"),
@@ -65,27 +67,52 @@ def test_every_spelling_has_one_name(spelled, name):
         ("oracle+mean", r"takes \+blend alone"),
         ("oracle+scenes", r"takes \+blend alone"),
         ("hog+blend+scenes", "'scenes' does not fit"),
-        ("rim+rim", r"takes \+blend alone"),
-        ("rim@4", r"takes \+blend alone"),
+        ("hog+scenes+patchmatch", "'patchmatch' does not fit"),
+        ("patchmatch+blend", "is unknown"),
+        ("smooth+patchmatch", "takes no additions"),
+        ("ring+rim", r"takes \+blend alone"),
+        ("ring@4", r"takes \+blend alone"),
         ("hog+rim+guided", "'guided' does not fit"),
-        ("decoder:", r"expected decoder\[:CHECKPOINT\]\[\+blend\]"),
-        ("decoder+mean", r"expected decoder\[:CHECKPOINT\]"),
-        ("decoder@4", "is unknown"),
-        ("hog@", "'' is no positive number"),
-        ("hog@0", "no positive number"),
-        ("hog@inf", "no positive number"),
-        ("hog@nan", "no positive number"),
+        ("network:", r"expected network\[:CHECKPOINT\]\[\+blend\]"),
+        ("network+mean", r"expected network\[:CHECKPOINT\]"),
+        ("network@4", "is unknown"),
+        ("hog@", "'' is not a positive number"),
+        ("hog@0", "not a positive number"),
+        ("hog@inf", "not a positive number"),
+        ("hog@nan", "not a positive number"),
         ("thumbnail:7", "method thumbnail:7: "),
     ],
 )
 def test_what_is_wrong_is_named(name, says):
-    with pytest.raises(EvaluationError, match=says) as caught:
+    with pytest.raises(SettingsError, match=says) as caught:
         parse_methods(["smooth", name], 128)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "completion"),
+    [
+        ("hog", "retrieval"),
+        ("hog+rim+mean", "retrieval"),
+        ("hog+scenes", "scenes"),
+        ("hog+rim+patchmatch", "patchmatch"),
+        ("patchmatch", "patchmatch"),
+        ("network+blend", "network"),
+        ("ring+blend", ""),
+        ("smooth", ""),
+    ],
+)
+def test_which_method_of_completion_fills(name, completion):
+    assert parse_methods([name], 128)[0].completion == completion
+
+
+def test_the_focus_in_pixels_is_the_descriptors_best_unless_named():
+    names = ("thumbnail", "thumbnail@none", "thumbnail@4", "gist")
+    assert [method.focus_px for method in parse_methods(names, 128)] == [8.0, None, 4.0, None]
+
+
 def test_none_at_all():
-    with pytest.raises(EvaluationError, match="no method is named"):
+    with pytest.raises(SettingsError, match="no method is named"):
         parse_methods([], 128)
 
 
@@ -96,7 +123,7 @@ def test_defaults_can_be_parsed(tiny_weights, tmp_path):
 
 
 def test_the_learned_methods_are_default_where_weights_and_torch_are(tiny_weights, tmp_path, monkeypatch):
-    learned = ["thumbnail+guided", "thumbnail+guided+blend", "thumbnail+guided+mean", "decoder"]
+    learned = ["thumbnail+guided", "thumbnail+guided+blend", "thumbnail+guided+mean", "network"]
     hand_made = ["thumbnail", "thumbnail+rim", "thumbnail+rim+blend", "thumbnail+rim+mean", "smooth", "oracle"]
     assert list(default_methods("thumbnail", str(tiny_weights))) == [*hand_made[:4], *learned, *hand_made[4:]]
     assert list(default_methods("thumbnail", str(tmp_path / "none.safetensors"))) == hand_made

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ce_retrieval.descriptors import make_descriptor
-from ce_retrieval.errors import EvaluationError, MaskError
+from ce_retrieval.errors import EvaluationError, MaskError, SettingsError
 from ce_retrieval.evaluation import EvaluationSettings
 from ce_retrieval.evaluation.queries import Queries, read_queries, unserved
 from ce_retrieval.holes.strategies import center_holes, holes_for
@@ -22,7 +22,7 @@ def read(folder, report=lambda what, done, total: None, **settings):
 
 @pytest.fixture
 def with_bad(query_folder, tmp_path):
-    """The query photos and three files that are none."""
+    """The query photos and three files that are not photos."""
     shutil.copytree(query_folder, tmp_path / "q")
     (tmp_path / "q/photo0/a.jpg").write_bytes(b"this is text")
     (tmp_path / "q/photo1/b.png").write_bytes(b"")
@@ -57,7 +57,7 @@ def test_nothing_that_can_be_read(tmp_path):
 
 
 @pytest.mark.parametrize("masks", ["center", "block", "region"])
-def test_holes_hang_on_seed_and_name_alone(query_folder, with_bad, masks):
+def test_holes_depend_on_seed_and_name_alone(query_folder, with_bad, masks):
     queries, _ = read(query_folder, masks=masks, seed=3)
     np.testing.assert_array_equal(queries.holes, holes_for(masks, 3, queries.names, 64))
     others, _ = read(with_bad, masks=masks, seed=3, limit=9)
@@ -79,7 +79,7 @@ def test_shapes_are_pasted_and_belong_to_the_region_strategy(query_folder, tmp_p
     assert (own.holes != procedural.holes).any(axis=(1, 2)).sum() >= 10
     shares = own.holes.mean(axis=(1, 2))
     assert (shares > 0).all() and (shares <= 0.25).all()
-    with pytest.raises(EvaluationError, match="--shapes belongs to --masks region"):
+    with pytest.raises(SettingsError, match="shapes belong to the masks 'region', and masks are 'block'"):
         read(query_folder, masks="block", shapes=str(tmp_path))
 
 
@@ -102,7 +102,7 @@ def test_a_folder_of_masks(query_folder, tmp_path):
 
 
 def test_unknown_masks_name_what_there_is(query_folder):
-    with pytest.raises(EvaluationError, match="masks 'middle' are unknown: choose one of center, block, region, or"):
+    with pytest.raises(SettingsError, match="masks 'middle' are unknown: choose one of center, block, region, or"):
         read(query_folder, masks="middle")
 
 

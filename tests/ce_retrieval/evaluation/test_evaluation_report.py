@@ -45,7 +45,7 @@ def test_the_table_is_markdown_of_the_summaries(evaluation):
 
 def test_the_notes_name_region_range_averaging_and_time(evaluation):
     text = "\n".join(notes(evaluation))
-    assert "10 photos at 64x64, holes: center, seed 5; collection of 60 photos, --hole none." in text
+    assert "10 photos at 64x64, holes: center, seed 5; collection of 60 photos, indexed with hole none." in text
     for wanted in (
         "Region: hole pixels",
         "Range: [0, 1]; L1 and L2 in percent",

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from ce_retrieval.errors import CeretError, MaskError, PhotoError  # noqa: E402
-from ce_retrieval.models import CompactConfig, PaperCenterConfig  # noqa: E402
+from ce_retrieval.models import CompactConfig, PaperCenterConfig, inference  # noqa: E402
 from ce_retrieval.models.build import build_network  # noqa: E402
 from ce_retrieval.models.inference import encode_photos, fill_photos, predict_photos  # noqa: E402
 from ce_retrieval.models.requirements import require_torch  # noqa: E402
@@ -26,9 +26,15 @@ def hole():
     return hole
 
 
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setattr(inference, "BATCH", 2)
+
+
+@pytest.mark.usefixtures("small_batches")
 def test_fills_keep_visible_pixels_and_the_inputs(photos, hole):
     before = photos.copy()
-    filled = fill_photos(build_network(TINY).eval(), photos, hole, batch=2)
+    filled = fill_photos(build_network(TINY).eval(), photos, hole)
     assert filled.dtype == np.uint8 and filled.shape == photos.shape
     assert (photos == before).all() and (filled[:, ~hole] == photos[:, ~hole]).all()
     assert (filled[:, hole] != photos[:, hole]).mean() > 0.9
@@ -48,9 +54,10 @@ def test_mirrored_fills_are_symmetric(photos, hole):
     assert np.abs(straight.astype(int) - mirrored[:, :, ::-1]).max() <= 1
 
 
+@pytest.mark.usefixtures("small_batches")
 def test_features_are_a_grid(photos, hole):
     network = build_network(TINY).eval()
-    whole, holed = encode_photos(network, photos, batch=2), encode_photos(network, photos, hole, layer="cells")
+    whole, holed = encode_photos(network, photos), encode_photos(network, photos, hole, layer="cells")
     assert whole.shape == holed.shape == (5, 2, 2, 16) and whole.dtype == np.float32
     exact = encode_photos(network, photos, fast=False)
     assert np.abs(exact - whole).max() < 0.05 * np.abs(exact).max()
@@ -73,10 +80,11 @@ def test_missing_torch_gives_the_command_that_installs_it(monkeypatch):
         require_torch("training")
 
 
+@pytest.mark.usefixtures("small_batches")
 def test_predictions_are_what_fills_are_made_of(photos, hole):
     network = build_network(TINY).eval()
     torch.nn.init.normal_(network.head[2].weight, std=0.1)
-    predicted = predict_photos(network, photos, hole, batch=3, fast=False)
+    predicted = predict_photos(network, photos, hole, fast=False)
     assert predicted.dtype == np.float32 and predicted.shape == photos.shape
     with torch.inference_mode():
         inputs = torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 127.5 - 1

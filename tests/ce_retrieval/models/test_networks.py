@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ce_retrieval.errors import CheckpointError, DescriptorError, TrainingError  # noqa: E402
+from ce_retrieval.errors import CheckpointError, SettingsError  # noqa: E402
 from ce_retrieval.models import (  # noqa: E402
     ARCHITECTURES,
     CompactConfig,
@@ -16,7 +16,6 @@ from ce_retrieval.models import (  # noqa: E402
     config_to_dict,
 )
 from ce_retrieval.models.build import build_network  # noqa: E402
-from ce_retrieval.models.context_encoder import parameter_count  # noqa: E402
 from ce_retrieval.models.discriminator import Discriminator  # noqa: E402
 from ce_retrieval.models.layers import ChannelWiseLinear, smooth_fill  # noqa: E402
 
@@ -39,6 +38,10 @@ def stirred(config):
             if not parameter.any():
                 parameter.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
     return network
+
+
+def parameter_count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def on_meta(config):
@@ -89,16 +92,19 @@ def test_compact_keeps_its_limits():
     assert parameter_count(on_meta(CompactConfig())) <= 10_000_000
 
 
-@pytest.mark.parametrize("side", [64, 128])
-def test_discriminator_widths(side):
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [(64, [64, 128, 256, 512, 1]), (128, [64, 64, 128, 256, 512, 1]), (227, [64, 64, 128, 256, 512, 1])],
+)
+def test_discriminator_widths(side, expected):
     network = Discriminator(side)
     widths = [module.out_channels for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
-    assert widths == [64, 128, 256, 512, 1] if side == 64 else [64, 64, 128, 256, 512, 1]
+    assert widths == expected
     assert network(torch.zeros(2, 3, side, side)).shape == (2,)
 
 
 def test_discriminator_refuses_tiny_predictions():
-    with pytest.raises(TrainingError, match="64 x 64"):
+    with pytest.raises(SettingsError, match="64 x 64"):
         Discriminator(32)
 
 
@@ -244,13 +250,13 @@ def test_unknown_configurations_are_refused():
 
 
 def test_an_unknown_layer_is_named():
-    with pytest.raises(DescriptorError, match="use one of cells, context"):
+    with pytest.raises(SettingsError, match="use one of cells, context"):
         build_network(TINY).encode(*inputs(32), "pool9")
 
 
 @pytest.mark.parametrize("config", [CompactConfig(size=100), PaperCenterConfig(size=100), PaperRegionConfig(size=100)])
 def test_sizes_that_no_network_takes(config):
-    with pytest.raises(TrainingError, match="size 100"):
+    with pytest.raises(SettingsError, match="size 100"):
         build_network(config)
 
 

@@ -30,7 +30,7 @@ def test_missing_weights_name_the_file_and_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     for call in (weights_path, load_weights):
         with pytest.raises(
-            CheckpointError, match=r"compact\.safetensors.*install ceret.*encoder:FILE.*--weights FILE.*ceret train"
+            CheckpointError, match=r"compact\.safetensors.*install ceret.*`weights`.*encoder:FILE in `features`$"
         ) as caught:
             call()
         assert "\n" not in str(caught.value)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ce_retrieval.descriptors import make_descriptor
-from ce_retrieval.errors import DescriptorError, PhotoError, PhotoIndexError, SettingsError, SourceError
+from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError
 from ce_retrieval.photo_index import PhotoIndex, build_index, read_manifest, verify_index
 from ce_retrieval.photos import decode_photo
 
@@ -168,7 +168,7 @@ def test_a_bad_source_or_setting_leaves_nothing_behind(photos, tmp_path, helpers
         ([tmp_path / "missing"], {}, SourceError, "missing"),
         ([helpers.write_tar(tmp_path / "bad.tar", [1], name="../{:04d}.png")], {}, SourceError, r"'\.\.'"),
         ([helpers.write_tar(tmp_path / "abs.tar", [1], name="/{:04d}.png")], {}, SourceError, "absolute"),
-        ([photos], {"features": "nonsense"}, DescriptorError, "nonsense"),
+        ([photos], {"features": "nonsense"}, SettingsError, "nonsense"),
         ([photos], {"hole": "left"}, SettingsError, "left"),
         ([photos], {"workers": 0}, SettingsError, "workers is 0"),
         ([photos], {"max_memory": 1 << 20}, SettingsError, "`max_memory` 1MB is too little"),

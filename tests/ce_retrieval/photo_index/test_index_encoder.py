@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from ce_retrieval.descriptors import cell_weights, make_descriptor  # noqa: E402
-from ce_retrieval.errors import CeretError, CheckpointError, DescriptorError, PhotoIndexError, SettingsError  # noqa: E402
+from ce_retrieval.errors import CeretError, CheckpointError, PhotoIndexError, SettingsError  # noqa: E402
 from ce_retrieval.holes.strategies import center_holes  # noqa: E402
 from ce_retrieval.models import CompactConfig, shipped  # noqa: E402
 from ce_retrieval.models.build import build_network  # noqa: E402
@@ -208,7 +208,7 @@ def test_weights_that_vanished_or_take_other_photos(learned, photos, weights):
     aside.rename(weights)
     swap(weights, 1, dataclasses.replace(TINY, size=64))
     for call in (lambda: PhotoIndex.open(learned), lambda: add_photos(learned, [photos])):
-        with pytest.raises(DescriptorError, match="takes photos of 64 px, not 32"):
+        with pytest.raises(SettingsError, match="takes photos of 64 px, not 32"):
             call()
     assert read_manifest(learned).count == 30, "what the index is can be told without its weights"
 

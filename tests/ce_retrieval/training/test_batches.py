@@ -5,10 +5,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ce_retrieval.errors import TrainingError  # noqa: E402
+from ce_retrieval.errors import SettingsError, TrainingError  # noqa: E402
 from ce_retrieval.training.data import Batches, Feed, Order, split_photos  # noqa: E402
+from ce_retrieval.training.holes import hole_maker  # noqa: E402
 from ce_retrieval.training.team import Team  # noqa: E402
-from ce_retrieval.training.trainer import hole_maker  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -97,14 +97,14 @@ def test_streamed_photos_are_the_resident_ones(tiny_config, photos):
 
 
 def test_bad_collections_are_named(tiny_config, photos):
-    with pytest.raises(TrainingError, match=r"40 photos are left .* batch of 64: use --batch 40"):
+    with pytest.raises(SettingsError, match="`batch` is 64, but only 40 photos are left to train on: use 40 or less"):
         batches(tiny_config(batch=64), photos)
     from dataclasses import replace
 
     small = replace(photos, pixels=photos.pixels[:, :24, :24])
-    with pytest.raises(TrainingError, match="packed at 24 px are smaller than the crop of 32"):
+    with pytest.raises(TrainingError, match="24 px are smaller than the crop of 32: use `size` 40"):
         batches(tiny_config(), small)
-    with pytest.raises(TrainingError, match="batch 8 does not divide among 3"):
+    with pytest.raises(SettingsError, match="`batch` is 8: expected a multiple of 3"):
         batches(tiny_config(), photos, Team(0, 3))
 
 

@@ -1,9 +1,14 @@
 """Presets follow the paper, settings change single fields, and impossible values are named."""
 
+import re
+from dataclasses import fields, replace
+from math import inf, nan
+
 import pytest
 
-from ce_retrieval.errors import CheckpointError, TrainingError
-from ce_retrieval.training import PRESETS, TrainConfig, changed, preset_config
+from ce_retrieval.errors import CheckpointError, SettingsError
+from ce_retrieval.models.config import ARCHITECTURES, CompactConfig, PaperCenterConfig, PaperRegionConfig
+from ce_retrieval.training import PRESETS, Schedule, TrainConfig, changed, preset_config
 
 
 def test_rates_follow_the_paper():
@@ -39,34 +44,84 @@ def test_settings_reach_run_and_network():
     assert config.rate == 0.5 and config.warmup == 7
 
 
+def test_the_field_of_a_run_length_that_is_not_used_stays_unused():
+    assert changed(preset_config("compact", steps=1), ["steps=5"]).steps == 5
+    with pytest.raises(SettingsError, match="setting 'minutes=3' names no field"):
+        changed(preset_config("compact", steps=1), ["minutes=3"])
+
+
 @pytest.mark.parametrize("setting", ["speed=3", "rate=fast", "encoder_blocks=1,2", "skips=maybe", "rate", "network=x"])
 def test_bad_settings_are_named(setting):
-    with pytest.raises(TrainingError, match=f"setting '{setting}'"):
+    with pytest.raises(SettingsError, match=f"setting '{setting}'"):
         changed(preset_config("compact", steps=1), [setting])
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "either as steps or as minutes"),
-        ({"steps": 1, "minutes": 1.0}, "either as steps or as minutes"),
-        ({"steps": 0}, "must be positive"),
-        ({"steps": 1, "masks": "stars"}, "use one of center"),
-        ({"steps": 1, "batch": 0}, "batch 0"),
-        ({"steps": 1, "adversarial": 1.0}, "adversarial weight"),
-        ({"steps": 1, "view": 1.5}, "view 1.5"),
-        ({"steps": 1, "power": 3}, "power 3"),
+        ({}, "either as `steps` or as `minutes`"),
+        ({"steps": 1, "minutes": 1.0}, "either as `steps` or as `minutes`"),
+        ({"steps": 0}, r"`steps` is 0: expected a number in \[1, 1000000000\]"),
+        ({"minutes": 0.0}, r"`minutes` is 0.0: expected a number in \(0, 1000000000\]"),
+        ({"steps": 1, "masks": "stars"}, "`masks` is 'stars': choose one of center"),
+        ({"steps": 1, "batch": 0}, "`batch` is 0: expected"),
+        ({"steps": 1, "batch": 2.5}, "`batch` is 2.5: expected a whole number"),
+        ({"steps": 1, "seed": -1}, r"`seed` is -1: expected a number in \[0, 4294967295\]"),
+        ({"steps": 1, "adversarial": 1.0}, r"`adversarial` is 1.0: expected a number in \[0, 1\)"),
+        ({"steps": 1, "beta1": 2.0}, r"`beta1` is 2.0: expected a number in \[0, 1\)"),
+        ({"steps": 1, "view": 1.5}, r"`view` is 1.5: expected a number in \(0, 1\]"),
+        ({"steps": 1, "power": 3}, r"`power` is 3: expected a number in \[1, 2\]"),
+        ({"steps": 1, "mix": (1.0, -1.0, 1.0)}, "`mix` is .*: expected a number"),
+        ({"steps": 1, "mix": (0.0, 0.0, 0.0)}, "`mix` is .*: expected three numbers, not all of them 0"),
+        ({"steps": 1, "mix": (1.0, 1.0)}, "expected three numbers"),
+        ({"steps": 1, "network": CompactConfig(size=0)}, r"the network's size is 0: expected a number in \[16, 4096\]"),
+        ({"steps": 1, "network": CompactConfig(widths=(8, 0, 8))}, "the network's widths is .*: expected a number"),
+        ({"steps": 1, "network": CompactConfig(widths=(7, 8, 8), shuffles=2)}, "two shuffles need an even first one"),
+        ({"steps": 1, "network": PaperRegionConfig(groups=3)}, "groups are 3: choose one of 1, 2, 4"),
+        ({"steps": 1, "network": PaperCenterConfig(size=64), "overlap": 16}, "use 15 px or less"),
+        ({"steps": 1, "network": PaperCenterConfig(), "masks": "region"}, "predicts the centre only"),
     ],
 )
 def test_impossible_values_are_named(values, message):
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(SettingsError, match=message):
         TrainConfig(**values)
 
 
+def numbers_of(settings):
+    """Names of the fields that hold numbers, alone or in a tuple."""
+    return [entry.name for entry in fields(settings) if re.search(r"\b(int|float)\b", str(entry.type))]
+
+
+@pytest.mark.parametrize("network", ARCHITECTURES.values())
+@pytest.mark.parametrize("value", [nan, inf, -inf, -1])
+def test_every_number_has_a_range_without_nan_and_infinity(network, value):
+    config = TrainConfig(network=network(), steps=1)
+    for part in (config, config.network):
+        for name in numbers_of(part):
+            found = (value,) * 3 if isinstance(getattr(part, name), tuple) else value
+            with pytest.raises(SettingsError, match=f"{name}`? is .*: expected a number"):
+                bad = replace(part, **{name: found})  # raises for a field of the run itself
+                replace(config, network=bad)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in fields(Schedule)])
+def test_a_schedule_starts_at_one(name):
+    with pytest.raises(SettingsError, match=f"`{name}` is 0: expected 1 or more"):
+        Schedule(**{name: 0})
+
+
 def test_unknown_presets_and_pairs_are_named():
-    with pytest.raises(TrainingError, match="use one of paper-center"):
+    with pytest.raises(SettingsError, match="use one of paper-center"):
         preset_config("huge", steps=1)
-    with pytest.raises(TrainingError, match="paper-center predicts the centre only"):
+    with pytest.raises(SettingsError, match="paper-center predicts the centre only"):
         preset_config("paper-center", steps=1, masks="region")
+    with pytest.raises(SettingsError, match="paper-center predicts the centre only"):
+        changed(preset_config("paper-center", steps=1), ["masks=region"])
+
+
+def test_checkpoints_of_other_settings_are_named():
+    values = preset_config("compact", steps=1).to_dict()
     with pytest.raises(CheckpointError, match="surprise"):
-        TrainConfig.from_dict({**preset_config("compact", steps=1).to_dict(), "surprise": 1}, name="x")
+        TrainConfig.from_dict({**values, "surprise": 1}, name="x")
+    with pytest.raises(CheckpointError, match=r"x: .* not valid \(`batch` is 0"):
+        TrainConfig.from_dict({**values, "batch": 0}, name="x")

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ce_retrieval.errors import TrainingError  # noqa: E402
+from ce_retrieval.errors import SettingsError, TrainingError  # noqa: E402
 from ce_retrieval.holes.strategies import DEFAULT_HOLES, center_holes  # noqa: E402
 from ce_retrieval.training.holes import HoleMaker, shape_bank  # noqa: E402
 
@@ -79,7 +79,7 @@ def test_none_has_no_hole():
 def test_given_shapes_are_used():
     bar = np.zeros((10, 100), bool)
     bar[:, 5:95] = True
-    bank = shape_bank([bar], 0)
+    bank = shape_bank([bar])
     assert bank.shape == (1, 1, 96, 96) and 0.05 < float(bank.mean()) < 0.12
     holes = drawn("region", 96, 50, bank=bank).numpy()
     # A bar is far longer than wide, a blob is not: compare the principal spreads of single shapes.
@@ -92,7 +92,7 @@ def test_given_shapes_are_used():
 
 
 def test_useless_shapes_and_strategies_are_named():
-    with pytest.raises(TrainingError, match="none that is visible"):
-        shape_bank([np.zeros((5, 5), bool)], 0)
-    with pytest.raises(TrainingError, match="use one of center, block"):
+    with pytest.raises(TrainingError, match="no shape is visible at 96 x 96 px"):
+        shape_bank([np.zeros((5, 5), bool)])
+    with pytest.raises(SettingsError, match="choose one of center, block"):
         HoleMaker("stars", 64, CPU)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.errors import SourceError, StorageError
+from ce_retrieval.errors import SettingsError, SourceError, StorageError
 from ce_retrieval.photos import load_photo, open_source
 from ce_retrieval.training.packing import open_packed, open_photos, pack_photos
 
@@ -71,7 +71,7 @@ def test_damaged_and_foreign_files(folder, tmp_path):
     data = path.read_bytes()
     for length in (0, 100, len(data) // 2):
         path.write_bytes(data[:length])
-        with pytest.raises(SourceError, match=r"out.h5: truncated or no HDF5"):
+        with pytest.raises(SourceError, match=r"out.h5: truncated, or not an HDF5 file"):
             open_packed(path)
     with h5py.File(path, "w") as file:
         file["other"] = 1
@@ -95,6 +95,17 @@ def test_a_full_disk_leaves_the_older_file(folder, tmp_path, monkeypatch):
     assert path.read_bytes() == before and not list(tmp_path.glob(".out*"))
 
 
-def test_impossible_sizes(folder, tmp_path):
-    with pytest.raises(SourceError, match="use 16 to 4096"):
-        pack_photos(open_source(str(folder)), tmp_path / "out.h5", 8)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 8}, "`size` is 8: expected 16 to 4096 px"),
+        ({"size": 5000}, "`size` is 5000"),
+        ({"size": 32, "workers": 0}, "`workers` is 0: expected 1 or more"),
+    ],
+)
+def test_impossible_settings(folder, tmp_path, settings, message):
+    with pytest.raises(SettingsError, match=message):
+        pack_photos(open_source(str(folder)), tmp_path / "out.h5", **settings)
+    with pytest.raises(SettingsError, match=message):
+        open_photos(folder, **settings)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["photos"]

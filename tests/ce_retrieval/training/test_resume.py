@@ -59,7 +59,8 @@ import torch
 torch.set_num_threads(1)
 from training_cases import TINY, make_photos
 from ce_retrieval.training import preset_config
-from ce_retrieval.training.trainer import Schedule, train
+from ce_retrieval.training.config import Schedule
+from ce_retrieval.training.trainer import train
 config = preset_config("compact", network=TINY, batch=8, steps=16, warmup=2)
 train(config, make_photos(40, 40), sys.argv[1], device=torch.device("cpu"), held_out=make_photos(10, 32, seed=1),
       schedule=Schedule(8, 3, 8), resume=True, report=lambda now: print(now.step, flush=True))

@@ -15,10 +15,11 @@ torch = pytest.importorskip("torch")
 from training_cases import TINY, make_photos  # noqa: E402
 
 from ce_retrieval.training import preset_config  # noqa: E402
+from ce_retrieval.training.config import ENGINES  # noqa: E402
 from ce_retrieval.training.data import Batches  # noqa: E402
-from ce_retrieval.training.learner import ENGINES, Learner  # noqa: E402
+from ce_retrieval.training.holes import hole_maker  # noqa: E402
+from ce_retrieval.training.learner import Learner  # noqa: E402
 from ce_retrieval.training.team import Team, team_of  # noqa: E402
-from ce_retrieval.training.trainer import hole_maker  # noqa: E402
 
 SCRIPT = """
 import json, sys
@@ -29,16 +30,22 @@ from training_cases import TINY, make_photos
 from ce_retrieval.models.checkpoint import tensors_hash
 from ce_retrieval.training import preset_config
 from ce_retrieval.training.data import Batches
-from ce_retrieval.training.learner import ENGINES, Learner
+from ce_retrieval.training.config import ENGINES, Schedule
+from ce_retrieval.training.holes import hole_maker
+from ce_retrieval.training.learner import Learner
 from ce_retrieval.training.team import team_of
-from ce_retrieval.training.trainer import Schedule, hole_maker, train
+from ce_retrieval.training.trainer import train
 device = torch.device("cpu")
 config = preset_config("compact", network=TINY, batch=8, steps=8, warmup=2)
 photos = make_photos(40, 40)
 with team_of(device) as team:
     learner = Learner(config, device, ENGINES["plain"], team)
     batches = Batches(photos, config, hole_maker(config, device), device, team)
-    curve = [float(team.mean(learner.update(*batches.draw(step), step / 8)["reconstruction"])) for step in range(8)]
+    curve = []
+    for step in range(8):
+        loss = learner.update(*batches.draw(step), step / 8)["reconstruction"]
+        torch.distributed.all_reduce(loss)
+        curve.append(float(loss) / team.size)
     found = {"rank": team.rank, "size": team.size, "curve": curve, "weights": tensors_hash(learner.network.state_dict())}
     found["steps"] = train(config, photos, sys.argv[2], device=device, schedule=Schedule(4, 4, 8), team=team).steps
     open(sys.argv[3] + str(team.rank), "w").write(json.dumps(found))

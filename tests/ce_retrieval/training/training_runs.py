@@ -3,7 +3,7 @@
 import torch
 
 from ce_retrieval.models.checkpoint import load_tensors
-from ce_retrieval.training.trainer import Schedule
+from ce_retrieval.training import Schedule
 
 CPU = torch.device("cpu")
 OFTEN = Schedule(validate_every=3, checkpoint_every=2, gallery=16)

@@ -1,4 +1,4 @@
-"""Completion by patches from each start, with and without scenes."""
+"""Method `patchmatch` from each start, with and without scenes."""
 
 from dataclasses import replace
 
@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 
 from ce_retrieval.completion.patches.completer import PatchCompleter
-from ce_retrieval.completion.settings import PatchSettings, SceneSettings
-from ce_retrieval.errors import MaskError, PhotoIndexError
-from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.completion.settings import PatchSettings, ranges
+from ce_retrieval.errors import MaskError, SettingsError
 
-SETTINGS = PatchSettings(scenes=SceneSettings(rerank="rim", aligned=6))
-
-
-@pytest.fixture(scope="module")
-def index(crop_index) -> PhotoIndex:
-    return PhotoIndex.open(crop_index)
+SETTINGS = PatchSettings(rerank="rim", aligned=6)
 
 
 @pytest.fixture(scope="module")
@@ -35,24 +29,24 @@ def hole() -> np.ndarray:
 
 
 def test_the_record_names_the_network_that_scenes_were_ranked_by(index, stripes, hole, tiny_weights):
-    guided = replace(SETTINGS.scenes, rerank="guided", weights=str(tiny_weights))
-    completer = PatchCompleter(index, replace(SETTINGS, scenes=guided))
-    done = completer.complete(stripes, hole)
+    guided = replace(SETTINGS, rerank="guided", weights=str(tiny_weights))
+    done = PatchCompleter(index, guided).complete(stripes, hole)
     assert done.network["path"] == str(tiny_weights) and done.expected == "network"
     assert PatchCompleter(index, SETTINGS).complete(stripes, hole).expected is None
 
 
-@pytest.mark.parametrize("start", ["smooth", "encoder", "scene", "auto"])
-@pytest.mark.parametrize("with_index", [False, True])
+STARTS = ranges(PatchSettings)["start"].choices
+
+
+@pytest.mark.parametrize(
+    ("start", "with_index"),
+    [*((start, True) for start in STARTS), *((start, False) for start in STARTS if start != "scene")],
+)
 def test_known_pixels_stay_whatever_the_start(index, stripes, hole, tiny_weights, start, with_index):
-    if start == "scene" and not with_index:
-        with pytest.raises(PhotoIndexError, match="the start scene needs an index"):
-            PatchCompleter(None, replace(SETTINGS, start=start))
-        return
     settings = replace(SETTINGS, start=start, weights=str(tiny_weights), sources=2)
     completer = PatchCompleter(index if with_index else None, settings)
     assert completer.settings.start == {"auto": "scene" if with_index else "smooth"}.get(start, start)
-    assert (completer.network is not None) == (start == "encoder")
+    assert (completer.network is not None) == (start == "network")
     done = completer.complete(stripes, hole)
     np.testing.assert_array_equal(done.best[~hole], stripes[~hole])
     other = stripes.copy()
@@ -74,12 +68,14 @@ def test_a_photo_larger_than_the_working_size(stripes, hole):
 
 
 def test_what_is_wrong_is_named(index, stripes, hole):
-    with pytest.raises(PhotoIndexError, match="start 'best' is unknown: choose one of auto, smooth"):
-        PatchCompleter(None, replace(SETTINGS, start="best"))
-    with pytest.raises(PhotoIndexError, match="sources -1"):
-        PatchCompleter(None, replace(SETTINGS, sources=-1))
+    with pytest.raises(SettingsError, match="start is 'best': choose one of auto, smooth"):
+        replace(SETTINGS, start="best")
+    with pytest.raises(SettingsError, match="the start 'scene' needs an index"):
+        PatchCompleter(None, replace(SETTINGS, start="scene"))
+    with pytest.raises(SettingsError, match="sources is -1: expected 0 or more"):
+        replace(SETTINGS, sources=-1)
     completer = PatchCompleter(None, SETTINGS)
-    with pytest.raises(PhotoIndexError, match="one fill"):
+    with pytest.raises(SettingsError, match="method patchmatch makes one fill"):
         completer.complete_many([stripes], [hole], candidate_fills=True)
     results = completer.complete_many([stripes, stripes], [np.zeros_like(hole), hole])
     assert isinstance(results[0], MaskError)

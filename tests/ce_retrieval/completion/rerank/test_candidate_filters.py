@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval import Completer, CompletionSettings, PhotoIndex, complete, load_photo
+from ce_retrieval import RetrievalCompleter, RetrievalSettings, complete, load_photo
 from ce_retrieval.completion.folders import complete_folder, plan_jobs
 from ce_retrieval.errors import FilterError, PhotoError
 from ce_retrieval.photo_index import Origin
-
-
-@pytest.fixture(scope="module")
-def index(crop_index) -> PhotoIndex:
-    return PhotoIndex.open(crop_index)
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +31,10 @@ def labels(completion) -> set[str]:
 def test_scenes_that_pass_alone_are_used(index, query, rerank):
     photo, hole, _ = query
     where = "label in ['photo0', 'photo3'] and not endswith(key, '.jpg')"
-    done = Completer(index, CompletionSettings(k=30, rerank=rerank, where=where)).complete(photo, hole)
+    done = RetrievalCompleter(index, RetrievalSettings(k=30, rerank=rerank, where=where)).complete(photo, hole)
     assert labels(done) == {"photo0", "photo3"} and len(done.candidates) == 24
     assert not any(candidate.photo.endswith(".jpg") for candidate in done.candidates)
-    everything = Completer(index, CompletionSettings(k=60, rerank=rerank)).complete(photo, hole)
+    everything = RetrievalCompleter(index, RetrievalSettings(k=60, rerank=rerank)).complete(photo, hole)
     order = [c.photo for c in everything.candidates]
     assert [c.photo for c in done.candidates] == [name for name in order if name in {c.photo for c in done.candidates}]
     settings = done.provenance()["settings"]
@@ -48,7 +43,7 @@ def test_scenes_that_pass_alone_are_used(index, query, rerank):
 
 def test_none_of_the_photos_own_source_is_used(index, query):
     photo, hole, path = query
-    completer = Completer(index, CompletionSettings(k=60, exclude_same_source=True))
+    completer = RetrievalCompleter(index, RetrievalSettings(k=60, rerank="rim", exclude_same_source=True))
     done = completer.complete(photo, hole, origin=Origin.of(path))
     assert labels(done) == {"photo0", "photo2", "photo3"}
     from_no_file = completer.complete(photo, hole)
@@ -61,13 +56,16 @@ def test_none_of_the_photos_own_source_is_used(index, query):
     ]
 
 
-def test_filters_that_leave_nothing(index, query):
+@pytest.mark.parametrize("rerank", ["rim", "guided"])
+def test_filters_that_leave_nothing(index, query, tiny_weights, rerank):
     photo, hole, path = query
+    search = {"rerank": rerank, "weights": str(tiny_weights)}
     with pytest.raises(FilterError, match="none of the 60 photos"):
-        Completer(index, CompletionSettings(where="width > 5000"))
+        RetrievalCompleter(index, RetrievalSettings(**search, where="width > 5000"))
     with pytest.raises(FilterError, match="names size, which is not a column"):
-        Completer(index, CompletionSettings(where="size > 5000"))
-    completer = Completer(index, CompletionSettings(where="label == 'photo1'", exclude_same_source=True))
+        RetrievalCompleter(index, RetrievalSettings(**search, where="size > 5000"))
+    settings = RetrievalSettings(**search, where="label == 'photo1'", exclude_same_source=True)
+    completer = RetrievalCompleter(index, settings)
     with pytest.raises(FilterError, match="the query's own folder"):
         completer.complete(photo, hole, origin=Origin.of(path))
     other = photo[::-1].copy()
@@ -85,7 +83,7 @@ def test_a_folder_leaves_out_each_photos_own(index, crop_folder, tmp_path):
     Image.fromarray(hole).save(tmp_path / "mask.png")
 
     def run(**settings) -> list[dict]:
-        completer = Completer(index, CompletionSettings(k=40, rerank="rim", **settings), workers=1)
+        completer = RetrievalCompleter(index, RetrievalSettings(k=40, rerank="rim", **settings), workers=1)
         out = tmp_path / "out"
         jobs = plan_jobs(photos, tmp_path / "mask.png", out)
         skipped.append([outcome.skipped for outcome in complete_folder(completer, jobs, out)])

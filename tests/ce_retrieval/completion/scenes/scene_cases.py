@@ -1,20 +1,25 @@
-"""Small collections of scenes for the tests of scene completion."""
+"""Small collections of scenes and holes for the tests of scene completion."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ce_retrieval.completion.result import Completion
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
+
+SHAPE = (80, 100)
+ABOVE, LEFT = 9, 13  # px of the photo's own scene beyond the photo
+HIDDEN = (255, 0, 255)  # what lies under a hole, and is in no scene
 
 
 def of_size(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+    return np.array(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def index_of(folder: Path, scenes: dict[str, np.ndarray]) -> PhotoIndex:
     """Write scenes to `folder`/scenes and index them there."""
-    (folder / "scenes").mkdir()
+    (folder / "scenes").mkdir(parents=True)
     for name, scene in scenes.items():
         Image.fromarray(np.ascontiguousarray(scene)).save(folder / "scenes" / f"{name}.png")
     path = folder / "scenes.ceret"
@@ -22,12 +27,17 @@ def index_of(folder: Path, scenes: dict[str, np.ndarray]) -> PhotoIndex:
     return PhotoIndex.open(path)
 
 
-def own_and_others(pictures: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """One scene that a photo may be cut from, and three of other things; 100x125 px."""
-    face, cat, coffee, rocket = pictures
-    return {
-        "own": coffee[40:240:2, 80:330:2],
-        "cat": cat[20:220:2, 60:310:2],
-        "face": face[:200:2, 100:350:2],
-        "rocket": rocket[100:300:2, 200:450:2],
-    }
+def hole_of(*boxes: tuple[slice, slice], shape: tuple[int, int] = SHAPE) -> np.ndarray:
+    hole = np.zeros(shape, bool)
+    for box in boxes:
+        hole[box] = True
+    return hole
+
+
+def hidden(photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    return np.where(hole[..., None], np.uint8(HIDDEN), photo)
+
+
+def stems(done: Completion) -> list[str]:
+    """Names of the candidates' files, best first."""
+    return [Path(candidate.photo).stem for candidate in done.candidates]

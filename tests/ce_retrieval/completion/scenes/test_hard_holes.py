@@ -1,11 +1,10 @@
 """Hard inputs of scene completion and of patches: odd holes, tiny photos, few scenes."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from scene_cases import index_of, of_size, own_and_others
+from scene_cases import ABOVE, HIDDEN, LEFT, hidden, hole_of, index_of, of_size, stems
 from scipy.ndimage import distance_transform_edt
 
 import ce_retrieval
@@ -13,43 +12,26 @@ from ce_retrieval.completion.patches.completer import PatchCompleter
 from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import PatchSettings, SceneSettings
 from ce_retrieval.errors import CeretError, MaskError, PhotoError
-from ce_retrieval.photo_index import PhotoIndex
 
 SETTINGS = SceneSettings(rerank="rim", top=3)
-PATCHES = PatchSettings(scenes=SETTINGS)
-SHAPE = (80, 100)
-ABOVE, LEFT = 9, 13  # px of the photo's own scene beyond the photo
-HIDDEN = (255, 0, 255)  # what lies under a hole, and is in no scene
+PATCHES = PatchSettings(rerank="rim")
 
 
 @pytest.fixture(scope="module")
-def scenes(bundled_photos) -> dict[str, np.ndarray]:
-    return own_and_others(bundled_photos)
+def by_seam(index) -> dict[float, SceneCompleter]:
+    return {seam: SceneCompleter(index, replace(SETTINGS, seam=seam), workers=2) for seam in (0.0, 40.0)}
 
 
 @pytest.fixture(scope="module")
-def truth(scenes) -> np.ndarray:
-    return np.ascontiguousarray(scenes["own"][ABOVE : ABOVE + SHAPE[0], LEFT : LEFT + SHAPE[1]])
+def by_patches(index) -> tuple[PatchCompleter, PatchCompleter]:
+    """With scenes, and from the photo alone."""
+    return PatchCompleter(index, PATCHES, workers=2), PatchCompleter(None, PATCHES, workers=2)
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory, scenes) -> PhotoIndex:
-    return index_of(tmp_path_factory.mktemp("hard"), scenes)
-
-
-def hidden(photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    return np.where(hole[..., None], np.uint8(HIDDEN), photo)
-
-
-def stems(done) -> list[str]:
-    return [Path(candidate.photo).stem for candidate in done.candidates]
-
-
-def hole_of(*boxes: tuple[slice, slice], shape: tuple[int, int] = SHAPE) -> np.ndarray:
-    hole = np.zeros(shape, bool)
-    for box in boxes:
-        hole[box] = True
-    return hole
+def reduced(index) -> SceneCompleter:
+    """Works at 40 px."""
+    return SceneCompleter(index, replace(SETTINGS, side=40, seam=0.0), workers=2)
 
 
 HOLES = {
@@ -69,25 +51,25 @@ HOLES = {
 
 
 @pytest.mark.parametrize("name", HOLES)
-def test_scenes_fill_any_hole_with_what_was_there(index, truth, name):
+@pytest.mark.parametrize("seam", [0.0, 40.0])
+def test_scenes_fill_any_hole_with_what_was_there(by_seam, truth, name, seam):
     hole = HOLES[name]
     photo = hidden(truth, hole)
-    for seam in (0.0, 40.0):
-        done = SceneCompleter(index, replace(SETTINGS, seam=seam), workers=2).complete(photo, hole)
-        assert stems(done)[0] == "own" and done.candidates[0].offset == (-ABOVE, -LEFT)
-        assert np.abs(done.best.astype(int) - truth)[hole].max() <= 1
-        assert (done.seam is None) == (seam == 0)
-        may_differ = hole if done.seam is None else done.seam > 0
-        np.testing.assert_array_equal(done.best[~may_differ], photo[~may_differ])
-        assert distance_transform_edt(~hole)[may_differ].max() <= round(seam * 100 / 1024)
+    done = by_seam[seam].complete(photo, hole)
+    assert stems(done)[0] == "own" and done.candidates[0].offset == (-ABOVE, -LEFT)
+    assert np.abs(done.best.astype(int) - truth)[hole].max() <= 1
+    assert (done.seam is None) == (seam == 0)
+    may_differ = hole if done.seam is None else done.seam > 0
+    np.testing.assert_array_equal(done.best[~may_differ], photo[~may_differ])
+    assert distance_transform_edt(~hole)[may_differ].max() <= round(seam * 100 / 1024)
 
 
 @pytest.mark.parametrize("name", [name for name in HOLES if name != "nearly all"])  # of which 8x8 px would be left
-def test_scenes_fill_any_hole_of_a_photo_above_the_working_size(index, truth, name):
+def test_scenes_fill_any_hole_of_a_photo_above_the_working_size(reduced, truth, name):
     """Placed to a pixel of the working size, 2.5 of the photo: near what was there, and none of what was hidden."""
     hole = HOLES[name]
     photo = hidden(truth, hole)
-    done = SceneCompleter(index, replace(SETTINGS, side=40, seam=0.0), workers=2).complete(photo, hole)
+    done = reduced.complete(photo, hole)
     np.testing.assert_array_equal(done.best[~hole], photo[~hole])
     assert stems(done)[0] == "own" and done.candidates[0].offset == pytest.approx((-ABOVE, -LEFT), abs=3)
     assert np.abs(done.best.astype(int) - truth)[hole].mean() < 25
@@ -95,28 +77,27 @@ def test_scenes_fill_any_hole_of_a_photo_above_the_working_size(index, truth, na
 
 
 @pytest.mark.parametrize("name", HOLES)
-def test_patches_fill_any_hole_and_keep_the_rest(index, truth, name):
+def test_patches_fill_any_hole_and_keep_the_rest(by_patches, truth, name):
     hole = HOLES[name]
     photo = hidden(truth, hole)
-    done = PatchCompleter(index, PATCHES, workers=2).complete(photo, hole)
-    assert stems(done) == ["own"]
-    np.testing.assert_array_equal(done.best[~hole], photo[~hole])
-    assert np.median(np.abs(done.best.astype(int) - truth)[hole]) < 30
-    alone = PatchCompleter(None, PATCHES, workers=2).complete(photo, hole).best
-    np.testing.assert_array_equal(alone[~hole], photo[~hole])
+    with_scenes, alone = (completer.complete(photo, hole) for completer in by_patches)
+    assert stems(with_scenes) == ["own"]
+    np.testing.assert_array_equal(with_scenes.best[~hole], photo[~hole])
+    assert np.median(np.abs(with_scenes.best.astype(int) - truth)[hole]) < 30
+    np.testing.assert_array_equal(alone.best[~hole], photo[~hole])
     # Means of the photo's own pixels.
-    assert (alone[hole] >= photo[~hole].min(axis=0)).all() and (alone[hole] <= photo[~hole].max(axis=0)).all()
+    known = photo[~hole]
+    assert (alone.best[hole] >= known.min(axis=0)).all() and (alone.best[hole] <= known.max(axis=0)).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 3), (1, 9), (9, 1), (1, 400), (15, 200), (200, 15)])
-def test_photos_too_small_for_a_context_are_named(index, shape):
+def test_photos_too_small_for_a_context_are_named(index, by_seam, by_patches, shape):
     photo = np.full((*shape, 3), 99, np.uint8)
     hole = np.zeros(shape, bool)
     hole[-1, -1] = True
     for complete in (
-        SceneCompleter(index, SETTINGS).complete,
-        PatchCompleter(index, PATCHES).complete,
-        PatchCompleter(None, PATCHES).complete,
+        by_seam[0.0].complete,
+        *(completer.complete for completer in by_patches),
         lambda photo, hole: ce_retrieval.complete(photo, hole, index, rerank="rim"),
     ):
         with pytest.raises(
@@ -126,22 +107,30 @@ def test_photos_too_small_for_a_context_are_named(index, shape):
         assert "\n" not in str(caught.value)
 
 
+@pytest.fixture(scope="module")
+def of_small_scenes(tmp_path_factory, bundled_photos, scenes) -> list[SceneCompleter | PatchCompleter]:
+    small = {name: of_size(scene, 24, 30) for name, scene in scenes.items()} | {
+        "own": of_size(bundled_photos[2], 24, 30)
+    }
+    index = index_of(tmp_path_factory.mktemp("small"), small)
+    by_scenes = [SceneCompleter(index, replace(SETTINGS, seam=seam)) for seam in (0.0, 40.0)]
+    return [*by_scenes, PatchCompleter(index, PATCHES), PatchCompleter(None, PATCHES)]
+
+
 @pytest.mark.parametrize("shape", [(16, 16), (16, 21), (20, 16)])
-def test_the_smallest_photos_are_filled(tmp_path, bundled_photos, scenes, shape):
-    own = of_size(bundled_photos[2], 24, 30)
-    truth = np.ascontiguousarray(own[2 : 2 + shape[0], 5 : 5 + shape[1]])
-    index = index_of(tmp_path, {**{name: of_size(scene, 24, 30) for name, scene in scenes.items()}, "own": own})
-    for box in (np.s_[3:8, 3:8], np.s_[:5], np.s_[7, 8], np.s_[-3:, -4:]):
-        hole = hole_of(box, shape=shape)
-        photo = hidden(truth, hole)
-        for seam in (0.0, 40.0):
-            done = SceneCompleter(index, replace(SETTINGS, seam=seam)).complete(photo, hole)
-            assert stems(done)[0] == "own"
-            assert np.abs(done.best.astype(int) - truth)[hole].max() <= 1
-            may_differ = hole if done.seam is None else done.seam > 0
-            np.testing.assert_array_equal(done.best[~may_differ], photo[~may_differ])
-        for patches in (PatchCompleter(index, PATCHES), PatchCompleter(None, PATCHES)):
-            np.testing.assert_array_equal(patches.complete(photo, hole).best[~hole], photo[~hole])
+@pytest.mark.parametrize("box", [np.s_[3:8, 3:8], np.s_[:5], np.s_[7, 8], np.s_[-3:, -4:]], ids=str)
+def test_the_smallest_photos_are_filled(of_small_scenes, bundled_photos, shape, box):
+    truth = np.ascontiguousarray(of_size(bundled_photos[2], 24, 30)[2 : 2 + shape[0], 5 : 5 + shape[1]])
+    hole = hole_of(box, shape=shape)
+    photo = hidden(truth, hole)
+    *by_scenes, with_scenes, alone = (completer.complete(photo, hole) for completer in of_small_scenes)
+    for done in by_scenes:
+        assert stems(done)[0] == "own"
+        assert np.abs(done.best.astype(int) - truth)[hole].max() <= 1
+        may_differ = hole if done.seam is None else done.seam > 0
+        np.testing.assert_array_equal(done.best[~may_differ], photo[~may_differ])
+    for done in (with_scenes, alone):
+        np.testing.assert_array_equal(done.best[~hole], photo[~hole])
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -151,7 +140,7 @@ def test_a_scene_or_two_are_enough(tmp_path, scenes, truth, count):
     done = ce_retrieval.complete(hidden(truth, hole), hole, index, rerank="rim")
     assert done.settings.top == 20 and stems(done) == ["own", "cat"][:count] and not done.dropped
     assert np.abs(done.best.astype(int) - truth)[hole].max() <= 1
-    patches = ce_retrieval.complete(hidden(truth, hole), hole, index, method="patchmatch", scenes=SETTINGS, sources=20)
+    patches = ce_retrieval.complete(hidden(truth, hole), hole, index, method="patchmatch", rerank="rim", sources=20)
     assert stems(patches) == ["own", "cat"][:count]
     np.testing.assert_array_equal(patches.best[~hole], truth[~hole])
     with pytest.raises(PhotoError, match=f"pick is 3, but {count} candidate.* left: choose 1( to 2)?$"):
@@ -171,15 +160,15 @@ def test_scenes_too_low_for_the_hole_are_left_out_by_name(tmp_path, bundled_phot
         assert any(f"{name}.png: too small: 220x60 px" in line for line in done.dropped)
 
 
-def test_one_bad_photo_of_a_batch_spares_the_others(index, truth):
+def test_one_bad_photo_of_a_batch_spares_the_others(by_seam, by_patches, truth):
     good = HOLES["with an island"]
     tiny = np.zeros((2, 2, 3), np.uint8), np.eye(2, dtype=bool)
     lone = ~hole_of(np.s_[40, 50])  # a single known pixel
     jobs = [(truth, good), tiny, (truth, lone), (truth, good)]
-    for completer in (SceneCompleter(index, SETTINGS), PatchCompleter(index, PATCHES)):
+    for completer in (by_seam[40.0], by_patches[0]):
         results = completer.complete_many([photo for photo, _ in jobs], [hole for _, hole in jobs])
         assert isinstance(results[1], PhotoError) and isinstance(results[2], CeretError)
         assert "\n" not in str(results[2]) and "make the hole smaller" in str(results[2])
         np.testing.assert_array_equal(results[0].best, results[3].best)
     with pytest.raises(MaskError, match=r"no 7x7 px of the photo whole to copy from: mark a smaller hole, or give"):
-        PatchCompleter(None, PATCHES).complete(truth, lone)
+        by_patches[1].complete(truth, lone)

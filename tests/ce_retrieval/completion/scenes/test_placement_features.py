@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from scipy.ndimage import median_filter
-from skimage.color import rgb2lab
 
-from ce_retrieval.completion.scenes.placement_features import lab_of, resized, texture_of
+from ce_retrieval.completion.scenes.placement_features import texture_of
+from ce_retrieval.pixels import to_lab
 
 
 def noise(seed, *shape):
@@ -35,16 +35,8 @@ def loop_texture(lightness, hole):
     return out
 
 
-def test_lab_is_that_of_scikit_image():
-    photo = noise(0, 60, 70, 3)
-    difference = np.abs(lab_of(photo) - rgb2lab(photo))
-    assert difference.max() < 0.5 and difference.mean() < 0.15
-    greys = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    assert np.abs(lab_of(greys) - rgb2lab(greys)).max() < 0.2
-
-
 def test_texture_of_a_whole_photo_is_the_median_of_gradients():
-    lightness = lab_of(noise(1, 23, 31, 3))[..., 0].copy()
+    lightness = to_lab(noise(1, 23, 31, 3))[..., 0].copy()
     expected = median_filter(gradient(lightness), 5, mode="nearest")
     assert np.allclose(texture_of(lightness), expected, atol=1e-4)
 
@@ -56,7 +48,7 @@ def test_a_ramp_has_its_slope_as_texture():
 
 @pytest.mark.parametrize("share", [0.02, 0.2])
 def test_texture_beside_a_hole_is_the_median_of_what_is_known(share):
-    lightness = lab_of(noise(2, 24, 27, 3))[..., 0].copy()
+    lightness = to_lab(noise(2, 24, 27, 3))[..., 0].copy()
     hole = np.random.default_rng(3).random(lightness.shape) < share
     hole[5:12, 5:20] = True
     expected = loop_texture(lightness, hole)
@@ -68,7 +60,7 @@ def test_texture_beside_a_hole_is_the_median_of_what_is_known(share):
 
 
 def test_texture_does_not_depend_on_missing_pixels():
-    lightness = lab_of(noise(4, 24, 27, 3))[..., 0].copy()
+    lightness = to_lab(noise(4, 24, 27, 3))[..., 0].copy()
     hole = np.random.default_rng(5).random(lightness.shape) < 0.1
     other = np.where(hole, np.float32(77), lightness)
     assert np.array_equal(texture_of(lightness, hole), texture_of(other, hole))
@@ -77,13 +69,3 @@ def test_texture_does_not_depend_on_missing_pixels():
 def test_texture_is_zero_where_no_gradient_is_known():
     hole = np.array([[True, False], [False, True]])
     assert not texture_of(np.ones((2, 2), np.float32), hole).any()
-
-
-def test_resizing_keeps_flat_colours_and_the_size_asked_for():
-    flat = np.full((20, 30, 3), (10, 200, 90), np.uint8)
-    for size in ((16, 24), (25, 38), (20, 30)):
-        out = resized(flat, size)
-        assert out.shape == (*size, 3) and (out == flat[0, 0]).all()
-    halves = resized(noise(6, 20, 30, 3), (10, 15))
-    blocks = noise(6, 20, 30, 3).reshape(10, 2, 15, 2, 3).mean(axis=(1, 3))
-    assert np.abs(halves - blocks).max() <= 0.5

@@ -1,10 +1,13 @@
+"""Cuts are the least of all, wherever a seam may run."""
+
 from itertools import product
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from ce_retrieval.completion.scenes.seam import SeamFinder
-from ce_retrieval.errors import MaskError, PhotoError
+from ce_retrieval.errors import MaskError
 
 STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
@@ -16,19 +19,24 @@ def neighbours(place, shape):
             yield near
 
 
-def energy_terms(photo, scene, hole, reach, growth, valid, bound=None):
+def within(hole, reach):
+    """The domain of all pixels within the reach."""
+    return distance_transform_edt(~hole) <= reach
+
+
+def energy_terms(photo, scene, hole, domain, growth):
     """The costs written out pixel by pixel: edges {(p, q): cost} with p < q, and unary {p: cost} of band pixels."""
     shape = hole.shape
     missing = np.argwhere(hole)
     unary, edges = {}, {}
     for place in map(tuple, np.argwhere(~hole)):
         distance = np.sqrt(((missing - place) ** 2).sum(axis=1).min())
-        if distance <= reach and valid[place] and (bound is None or bound[place]):
+        if domain[place]:
             unary[place] = (growth * 1024 / max(shape) * distance) ** 3
     for p in np.ndindex(*shape):
         for q in neighbours(p, shape):
             if not (hole[p] or hole[q]):
-                across = scene[p].astype(float) - scene[q] if valid[p] and valid[q] else np.zeros(3)
+                across = scene[p].astype(float) - scene[q]
                 edges[p, q] = np.linalg.norm(across - (photo[p].astype(float) - photo[q]))
     for p in map(tuple, np.argwhere(~hole)):
         own = [edges[p, q] for q in neighbours(p, shape) if not hole[q]]
@@ -62,9 +70,10 @@ def test_the_cut_is_the_best_of_all_labelings(name, reach, growth, bounded):
     rng = np.random.default_rng(len(name) + reach)
     for trial in range(3):
         photo, scene = rng.random((2, *hole.shape, 3), dtype=np.float32)
-        valid = hole | (rng.random(hole.shape) < (1.0, 0.7, 0.4)[trial])
-        bound = rng.random(hole.shape) < 0.6 if bounded else None
-        edges, unary = energy_terms(photo, scene, hole, reach, growth, valid, bound)
+        domain = within(hole, reach)
+        if bounded:
+            domain &= hole | (rng.random(hole.shape) < (0.8, 0.6, 0.4)[trial])
+        edges, unary = energy_terms(photo, scene, hole, domain, growth)
         labelings = []
         for choice in product((False, True), repeat=len(unary)):
             taken = hole.copy()
@@ -73,7 +82,7 @@ def test_the_cut_is_the_best_of_all_labelings(name, reach, growth, bounded):
             labelings.append((energy(taken, edges, unary), taken))
         least = min(cost for cost, _ in labelings)
         smallest = np.logical_and.reduce([taken for cost, taken in labelings if cost <= least + 1e-7])
-        seam = SeamFinder(hole, reach, growth=growth, bound=bound).find(photo, scene, valid)
+        seam = SeamFinder(hole, domain, growth=growth).find(photo, scene)
         assert seam.cost == pytest.approx(least, abs=1e-5)
         np.testing.assert_array_equal(seam.taken, smallest)
 
@@ -85,14 +94,15 @@ def test_the_cut_is_as_large_as_the_flow_of_scipy(seed, contrast):
     from scipy.sparse.csgraph import maximum_flow
 
     rng = np.random.default_rng(seed)
-    shape, reach = (40, 50), 7
+    shape = (40, 50)
     hole = np.zeros(shape, bool)
     hole[10:22, 15:35] = True
     hole[30:, :6] = True
     hole[rng.integers(0, 40, 4), rng.integers(0, 50, 4)] = True
     photo, scene = (256 * rng.random((2, *shape, 3)) ** contrast).astype(np.uint8)
-    seam = SeamFinder(hole, reach).find(photo, scene)
-    edges, unary = energy_terms(photo / 255, scene / 255, hole, reach, 0.002, np.ones(shape, bool))
+    domain = within(hole, 7)
+    seam = SeamFinder(hole, domain).find(photo, scene)
+    edges, unary = energy_terms(photo / 255, scene / 255, hole, domain, 0.002)
     number = {place: i for i, place in enumerate(unary)}
     source, sink = len(number), len(number) + 1
     parts = 10**6
@@ -116,8 +126,6 @@ def test_the_cut_is_as_large_as_the_flow_of_scipy(seed, contrast):
 
 def scene_of_a_match(difference: float = 0.25):
     """A scene that is the photo in another light beyond 4 px from the hole, and something else nearer."""
-    from scipy.ndimage import distance_transform_edt
-
     rng = np.random.default_rng(0)
     # Whole 256ths, so that the differences are exact in float32 too.
     photo = rng.integers(0, 128, (60, 70, 3)).astype(np.float32) / np.float32(256)
@@ -132,49 +140,53 @@ def scene_of_a_match(difference: float = 0.25):
 
 def test_a_step_of_constant_colour_is_free_and_the_seam_goes_to_it():
     photo, scene, hole, distance = scene_of_a_match()
-    seam = SeamFinder(hole, 12, growth=0.0).find(photo, scene)
+    seam = SeamFinder(hole, within(hole, 12), growth=0.0).find(photo, scene)
     assert seam.cost == 0
     assert seam.taken[distance <= 4].all() and not seam.taken[distance > 5.5].any()
-    np.testing.assert_array_equal(SeamFinder(hole, 16).find(photo, photo + np.float32(0.125)).taken, hole)
+    np.testing.assert_array_equal(SeamFinder(hole, within(hole, 16)).find(photo, photo + np.float32(0.125)).taken, hole)
 
 
 def test_distance_makes_a_far_seam_dear():
     photo, scene, hole, _ = scene_of_a_match()
-    sizes = [SeamFinder(hole, 12, growth=growth).find(photo, scene).taken.sum() for growth in (0.0, 0.02, 1.0)]
+    domain = within(hole, 12)
+    sizes = [SeamFinder(hole, domain, growth=growth).find(photo, scene).taken.sum() for growth in (0.0, 0.02, 1.0)]
     assert sizes[0] > sizes[-1] == hole.sum()
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_reach_zero_is_the_hole():
+def test_a_domain_of_the_hole_alone_is_cut_along_its_edge():
     photo, scene, hole, _ = scene_of_a_match()
-    seam = SeamFinder(hole, 0).find(photo, scene)
+    seam = SeamFinder(hole, hole).find(photo, scene)
     np.testing.assert_array_equal(seam.taken, hole)
-    edges, unary = energy_terms(photo, scene, hole, 0, 0.002, np.ones(hole.shape, bool))
+    edges, unary = energy_terms(photo, scene, hole, hole, 0.002)
     assert not unary
     assert seam.cost == pytest.approx(energy(hole, edges, unary), rel=1e-5)
 
 
 @pytest.mark.parametrize("reach", [1, 3, 5])
-def test_nothing_beyond_the_reach_is_taken(reach):
+def test_nothing_beyond_the_domain_is_taken(reach):
     photo, scene, hole, distance = scene_of_a_match()
-    taken = SeamFinder(hole, reach, growth=0.0).find(photo, scene).taken
+    taken = SeamFinder(hole, within(hole, reach), growth=0.0).find(photo, scene).taken
     assert taken[hole].all() and not taken[distance > reach].any()
 
 
-def test_hidden_and_invalid_pixels_are_never_read_and_the_result_repeats():
+def test_hidden_pixels_are_never_read_and_the_result_repeats():
     photo, scene, hole, _ = scene_of_a_match()
-    valid = np.ones(hole.shape, bool)
-    valid[:, :23] = False
-    finder = SeamFinder(hole, 12)
-    first = finder.find(photo, scene, valid)
-    assert not first.taken[~valid].any()
-    blind = finder.find(
-        np.where(hole[..., None], np.float32(np.nan), photo),
-        np.where(valid[..., None], scene, np.float32(np.nan)),
-        valid,
-    )
+    finder = SeamFinder(hole, within(hole, 12))
+    first = finder.find(photo, scene)
+    blind = finder.find(np.where(hole[..., None], np.float32(np.nan), photo), scene)
     np.testing.assert_array_equal(blind.taken, first.taken)
     assert blind.cost == first.cost
+
+
+def test_photos_of_bytes_are_cut_as_those_of_floats():
+    photo, scene = np.random.default_rng(3).integers(0, 256, (2, 30, 40, 3), dtype=np.uint8)
+    hole = np.zeros((30, 40), bool)
+    hole[10:20, 12:30] = True
+    finder = SeamFinder(hole, within(hole, 6))
+    as_bytes, as_floats = finder.find(photo, scene), finder.find(photo / np.float32(255), scene / np.float32(255))
+    np.testing.assert_array_equal(as_bytes.taken, as_floats.taken)
+    assert as_bytes.cost == as_floats.cost
 
 
 def test_a_hole_against_the_border_is_cut_on_its_open_sides():
@@ -182,31 +194,15 @@ def test_a_hole_against_the_border_is_cut_on_its_open_sides():
     hole = np.zeros((30, 30), bool)
     hole[:10, :] = True
     photo, scene = rng.random((2, 30, 30, 3), dtype=np.float32)
-    taken = SeamFinder(hole, 50).find(photo, scene).taken
+    taken = SeamFinder(hole, np.ones_like(hole)).find(photo, scene).taken
     assert taken[:10].all() and not taken.all()
 
 
 def test_wrong_arguments_are_refused():
     photo, scene, hole, _ = scene_of_a_match()
-    valid = np.ones(hole.shape, bool)
-    for wrong in (np.zeros_like(hole), np.ones_like(hole)):
+    for wrong in (np.zeros_like(hole), np.ones_like(hole), hole.astype(np.uint8)):
         with pytest.raises(MaskError):
-            SeamFinder(wrong, 16)
-    with pytest.raises(MaskError, match="photo"):
-        SeamFinder(hole, 16).find(photo[1:], scene[1:])
-    with pytest.raises(MaskError):
-        SeamFinder(hole, 16).find(photo, scene, valid[1:])
-    with pytest.raises(PhotoError, match="lacks 20 of the hole's 400"):
-        SeamFinder(hole, 16).find(photo, scene, valid & (np.arange(70) != 30))
-    with pytest.raises(ValueError, match="scene"):
-        SeamFinder(hole, 16).find(photo, scene[1:])
-    with pytest.raises(ValueError, match="boolean"):
-        SeamFinder(hole.astype(np.uint8), 16)
-    with pytest.raises(ValueError, match="bound"):
-        SeamFinder(hole, 16, bound=valid[1:])
-    with pytest.raises(ValueError, match="negative"):
-        SeamFinder(hole, -1)
-    with pytest.raises(ValueError, match="uint8 or floats"):
-        SeamFinder(hole, 16).find(photo.astype(np.int32), scene)
-    with pytest.raises(ValueError, match="finite"):
-        SeamFinder(hole, 16).find(photo, scene * np.float32(np.nan))
+            SeamFinder(wrong, hole)
+    for arrays in ((photo[1:], scene[1:]), (photo[1:], scene), (photo, scene[1:])):
+        with pytest.raises(ValueError, match="expected one size"):
+            SeamFinder(hole, hole).find(*arrays)

@@ -1,43 +1,32 @@
 """What a seam may take: all within its reach around large holes, next to nothing around scratches."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.scenes.seam import SeamFinder
-from ce_retrieval.completion.scenes.seam_domain import bounded_seams, seam_domain
+from ce_retrieval.completion.scenes.seam_domain import seam_domain
 from ce_retrieval.completion.settings import SceneSettings
-from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 
 
-def pixels(mask: np.ndarray) -> np.ndarray:
-    return np.argwhere(mask).astype(float)
-
-
-def nearest(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Distance of every pixel of a shape from the nearest of some points, one by one."""
-    if not len(points):
-        return np.full(shape, np.inf)
-    grid = np.stack(np.indices(shape), axis=-1).astype(float)
-    return np.sqrt(((grid[:, :, None] - points) ** 2).sum(-1)).min(-1)
+def nearest(marked: np.ndarray) -> np.ndarray:
+    """Distance of every pixel from the nearest marked one, by SciPy."""
+    return distance_transform_edt(~marked) if marked.any() else np.full(marked.shape, np.inf)
 
 
 def by_definition(hole: np.ndarray, reach: int) -> np.ndarray:
-    depth = nearest(pixels(~hole), hole.shape)
+    depth = nearest(~hole)
     granted = np.zeros(hole.shape, int)
     for r in range(1, reach + 1):
-        granted[hole & (nearest(pixels(hole & (depth >= r)), hole.shape) <= 2 * r)] = r
+        granted[hole & (nearest(hole & (depth >= r)) <= 2 * r)] = r
     domain = hole.copy()
     for r in range(1, reach + 1):
-        domain |= nearest(pixels(granted == r), hole.shape) <= r
+        domain |= nearest(granted == r) <= r
     return domain
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def holes() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(5)
     rows, cols = np.indices((40, 50))
@@ -70,9 +59,9 @@ def test_large_holes_keep_the_full_reach_and_lines_one_pixel(holes):
     for name, reach in (("blob", 9), ("square", 10), ("at the border", 6), ("known pixel", 16)):
         full = distance_transform_edt(~holes[name]) <= reach
         np.testing.assert_array_equal(seam_domain(holes[name], reach), full, err_msg=name)
-    for name in ("lines", "mesh", "noise"):
+    for name, most in (("lines", 1), ("mesh", 1), ("noise", 2)):
         beside = distance_transform_edt(~holes[name])[seam_domain(holes[name], 16)].max()
-        assert beside == 1 if name != "noise" else beside <= 2
+        assert 1 <= beside <= most, name
     # A scratch has the blob's reach next to it alone.
     domain = seam_domain(holes["scratched"], 9)
     assert domain[3:26, 18].all() and domain[:, 45].sum() == 3
@@ -84,22 +73,15 @@ def test_the_cut_is_the_best_within_the_domain(holes):
     hole = holes["scratched"]
     photo, scene = rng.random((2, *hole.shape, 3)).astype(np.float32)
     domain = seam_domain(hole, 9)
-    seams = bounded_seams(hole, domain, growth=0.002)
-    found = seams.find(photo, scene)
-    assert seams.reach == 9
+    found = SeamFinder(hole, domain, growth=0.002).find(photo, scene)
     assert found.taken[hole].all() and not found.taken[~domain].any()
     change = (scene - photo).astype(np.float64)
     assert found.cost == pytest.approx(cost_of(found.taken, change, hole, 0.002 * 1024 / 50), rel=1e-5)
     for _ in range(30):  # no neighbour of it is better
         other = found.taken.copy()
-        row, col = pixels(domain & ~hole)[rng.integers((domain & ~hole).sum())].astype(int)
+        row, col = np.argwhere(domain & ~hole)[rng.integers((domain & ~hole).sum())]
         other[row, col] ^= True
         assert cost_of(other, change, hole, 0.002 * 1024 / 50) >= found.cost - 1e-6
-    # Where the domain is the full reach it is the plain cut.
-    plain = SeamFinder(holes["blob"], 6, growth=0.002).find(photo, scene)
-    bounded = bounded_seams(holes["blob"], seam_domain(holes["blob"], 6), growth=0.002).find(photo, scene)
-    assert bounded.cost == plain.cost
-    np.testing.assert_array_equal(bounded.taken, plain.taken)
 
 
 def cost_of(taken: np.ndarray, change: np.ndarray, hole: np.ndarray, growth: float) -> float:
@@ -122,16 +104,12 @@ def cost_of(taken: np.ndarray, change: np.ndarray, hole: np.ndarray, growth: flo
     return float(total)
 
 
-def test_scratches_do_not_replace_the_photo(tmp_path: Path, bundled_photos):
-    (tmp_path / "scenes").mkdir()
-    for name, number in (("cat", 1), ("rocket", 3)):
-        Image.fromarray(bundled_photos[number]).save(tmp_path / "scenes" / f"{name}.png")
-    build_index([tmp_path / "scenes"], tmp_path / "x.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1))
-    photo = np.ascontiguousarray(bundled_photos[2][:300, :400])
-    hole = np.zeros((300, 400), bool)
+def test_scratches_do_not_replace_the_photo(other_index, truth):
+    hole = np.zeros(truth.shape[:2], bool)
     hole[3::13] = True
-    done = SceneCompleter(PhotoIndex.open(tmp_path / "x.ceret"), SceneSettings(rerank="rim")).complete(photo, hole)
+    settings = SceneSettings(rerank="rim", seam=40.0, top=1)
+    done = SceneCompleter(other_index, settings).complete(truth, hole)
     may_differ = done.seam > 0
-    assert (may_differ & ~hole).sum() <= 2 * hole.sum()
-    np.testing.assert_array_equal(done.best[~may_differ], photo[~may_differ])
-    assert np.abs(done.best.astype(int) - photo)[~hole].mean() < 3
+    assert hole.sum() < may_differ.sum() <= 3 * hole.sum()
+    np.testing.assert_array_equal(done.best[~may_differ], truth[~may_differ])
+    assert np.abs(done.best.astype(int) - truth)[~hole].mean() < 3

@@ -1,0 +1,131 @@
+"""Measuring the fills of every method on the same photos: those that no method failed on."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from ce_retrieval.errors import EvaluationError
+from ce_retrieval.evaluation.fills import Material, fill_queries
+from ce_retrieval.evaluation.methods import Method
+from ce_retrieval.evaluation.queries import Queries
+from ce_retrieval.evaluation.settings import LeftOut, Progress
+from ce_retrieval.figures import show_hole
+from ce_retrieval.metrics import Floats, Summary, measure, precision_at_k, summarise
+from ce_retrieval.retrieval.search import search_contexts
+
+MEASURED_AT_ONCE = 16  # photos
+PRECISION_K = 10  # neighbours that P@k looks at
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """A method's figures.
+
+    Attributes
+    ----------
+    summary : over all photos.
+    precision : P@k; None where photos have no labels or the method finds no neighbours.
+    seconds : a photo.
+    photos : every measure of every photo, float64 (Q,) by name.
+    """
+
+    method: Method
+    summary: Summary
+    precision: float | None
+    seconds: float
+    photos: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a method made of the queries.
+
+    Attributes
+    ----------
+    values : every measure of every query, float64 (Q,) by name.
+    seconds : a query.
+    failed : by row, why a query could not be filled.
+    drawn : the fills of the photos on the sheets, uint8 (n, S, S, 3).
+    """
+
+    method: Method
+    values: dict[str, Floats]
+    seconds: float
+    failed: dict[int, str]
+    drawn: np.ndarray
+
+
+def measure_method(
+    material: Material, method: Method, drawn: np.ndarray, report: Progress, *, spent: float
+) -> Measured:
+    """Fill the queries by a method and measure the fills.
+
+    Parameters
+    ----------
+    drawn : rows of the queries on the sheets.
+    spent : seconds a query that a search by pixels took before.
+    """
+    queries = material.queries
+    filled = fill_queries(material, method, lambda done, total: report(f"filling by {method.name}", done, total))
+    seconds = spent + filled.seconds / len(queries)
+    return Measured(method, _values(queries, filled.photos), seconds, filled.failed, filled.photos[drawn])
+
+
+def _values(queries: Queries, fills: np.ndarray) -> dict[str, Floats]:
+    """Measure on all cores: the filters of SSIM run outside the interpreter's lock."""
+    parts = [slice(start, start + MEASURED_AT_ONCE) for start in range(0, len(queries), MEASURED_AT_ONCE)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        measured = list(pool.map(lambda part: measure(queries.photos[part], fills[part], queries.holes[part]), parts))
+    return {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
+
+
+def failures(queries: Queries, measured: Sequence[Measured]) -> dict[int, LeftOut]:
+    """Return, by row, the queries that a method could not fill; EvaluationError where these are all."""
+    failed: dict[int, LeftOut] = {}
+    for one in measured:
+        for row, reason in one.failed.items():
+            failed.setdefault(row, LeftOut(queries.names[row], f"{one.method.name}: {reason}"))
+    if len(failed) == len(queries):
+        first = next(iter(failed.values()))
+        raise EvaluationError(f"none of the {len(queries)} photos could be filled; {first.name}: {first.reason}")
+    return failed
+
+
+def results_of(material: Material, measured: Sequence[Measured], failed: Mapping[int, LeftOut]) -> list[MethodResult]:
+    """Return the figures of each method over the queries that no method failed on."""
+    kept = np.array([row for row in range(len(material.queries)) if row not in failed])
+    # Methods with the same features and focus share their search.
+    searches = {(one.method.base, one.method.focus): one.method for one in measured if one.method.kind == "features"}
+    precisions = {key: _precision(material, method, kept) for key, method in searches.items()}
+    results = []
+    for one in measured:
+        values = {name: of_all[kept] for name, of_all in one.values.items()}
+        precision = precisions.get((one.method.base, one.method.focus))
+        results.append(MethodResult(one.method, summarise(**values), precision, one.seconds, values))
+    return results
+
+
+def _precision(material: Material, method: Method, kept: np.ndarray) -> float | None:
+    """Return P@k of a method by features, the mean over the queries with a label; None without labels to compare."""
+    index, queries = material.indexes[method.base], material.queries
+    if len(index) < PRECISION_K or not (set(queries.labels) & set(index.labels)) - {""}:
+        return None
+    found = search_contexts(index, queries.photos, queries.holes, PRECISION_K, focus=method.focus_px)
+    shares = precision_at_k(np.array(queries.labels), np.array(index.labels)[found.ids])[kept]
+    labelled = shares[~np.isnan(shares)]
+    return float(labelled.mean()) if len(labelled) else None
+
+
+def sheet_rows(
+    queries: Queries, drawn: np.ndarray, measured: Sequence[Measured], failed: Mapping[int, LeftOut]
+) -> dict[int, list[np.ndarray]]:
+    """Return, by row, the pictures of a query on the sheets: the photo with its hole, each method's fill, the truth."""
+    rows = {}
+    for place, row in enumerate(drawn.tolist()):
+        if row not in failed:
+            photo = queries.photos[row]
+            rows[row] = [show_hole(photo, queries.holes[row]), *(one.drawn[place] for one in measured), photo]
+    return rows
