@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from cli.interrupt import ending_soon_after_interrupt
 from cli.output import one_line_errors
 
 COMMANDS = {
@@ -49,3 +50,9 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="ceret")
 def main() -> None:
     """Index photos by context, find the nearest contexts of a photo with a hole, and fill the hole from them."""
+
+
+def run() -> None:
+    """Run the command line as the process's own program."""
+    with ending_soon_after_interrupt():
+        main()

@@ -95,8 +95,13 @@ def warn_built(report: "BuildReport") -> None:
     warn_skipped(report.skipped)
     list_cut(report.changed, "{} photo{} changed since indexed, described anew")
     list_cut(report.vanished, "{} photo{} vanished since indexed, removed")
-    for note in report.notes:
-        click.echo(f"note: {note}", err=True)
+    warn_passed_over(report.notes)
+
+
+def warn_passed_over(notes: Sequence[tuple[str, str]]) -> None:
+    """Say on stderr what kinds of files were passed over."""
+    for path, line in notes:
+        click.echo(f"note: {path}: {line}", err=True)
 
 
 def list_cut(lines: Sequence[str], title: str) -> None:

@@ -2,7 +2,7 @@
 
 from ce_retrieval.installation import check_installation
 from ce_retrieval.photo_index.batches import check_side
-from ce_retrieval.photo_index.builder import add_photos, build_index
+from ce_retrieval.photo_index.builder import add_photos, build_alike, build_index
 from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
@@ -27,6 +27,7 @@ __all__ = [
     "Verification",
     "add_photos",
     "allowed_photos",
+    "build_alike",
     "build_index",
     "check_side",
     "read_manifest",

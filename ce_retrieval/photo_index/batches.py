@@ -85,10 +85,10 @@ class Pipeline:
             describe = functools.partial(self._describe, hole=manifest.hole, stopping=pool.stopping)
             for described in in_order(pool, describe, batches, AHEAD * self.workers):
                 gathered.append(described)
-                # A table holds megabytes for its next read. Sources follow each other, so each is closed when the next begins.
+                # A table holds megabytes for its next read, and most photos of a source follow each other.
                 for number, _ in described.tasks:
                     if current is not None and current != number:
-                        self.sources[current].close()
+                        self.sources[current].rest()
                     current = number
                 done += len(described.tasks)
                 if progress:

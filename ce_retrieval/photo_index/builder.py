@@ -2,14 +2,15 @@
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ce_retrieval.descriptors import Descriptor, make_descriptor, protocol_spec, weights_hash
 from ce_retrieval.errors import PhotoIndexError, SourceError, some
-from ce_retrieval.photo_index.batches import Pipeline, Progress
+from ce_retrieval.photo_index.batches import SEGMENT_ITEMS, Pipeline, Progress, Task, keys_hash
 from ce_retrieval.photo_index.decode_budget import make_decode_budget
 from ce_retrieval.photo_index.manifest import (
     MANIFEST,
@@ -20,10 +21,11 @@ from ce_retrieval.photo_index.manifest import (
     read_manifest,
     write_manifest,
 )
+from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segments import check_segment, clear_leftovers, is_leftover
 from ce_retrieval.photo_index.settings import IndexSettings
 from ce_retrieval.photo_index.update import BuildReport, OwnPaths, Update
-from ce_retrieval.photos import Sources, open_sources
+from ce_retrieval.photos import PhotoItem, open_source, open_sources
 from ce_retrieval.storage import LOCK, make_folder, storage_errors, writer_lock
 
 
@@ -64,7 +66,7 @@ def build_index(
     budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
     _check_place(out)
     with contextlib.closing(open_sources(paths)) as sources:
-        fresh = _fresh_manifest(descriptor, settings, sources)
+        fresh = _fresh_manifest(descriptor, settings, [Source(source.kind, source.root) for source in sources])
         make_folder(out)
         with writer_lock(out):
             manifest = _resumable(out, fresh, descriptor)
@@ -133,6 +135,50 @@ def add_photos(
             return update.finish()
 
 
+def build_alike(index: PhotoIndex, out: str | Path, settings: IndexSettings, progress: Progress | None = None) -> None:
+    """Index the photos of another index by other features, in the same order; a stopped build resumes.
+
+    Raises
+    ------
+    PhotoIndexError
+        `out` holds something else, or an index of other sources or settings.
+    SettingsError, SourceError, LockedIndexError, StorageError
+        As `build_index`.
+    """
+    out = Path(out)
+    descriptor = _descriptor(settings)
+    budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
+    _check_place(out)
+    make_folder(out)
+    with writer_lock(out), contextlib.ExitStack() as opened:
+        fresh = _fresh_manifest(descriptor, settings, index.manifest.sources)
+        manifest = _resumable(out, fresh, descriptor)
+        _clear_and_check(out, manifest)
+        if manifest.complete:
+            return
+        tasks = _tasks_of(index)
+        for segment in manifest.segments:
+            if keys_hash(itertools.islice(tasks, segment.items)) != segment.keys_sha256:
+                raise PhotoIndexError(f"{out} was begun from other photos than those of {index.path}: delete it")
+        sources = {}
+        for number, source in enumerate(index.manifest.sources):
+            sources[number] = opened.enter_context(
+                contextlib.closing(open_source(source.root, source.kind, check=False))
+            )
+        pipeline = Pipeline(out, descriptor, sources, settings.workers, budget.decode)
+        done = sum(segment.items for segment in manifest.segments)
+        manifest = pipeline.run(manifest, tasks, done, len(index), progress)
+        write_manifest(out, dataclasses.replace(manifest, complete=True))
+
+
+def _tasks_of(index: PhotoIndex) -> Iterator[Task]:
+    """Yield the photos of an index in its order."""
+    for start in range(0, len(index), SEGMENT_ITEMS):
+        for record in index.records(range(start, min(start + SEGMENT_ITEMS, len(index)))):
+            texts = record.label, record.caption, record.licence
+            yield Task(record.source, PhotoItem(record.key, *texts, record.offset, record.length))
+
+
 def _clear_and_check(folder: Path, manifest: Manifest) -> None:
     """Delete what killed writers left; CorruptIndexError for a damaged segment."""
     clear_leftovers(folder, manifest.segments)
@@ -144,14 +190,14 @@ def _descriptor(settings: IndexSettings) -> Descriptor:
     return make_descriptor(protocol_spec(settings.features, settings.hole), settings.size)
 
 
-def _fresh_manifest(descriptor: Descriptor, settings: IndexSettings, sources: Sources) -> Manifest:
+def _fresh_manifest(descriptor: Descriptor, settings: IndexSettings, sources: Sequence[Source]) -> Manifest:
     return Manifest(
         descriptor=descriptor.spec,
         size=descriptor.size,
         cells=descriptor.cells,
         channels=descriptor.channels,
         hole=settings.hole,
-        sources=tuple(Source(source.kind, source.root) for source in sources),
+        sources=tuple(sources),
         weights_sha256=weights_hash(descriptor),
         libraries=library_versions(getattr(descriptor, "libraries", ())),
     )
@@ -214,7 +260,7 @@ def _up_to_date(out: Path, update: Update) -> BuildReport:
             f"{out} is complete, but its photos are not what they were: {', '.join(told)}; bring it up to date with "
             f"`ceret add {out} SOURCE...`"
         )
-    return dataclasses.replace(update.report(), skipped=())
+    return update.report()
 
 
 def _nothing_read(out: Path, manifest: Manifest) -> SourceError:

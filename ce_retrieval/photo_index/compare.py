@@ -11,7 +11,6 @@ import numpy as np
 
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.photo_index.batches import Task
-from ce_retrieval.photo_index.manifest import Manifest
 from ce_retrieval.photo_index.rows import FOLDERS, Name, Rows
 from ce_retrieval.photos import PhotoItem, PhotoSource
 from ce_retrieval.photos.base import NO_STAMP, first_folder
@@ -97,7 +96,7 @@ def compare(
         gone = [row for row in rows.of(name) if rows.kept[row]]
         found.kept[gone] = False
         found.vanished += [name] * bool(gone)
-    found.settled = {name for name in rows.skipped if name in missing or name in seen and name not in found.skipped}
+    found.settled = {name for name in rows.skipped if name in missing or (name in seen and name not in found.skipped)}
     return found
 
 
@@ -156,7 +155,7 @@ def _missing(rows: Rows, seen: set[Name], sources: Mapping[int, PhotoSource], ar
         below = [area for area in areas if area.startswith(os.path.join(root, ""))]
         whole = any(root == area or root.startswith(os.path.join(area, "")) for area in areas)
         is_folder = source.kind in FOLDERS
-        if not (whole or number in sources or is_folder and below):
+        if not (whole or number in sources or (is_folder and below)):
             continue
         kept = np.flatnonzero(rows.kept & (rows.sources == number)).tolist()
         names = {(number, rows.keys[row]) for row in kept} | {name for name in rows.skipped if name[0] == number}
@@ -164,7 +163,7 @@ def _missing(rows: Rows, seen: set[Name], sources: Mapping[int, PhotoSource], ar
             inside = tuple(os.path.join(area, "") for area in below)
             paths = {name: os.path.join(root, name[1]) for name in names - seen}
             missing |= {name for name, path in paths.items() if (whole or path.startswith(inside)) and _is_gone(path)}
-        elif source.kind != "file" and number in sources or _is_gone(root):
+        elif (source.kind != "file" and number in sources) or _is_gone(root):
             missing |= names - seen
     return missing
 

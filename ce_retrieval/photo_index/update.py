@@ -12,7 +12,7 @@ from ce_retrieval.errors import SourceError
 from ce_retrieval.photo_index.batches import Pipeline, Progress, Task
 from ce_retrieval.photo_index.compare import Comparison, compare, tasks_of
 from ce_retrieval.photo_index.manifest import Manifest, Skipped, Source, write_manifest
-from ce_retrieval.photo_index.rows import FOLDERS, Name, Rows
+from ce_retrieval.photo_index.rows import FOLDERS, Rows
 from ce_retrieval.photo_index.segments import read_table
 from ce_retrieval.photos import PhotoItem, PhotoSource, Sources, open_source
 from ce_retrieval.photos.base import unread
@@ -36,8 +36,8 @@ class BuildReport:
         Photos and folders that this run could not read.
     refused : tuple of (path, reason)
         Given paths that hold no photo.
-    notes : tuple of str
-        What else was passed over, one line each.
+    notes : tuple of (path, line)
+        What else was passed over, by kind.
     """
 
     count: int
@@ -47,7 +47,7 @@ class BuildReport:
     changed: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 class Update:

@@ -62,13 +62,13 @@ class PassedOver:
     suffixes: Counter[str] = field(default_factory=Counter)
     repeats: int = 0
 
-    def notes(self, root: str) -> list[str]:
-        """Return one line for each kind of file that was passed over in the source at `root`."""
-        lines = [f"{plain_text(root)}: {unread(suffix, count)}" for suffix, count in sorted(self.suffixes.items())]
+    def notes(self, root: str) -> list[tuple[str, str]]:
+        """Return the source at `root` with a line for each kind of file that was passed over in it."""
+        lines = [unread(suffix, count) for suffix, count in sorted(self.suffixes.items())]
         if self.repeats:
             links = f"{self.repeats} links lead" if self.repeats > 1 else "a link leads"
-            lines.append(f"{plain_text(root)}: {links} to photos that are read already; each photo counts once")
-        return lines
+            lines.append(f"{links} to photos that are read already; each photo counts once")
+        return [(plain_text(root), line) for line in lines]
 
     def unlisted(self, root: str) -> list[tuple[str, str]]:
         """Return the path of each folder that could not be listed in the source at `root`, and why."""

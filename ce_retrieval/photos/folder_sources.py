@@ -33,6 +33,10 @@ class FileSources:
         self.sources: list[FolderSource | FilesSource | FileSource] = []
         self._first_links: dict[str, tuple[object, str]] = {}
 
+    def begin(self, source: FolderSource) -> None:
+        """Forget the links of a source that is about to be walked again."""
+        self._first_links = {path: own for path, own in self._first_links.items() if own[0] is not source}
+
     def hold_folder(self, path: str) -> bool:
         """Return whether one of the sources reads the folder with this real path at its own place."""
         return any(isinstance(source, FolderSource) and source.holds_folder(path) for source in self.sources)
@@ -70,6 +74,7 @@ class FolderSource:
     def items(self) -> Iterator[PhotoItem]:
         """Yield the photos in the order of their keys; SourceError if the folder cannot be listed."""
         self.passed_over = passed_over = PassedOver()
+        self.beside.begin(self)
 
         def chosen(name: str) -> bool:
             if is_image_name(name):
@@ -143,6 +148,7 @@ class FilesSource(FolderSource):
     def items(self) -> Iterator[PhotoItem]:
         """Yield the photos in the order of their names."""
         self.passed_over = PassedOver()
+        self.beside.begin(self)
         for found in self._found:
             if self.beside.owns(self, found):
                 yield PhotoItem(plain_text(found.relative), path=found.path)

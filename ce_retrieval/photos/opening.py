@@ -41,12 +41,12 @@ class Sources(list[PhotoSource]):
         """Note a path that holds no photo."""
         self.refused.append((plain_text(path), str(error).removeprefix(f"{path}: ")))
 
-    def notes(self) -> list[str]:
-        """Return one line for each kind of file that was passed over; complete when all items have been read."""
-        lines = [unread(suffix, count) for suffix, count in sorted(self.suffixes.items())]
+    def notes(self) -> list[tuple[str, str]]:
+        """Return (path, line) for each kind of file that was passed over; complete when all items have been read."""
+        lines = [("the given paths", unread(suffix, count)) for suffix, count in sorted(self.suffixes.items())]
         if self.parts:
-            lines.append(f"given twice and read once: {some([plain_text(path) for path in self.parts])}")
-        return [*lines, *(line for source in self for line in source.passed_over.notes(source.root))]
+            lines.append((some([plain_text(path) for path in self.parts]), "given twice, read once"))
+        return [*lines, *(note for source in self for note in source.passed_over.notes(source.root))]
 
     def unlisted(self) -> list[tuple[str, str]]:
         """Return the folders that could not be listed, and why; complete when all items have been read."""
@@ -143,10 +143,8 @@ def _nothing(sources: Sources) -> SourceError:
     reasons = [f"{path}: {reason}" for path, reason in sources.refused]
     if len(reasons) == 1:
         return SourceError(reasons[0])
-    notes = sources.notes() + ([f"the first: {reasons[0]}"] if reasons else [])
-    return SourceError(
-        f"none of the {len(sources.given)} given paths holds a photo that can be read; {'; '.join(notes)}"
-    )
+    why = [f"the first: {reasons[0]}"] if reasons else [line for _, line in sources.notes()]
+    return SourceError(f"none of the {len(sources.given)} given paths holds a photo that can be read; {'; '.join(why)}")
 
 
 def _matches(path: str | os.PathLike[str]) -> list[str]:

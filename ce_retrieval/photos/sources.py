@@ -11,8 +11,8 @@ from ce_retrieval.photos.base import IMAGE_SUFFIXES, PhotoSource, is_image_name,
 from ce_retrieval.photos.folder_sources import (
     PARQUET_SUFFIXES,
     SHARD_SUFFIXES,
-    FilesSource,
     FileSource,
+    FilesSource,
     FolderSource,
 )
 

@@ -159,18 +159,19 @@ def test_a_stopped_build_is_not_opened_but_says_how_to_go_on(photos, tmp_path, s
     assert (report.count, report.added, report.present) == (30, 14, 16)
 
 
-def test_sources_that_changed_in_between_are_refused_and_what_was_done_stays(photos, tmp_path, small_segments, helpers):
+def test_a_stopped_build_whose_photos_changed_goes_on_and_names_them(photos, tmp_path, small_segments, helpers):
     out = tmp_path / "out.ceret"
     interrupted_build(photos, out, helpers.SETTINGS, after=20)
-    before = helpers.contents(out)
-    gone = photos / "even" / "0002.png"
-    data = gone.read_bytes()
-    gone.unlink()
-    with pytest.raises(PhotoIndexError, match="begun from other photos"):
-        build_index([photos], out, helpers.SETTINGS)
-    assert helpers.contents(out) == before
-    gone.write_bytes(data)
-    assert build_index([photos], out, helpers.SETTINGS).count == 30
+    (photos / "even" / "0002.png").unlink()
+    (photos / "even" / "0004.png").write_bytes(helpers.encoded(99))
+    helpers.write_photos(photos, [1], prefix="a")  # before all that is done already
+    report = build_index([photos], out, helpers.SETTINGS)
+    assert (report.count, report.added, report.present) == (30, 15, 14)
+    assert report.changed == (str(photos / "even" / "0004.png"),)
+    assert report.vanished == (str(photos / "even" / "0002.png"),)
+    opened = PhotoIndex.open(out)
+    assert {opened.name_of(record) for record in opened.records(range(30))} == set(map(str, photos.rglob("*.png")))
+    assert verify_index(out, photos=True).problems == ()
 
 
 def test_a_build_begun_with_other_libraries_is_not_mixed(photos, tmp_path, small_segments, helpers, monkeypatch):
