@@ -54,7 +54,7 @@ def test_the_program_of_the_readme_runs(
     Image.fromarray(photo).save(tmp_path / "beach.jpg", quality=95)
     hole = np.zeros(photo.shape[:2], bool)
     hole[60:100, 80:140] = True
-    Image.fromarray(hole).save(tmp_path / "beach-mask.png")
+    Image.fromarray(hole).save(tmp_path / "hole.png")
     monkeypatch.chdir(tmp_path)
     exec(compile(program, README, "exec"), {"__name__": "__main__"})
     assert len(capsys.readouterr().out.splitlines()) == 5
