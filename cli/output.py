@@ -83,7 +83,7 @@ def print_result(text: str, value: Any, as_json: bool) -> None:
 
 def print_built(text: str, index: Path, report: "BuildReport", as_json: bool) -> None:
     """Print how building an index, or adding to one, ended: as the text or as JSON."""
-    counts = {"photos": report.count, "added": report.added, "present": report.present}
+    counts = {"photos": report.count, "added": report.added, "present": report.present, "skipped": len(report.skipped)}
     lists = {"changed": report.changed, "vanished": report.vanished}
     passed_over = {"skipped_files": report.skipped, "refused": report.refused, "notes": report.notes}
     print_result(text, {"index": index, **counts, **lists, **passed_over}, as_json)

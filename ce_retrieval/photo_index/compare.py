@@ -92,7 +92,7 @@ def compare(
             if verdict is None or not rows.kept[verdict]:
                 (found.changed if rows.kept[known].any() else found.new).append(name)
     missing = _missing(rows, seen, sources, areas)
-    for name in missing:
+    for name in sorted(missing):
         gone = [row for row in rows.of(name) if rows.kept[row]]
         found.kept[gone] = False
         found.vanished += [name] * bool(gone)

@@ -54,7 +54,8 @@ class PhotoIndex:
         Raises
         ------
         PhotoIndexError
-            There is no index, it has another format version, its build was stopped, or its weights have changed.
+            There is no index, it has another format version, its build was stopped, its photos have all vanished, or its
+            weights have changed.
         CheckpointError
             Its weights are missing.
         CorruptIndexError
@@ -66,6 +67,10 @@ class PhotoIndex:
             raise PhotoIndexError(
                 f"the build of {path} was stopped after {manifest.count} photos: run the same `ceret index` command "
                 "again to resume it"
+            )
+        if not manifest.count:
+            raise PhotoIndexError(
+                f"{path} holds no photo any more: put its photos back and run `ceret add {path}`, or delete it"
             )
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda segment: check_segment(path, segment), manifest.segments))

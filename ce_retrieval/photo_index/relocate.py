@@ -10,7 +10,7 @@ import numpy as np
 from ce_retrieval.errors import PhotoError, PhotoIndexError
 from ce_retrieval.photo_index.manifest import Manifest, Source, read_manifest, write_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.segments import PhotoRecord, kept_rows, read_table
+from ce_retrieval.photo_index.segments import PhotoRecord, clear_leftovers, kept_rows, read_table
 from ce_retrieval.storage import writer_lock
 
 SAMPLE = 32  # photos of each source that are looked at
@@ -60,6 +60,7 @@ def relocate_index(path: str | Path, old: str | Path, new: str | Path) -> Reloca
     read_manifest(path)  # no lock is left where no index is
     with writer_lock(path):
         manifest = read_manifest(path)
+        clear_leftovers(path, manifest.segments)
         moved = {n: _moved(source, before, after) for n, source in enumerate(manifest.sources)}
         numbers = [number for number, source in moved.items() if source != manifest.sources[number]]
         if not numbers:

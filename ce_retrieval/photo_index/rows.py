@@ -10,6 +10,7 @@ from ce_retrieval.photo_index.manifest import Manifest
 from ce_retrieval.photo_index.segments import read_stamps, read_table
 from ce_retrieval.photos import PhotoItem
 from ce_retrieval.photos.base import plain_text
+from ce_retrieval.photos.walk import is_hidden
 
 Name = tuple[int, str]  # of a photo: number of its source, key
 
@@ -74,18 +75,17 @@ class Rows:
         return bool(self._offsets[row] == item.offset and self._lengths[row] == item.length)
 
     def name_of(self, number: int, item: PhotoItem) -> Name:
-        """Return the name of an item: that under which the index knows its file, or else its own."""
+        """Return the name of an item: that under which the index knows its file or has its folder, or else its own."""
         own = number, item.key
         if self.knows(own) or not item.path:
             return own
-        if item.path in self._files:
-            return self._files[item.path]
-        for number, root in self.roots.items():
-            if item.path.startswith(root):
-                name = number, plain_text(item.path[len(root) :])
-                if self.knows(name):
-                    return name
-        return self._linked.get(item.path, own)
+        inside = {n: plain_text(item.path[len(root) :]) for n, root in self.roots.items() if item.path.startswith(root)}
+        known = [name for name in inside.items() if self.knows(name)]
+        if known or item.path in self._files or item.path in self._linked:
+            return known[0] if known else self._files.get(item.path) or self._linked[item.path]
+        visible = [n for n, key in inside.items() if not any(is_hidden(part) for part in key.split("/"))]
+        whole = [n for n in visible if self.manifest.sources[n].kind == "folder"]
+        return (whole[0], inside[whole[0]]) if whole and number not in whole else own
 
     @functools.cached_property
     def _files(self) -> dict[str, Name]:

@@ -152,13 +152,15 @@ class Update:
         )
 
     def _keep_new_sources(self) -> None:
-        """Add the sources to the manifest that have something to describe, and forget other new ones."""
+        """Add the new sources to the manifest that have photos of their own to describe; the others get negative numbers."""
         found, old = self.comparison, len(self.manifest.sources)
         used = sorted({number for (number, _), _ in found.todo if number >= old})
-        numbers = {number: old + place for place, number in enumerate(used)}
+        unused = [number for number in self._sources if number >= old and number not in used]
         added = tuple(Source(self._sources[number].kind, self._sources[number].root) for number in used)
         self.manifest = dataclasses.replace(self.manifest, sources=(*self.manifest.sources, *added))
-        self._sources = {numbers.get(n, n): source for n, source in self._sources.items() if n < old or n in numbers}
+        numbers = {number: old + place for place, number in enumerate(used)}
+        numbers |= {number: -1 - place for place, number in enumerate(unused)}
+        self._sources = {numbers.get(number, number): source for number, source in self._sources.items()}
         found.todo = {((numbers.get(number, number), key), offset) for (number, key), offset in found.todo}
         found.new = [(numbers.get(number, number), key) for number, key in found.new]
 
@@ -194,6 +196,7 @@ class Update:
         noted = [
             Skipped(number, key, reason)
             for number, source in self._sources.items()
+            if number >= 0
             for key, reason in (
                 *source.passed_over.folders.items(),
                 *((f"**/*{suffix}", unread(suffix, count)) for suffix, count in source.passed_over.suffixes.items()),

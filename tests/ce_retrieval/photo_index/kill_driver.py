@@ -4,7 +4,9 @@ A step is a moment before or after a call that changes the disk (rename, fsync, 
 every write. For n = 1, 2, ...: a forked child prepares an index and kills itself at its n-th step (SIGKILL), a reader looks at
 what is left, then an undisturbed child goes on. Prints one JSON line per n; ends after the first n that is never reached.
 
-usage: kill_driver.py build|add PHOTOS MORE FOLDER
+usage: kill_driver.py build|add|update|relocate PHOTOS MORE FOLDER
+
+update: photos that were indexed change, vanish, come back and become readable, new ones come. relocate: PHOTOS moves to MORE.
 """
 
 import builtins
@@ -22,7 +24,7 @@ import PIL.PngImagePlugin  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 
 from ce_retrieval import storage
-from ce_retrieval.errors import CeretError, SourceError
+from ce_retrieval.errors import CeretError, PhotoIndexError, SourceError
 from ce_retrieval.photo_index import (
     IndexSettings,
     add_photos,
@@ -30,6 +32,7 @@ from ce_retrieval.photo_index import (
     build_index,
     builder,
     read_manifest,
+    relocate_index,
     verify_index,
 )
 
@@ -125,23 +128,43 @@ def state(index):
     return "; ".join(problems) or f"{len(read_manifest(index).segments)} whole segments"
 
 
+def change(photos, index):
+    """Change indexed photos in every way that an update knows."""
+    names = sorted(path for path in photos.rglob("*.png"))
+    away = names[0].rename(photos.parent / "away.png")
+    add_photos(index, [photos], workers=2)
+    away.rename(names[0])
+    (photos / "bad.png").write_bytes(names[1].read_bytes())
+    names[2].write_bytes(names[1].read_bytes())
+    names[3].unlink()
+    for number in range(3):
+        (photos / f"new{number}.png").write_bytes(names[1].read_bytes())
+    (photos / "new9.png").write_bytes(b"")
+
+
 def main():
     what, photos, more, folder = sys.argv[1], *map(Path, sys.argv[2:])
     first, index = folder / "first.ceret", folder / "index.ceret"
 
     def act():
-        if what == "add":
-            add_photos(index, [photos, more], workers=2)
-        else:
+        if what == "relocate":
+            relocate_index(index, photos, more)
+        elif what == "build":
             build_index([photos], index, SETTINGS)
+        else:
+            add_photos(index, [photos, more] if what == "add" else [photos], workers=2)
 
     def prepare():
         shutil.rmtree(index, ignore_errors=True)
-        if what == "add":
+        if what != "build":
             shutil.copytree(first, index)
 
-    if what == "add":
+    if what != "build":
         in_child(lambda: build_index([photos], first, SETTINGS) and None)
+    if what == "update":
+        in_child(lambda: change(photos, first))
+    if what == "relocate":
+        photos.rename(more)
     for moment in range(1, 10_000):
         prepare()
 
@@ -153,6 +176,9 @@ def main():
             found = state(index)
             try:
                 act()
+            except PhotoIndexError as error:
+                if "no source of" not in str(error):  # it is relocated already
+                    raise
             except SourceError as error:
                 return json.dumps({"between": found, "error": str(error)})
             return json.dumps({"between": found, "after": state(index)})

@@ -52,7 +52,7 @@ def test_an_index_is_built_described_grown_and_checked(tmp_path, photos, small_s
     assert "thumbnail:8" in ceret("info", out).stdout
     bad = [str(photos / "bad.jpg"), "the file is empty (0 bytes)"]
     none = {"changed": [], "vanished": [], "refused": [], "notes": []}
-    again = {"index": str(out), "photos": 30, "added": 0, "present": 30, "skipped_files": [bad], **none}
+    again = {"index": str(out), "photos": 30, "added": 0, "present": 30, "skipped": 1, "skipped_files": [bad], **none}
     assert json.loads(ceret("index", photos, "--out", out, *BUILD, "--json").stdout) == again
     helpers.write_photos(photos, range(100, 103))
     assert "3 photos added, 30 were there already, 33 in all; 1 files skipped" in ceret("add", out, photos).stdout

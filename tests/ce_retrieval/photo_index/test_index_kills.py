@@ -75,6 +75,26 @@ def test_an_addition_killed_at_any_step_keeps_what_was_and_is_finished_by_the_ne
         assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
 
 
+def test_an_update_killed_at_any_step_is_finished_by_the_next_run_to_the_same_bytes(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(5))
+    (photos / "bad.png").write_bytes(b"no photo")
+    lines = kill_everywhere("update", photos, photos, work_folder)
+    assert len(lines) > 30
+    for line in lines:
+        later = json.loads(line["later"])
+        assert later["between"] in ("1 whole segments", "2 whole segments") and later["after"] == "2 whole segments"
+        assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
+
+
+def test_a_relocation_killed_at_any_step_is_made_or_not(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(4))
+    lines = kill_everywhere("relocate", photos, tmp_path / "moved", work_folder)
+    assert len(lines) > 5
+    for line in lines:
+        assert json.loads(line["later"]) == {"between": "1 whole segments", "after": "1 whole segments"}
+        assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
+
+
 def test_a_build_of_nothing_readable_killed_at_any_step_leaves_no_index_in_the_end(tmp_path, work_folder):
     photos = tmp_path / "photos"
     photos.mkdir()
