@@ -116,9 +116,9 @@ class Update:
         done = 0
         tasks: Iterator[Task] = (Task(n, item) for n, source in self._sources.items() for item in source.items())
         if self.manifest.segments:
-            self._keep_new_sources()
             self._remove()
             self._write()
+            self._keep_new_sources()
             tasks = tasks_of(self._rows, self._sources, self.comparison.todo)
             done = total - len(self.comparison.todo)
         self._pipeline.sources = self._readable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from ce_retrieval.errors import PhotoError, SourceError
@@ -129,13 +130,15 @@ class FolderSource:
 class FilesSource(FolderSource):
     """Some photos of one folder, given one by one; keys are their names.
 
-    To read photos that are known already, it is opened without names.
+    To read photos that are known already, it is opened without names. `unread` are the suffixes of images among the given
+    files that are not read.
     """
 
     kind = "files"
 
-    def __init__(self, path: str | os.PathLike[str], names: Iterable[str] = ()) -> None:
+    def __init__(self, path: str | os.PathLike[str], names: Iterable[str] = (), unread: Iterable[str] = ()) -> None:
         super().__init__(path)
+        self._unread = Counter(unread)
         self._names = sorted(set(names))
         paths = {name: os.path.join(self.root, name) for name in self._names}
         linked = {name for name, path in paths.items() if os.path.islink(path)}
@@ -147,7 +150,7 @@ class FilesSource(FolderSource):
 
     def items(self) -> Iterator[PhotoItem]:
         """Yield the photos in the order of their names."""
-        self.passed_over = PassedOver()
+        self.passed_over = PassedOver(suffixes=self._unread.copy())
         self.beside.begin(self)
         for found in self._found:
             if self.beside.owns(self, found):

@@ -73,9 +73,9 @@ def open_sources(paths: Iterable[str | os.PathLike[str]]) -> Sources:
     """
     sources = Sources(tuple(dict.fromkeys(os.path.abspath(found) for path in paths for found in _matches(path))))
     try:
-        for path, names in _plan(sources):
+        for path, names, unread_suffixes in _plan(sources):
             try:
-                sources.append(FilesSource(path, names) if names else open_source(path))
+                sources.append(FilesSource(path, names, unread_suffixes) if names else open_source(path))
             except SourceError as error:
                 sources.refuse(path, error)
     except BaseException:
@@ -87,8 +87,8 @@ def open_sources(paths: Iterable[str | os.PathLike[str]]) -> Sources:
     return sources
 
 
-def _plan(sources: Sources) -> Iterator[tuple[str, list[str]]]:
-    """Yield what to open: a path, or a folder with the names of some of its photos."""
+def _plan(sources: Sources) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield what to open: a path, or a folder with the names of some of its photos, and the suffixes of unread images."""
     paths = list(dict.fromkeys(_expanded(sources)))
     first: dict[str, str] = {}  # real path -> path; of a file and a link to it, the file
     for path in sorted(paths, key=os.path.islink):
@@ -100,18 +100,23 @@ def _plan(sources: Sources) -> Iterator[tuple[str, list[str]]]:
         return any(other.holds_folder(real) if real in folders else other.holds(real) for other in others)
 
     chosen: dict[str, list[str]] = {}  # folder -> names of photos
+    others: dict[str, list[str]] = {}  # folder -> suffixes
     for path in paths:
         real = os.path.realpath(path)
         if first[real] != path or is_part(real):
             sources.parts.append(path)
         elif _suffix(path) in UNREAD_SUFFIXES and real not in folders and len(paths) > 1:
-            sources.suffixes[_suffix(path)] += 1
+            others.setdefault(os.path.dirname(path), []).append(_suffix(path))
         elif is_image_name(path) and real not in folders:
             chosen.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
         else:
             chosen[path] = []
     for path, names in chosen.items():
-        yield (os.path.join(path, names[0]), []) if len(names) == 1 else (path, names)
+        if len(names) == 1:
+            yield os.path.join(path, names[0]), [], []
+        else:
+            yield path, names, others.pop(path, []) if names else []
+    sources.suffixes.update(suffix for suffixes in others.values() for suffix in suffixes)
 
 
 def _expanded(sources: Sources) -> Iterator[str]:

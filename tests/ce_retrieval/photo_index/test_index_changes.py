@@ -154,9 +154,11 @@ def test_a_photo_that_has_become_unreadable_is_removed_and_tried_again(index, ph
     path.write_bytes(data[:100])
     report = add_photos(index, [photos])
     assert (report.count, report.added, report.changed) == (29, 0, (str(path),))
-    assert [name for name, _ in report.skipped] == [str(path)] == [
-        str(photos / one.key) for one in read_manifest(index).skipped
-    ]
+    assert (
+        [name for name, _ in report.skipped]
+        == [str(path)]
+        == [str(photos / one.key) for one in read_manifest(index).skipped]
+    )
     path.write_bytes(data)
     report = add_photos(index, [photos])
     assert (report.count, report.added, report.skipped) == (30, 1, ()) and read_manifest(index).skipped == ()
@@ -354,7 +356,7 @@ def test_an_index_whose_photos_have_all_vanished_says_so(photos, tmp_path, small
     (single / "odd" / "0001.png").unlink()
     (single / "bad.jpg").write_bytes(b"")
     assert add_photos(out, [single]).count == 0
-    with pytest.raises(PhotoIndexError, match="holds no photo any more: .*`ceret add"):
+    with pytest.raises(PhotoIndexError, match=r"holds no photo any more: .*`ceret add"):
         PhotoIndex.open(out)
 
 

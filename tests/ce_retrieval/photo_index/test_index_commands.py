@@ -97,7 +97,10 @@ def test_another_format_version(index, query, photos, tmp_path):
         ["complete", *query, "--index", index, "--out", tmp_path / "filled"],
     )
     for command in commands:
-        assert "has format version 99, this ceret reads versions 1 to 2: use the ceret that wrote it, or delete" in error_of(*command)
+        assert (
+            "has format version 99, this ceret reads versions 1 to 2: use the ceret that wrote it, or delete"
+            in error_of(*command)
+        )
 
 
 @pytest.mark.parametrize("harm", ["truncated", "altered"])
@@ -112,7 +115,10 @@ def test_a_harmed_segment(index, query, photos, helpers, harm):
         ["index", photos, "--out", index, *BUILD],
     ):
         error = error_of(*command)
-        assert str(path) in error and f"restore it from a copy, or delete {index} and build it again with `ceret index`" in error
+        assert (
+            str(path) in error
+            and f"restore it from a copy, or delete {index} and build it again with `ceret index`" in error
+        )
     assert helpers.contents(index) == before
 
 
