@@ -39,13 +39,13 @@ def command(
     from ce_retrieval.photos import load_photo, save_photo
     from ce_retrieval.retrieval.search import default_focus, find_neighbors, neighbor_photos
 
-    pixels = load_photo(photo).pixels
+    pixels, _, _, encoding = load_photo(photo)
     hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha)
     index = PhotoIndex.open(index_path)
     px = default_focus(index.descriptor) if isinstance(focus, str) else focus
     apart_from = photo if exclude_same_source else None
     neighbors = find_neighbors(index, pixels, hole, k, focus=px, where=where, apart_from=apart_from)
-    if hint := polarity_hint(hole):
+    for hint in filter(None, [polarity_hint(hole), *encoding.faults]):
         click.echo(f"note: {with_options(hint)}", err=True)
     opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
     if out and opened:

@@ -1,13 +1,30 @@
-"""The protocol of photo sources, and their items."""
+"""The protocol of photo sources, their items, and which file names are photos."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import Protocol
 
-#: Suffixes (lower case) of the file names that count as photos.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+#: Suffixes (lower case) of the photos that every installation reads.
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".mpo"),
+    *(".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
+#: Suffix -> the extra of ceret that reads photos of this suffix.
+EXTRA_SUFFIXES = {".heic": "heif", ".heif": "heif", ".hif": "heif"}
+#: Extra -> the package that it installs.
+EXTRA_PACKAGES = {"heif": "pillow_heif"}
+#: Suffixes of images that are never read as photos: animations, rare formats, files of editors, raw files of cameras.
+UNREAD_SUFFIXES = (
+    *(".gif", ".apng", ".jp2", ".j2k", ".jpx", ".jxl", ".jxr", ".tga", ".pcx", ".dds", ".exr", ".hdr", ".pfm", ".pam"),
+    *(".psd", ".psb", ".xcf", ".kra", ".svg"),
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +58,29 @@ class PhotoSource(Protocol):
         """Release files; the source cannot be read afterwards."""
 
 
+@cache
+def photo_suffixes() -> tuple[str, ...]:
+    """Return the suffixes (lower case) of the photos that this installation reads, those of installed extras too."""
+    extra = (suffix for suffix, name in EXTRA_SUFFIXES.items() if find_spec(EXTRA_PACKAGES[name]) is not None)
+    return (*IMAGE_SUFFIXES, *extra)
+
+
 def is_image_name(name: str) -> bool:
-    """Return whether a file name has the suffix of a photo, in upper or lower case."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    """Return whether a file name has the suffix of a photo that this installation reads, in upper or lower case."""
+    return name.lower().endswith(photo_suffixes())
+
+
+def unread_suffix(name: str) -> str:
+    """Return the suffix (lower case) of a file name if it is an image's that this installation does not read, else ""."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix if suffix in (*EXTRA_SUFFIXES, *UNREAD_SUFFIXES) and suffix not in photo_suffixes() else ""
+
+
+def remedy_for(suffix: str) -> str:
+    """Return what makes images with a suffix that `unread_suffix` returned readable, as half a sentence."""
+    if suffix in EXTRA_SUFFIXES:
+        return f"pip install 'ceret[{EXTRA_SUFFIXES[suffix]}]' reads them"
+    return "convert them to JPEG or PNG"
 
 
 def plain_text(name: str) -> str:
