@@ -12,13 +12,15 @@ _END = b"\xff\xd9"
 _ENTROPY_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SCAN = 0xDA
+_FILLERS = (b"\xa5\x3c" * 32, b"\x5a\xc3" * 32, b"\xfe\x01" * 32)
+_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _COEFFICIENTS = 64  # of a block
 
 
 def with_end_mark(data: bytes) -> bytes | None:
     """Return a JPEG that lacks only its end mark with that mark; None where more of it is missing.
 
-    All scans must be there, and the last one whole: whatever follows it, the pixels are the same.
+    All scans must be there, and the last one whole: with data after it, or a restart mark and data, the pixels are the same.
     """
     data = data.removesuffix(b"\xff")
     try:
@@ -26,9 +28,11 @@ def with_end_mark(data: bytes) -> bytes | None:
             return None
     except (struct.error, IndexError):
         return None
-    whole = data + _END
-    longer = data + bytes(range(7, 251, 3)) + _END
-    return whole if _pixels_hash(whole) == _pixels_hash(longer) else None
+    restarts = _RESTART.findall(data)
+    restart = bytes([0xFF, 0xD0 + ((restarts[-1][0] + 1) % 8 if restarts else 0)])
+    pixels = _pixels_hash(data + _END)
+    longer = [data + filler + _END for filler in (*_FILLERS, restart + _FILLERS[0])]
+    return data + _END if all(_pixels_hash(one) == pixels for one in longer) else None
 
 
 def _has_all_scans(data: bytes) -> bool:
