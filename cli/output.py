@@ -84,7 +84,8 @@ def print_result(text: str, value: Any, as_json: bool) -> None:
 def print_built(text: str, index: Path, report: "BuildReport", as_json: bool) -> None:
     """Print how building an index, or adding to one, ended: as the text or as JSON."""
     counts = {"photos": report.count, "added": report.added, "present": report.present, "skipped": len(report.skipped)}
-    print_result(text, {"index": index, **counts, "skipped_files": report.skipped}, as_json)
+    skipped = [(name, with_options(reason)) for name, reason in report.skipped]
+    print_result(text, {"index": index, **counts, "skipped_files": skipped}, as_json)
 
 
 @contextlib.contextmanager
@@ -139,6 +140,6 @@ def warn_skipped(skipped: Sequence[tuple[str, str]], what: str = "file") -> None
         return
     click.echo(f"{len(skipped)} {what}{'s' if len(skipped) > 1 else ''} skipped:", err=True)
     for name, reason in skipped[:20]:
-        click.echo(f"  {name}: {reason}", err=True)
+        click.echo(f"  {name}: {with_options(reason)}", err=True)
     if len(skipped) > 20:
         click.echo(f"  and {len(skipped) - 20} more", err=True)

@@ -15,8 +15,8 @@ from ce_retrieval.completion.result import Completion, read_saved
 from ce_retrieval.errors import CeretError, MaskError, SourceError, StorageError
 from ce_retrieval.holes.files import MASK_SUFFIXES, polarity_hint, read_mask
 from ce_retrieval.photo_index import Origin
-from ce_retrieval.photos import DecodedPhoto, decode_photo, open_source
-from ce_retrieval.photos.files import read_bytes
+from ce_retrieval.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo, open_source
+from ce_retrieval.photos.files import RAISE_MAX_PIXELS, read_bytes
 from ce_retrieval.storage import make_folder
 
 BATCH_PHOTOS = 32  # searched together, in one scan of the collection's vectors
@@ -175,12 +175,13 @@ def complete_folder(
     *,
     reading: MaskReading | None = None,
     candidate_fills: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Outcome]:
     """Complete every job, write STEM.png and STEM.json into `out`, and yield what became of each, in order.
 
-    A job is skipped where `out` holds the whole result of the same photo, mask, index and settings. progress: called with
-    (done, total).
+    A job is skipped where `out` holds the whole result of the same photo, mask, index and settings. A photo of more than
+    max_pixels is not read. progress: called with (done, total).
 
     Raises
     ------
@@ -191,7 +192,7 @@ def complete_folder(
     reading = reading or MaskReading()
 
     def load(job: Job | Outcome) -> _Loaded | Outcome:
-        return job if isinstance(job, Outcome) else _load(job, completer, out, reading, candidate_fills)
+        return job if isinstance(job, Outcome) else _load(job, completer, out, reading, candidate_fills, max_pixels)
 
     done = 0
     with ThreadPoolExecutor(completer.workers) as pool:
@@ -231,7 +232,9 @@ def _batches(
         yield batch
 
 
-def _load(job: Job, completer: Completer, out: Path, reading: MaskReading, candidate_fills: bool) -> Outcome | _Loaded:
+def _load(
+    job: Job, completer: Completer, out: Path, reading: MaskReading, candidate_fills: bool, max_pixels: int
+) -> Outcome | _Loaded:
     """Return the photo and hole of a job, or its outcome where it needs no work or cannot be read."""
     try:
         data = read_bytes(job.photo)
@@ -245,7 +248,7 @@ def _load(job: Job, completer: Completer, out: Path, reading: MaskReading, candi
         }
         if _is_done(job, about, completer, out, candidate_fills):
             return Outcome(job.photo, out / f"{job.stem}.png", skipped=True)
-        photo = decode_photo(data, name=str(job.photo))
+        photo = decode_photo(data, name=str(job.photo), max_pixels=max_pixels, remedy=RAISE_MAX_PIXELS)
         hole = read_mask(job.mask, photo.pixels.shape[:2], invert=reading.invert, alpha=reading.alpha)
         return _Loaded(job, about, photo, hole)
     except CeretError as error:

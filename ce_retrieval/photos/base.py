@@ -9,6 +9,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Protocol
 
+#: Most pixels (width x height) of a photo that is read by default: above 100-megapixel cameras, below pixel bombs.
+DEFAULT_MAX_PIXELS = 120_000_000
 #: Suffixes (lower case) of the photos that every installation reads.
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".mpo"),

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.errors import PhotoError
+from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
 from ce_retrieval.photos.encoding import Encoding, encoding_of
 from ce_retrieval.photos.exif import TURNS, exif_of, orientation_of
 from ce_retrieval.photos.formats import format_of, open_image, why_no_photo, without_warnings
@@ -15,9 +16,6 @@ from ce_retrieval.photos.jpeg import with_end_mark
 from ce_retrieval.photos.layouts import Layout, Refused, check_tiff, layout_of, on_white
 from ce_retrieval.photos.profiles import Conversion, conversion_of, to_srgb
 from ce_retrieval.pixels import Photo
-
-#: Most pixels (width x height) of a photo that is decoded by default: above 100-megapixel cameras, below pixel bombs.
-DEFAULT_MAX_PIXELS = 120_000_000
 
 
 class DecodedPhoto(NamedTuple):

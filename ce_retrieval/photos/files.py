@@ -12,10 +12,13 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.errors import PhotoError, SettingsError
-from ce_retrieval.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
+from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
+from ce_retrieval.photos.decode import DecodedPhoto, decode_photo
 from ce_retrieval.pixels import Bools, Photo
 from ce_retrieval.storage import replace_file
 
+#: Remedy for a photo with too many pixels, where the user can set `max_pixels`.
+RAISE_MAX_PIXELS = "raise `max_pixels`, or make it smaller"
 #: Largest encoded photo that is read into memory, in bytes.
 MAX_BYTES = 1 << 30
 
@@ -53,8 +56,9 @@ def load_photo(
     path: str | os.PathLike[str], *, size: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> DecodedPhoto:
     """Read and decode one photo file: `decode_photo` of its bytes; errors name its path."""
-    remedy = "raise `max_pixels`, or make it smaller"
-    return decode_photo(read_bytes(path), name=os.fspath(path), size=size, max_pixels=max_pixels, remedy=remedy)
+    return decode_photo(
+        read_bytes(path), name=os.fspath(path), size=size, max_pixels=max_pixels, remedy=RAISE_MAX_PIXELS
+    )
 
 
 def save_photo(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
