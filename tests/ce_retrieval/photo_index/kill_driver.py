@@ -8,6 +8,8 @@ usage: kill_driver.py build|add PHOTOS MORE FOLDER
 """
 
 import builtins
+import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -15,11 +17,6 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-
-# Imported before the first fork, so that a child is fast.
-import h5py  # noqa: F401
-import PIL.PngImagePlugin  # noqa: F401
-import pyarrow.parquet  # noqa: F401
 
 from ce_retrieval import storage
 from ce_retrieval.errors import CeretError, SourceError
@@ -98,7 +95,8 @@ def in_child(function):
             message = f"{type(error).__name__}: {error}"
         except BaseException:
             message = traceback.format_exc()
-        os.write(sending, str(message).encode()[:4000])
+        with os.fdopen(sending, "wb") as pipe:
+            pipe.write(str(message).encode())
         os._exit(0)
     os.close(sending)
     with os.fdopen(receiving, "rb") as pipe:
@@ -140,8 +138,16 @@ def main():
         if what == "add":
             shutil.copytree(first, index)
 
-    if what == "add":
-        in_child(lambda: build_index([photos], first, SETTINGS) and None)
+    def build_first():
+        with contextlib.suppress(SourceError):
+            build_index([photos], first, SETTINGS)
+            state(first)
+        return " ".join(sys.modules)
+
+    # Imported before the first kill, so that children are fast; in a child, so that no thread of a build is forked.
+    for name in in_child(build_first).split():
+        with contextlib.suppress(ImportError):  # not all are modules of a file
+            importlib.import_module(name)
     for moment in range(1, 10_000):
         prepare()
 
