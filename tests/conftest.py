@@ -7,8 +7,8 @@ from pathlib import Path
 # Tests run in several processes at once: each keeps to one core. Read by the libraries when they are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import numpy as np
+import pytest
 
 
 @pytest.fixture(scope="session")
