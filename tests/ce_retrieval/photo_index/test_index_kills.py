@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ce_retrieval.errors import PhotoIndexError
-from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index, verify_index
+from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, verify_index
 from ce_retrieval.photo_index import builder as builder_module
 
 ROOT = Path(__file__).resolve().parents[3]
