@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from ce_retrieval.photo_index import read_manifest
+from cli.index import command as index_command
 from cli.options import json_option
-from cli.output import print_json
+from cli.output import print_json, with_options
 
 
 @click.command()
@@ -38,7 +39,9 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         "skipped": len(manifest.skipped),
         "libraries": dict(manifest.libraries),
     }
-    named = [(manifest.name_of(one.source, one.key), one.reason) for one in manifest.passed_over]
+    named = [
+        (manifest.name_of(one.source, one.key), with_options(one.reason, index_command)) for one in manifest.passed_over
+    ]
     if as_json:
         print_json({**about, **({"skipped_files": named} if list_skipped else {})})
         return

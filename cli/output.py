@@ -85,7 +85,8 @@ def print_built(text: str, index: Path, report: "BuildReport", as_json: bool) ->
     """Print how building an index, or adding to one, ended: as the text or as JSON."""
     counts = {"photos": report.count, "added": report.added, "present": report.present, "skipped": len(report.skipped)}
     lists = {"changed": report.changed, "vanished": report.vanished}
-    passed_over = {"skipped_files": report.skipped, "refused": report.refused, "notes": report.notes}
+    skipped = [(name, with_options(reason)) for name, reason in report.skipped]
+    passed_over = {"skipped_files": skipped, "refused": report.refused, "notes": report.notes}
     print_result(text, {"index": index, **counts, **lists, **passed_over}, as_json)
 
 
@@ -162,4 +163,4 @@ def steps_bar(*, shown: bool = True) -> Iterator[Callable[..., None]]:
 
 def warn_skipped(skipped: Sequence[tuple[str, str]], what: str = "file") -> None:
     """List on stderr what was skipped and why."""
-    list_cut([f"{name}: {reason}" for name, reason in skipped], f"{{}} {what}{{}} skipped")
+    list_cut([f"{name}: {with_options(reason)}" for name, reason in skipped], f"{{}} {what}{{}} skipped")

@@ -9,19 +9,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from ce_retrieval.errors import PhotoError, SourceError
 from ce_retrieval.photos.base import (
     IMAGE_SUFFIXES,
-    UNREAD_SUFFIXES,
     PassedOver,
     PhotoItem,
     first_folder,
     is_image_name,
     plain_text,
     stamp_of,
+    unread_suffix,
 )
 from ce_retrieval.photos.files import read_bytes
 from ce_retrieval.photos.walk import Found, is_hidden, walk
 
 PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
 SHARD_SUFFIXES = (".tar", *PARQUET_SUFFIXES)
+
+
+def shard_suffix(name: str) -> str:
+    """Return the suffix (lower case) of a file name if it is a shard's, else ""."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix if suffix in SHARD_SUFFIXES else ""
 
 
 class FileSources:
@@ -80,8 +86,7 @@ class FolderSource:
         def chosen(name: str) -> bool:
             if is_image_name(name):
                 return True
-            suffix = os.path.splitext(name)[1].lower()
-            if suffix in UNREAD_SUFFIXES or suffix in SHARD_SUFFIXES:
+            if suffix := unread_suffix(name) or shard_suffix(name):
                 passed_over.suffixes[suffix] += 1
             return False
 

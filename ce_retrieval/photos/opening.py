@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ce_retrieval.errors import SourceError, some
-from ce_retrieval.photos.base import UNREAD_SUFFIXES, PhotoSource, is_image_name, plain_text, unread
-from ce_retrieval.photos.folder_sources import SHARD_SUFFIXES, FilesSource, FolderSource, connect
+from ce_retrieval.photos.base import PhotoSource, is_image_name, plain_text, unread, unread_suffix
+from ce_retrieval.photos.folder_sources import FilesSource, FolderSource, connect, shard_suffix
 from ce_retrieval.photos.sources import open_source
 from ce_retrieval.photos.walk import walk
 
@@ -105,8 +105,8 @@ def _plan(sources: Sources) -> Iterator[tuple[str, list[str], list[str]]]:
         real = os.path.realpath(path)
         if first[real] != path or is_part(real):
             sources.parts.append(path)
-        elif _suffix(path) in UNREAD_SUFFIXES and real not in folders and len(paths) > 1:
-            others.setdefault(os.path.dirname(path), []).append(_suffix(path))
+        elif (suffix := unread_suffix(path)) and real not in folders and len(paths) > 1:
+            others.setdefault(os.path.dirname(path), []).append(suffix)
         elif is_image_name(path) and real not in folders:
             chosen.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
         else:
@@ -134,11 +134,7 @@ def _shards_in(path: str) -> list[str]:
     """Return the shards in a folder without a photo; else nothing."""
     if not os.path.isdir(path) or next(walk(path, is_image_name), None) is not None:
         return []
-    return [os.path.join(path, found.relative) for found in walk(path, lambda name: _suffix(name) in SHARD_SUFFIXES)]
-
-
-def _suffix(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
+    return [os.path.join(path, found.relative) for found in walk(path, lambda name: bool(shard_suffix(name)))]
 
 
 def _nothing(sources: Sources) -> SourceError:

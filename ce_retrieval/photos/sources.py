@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from ce_retrieval.errors import SettingsError, SourceError
-from ce_retrieval.photos.base import IMAGE_SUFFIXES, PhotoSource, is_image_name, unread
+from ce_retrieval.photos.base import IMAGE_SUFFIXES, PhotoSource, is_image_name, remedy_for, unread, unread_suffix
 from ce_retrieval.photos.folder_sources import (
     PARQUET_SUFFIXES,
     SHARD_SUFFIXES,
@@ -88,6 +88,8 @@ def _kind_of(path: str) -> str:
         return "parquet"
     if is_image_name(name):
         return "file"
+    if suffix := unread_suffix(name):
+        raise SourceError(f"{path}: photos with suffix {suffix} are not read here: {remedy_for(suffix)}")
     raise SourceError(
         f"{path}: not a known kind of photo source; expected a folder, a .tar, a .parquet, or a photo "
         f"({', '.join(IMAGE_SUFFIXES)})"

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from cli.main import main
 
 ROOT = Path(__file__).resolve().parents[3]
+CONVERT = "convert them to JPEG or PNG"
 BUILD = ["--features", "thumbnail:8", "--size", "32"]
 
 
@@ -28,7 +29,7 @@ def test_a_folder_given_by_a_shell_pattern_with_all_kinds_of_things_in_it(photos
     for number in range(3):
         (photos / f"{number}.png").write_bytes(helpers.encoded(60 + number))
         (photos / f"{number}.txt").write_text("a caption")
-    (photos / "phone.heic").touch()
+    (photos / "art.psd").touch()
     (photos / "odd" / "anim.gif").touch()
     (photos / "empty").mkdir()
     out = tmp_path / "out.ceret"
@@ -37,15 +38,15 @@ def test_a_folder_given_by_a_shell_pattern_with_all_kinds_of_things_in_it(photos
     lines = done.stderr.splitlines()
     assert lines[0] == "4 given paths without a photo, passed over:" and lines[1].startswith(f"  {photos}/0.txt: not a")
     assert lines[5:] == [
-        f"note: {photos}: 1 file with suffix .heic was not looked at",
-        f"note: {photos}/odd: 1 file with suffix .gif was not looked at",
+        f"note: {photos}: 1 file with suffix .psd was not looked at: {CONVERT}",
+        f"note: {photos}/odd: 1 file with suffix .gif was not looked at: {CONVERT}",
     ]
     about = json.loads(ceret("info", out, "--json", "--skipped").stdout)
     sources = [f"{photos} (files)", f"{photos}/even (folder)", f"{photos}/odd (folder)"]
     assert (about["photos"], about["removed"], about["skipped"], about["sources"]) == (33, 0, 0, sources)
     told = ceret("info", out, "--skipped").stdout
-    assert f"\n{photos}/**/*.heic: 1 file with suffix .heic was not looked at\n" in told
-    assert f"\n{photos}/odd/**/*.gif: 1 file with suffix .gif was not looked at\n" in told
+    assert f"\n{photos}/**/*.psd: 1 file with suffix .psd was not looked at: {CONVERT}\n" in told
+    assert f"\n{photos}/odd/**/*.gif: 1 file with suffix .gif was not looked at: {CONVERT}\n" in told
     assert "0 photos added, 33 were there already" in ceret("add", out, *sorted(photos.iterdir())).stdout
     (photos / "odd" / "anim.gif").unlink()
     ceret("add", out)

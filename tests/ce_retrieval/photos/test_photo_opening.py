@@ -8,6 +8,8 @@ import pytest
 from ce_retrieval.errors import SourceError, some
 from ce_retrieval.photos import open_source, open_sources
 
+CONVERT = "convert them to JPEG or PNG"
+
 
 @pytest.fixture()
 def collection(tmp_path):
@@ -91,8 +93,8 @@ def test_many_photos_of_one_folder_are_one_source(collection, tmp_path):
 def test_what_a_shell_pattern_catches_besides_photos_is_passed_over(collection):
     (collection / "notes.txt").write_text("text")
     (collection / "empty").mkdir()
-    (collection / "one.heic").touch()
-    (collection / "two.HEIC").touch()
+    (collection / "one.gif").touch()
+    (collection / "two.GIF").touch()
     (collection / "bad.tar").write_bytes(b"no tar" * 300)
     (collection / "dangling").symlink_to("nowhere")
     sources = open_sources(sorted(collection.iterdir()))
@@ -106,13 +108,13 @@ def test_what_a_shell_pattern_catches_besides_photos_is_passed_over(collection):
     assert refused.keys() == {"bad.tar", "dangling", "empty", "notes.txt"}
     assert "not a whole tar" in refused["bad.tar"] and "no photo in it" in refused["empty"]
     assert "not a known kind" in refused["notes.txt"] and str(collection) not in refused["notes.txt"]
-    assert sources.notes() == [(str(collection), "2 files with suffix .heic were not looked at")]
-    sources = open_sources([collection / "one.heic", collection / "a.jpg"])
-    assert sources.notes() == [("the given paths", "1 file with suffix .heic was not looked at")]
+    assert sources.notes() == [(str(collection), f"2 files with suffix .gif were not looked at: {CONVERT}")]
+    sources = open_sources([collection / "one.gif", collection / "a.jpg"])
+    assert sources.notes() == [("the given paths", f"1 file with suffix .gif was not looked at: {CONVERT}")]
     with pytest.raises(
-        SourceError, match=r"none of the 2 given paths .*; 2 files with suffix .heic were not looked at$"
+        SourceError, match=r"none of the 2 given paths .*; 2 files with suffix .gif were not looked at: convert"
     ):
-        open_sources([collection / "one.heic", collection / "two.HEIC"])
+        open_sources([collection / "one.gif", collection / "two.GIF"])
 
 
 def test_nothing_among_many_is_one_short_line(tmp_path):
@@ -134,7 +136,7 @@ def test_metadata_tables_beside_tars_are_passed_over(tmp_path):
 
     for number in range(2):
         with tarfile.open(tmp_path / f"{number:05d}.tar", "w") as tar:
-            for name in (f"{number}.jpg", f"{number}.json", "x.heic"):
+            for name in (f"{number}.jpg", f"{number}.json", "x.gif"):
                 tar.addfile(tarfile.TarInfo(name))
         table = {"url": ["http://a"], "caption": ["a"], "key": ["0"], "status": ["success"], "width": [9]}
         pq.write_table(pa.table(table), tmp_path / f"{number:05d}.parquet")
@@ -143,7 +145,7 @@ def test_metadata_tables_beside_tars_are_passed_over(tmp_path):
     assert found(sources) == [("tar", f"{number:05d}.tar", [f"{number}.jpg"]) for number in range(2)]
     assert [os.path.basename(path) for path, _ in sources.refused] == ["00000.parquet", "00001.parquet"]
     assert all("no column could hold photos" in reason for _, reason in sources.refused)
-    assert [note for _, note in sources.notes()] == ["1 file with suffix .heic was not looked at"] * 2
+    assert [note for _, note in sources.notes()] == [f"1 file with suffix .gif was not looked at: {CONVERT}"] * 2
     (tmp_path / "photo.jpg").touch()
     (folder,) = open_sources([tmp_path])
     assert [item.key for item in folder.items()] == ["photo.jpg"]

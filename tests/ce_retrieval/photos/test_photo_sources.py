@@ -164,11 +164,12 @@ def test_a_subfolder_that_cannot_be_listed_is_passed_over_and_named(folder, monk
 
 
 def test_images_that_are_not_read_are_counted(folder):
-    for name in ("one.HEIC", "a/two.heic", "three.gif", "cat.txt"):
+    for name in ("one.PSD", "a/two.psd", "three.gif", "cat.txt"):
         (folder / name).touch()
     source = open_source(folder)
     assert keys(source) == sorted(NAMES)
-    notes = ["1 file with suffix .gif was not looked at", "2 files with suffix .heic were not looked at"]
+    told = ("1 file with suffix .gif was", "2 files with suffix .psd were")
+    notes = [f"{one} not looked at: convert them to JPEG or PNG" for one in told]
     assert source.passed_over.notes(source.root) == [(str(folder), note) for note in notes]
     for name in NAMES:
         (folder / name).unlink()
