@@ -205,6 +205,7 @@ def change(photos, index):
     for number in range(3):
         (photos / f"new{number}.png").write_bytes(names[1].read_bytes())
     (photos / "new9.png").write_bytes(b"")
+    (photos / "unread.gif").touch()
 
 
 def main():
