@@ -90,6 +90,10 @@ def open_sources(paths: Iterable[str | os.PathLike[str]]) -> Sources:
 def _plan(sources: Sources) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield what to open: a path, or a folder with the names of some of its photos, and the suffixes of unread images."""
     paths = list(dict.fromkeys(_expanded(sources)))
+    if len(paths) > 1:
+        for path in filter(_leads_up, paths):
+            sources.refused.append((plain_text(path), "a link to a folder that contains it"))
+        paths = [path for path in paths if not _leads_up(path)]
     first: dict[str, str] = {}  # real path -> path; of a file and a link to it, the file
     for path in sorted(paths, key=os.path.islink):
         first.setdefault(os.path.realpath(path), path)
@@ -135,6 +139,12 @@ def _shards_in(path: str) -> list[str]:
     if not os.path.isdir(path) or next(walk(path, is_image_name), None) is not None:
         return []
     return [os.path.join(path, found.relative) for found in walk(path, lambda name: bool(shard_suffix(name)))]
+
+
+def _leads_up(path: str) -> bool:
+    """Return whether a path is a link to a folder that contains the link."""
+    home, real = os.path.realpath(os.path.dirname(path)), os.path.realpath(path)
+    return os.path.islink(path) and os.path.join(home, "").startswith(os.path.join(real, ""))
 
 
 def _nothing(sources: Sources) -> SourceError:

@@ -97,6 +97,7 @@ def test_what_a_shell_pattern_catches_besides_photos_is_passed_over(collection):
     (collection / "two.GIF").touch()
     (collection / "bad.tar").write_bytes(b"no tar" * 300)
     (collection / "dangling").symlink_to("nowhere")
+    (collection / "up").symlink_to("..")
     sources = open_sources(sorted(collection.iterdir()))
     kinds = [
         ("files", "col", ["a.jpg", "b.jpg"]),
@@ -105,7 +106,7 @@ def test_what_a_shell_pattern_catches_besides_photos_is_passed_over(collection):
     ]
     assert found(sources) == kinds
     refused = {os.path.basename(path): reason for path, reason in sources.refused}
-    assert refused.keys() == {"bad.tar", "dangling", "empty", "notes.txt"}
+    assert refused.keys() == {"bad.tar", "dangling", "empty", "notes.txt", "up"}
     assert "not a whole tar" in refused["bad.tar"] and "no photo in it" in refused["empty"]
     assert "not a known kind" in refused["notes.txt"] and str(collection) not in refused["notes.txt"]
     assert sources.notes() == [(str(collection), f"2 files with suffix .gif were not looked at: {CONVERT}")]
