@@ -1,5 +1,7 @@
 """The errors that a user can cause. Each message is one line: what is wrong, what was expected, the remedy."""
 
+from collections.abc import Sequence
+
 
 class CeretError(Exception):
     """Base of all errors caused by the user or the environment; the command line prints them as one line."""
@@ -63,3 +65,9 @@ class TrainingError(CeretError):
 
 class CheckpointError(CeretError):
     """A checkpoint is missing, truncated, altered, or of another architecture."""
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Return names for a message: the first few, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
