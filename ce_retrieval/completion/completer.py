@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.completion.result import Completion
 from ce_retrieval.errors import CeretError, SettingsError
 from ce_retrieval.photo_index import Origin, Origins
+from ce_retrieval.pool import worker_pool
 
 Ready = TypeVar("Ready")
 
@@ -92,7 +92,7 @@ class Completer(ABC, Generic[Ready]):
             except CeretError as error:
                 results[number] = error
 
-        with ThreadPoolExecutor(at_once) as pool:
+        with worker_pool(at_once) as pool:
             list(pool.map(fill, ready))
         return results
 

@@ -1,5 +1,6 @@
 """Completing the photos of a folder: masks are matched by name, finished results skipped, failures listed."""
 
+import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -11,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ce_retrieval.completion.completer import Completer
-from ce_retrieval.completion.result import Completion, read_saved
+from ce_retrieval.completion.result import Completion, beside_name, read_saved
 from ce_retrieval.errors import CeretError, MaskError, SourceError, StorageError
 from ce_retrieval.holes.files import MASK_SUFFIXES, polarity_hint, read_mask
 from ce_retrieval.photo_index import Origin
 from ce_retrieval.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo, open_source
 from ce_retrieval.photos.files import RAISE_MAX_PIXELS, read_bytes
+from ce_retrieval.pool import worker_pool
 from ce_retrieval.storage import make_folder
 
 BATCH_PHOTOS = 32  # searched together, in one scan of the collection's vectors
@@ -195,7 +197,7 @@ def complete_folder(
         return job if isinstance(job, Outcome) else _load(job, completer, out, reading, candidate_fills, max_pixels)
 
     done = 0
-    with ThreadPoolExecutor(completer.workers) as pool:
+    with worker_pool(completer.workers) as pool:
         for batch in _batches(jobs, load, pool, completer.workers):
             ready = [item for item in batch if isinstance(item, _Loaded)]
             results = completer.complete_many(
@@ -259,7 +261,12 @@ def _save(item: _Loaded, result: Completion | CeretError, out: Path) -> Outcome:
     if isinstance(result, CeretError):
         return Outcome(item.job.photo, error=result)
     target = out / item.job.stem
-    written = result.save(target.parent, target.name, item.about, like=item.photo)
+    try:
+        written = result.save(target.parent, target.name, item.about, like=item.photo)
+    except StorageError as error:
+        if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
+            raise
+        return Outcome(item.job.photo, error=StorageError(f"{target.name}.json would be too long a name: shorten it"))
     notes = [polarity_hint(item.hole), result.loss, *item.photo.encoding.notes]
     return Outcome(item.job.photo, written, hint="; ".join(filter(None, notes)))
 
@@ -270,7 +277,7 @@ def _is_done(job: Job, about: dict[str, Any], completer: Completer, out: Path, c
     old = read_saved(target.parent, target.name)
     if old is None:
         return False
-    pictures = {f"{target.name}.candidates/{candidate['rank']:02d}.png" for candidate in old["candidates"]}
+    pictures = {f"{beside_name(target.name)}/{candidate['rank']:02d}.png" for candidate in old["candidates"]}
     if candidate_fills and not pictures <= set(old["files"]):
         return False
     settings = asdict(completer.settings)

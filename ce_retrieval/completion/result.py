@@ -1,7 +1,9 @@
 """What a completion is, and how it is written: the filled photo, and where every filled pixel came from."""
 
+import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from ce_retrieval.retrieval.search import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
 
 FROM_SCENE, SHIFTED = 255, 128  # values of a seam
+MOST_BYTES = 255  # of a file's name
 
 
 @dataclass(frozen=True)
@@ -172,17 +175,20 @@ class Completion:
         """
         folder = Path(path) if stem is not None else Path(path).parent
         stem = Path(path).stem if stem is None else stem
+        beside = beside_name(stem)
         pictures = {f"{stem}.png": self.best}
         # Those of the photo, and where they are not the photo's.
         filled = {f"{stem}.png": self.hole if self.seam is None else self.hole | (self.seam == FROM_SCENE)}
         if self.seam is not None:
-            pictures[f"{stem}.candidates/seam.png"] = np.repeat(self.seam[..., None], 3, axis=2)
+            pictures[f"{beside}/seam.png"] = np.repeat(self.seam[..., None], 3, axis=2)
         if self.thumbnails:
-            pictures[f"{stem}.candidates/sheet.png"] = self.sheet()
+            pictures[f"{beside}/sheet.png"] = self.sheet()
         for candidate, fill in zip(self.candidates, self.fills, strict=bool(self.fills)):
-            pictures[f"{stem}.candidates/{candidate.rank:02d}.png"] = fill
-            filled[f"{stem}.candidates/{candidate.rank:02d}.png"] = self.hole
-        make_folder(folder / f"{stem}.candidates" if len(pictures) > 1 else folder)
+            pictures[f"{beside}/{candidate.rank:02d}.png"] = fill
+            filled[f"{beside}/{candidate.rank:02d}.png"] = self.hole
+        make_folder(folder / beside if len(pictures) > 1 else folder)
+        with storage_errors(folder / f"{stem}.json"), contextlib.suppress(FileNotFoundError):
+            os.lstat(folder / f"{stem}.json")  # too long a name is refused before anything is written
         files = {}
         for name, pixels in pictures.items():
             if like is not None and name in filled:
@@ -191,8 +197,8 @@ class Completion:
                 save_photo(folder / name, pixels)
             with storage_errors(folder / name):
                 files[name] = _sha256(folder / name)
-        for old in (folder / f"{stem}.candidates").glob("[0-9]*.png") if self.fills else ():
-            if f"{stem}.candidates/{old.name}" not in files:
+        for old in (folder / beside).glob("[0-9]*.png") if self.fills else ():
+            if f"{beside}/{old.name}" not in files:
                 old.unlink()
         encoding = {"encoding": like.encoding.about()} if like is not None else {}
         text = json_lines({**(about or {}), "files": files, **encoding, **self.provenance()})
@@ -205,6 +211,15 @@ class Completion:
         """Return the thumbnails as one picture uint8 (h, w, 3), beside the photo with its hole; ValueError without any."""
         captions = [f"{c.rank}  {Path(c.photo.rpartition(':')[2]).name}" for c in self.candidates]
         return neighbour_sheet(self.best, self.hole, self.thumbnails, captions, title="photo")
+
+
+def beside_name(stem: str) -> str:
+    """Return the name of the folder of pictures beside a result, cut where a file system would refuse it."""
+    name = f"{stem}.candidates"
+    if len(os.fsencode(name)) <= MOST_BYTES:
+        return name
+    end = f"~{hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]}.candidates"
+    return os.fsencode(stem)[: MOST_BYTES - len(end)].decode(errors="ignore") + end
 
 
 def read_saved(folder: str | Path, stem: str) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from ce_retrieval.errors import PhotoError, SourceError
+from ce_retrieval.errors import PhotoError, SourceError, some
 from ce_retrieval.photos.base import PassedOver, PhotoItem, stamp_of
 
 _IMAGE_NAMES = ("image", "jpg", "jpeg", "png", "webp", "img", "photo", "bytes")
@@ -180,7 +180,7 @@ def _image_column(schema: Any, root: str) -> str:
     others = [field.name for field in schema if _is_photo(field.type)]
     if len(others) == 1:
         return others[0]
-    columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
+    columns = some([f"{field.name} ({field.type})" for field in schema], 12)
     raise SourceError(
         f"{root}: {'several columns' if others else 'no column'} could hold photos; columns: {columns}; "
         f"name a binary column one of {', '.join(_IMAGE_NAMES)}"

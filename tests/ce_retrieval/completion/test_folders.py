@@ -323,3 +323,16 @@ def test_a_killed_run_is_finished_by_the_next(completer, photos, mask, tmp_path)
     assert 1 <= finished(run(quick, photos, mask, out, candidate_fills=True))[1] <= 36
     kept = {name: data for name, data in contents(out).items() if not name.rpartition("/")[2].startswith(".")}
     assert kept == contents(tmp_path / "whole")
+
+
+def test_a_name_of_any_length_stops_no_other_photo(completer, photos, mask, tmp_path):
+    data, out = (photos / "0.png").read_bytes(), tmp_path / "out"
+    for name in ("é" * 122 + "n.png", "n" * 246 + ".png", "n" * 251 + ".png"):  # 249, 250 and 255 bytes
+        (photos / name).write_bytes(data)
+    outcomes = run(completer, photos, mask, out, candidate_fills=True)
+    (failed,) = finished(outcomes)[2]
+    assert failed.photo.name == "n" * 251 + ".png" and "too long a name: shorten it" in failed.reason
+    assert finished(outcomes)[:2] == (9, 0)
+    assert not (out / ("n" * 251 + ".png")).exists(), "nothing without its record"
+    assert {len(os.fsencode(path.name)) for path in out.glob("*.candidates")} == {1 + len(".candidates"), 254, 255}
+    assert finished(run(completer, photos, mask, out, candidate_fills=True))[:2] == (0, 9)
