@@ -7,18 +7,27 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
 
 GRACE = 1.0  # s for an orderly end: temporary files removed, the terminal restored
 
 
 @contextlib.contextmanager
 def ending_soon_after_interrupt() -> Iterator[None]:
-    """Run the block; from now on, Ctrl-C ends the process within GRACE seconds, also after the block.
+    """Run the block; Ctrl-C ends the process when the block has ended, or GRACE seconds later if it has not.
 
-    Python hands Ctrl-C to the main thread, which may be waiting for a library's long call, and at its end waits for all
-    threads, each of which may be decoding a large photo. A thread of its own therefore watches for the signal. Whatever is
-    being written survives a kill at any moment.
+    Python hands Ctrl-C to the main thread, which may be waiting for a library's long call. At its end it waits for all
+    threads, each of which may be decoding a large photo, and takes libraries apart, which takes seconds too. A thread of its
+    own therefore watches for the signal, and the end is cut short. Whatever is being written survives a kill at any moment.
     """
+    interrupted = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as in the background
+        signal.signal(signal.SIGINT, interrupt)
     receiving, sending = os.pipe()
     os.set_blocking(sending, False)
     signal.set_wakeup_fd(sending, warn_on_full_buffer=False)
@@ -28,6 +37,11 @@ def ending_soon_after_interrupt() -> Iterator[None]:
         yield
     finally:
         said.set()
+        if interrupted.is_set():
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(1)
 
 
 def _watch(receiving: int, said: threading.Event) -> None:

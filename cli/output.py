@@ -100,9 +100,11 @@ def warn_built(report: "BuildReport") -> None:
 
 
 def warn_passed_over(notes: Sequence[tuple[str, str]]) -> None:
-    """Say on stderr what kinds of files were passed over."""
-    for path, line in notes:
+    """Say on stderr which folders and what kinds of files were passed over: the first twenty, then how many more."""
+    for path, line in notes[:20]:
         click.echo(f"note: {path}: {line}", err=True)
+    if len(notes) > 20:
+        click.echo(f"note: and {len(notes) - 20} more", err=True)
 
 
 def list_cut(lines: Sequence[str], title: str) -> None:

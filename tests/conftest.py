@@ -140,3 +140,19 @@ def center_weights(one_thread_torch, tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("weights") / "center.safetensors"
     save_network(path, build_network(PaperCenterConfig(size=64, bottleneck=8), seed=1))
     return path
+
+
+@pytest.fixture
+def unlistable(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """A function that makes folders of a name unreadable, for root too."""
+    real = os.scandir
+
+    def refuse(name: str) -> None:
+        def scandir(path: str | os.PathLike) -> object:
+            if os.path.basename(os.fspath(path).rstrip("/")) == name:
+                raise PermissionError(13, "Permission denied")
+            return real(path)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+
+    return refuse

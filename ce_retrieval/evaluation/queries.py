@@ -74,7 +74,7 @@ def read_queries(
         chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(entries))[: settings.limit])
         entries = [entries[row] for row in chosen]
     names, labels, photos = [], [], []
-    unreadable = [LeftOut(*one) for one in (*sources.refused, *sources.unlisted(), *sources.notes())]
+    unreadable = [LeftOut(*one) for one in (*sources.refused, *sources.notes())]
     with worker_pool(os.cpu_count() or 1) as pool:
         results = pool.map(lambda entry: _read(entry[0], entry[1], size), entries)
         for number, ((_, item), photo) in enumerate(zip(entries, results, strict=True), start=1):

@@ -33,11 +33,11 @@ class BuildReport:
     changed, vanished : tuple of str
         Photos of an earlier run that have another content now and were described anew, and those that are gone.
     skipped : tuple of (name, reason)
-        Photos and folders that this run could not read.
+        Photos that this run could not read.
     refused : tuple of (path, reason)
         Given paths that hold no photo.
     notes : tuple of (path, line)
-        What else was passed over, by kind.
+        What else was passed over: folders that cannot be listed, kinds of files.
     """
 
     count: int
@@ -144,7 +144,7 @@ class Update:
             count=self.manifest.count,
             added=sum(one not in skipped for one in found.new) if found else self.manifest.count,
             present=found.present if found else 0,
-            skipped=(*((name(*one), reason) for one, reason in skipped.items()), *self._opened.unlisted()),
+            skipped=tuple((name(*one), reason) for one, reason in skipped.items()),
             changed=tuple(name(*one) for one in found.changed) if found else (),
             vanished=tuple(name(*one) for one in found.vanished) if found else (),
             refused=tuple(self._opened.refused),

@@ -77,16 +77,14 @@ class PassedOver:
     repeats: int = 0
 
     def notes(self, root: str) -> list[tuple[str, str]]:
-        """Return the source at `root` with a line for each kind of file that was passed over in it."""
+        """Return (path, line) for each folder and each kind of file that was passed over in the source at `root`."""
+        root = plain_text(root)
+        folders = [(f"{root}/{key}", reason) for key, reason in self.folders.items()]
         lines = [unread(suffix, count) for suffix, count in sorted(self.suffixes.items())]
         if self.repeats:
             links = f"{self.repeats} links lead" if self.repeats > 1 else "a link leads"
             lines.append(f"{links} to photos that are read already; each photo counts once")
-        return [(plain_text(root), line) for line in lines]
-
-    def unlisted(self, root: str) -> list[tuple[str, str]]:
-        """Return the path of each folder that could not be listed in the source at `root`, and why."""
-        return [(f"{plain_text(root)}/{key}", reason) for key, reason in self.folders.items()]
+        return [*folders, *((root, line) for line in lines)]
 
 
 class PhotoSource(Protocol):

@@ -42,15 +42,11 @@ class Sources(list[PhotoSource]):
         self.refused.append((plain_text(path), str(error).removeprefix(f"{path}: ")))
 
     def notes(self) -> list[tuple[str, str]]:
-        """Return (path, line) for each kind of file that was passed over; complete when all items have been read."""
+        """Return (path, line) for all that was passed over; complete when all items have been read."""
         lines = [("the given paths", unread(suffix, count)) for suffix, count in sorted(self.suffixes.items())]
         if self.parts:
             lines.append((some([plain_text(path) for path in self.parts]), "given twice, read once"))
         return [*lines, *(note for source in self for note in source.passed_over.notes(source.root))]
-
-    def unlisted(self) -> list[tuple[str, str]]:
-        """Return the folders that could not be listed, and why; complete when all items have been read."""
-        return [one for source in self for one in source.passed_over.unlisted(source.root)]
 
     def close(self) -> None:
         """Close all sources."""

@@ -54,9 +54,9 @@ class PackReport:
     Attributes
     ----------
     count : photos.
-    skipped : (key, reason) of photos and folders that could not be read.
+    skipped : (key, reason) of photos that could not be read.
     fingerprint : SHA-256 of keys and pixels.
-    notes : (path, line) for each kind of file that was passed over.
+    notes : (path, line) for folders and kinds of files that were passed over.
     """
 
     count: int
@@ -111,9 +111,8 @@ class _Packer:
         if not self.keys:
             reason = self.skipped[0][1] if self.skipped else "it is empty"
             raise SourceError(f"{source.root}: no photo could be read ({reason})")
-        skipped = (*self.skipped, *source.passed_over.folders.items())
         notes = tuple(source.passed_over.notes(source.root))
-        return PackReport(len(self.keys), skipped, self.digest.hexdigest(), notes)
+        return PackReport(len(self.keys), tuple(self.skipped), self.digest.hexdigest(), notes)
 
 
 def _check_size(size: int) -> None:

@@ -50,6 +50,18 @@ def test_files_that_cannot_be_read_are_listed(with_bad):
     assert all(left_out.reason and not left_out.reason.startswith(left_out.name) for left_out in unreadable)
 
 
+def test_what_holds_no_photo_is_passed_over_and_named(query_folder, tmp_path, unlistable):
+    shutil.copytree(query_folder, tmp_path / "q")
+    (tmp_path / "q/notes.txt").touch()
+    (tmp_path / "q/photo0/lost").mkdir()
+    unlistable("lost")
+    queries, left_out = read_queries(
+        sorted((tmp_path / "q").iterdir()), 64, EvaluationSettings(()), lambda what, done, total: None
+    )
+    assert len(queries) == 12
+    assert [one.name for one in left_out] == [f"{tmp_path}/q/notes.txt", f"{tmp_path}/q/photo0/lost/"]
+
+
 def test_nothing_that_can_be_read(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"this is text")
     with pytest.raises(EvaluationError, match=r"no query photo could be read \(1 skipped, the first: a.jpg"):

@@ -44,22 +44,6 @@ def hashed(monkeypatch):
     return read
 
 
-@pytest.fixture()
-def unlistable(monkeypatch):
-    """A function that makes folders of a name unreadable, for root too."""
-    real = os.scandir
-
-    def refuse(name):
-        def scandir(path):
-            if os.path.basename(os.fspath(path).rstrip("/")) == name:
-                raise PermissionError(13, "Permission denied")
-            return real(path)
-
-        monkeypatch.setattr(os, "scandir", scandir)
-
-    return refuse
-
-
 def described(index):
     """Name -> hash of every photo that a reader finds, by searching for all of them."""
     opened = PhotoIndex.open(index)
@@ -226,10 +210,11 @@ def test_what_cannot_be_looked_at_has_not_vanished(index, photos, unlistable, he
     unlistable("odd")
     report = add_photos(index, [photos])
     assert (report.count, report.present, report.vanished) == (30, 15, ())
-    assert report.skipped == ((str(photos / "odd") + "/", LISTED),)
+    assert report.notes == ((str(photos / "odd") + "/", LISTED),) and report.skipped == ()
+    assert [(one.key, one.reason) for one in read_manifest(index).skipped] == [("odd/", LISTED)]
     assert read_manifest(index).removed == 0
     unlistable("none")
-    assert add_photos(index, [photos]).skipped == () and read_manifest(index) == before
+    assert add_photos(index, [photos]).notes == () and read_manifest(index) == before
 
 
 def test_photos_of_other_places_are_not_looked_for(index, photos, tmp_path, helpers):

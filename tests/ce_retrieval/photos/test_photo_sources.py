@@ -140,25 +140,13 @@ def test_no_key_leads_out_of_the_folder(folder, key):
         open_source(folder).read(PhotoItem(key))
 
 
-def refuse_to_list(monkeypatch, name):
-    """Make folders of this name unreadable, for root too."""
-    scandir = os.scandir
-
-    def refuse(path):
-        if os.path.basename(os.fspath(path).rstrip("/")) == name:
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-
-
-def test_a_subfolder_that_cannot_be_listed_is_passed_over_and_named(folder, monkeypatch):
-    refuse_to_list(monkeypatch, "a-b")
+def test_a_subfolder_that_cannot_be_listed_is_passed_over_and_named(folder, unlistable):
+    unlistable("a-b")
     source = open_source(folder)
     assert keys(source) == [name for name in sorted(NAMES) if not name.startswith("a-b/")]
     reason = "the folder cannot be listed: permission denied"
-    assert source.passed_over.unlisted(source.root) == [(f"{folder}/a-b/", reason)]
-    refuse_to_list(monkeypatch, "photos")
+    assert source.passed_over.notes(source.root) == [(f"{folder}/a-b/", reason)]
+    unlistable("photos")
     with pytest.raises(SourceError, match=f"{folder}: {reason}; make it readable"):
         open_source(folder)
 

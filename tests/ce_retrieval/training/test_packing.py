@@ -57,6 +57,16 @@ def test_bad_photos_are_skipped_and_named(folder, tmp_path):
     assert open_photos(folder, 48)[1].skipped[0][0] == "kind0/broken.jpg"
 
 
+def test_what_is_passed_over_is_named(folder, tmp_path, unlistable):
+    (folder / "art.psd").touch()
+    unlistable("kind1")
+    report = pack_photos(open_source(str(folder)), tmp_path / "out.h5", 48)
+    notes = dict(report.notes)
+    assert report.count == 2 and notes[f"{folder}/kind1/"] == "the folder cannot be listed: permission denied"
+    assert notes[str(folder)].startswith("1 file with suffix .psd was not looked at")
+    assert open_photos(folder, 48)[1] == report
+
+
 def test_a_collection_of_bad_photos(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"no photo")
