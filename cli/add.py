@@ -6,7 +6,7 @@ import click
 
 from ce_retrieval.photo_index import IndexSettings, add_photos
 from cli.options import json_option, work_options
-from cli.output import print_built, progress_bar, warn_skipped
+from cli.output import note, print_built, progress_bar, warn_skipped
 
 DEFAULTS = IndexSettings()
 
@@ -24,6 +24,8 @@ def command(index_path: Path, sources: tuple[Path, ...], workers: int, max_memor
     """
     with progress_bar("adding") as progress:
         report = add_photos(index_path, sources, workers=workers, max_memory=max_memory, progress=progress)
+    for line in report.notes:
+        note(f"note: {line}")
     warn_skipped(report.skipped)
     text = (
         f"{index_path}: {report.added} photos added, {report.present} were there already, {report.count} in all; "

@@ -7,7 +7,7 @@ import click
 
 from cli.completion_options import chosen_settings, completer_options
 from cli.options import json_option, mask_options
-from cli.output import print_json, progress_bar, with_options
+from cli.output import note, print_json, progress_bar, say, with_options
 
 _PATH = click.Path(path_type=Path)
 
@@ -42,18 +42,23 @@ def command(
     Finished results are skipped. Photos that fail are listed at the end, and the exit code is then 1. STEM.json says
     where every filled pixel came from.
     """
-    from ce_retrieval.completion.folders import MaskReading, complete_folder, finished, plan_jobs
+    from ce_retrieval.completion.folders import complete_folder, finished
     from ce_retrieval.completion.methods import METHODS, make_completer
+    from ce_retrieval.completion.plan import Job, MaskReading, Outcome, plan_jobs
 
     given = chosen_settings(method, index_path is not None, settings)
     if candidate_fills and not METHODS[method].has_candidates:
         raise click.UsageError(f"--method {method} makes one fill: leave out --save-candidates")
-    jobs = plan_jobs(photo, mask, out)
-    completer = make_completer(method, index_path, workers=workers, settings=given)
     reading = MaskReading(invert, alpha)
-    with progress_bar("completing") as progress:
-        run = complete_folder(completer, jobs, out, reading=reading, candidate_fills=candidate_fills, progress=progress)
-        outcomes = list(run)
+    plan = plan_jobs(photo, mask, out, reading)
+    outcomes = [outcome for outcome in plan if isinstance(outcome, Outcome)]
+    if any(isinstance(job, Job) for job in plan):
+        completer = make_completer(method, index_path, workers=workers, settings=given)
+        with progress_bar("completing") as progress:
+            run = complete_folder(
+                completer, plan, out, reading=reading, candidate_fills=candidate_fills, progress=progress
+            )
+            outcomes = list(run)
     written, skipped, failed = finished(outcomes)
     about = [_translated(outcome.as_json()) for outcome in outcomes]
     if failed and not photo.is_dir():
@@ -61,12 +66,13 @@ def command(
     if as_json:
         print_json(about)
     elif photo.is_dir():
-        click.echo(f"{out}: {written} completed, {skipped} done before, {len(failed)} failed")
+        say(f"{out}: {written} completed, {skipped} done before, {len(failed)} failed")
     else:
-        click.echo(f"{about[0]['written']}{' (done before)' if skipped else ''}")
-    notes = [f"note: {one['photo']}: {one['hint']}" for one in about if one["hint"]]
+        say(f"{about[0]['written']}{' (done before)' if skipped else ''}")
+    notes = [f"note: {line}" for line in plan.notes]
+    notes += [f"note: {one['photo']}: {one['hint']}" for one in about if one["hint"]]
     for line in [*notes, *(f"failed: {one['error']}" for one in about if one["error"])]:
-        click.echo(line, err=True)
+        note(line)
     if failed:
         raise SystemExit(1)
 

@@ -7,7 +7,7 @@ import click
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
 from cli.options import json_option, work_options
-from cli.output import print_built, progress_bar, warn_skipped
+from cli.output import note, print_built, progress_bar, warn_skipped
 
 DEFAULTS = IndexSettings()
 
@@ -58,6 +58,8 @@ def command(
     settings = IndexSettings(features, hole, size, workers, max_memory)
     with progress_bar("indexing") as progress:
         report = build_index(sources, out, settings, progress)
+    for line in report.notes:
+        note(f"note: {line}")
     warn_skipped(report.skipped)
     resumed = f", {report.present} of them from an earlier run" if report.present else ""
     text = f"{out}: {report.count} photos{resumed}; {len(report.skipped)} files skipped"

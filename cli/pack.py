@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from ce_retrieval.training.packing import SIZES, WORKERS, pack_photos
+from ce_retrieval.training.packing import SIZES, WORKERS, check_place, pack_photos
 from cli.options import json_option
-from cli.output import print_result, progress_bar
+from cli.output import note, print_result, progress_bar
 
 
 @click.command("pack")
@@ -29,14 +29,17 @@ def command(photos: Path, out: Path, size: int, workers: int, as_json: bool) -> 
     """
     from ce_retrieval.photos import open_source
 
+    check_place(out)
     source = open_source(str(photos))
     try:
         with progress_bar("packing") as progress:
             report = pack_photos(source, out, size, workers=workers, progress=progress)
     finally:
         source.close()
+    for line in report.notes:
+        note(f"note: {line}")
     for key, reason in report.skipped:
-        click.echo(f"skipped {key}: {reason}", err=True)
+        note(f"skipped {key}: {reason}")
     text = f"{out}: {report.count} photos of {size} x {size} px, {len(report.skipped)} skipped"
     about = {"out": out, "photos": report.count, "size": size, "skipped": len(report.skipped)}
     print_result(text, {**about, "skipped_files": report.skipped}, as_json)

@@ -10,7 +10,7 @@ import click
 from ce_retrieval.training.config import ENGINES, Schedule, TrainConfig
 from ce_retrieval.training.presets import changed, preset_config
 from cli.options import json_option
-from cli.output import print_result, steps_bar
+from cli.output import note, print_result, steps_bar
 from cli.train_options import train_options
 
 
@@ -29,9 +29,11 @@ def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any)
     require_torch("training")
     from ce_retrieval.holes.files import load_shapes
     from ce_retrieval.training import open_photos
+    from ce_retrieval.training.run_folder import check_place
     from ce_retrieval.training.team import choose_device, team_of
     from ce_retrieval.training.trainer import train
 
+    check_place(out, resume=options["resume"])
     named = {key: options[key] for key in ("masks", "batch", "rate", "adversarial", "seed", "steps", "minutes")}
     config = changed(preset_config(preset, **named), options["settings"])
     device, side = choose_device(options["device"]), config.network.size
@@ -41,10 +43,14 @@ def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any)
     inputs["shapes"] = load_shapes(options["shapes"]) if options["shapes"] else None
     with team_of(device) as team, steps_bar(shown=team.leads) as bar:
         progress = partial(bar, "decoding")
-        packed, skipped = open_photos(photos, options["size"] or side * 5 // 4, progress=progress)
-        for key, reason in skipped:
-            click.echo(f"skipped {key}: {reason}", err=True)
-        held_out = open_photos(options["val"], side, progress=progress)[0] if options["val"] else None
+        read = partial(open_photos, apart=[out], progress=progress)
+        packed, found = read(photos, options["size"] or side * 5 // 4)
+        for line in (
+            *(f"note: {line}" for line in found.notes),
+            *(f"skipped {key}: {why}" for key, why in found.skipped),
+        ):
+            note(line)
+        held_out = read(options["val"], side)[0] if options["val"] else None
         report = partial(_report, bar, config)
         summary = train(config, packed, out, device=device, team=team, held_out=held_out, report=report, **inputs)
     if team.leads:
@@ -58,4 +64,5 @@ def _report(bar: Any, config: TrainConfig, now: Any) -> None:
     bar("training", now.step, total, speed)
     if now.metrics:
         figures = "  ".join(f"{name} {value:.3f}" for name, value in now.metrics.items())
-        click.echo(f"step {now.step}  {speed}  {now.left / 60:.1f} min left\n  {figures}", err=True)
+        note(f"step {now.step}  {speed}  {now.left / 60:.1f} min left")
+        note(f"  {figures}")

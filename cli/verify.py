@@ -6,7 +6,7 @@ import click
 
 from ce_retrieval.photo_index import verify_index
 from cli.options import json_option
-from cli.output import print_json
+from cli.output import print_json, say
 
 
 @click.command()
@@ -19,7 +19,7 @@ def command(index_path: Path, as_json: bool) -> None:
         print_json({"files": found.files, "problems": list(found.problems)})
     else:
         for problem in found.problems:
-            click.echo(problem)
-        click.echo(f"{index_path}: {found.files} files checked, {len(found.problems)} problems")
+            say(problem)
+        say(f"{index_path}: {found.files} files checked, {len(found.problems)} problems")
     if found.problems:
         raise SystemExit(1)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.figures import neighbour_sheet
-from ce_retrieval.photos import save_photo
+from ce_retrieval.own_files import CANDIDATES, SOFTWARE, check_free, is_own, read_record
+from ce_retrieval.photos.files import save_result
 from ce_retrieval.pixels import hole_box
 from ce_retrieval.retrieval.search import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
@@ -152,7 +153,8 @@ class Completion:
 
         Raises
         ------
-        StorageError : the folder or a file cannot be written.
+        StorageError : the folder or a file cannot be written, or a file that ceret did not write stands in its place: then
+            nothing is written.
 
         Notes
         -----
@@ -161,23 +163,27 @@ class Completion:
         """
         folder = Path(path) if stem is not None else Path(path).parent
         stem = Path(path).stem if stem is None else stem
+        beside = f"{stem}{CANDIDATES}"
         pictures = {f"{stem}.png": self.best}
         if self.seam is not None:
-            pictures[f"{stem}.candidates/seam.png"] = np.repeat(self.seam[..., None], 3, axis=2)
+            pictures[f"{beside}/seam.png"] = np.repeat(self.seam[..., None], 3, axis=2)
         if self.thumbnails:
-            pictures[f"{stem}.candidates/sheet.png"] = self.sheet()
+            pictures[f"{beside}/sheet.png"] = self.sheet()
         for candidate, fill in zip(self.candidates, self.fills, strict=bool(self.fills)):
-            pictures[f"{stem}.candidates/{candidate.rank:02d}.png"] = fill
-        make_folder(folder / f"{stem}.candidates" if len(pictures) > 1 else folder)
+            pictures[f"{beside}/{candidate.rank:02d}.png"] = fill
+        for name in (*pictures, f"{stem}.json"):
+            check_free(folder / name)
+        stale = [old for old in (folder / beside).glob("[0-9]*.png") if self.fills and is_own(old)]
+        make_folder(folder / beside if len(pictures) > 1 else folder)
         files = {}
         for name, pixels in pictures.items():
-            save_photo(folder / name, pixels)
+            save_result(folder / name, pixels)
             with storage_errors(folder / name):
                 files[name] = _sha256(folder / name)
-        for old in (folder / f"{stem}.candidates").glob("[0-9]*.png") if self.fills else ():
-            if f"{stem}.candidates/{old.name}" not in files:
+        for old in stale:
+            if f"{beside}/{old.name}" not in files:
                 old.unlink()
-        text = json_lines({**(about or {}), "files": files, **self.provenance()})
+        text = json_lines({"software": SOFTWARE, **(about or {}), "files": files, **self.provenance()})
         # A name that is not valid UTF-8 is written with JSON's own escapes. Nothing waits for the disk: what a loss of
         # power leaves half written has another hash, and is made again.
         replace_file(folder / f"{stem}.json", text.encode(errors="backslashreplace"), synced=False)
@@ -192,10 +198,10 @@ class Completion:
 def read_saved(folder: str | Path, stem: str) -> dict[str, Any] | None:
     """Return the JSON that `Completion.save` wrote, or None where it is missing or a picture is not the one it names."""
     folder = Path(folder)
+    record = read_record(folder / f"{stem}.json")
     try:
-        record = json.loads((folder / f"{stem}.json").read_bytes())
-        whole = all(_sha256(folder / name) == sha256 for name, sha256 in record["files"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        whole = record is not None and all(_sha256(folder / name) == sha256 for name, sha256 in record["files"].items())
+    except (OSError, TypeError):
         return None
     return record if whole else None
 

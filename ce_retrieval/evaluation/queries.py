@@ -53,13 +53,17 @@ class Queries:
 
 
 def read_queries(
-    paths: Sequence[str | Path], size: int, settings: EvaluationSettings, report: Progress
-) -> tuple[Queries, list[LeftOut]]:
+    paths: Sequence[str | Path], size: int, settings: EvaluationSettings, report: Progress, out: Path
+) -> tuple[Queries, list[LeftOut], list[str]]:
     """Read the photos at size x size and give each its hole, which depends on the seed and the photo's key only.
+
+    Parameters
+    ----------
+    out : where the results go: a subfolder that is not read.
 
     Returns
     -------
-    The photos, and those that could not be read.
+    The photos, those that could not be read, and a line for each kind of file that was not taken for a photo.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def read_queries(
     MaskError, SourceError : the errors of reading masks and sources.
     """
     _check_masks(settings)
-    sources = open_sources(paths)
+    sources = open_sources(paths, apart=[out])
     entries = [(source, item) for source in sources for item in source.items()]
     if settings.limit is not None and settings.limit < len(entries):
         chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(entries))[: settings.limit])
@@ -84,12 +88,13 @@ def read_queries(
                 labels.append(item.label)
                 photos.append(photo)
             report("reading the queries", number, len(entries))
+    passed_over = [line for source in sources for line in source.passed_over.notes(source.root)]
     for source in sources:
         source.close()
     if not photos:
         first = f", the first: {unreadable[0].name}: {unreadable[0].reason}" if unreadable else ""
         raise EvaluationError(f"no query photo could be read ({len(unreadable)} skipped{first}): give other photos")
-    return Queries(names, labels, np.stack(photos), _holes(names, size, settings)), unreadable
+    return Queries(names, labels, np.stack(photos), _holes(names, size, settings)), unreadable, passed_over
 
 
 def _read(source: PhotoSource, item: PhotoItem, size: int) -> np.ndarray | LeftOut:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,8 @@ from PIL import Image, ImageOps
 
 from ce_retrieval.errors import MaskError
 from ce_retrieval.holes.strategies import resize_hole, uniforms_for
+from ce_retrieval.own_files import own_names
+from ce_retrieval.photos.base import masked_stem
 from ce_retrieval.pixels import Bools, Photo
 
 WHITE = 128  # grey level from which a pixel is white, and thus hole
@@ -18,10 +20,24 @@ RINGING = 64  # distance from 0 or 255 up to which a value counts as black or wh
 CLEAR_SHARE = 0.98  # share of a mask's pixels that must be black or white, and grey
 MASK_SUFFIXES = (".png", ".bmp", ".gif", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 OBJECT_CLASSES = 20  # PASCAL VOC: 1-20 are objects, 0 is background, 255 the border between them
+# EXIF orientation of a photo -> what turns a mask of the unturned photo upright.
+_TURNS = {
+    5: "mirror the mask along its main diagonal",
+    6: "turn the mask by 90 degrees clockwise",
+    7: "mirror the mask along its other diagonal",
+    8: "turn the mask by 90 degrees counterclockwise",
+}
 MIN_SHAPE_SHARE = 0.01  # share of its file that a shape must fill: enlarged, smaller ones would look like blocks
 
 
-def read_mask(path: str | Path, shape: tuple[int, int] | None, *, invert: bool = False, alpha: bool = False) -> Bools:
+def read_mask(
+    path: str | Path,
+    shape: tuple[int, int] | None,
+    *,
+    invert: bool = False,
+    alpha: bool = False,
+    photo: str | Path | None = None,
+) -> Bools:
     """Read a mask file as a hole.
 
     Parameters
@@ -35,6 +51,8 @@ def read_mask(path: str | Path, shape: tuple[int, int] | None, *, invert: bool =
         False: white (128 or more) is the hole. True: black is.
     alpha : bool
         read the alpha channel in place of the brightness: transparent (below 128) is the hole, with `invert` opaque.
+    photo : path or None
+        the photo's file: where its EXIF orientation explains another size of the mask, the error says so.
 
     Returns
     -------
@@ -47,7 +65,7 @@ def read_mask(path: str | Path, shape: tuple[int, int] | None, *, invert: bool =
         everything missing. The message names the argument that would read the file, if there is one.
     """
     name = str(path)
-    image = _open(name, shape)
+    image = _open(name, shape, photo)
     opacity = _alpha_of(image)
     # Where the alpha channel is a mask too, the messages below suggest it.
     offer = opacity is not None and not alpha and _is_mask(opacity)
@@ -82,17 +100,33 @@ def polarity_hint(hole: Bools) -> str:
 
 
 def mask_paths(folder: str | Path) -> list[Path]:
-    """Return the mask files of a folder, without its subfolders, sorted by name; MaskError if there are none."""
+    """Return the mask files of a folder, without its subfolders, sorted by name; MaskError if there are none.
+
+    Results of ceret are passed over, and photos whose masks lie beside them.
+    """
     root = Path(folder)
     if not root.is_dir():
         raise MaskError(f"mask folder {root} does not exist: give a folder of mask images")
     try:
-        paths = sorted(p for p in root.iterdir() if p.suffix.lower() in MASK_SUFFIXES and not p.name.startswith("."))
+        names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
+        left_out = own_names(str(root), names) | _photos_with_masks(names)
+        paths = sorted(root / name for name in names - left_out if is_mask_name(name))
     except OSError as error:
         raise MaskError(f"mask folder {root} cannot be read ({error.strerror}): check its permissions") from error
     if not paths:
         raise MaskError(f"mask folder {root} holds no mask: expected images ({', '.join(MASK_SUFFIXES)})")
     return paths
+
+
+def is_mask_name(name: str) -> bool:
+    """Return whether a file name has the suffix of a mask, in upper or lower case."""
+    return name.lower().endswith(MASK_SUFFIXES)
+
+
+def _photos_with_masks(names: Collection[str]) -> set[str]:
+    """Return the images of a folder whose masks are beside them, by their names."""
+    stems = {masked_stem(Path(name).stem) for name in names if is_mask_name(name)}
+    return {name for name in names if is_mask_name(name) and Path(name).stem in stems}
 
 
 def holes_from_folder(folder: str | Path, seed: int, photo_ids: Sequence[str], size: int) -> Bools:
@@ -167,7 +201,7 @@ def _pieces(classes: Photo) -> list[Bools]:
     return pieces
 
 
-def _open(name: str, shape: tuple[int, int] | None) -> Image.Image:
+def _open(name: str, shape: tuple[int, int] | None, photo: str | Path | None = None) -> Image.Image:
     """Open and decode an image; its size is checked first, so that a huge one never fills the memory."""
     try:
         with warnings.catch_warnings():
@@ -180,10 +214,13 @@ def _open(name: str, shape: tuple[int, int] | None) -> Image.Image:
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             width, height = image.size[::-1] if turned else image.size
             if shape is not None and (height, width) != tuple(shape):
-                raise MaskError(
-                    f"mask {name} is {width}x{height} pixels, its photo is {shape[1]}x{shape[0]}: "
-                    "masks are not resized; save the mask at the photo's size"
+                turn = _turn_of(photo) if photo is not None and (width, height) == tuple(shape) else ""
+                remedy = (
+                    f"the photo's EXIF orientation turns it, and the mask fits the unturned photo; {turn}"
+                    if turn
+                    else "masks are not resized; save the mask at the photo's size"
                 )
+                raise MaskError(f"mask {name} is {width}x{height} pixels, its photo is {shape[1]}x{shape[0]}: {remedy}")
             return ImageOps.exif_transpose(image)
     except MaskError:
         raise
@@ -192,6 +229,17 @@ def _open(name: str, shape: tuple[int, int] | None) -> Image.Image:
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files, even SyntaxError
         reason = " ".join(str(error).split()) or type(error).__name__
         raise MaskError(f"mask {name} cannot be read as an image ({reason}): give a PNG, white = hole") from error
+
+
+def _turn_of(photo: str | Path) -> str:
+    """Return what turns a mask as the EXIF data of a photo's file turn the photo, "" where they do not swap its sides."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(photo) as image:
+                return _TURNS.get(image.getexif().get(0x0112, 1), "")
+    except Exception:  # as in `_open`; the photo itself has been read
+        return ""
 
 
 def _alpha_of(image: Image.Image) -> Photo | None:

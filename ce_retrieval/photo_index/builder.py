@@ -25,7 +25,7 @@ from ce_retrieval.photo_index.manifest import (
 from ce_retrieval.photo_index.segments import check_segment, clear_leftovers, is_leftover, read_table
 from ce_retrieval.photo_index.settings import IndexSettings
 from ce_retrieval.photos import PhotoSource, open_sources
-from ce_retrieval.storage import LOCK, make_folder, storage_errors, writer_lock
+from ce_retrieval.storage import LOCK, is_lock, make_folder, storage_errors, writer_lock
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,15 @@ class BuildReport:
         Photos of an earlier run; after `add_photos` also those that it skipped.
     skipped : tuple of (name, reason)
         Photos that this run could not read.
+    notes : tuple of str
+        A line for each kind of file that was not taken for a photo.
     """
 
     count: int
     added: int
     present: int
     skipped: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
 
 def build_index(
@@ -84,7 +87,7 @@ def build_index(
     descriptor = _descriptor(settings)
     budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
     _check_place(out)
-    with _opened(paths) as sources:
+    with _opened(paths, out) as sources:
         fresh = _fresh_manifest(descriptor, settings, sources)
         make_folder(out)
         with writer_lock(out):
@@ -108,7 +111,7 @@ def _build(
         raise _nothing_read(pipeline.folder, after)
     after = dataclasses.replace(after, complete=True)
     write_manifest(pipeline.folder, after)
-    return _report(before, after, before.count)
+    return _report(before, after, before.count, sources)
 
 
 def add_photos(
@@ -150,7 +153,7 @@ def add_photos(
     descriptor = _descriptor(settings)
     check_weights(path, manifest, descriptor)
     budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
-    with _opened(paths) as opened, writer_lock(path):
+    with _opened(paths, path) as opened, writer_lock(path):
         manifest = read_manifest(path)
         _clear_and_check(path, manifest)
         before, numbers = _with_sources(manifest, opened)
@@ -159,7 +162,7 @@ def add_photos(
         tasks = (task for task in _tasks(opened, numbers) if (task.source, task.item.key) not in present)
         pipeline = Pipeline(path, descriptor, by_number, settings.workers, budget.decode)
         after = pipeline.run(before, tasks, len(present), sum(source.count() for source in opened), progress)
-        return _report(before, after, len(present))
+        return _report(before, after, len(present), opened)
 
 
 def _clear_and_check(folder: Path, manifest: Manifest) -> None:
@@ -177,8 +180,8 @@ def _with_sources(manifest: Manifest, opened: Sequence[PhotoSource]) -> tuple[Ma
 
 
 @contextlib.contextmanager
-def _opened(paths: Sequence[str | Path]) -> Iterator[list[PhotoSource]]:
-    sources = open_sources(paths)
+def _opened(paths: Sequence[str | Path], index: Path) -> Iterator[list[PhotoSource]]:
+    sources = open_sources(paths, apart=[index])
     try:
         yield sources
     finally:
@@ -217,7 +220,7 @@ def _check_place(out: Path) -> None:
             raise PhotoIndexError(f"{out} is a file: choose another folder")
         if not out.is_dir() or (out / MANIFEST).exists():
             return
-        foreign = sorted(child.name for child in out.iterdir() if child.name != LOCK and not is_leftover(child))
+        foreign = sorted(child.name for child in out.iterdir() if not is_lock(child) and not is_leftover(child))
     if foreign:
         raise PhotoIndexError(f"{out} is not empty and not an index (it holds {foreign[0]}): choose another")
 
@@ -267,7 +270,7 @@ def _up_to_date(out: Path, manifest: Manifest, sources: Sequence[PhotoSource]) -
     if new is not None:
         name = manifest.name_of(new.source, new.item.key)
         raise PhotoIndexError(f"{out} is complete, but {name} is new: add new photos with `ceret add`")
-    return BuildReport(manifest.count, 0, manifest.count, ())
+    return BuildReport(manifest.count, 0, manifest.count, (), _notes(sources))
 
 
 def _present(path: Path, manifest: Manifest, numbers: set[int]) -> set[tuple[int, str]]:
@@ -297,9 +300,13 @@ def _nothing_read(out: Path, manifest: Manifest) -> SourceError:
     return SourceError(f"no photo of {roots} could be read ({len(named)} files skipped{first}): give other photos")
 
 
-def _report(before: Manifest, after: Manifest, present: int) -> BuildReport:
+def _report(before: Manifest, after: Manifest, present: int, sources: Sequence[PhotoSource]) -> BuildReport:
     skipped = _named(after, after.skipped[len(before.skipped) :])
-    return BuildReport(after.count, after.count - before.count, present, skipped)
+    return BuildReport(after.count, after.count - before.count, present, skipped, _notes(sources))
+
+
+def _notes(sources: Sequence[PhotoSource]) -> tuple[str, ...]:
+    return tuple(line for source in sources for line in source.passed_over.notes(source.root))
 
 
 def _named(manifest: Manifest, skipped: Sequence[Skipped]) -> tuple[tuple[str, str], ...]:

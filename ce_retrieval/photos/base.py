@@ -1,13 +1,17 @@
-"""The protocol of photo sources, and their items."""
+"""The protocol of photo sources, their items, and what they pass over."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 #: Suffixes (lower case) of the file names that count as photos.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+
+_MASK = re.compile(r"(.+)[_-]mask|mask[_-](.+)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +26,44 @@ class PhotoItem:
     length: int = -1  # of its bytes in a tar; else -1
 
 
+@dataclass
+class PassedOver:
+    """How many files a folder holds that are not taken for photos.
+
+    Attributes
+    ----------
+    results : int
+        Files that ceret wrote.
+    outputs : int
+        Further files where the results of the running command go.
+    masks : int
+        Masks beside their photos (`masks_beside`).
+    """
+
+    results: int = 0
+    outputs: int = 0
+    masks: int = 0
+
+    def notes(self, root: str) -> list[str]:
+        """Return one line for each kind of file that was passed over in the source at `root`."""
+        told = (
+            (self.results, "that ceret wrote"),
+            (self.outputs, "where the results go"),
+            (self.masks, "that are the masks of photos beside them, by their names"),
+        )
+        return [
+            f"{plain_text(root)}: passed over {count} file{'s' if count > 1 else ''} {what}"
+            for count, what in told
+            if count
+        ]
+
+
 class PhotoSource(Protocol):
     """The photos of one folder or file."""
 
     kind: str  # a key of `SOURCES`
     root: str  # absolute path of the folder or file
+    passed_over: PassedOver  # complete when `items` has been exhausted
 
     def items(self) -> Iterator[PhotoItem]:
         """Yield all photos, in the same order on every call and machine; SourceError."""
@@ -44,6 +81,19 @@ class PhotoSource(Protocol):
 def is_image_name(name: str) -> bool:
     """Return whether a file name has the suffix of a photo, in upper or lower case."""
     return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def masked_stem(stem: str) -> str:
+    """Return the stem of the photo whose mask has this stem: "a" for "a_mask", "a-mask" and "mask_a"; "" for other stems."""
+    found = _MASK.fullmatch(stem)
+    return (found[1] or found[2]) if found else ""
+
+
+def masks_beside(names: Collection[str]) -> set[str]:
+    """Return which of the images in a folder are the masks of others, by their names."""
+    stems = {name: os.path.splitext(name)[0] for name in names if is_image_name(name)}
+    photos = set(stems.values())
+    return {name for name, stem in stems.items() if masked_stem(stem) in photos}
 
 
 def plain_text(name: str) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.errors import PhotoError, SettingsError
+from ce_retrieval.errors import PhotoError, SettingsError, StorageError
+from ce_retrieval.own_files import check_free, marked
 from ce_retrieval.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
 from ce_retrieval.storage import replace_file
 
@@ -75,12 +77,58 @@ def save_photo(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
     StorageError
         the file cannot be written.
     """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}: expected uint8 (H, W, 3)")
     target = Path(path)
+    replace_file(target, _encoded(target, pixels), synced=False)
+
+
+def save_result(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
+    """Write a picture as `save_photo` does, but replace only what ceret wrote; a PNG is marked as its own.
+
+    Raises
+    ------
+    StorageError
+        `path` holds a file of others, or cannot be written. Otherwise as `save_photo`.
+    """
+    target = Path(path)
+    data = _encoded(target, pixels)
+    check_free(target)
+    replace_file(target, marked(data) if target.suffix.lower() == ".png" else data, synced=False)
+
+
+def check_place(path: str | os.PathLike[str], inputs: Mapping[str, Path]) -> None:
+    """Raise an error now where `save_result` would raise one later, or would overwrite an input of the run.
+
+    Parameters
+    ----------
+    path : path of a file
+    inputs : path by what it is
+        as for `own_files.check_free`.
+
+    Raises
+    ------
+    SettingsError
+        `path` has no suffix of `save_photo`.
+    StorageError
+        `path` holds an input or a file of others, or lies in no folder.
+    """
+    target = Path(path)
+    _check_suffix(target)
+    check_free(target, inputs)
+    if not target.parent.is_dir():
+        raise StorageError(f"cannot write {target}: {target.parent} is not a folder; make it, or choose another place")
+
+
+def _check_suffix(target: Path) -> None:
     if target.suffix.lower() not in _WRITERS:
         raise SettingsError(f"{target}: unknown photo suffix {target.suffix!r}; use one of {', '.join(_WRITERS)}")
+
+
+def _encoded(target: Path, pixels: np.ndarray) -> bytes:
+    """Return pixels uint8 (H, W, 3) as the file `target` should hold them."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}: expected uint8 (H, W, 3)")
+    _check_suffix(target)
     kind, options = _WRITERS[target.suffix.lower()]
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
-    replace_file(target, buffer.getbuffer(), synced=False)
+    return buffer.getvalue()

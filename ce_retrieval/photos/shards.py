@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ce_retrieval.errors import PhotoError, SourceError
-from ce_retrieval.photos.base import IMAGE_SUFFIXES, PhotoItem, first_folder, plain_text
+from ce_retrieval.photos.base import IMAGE_SUFFIXES, PassedOver, PhotoItem, first_folder, plain_text
 from ce_retrieval.photos.files import MAX_BYTES
 
 _log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class TarSource:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.root = os.path.abspath(path)
+        self.passed_over = PassedOver()
         try:
             self._descriptor = os.open(self.root, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ce_retrieval.errors import PhotoError, SettingsError, SourceError
 from ce_retrieval.photos.base import (
     IMAGE_SUFFIXES,
+    PassedOver,
     PhotoItem,
     PhotoSource,
     first_folder,
@@ -17,6 +18,7 @@ from ce_retrieval.photos.base import (
     plain_text,
 )
 from ce_retrieval.photos.files import read_bytes
+from ce_retrieval.photos.walk import walk
 
 _PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
 _SHARD_SUFFIXES = (".tar", *_PARQUET_SUFFIXES)
@@ -28,26 +30,30 @@ class FolderSource:
 
     An item's key is its relative posix path, and its label the first folder of the key. Items are sorted by key (code
     points). Memory holds the names of one branch of folders, never the whole tree. Links are followed, except those to a
-    folder that contains them. Hidden files and folders (leading dot) and files without a photo's suffix are skipped. A
-    photo that cannot be read is still an item: `read` says why.
+    folder that contains them. Hidden files and folders (leading dot) and files without a photo's suffix are skipped, and so
+    are results of ceret, masks beside their photos, and the subfolders `apart` (`passed_over` counts these). A photo that
+    cannot be read is still an item: `read` says why.
     """
 
     kind = "folder"
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], apart: Iterable[str | os.PathLike[str]] = ()) -> None:
         self.root = os.path.abspath(path)
+        self.passed_over = PassedOver()
+        self._apart = tuple(apart)
         if not os.path.isdir(self.root):
             raise SourceError(f"{self.root}: not a folder; give the folder that holds the photos")
 
     def items(self) -> Iterator[PhotoItem]:
         """Yield the photos in the order of their keys; SourceError names a folder that cannot be listed."""
-        for relative in _walk(self.root, is_image_name):
+        self.passed_over = PassedOver()
+        for relative in walk(self.root, is_image_name, self.passed_over, self._apart):
             key = plain_text(relative)
             yield PhotoItem(key, first_folder(key))
 
     def count(self) -> int:
-        """Return the number of photo files: lists every folder once, opens no file."""
-        return sum(1 for _ in _walk(self.root, is_image_name))
+        """Return the number of photo files: lists every folder once, opens no photo."""
+        return sum(1 for _ in walk(self.root, is_image_name, PassedOver(), self._apart))
 
     def read(self, item: PhotoItem) -> bytes:
         """Return the file's bytes; PhotoError if it cannot be read, or its key leads out of the folder."""
@@ -69,6 +75,7 @@ class FileSource:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.root = os.path.abspath(path)
+        self.passed_over = PassedOver()
         if not os.path.isfile(self.root):
             raise SourceError(f"{self.root}: not a photo file; give a file with one of {', '.join(IMAGE_SUFFIXES)}")
 
@@ -111,7 +118,13 @@ SOURCES: dict[str, Callable[[str], PhotoSource]] = {
 }
 
 
-def open_source(path: str | os.PathLike[str], kind: str | None = None, *, check: bool = True) -> PhotoSource:
+def open_source(
+    path: str | os.PathLike[str],
+    kind: str | None = None,
+    *,
+    check: bool = True,
+    apart: Iterable[str | os.PathLike[str]] = (),
+) -> PhotoSource:
     """Open one source of photos.
 
     Parameters
@@ -123,6 +136,8 @@ def open_source(path: str | os.PathLike[str], kind: str | None = None, *, check:
     check : bool
         look for a photo first, and scan a tar for unsafe names and damage. False is for reading items that are already
         known, and just as safe: nothing is ever extracted.
+    apart : paths
+        subfolders of a folder that are not read: where results go.
 
     Raises
     ------
@@ -138,7 +153,7 @@ def open_source(path: str | os.PathLike[str], kind: str | None = None, *, check:
         kind = _kind_of(where)
     if kind not in SOURCES:
         raise SettingsError(f"unknown kind of photo source {kind!r}: use one of {', '.join(SOURCES)}")
-    source = SOURCES[kind](where)
+    source = FolderSource(where, apart) if kind == "folder" else SOURCES[kind](where)
     if check:
         try:
             _check_holds_photos(source)
@@ -148,12 +163,14 @@ def open_source(path: str | os.PathLike[str], kind: str | None = None, *, check:
     return source
 
 
-def open_sources(paths: Iterable[str | os.PathLike[str]]) -> list[PhotoSource]:
+def open_sources(
+    paths: Iterable[str | os.PathLike[str]], apart: Iterable[str | os.PathLike[str]] = ()
+) -> list[PhotoSource]:
     """Open several sources in the given order; a path that occurs twice is opened once.
 
     A path that does not exist may be a pattern: `train-*.tar`, or WebDataset's `train-{000..146}.tar`. A folder with shards
     (tar, parquet; at any depth) and without a photo stands for its shards, in the order of their paths; a folder with a
-    photo stands for its photos alone.
+    photo stands for its photos alone. apart: subfolders that are not read.
 
     Raises
     ------
@@ -161,17 +178,19 @@ def open_sources(paths: Iterable[str | os.PathLike[str]]) -> list[PhotoSource]:
         `paths` is empty, or the first source that `open_source` refuses.
     """
     where: dict[str, None] = {}
+    apart = tuple(apart)
     for path in paths:
         for found in _matches(os.fspath(path)):
-            is_folder = os.path.isdir(found) and next(_walk(found, is_image_name), None) is None
-            shards = [os.path.join(found, name) for name in _walk(found, _is_shard_name)] if is_folder else []
+            is_folder = os.path.isdir(found) and next(walk(found, is_image_name, PassedOver(), apart), None) is None
+            names = walk(found, _is_shard_name, PassedOver(), apart) if is_folder else ()
+            shards = [os.path.join(found, name) for name in names]
             where.update(dict.fromkeys(map(os.path.abspath, shards or [found])))
     if not where:
         raise SourceError("no photo source was given; name a folder, a .tar, a .parquet or a photo")
     opened: list[PhotoSource] = []
     try:
         for path in where:
-            opened.append(open_source(path))
+            opened.append(open_source(path, apart=apart))
     except BaseException:
         for source in opened:
             source.close()
@@ -198,8 +217,9 @@ def _kind_of(path: str) -> str:
 def _check_holds_photos(source: PhotoSource) -> None:
     if source.kind == "folder":
         if next(source.items(), None) is None:
-            shards = sum(1 for _ in _walk(source.root, _is_shard_name))
-            remedy = f"it holds {shards} shards: give those" if shards else "check the path"
+            shards = sum(1 for _ in walk(source.root, _is_shard_name, PassedOver()))
+            others = [note.partition(": ")[2] for note in source.passed_over.notes(source.root)]
+            remedy = f"it holds {shards} shards: give those" if shards else "; ".join(others) or "check the path"
             raise SourceError(f"{source.root}: no photo in it ({', '.join(IMAGE_SUFFIXES)}); {remedy}")
     elif source.count() == 0:
         raise SourceError(f"{source.root}: no photo in it; check that it is the file you meant")
@@ -225,46 +245,3 @@ def _matches(path: str) -> list[str]:
     if not found:
         raise SourceError(f"{path}: nothing matches this pattern; check the path")
     return found
-
-
-def _walk(root: str, chosen: Callable[[str], bool]) -> Iterator[str]:
-    """Yield the relative posix paths of the files under `root` whose name is chosen, sorted as whole strings."""
-    yield from _walk_folder(root, "", chosen, frozenset([_identity(root)]))
-
-
-def _walk_folder(root: str, relative: str, chosen: Callable[[str], bool], above: frozenset) -> Iterator[str]:
-    """Walk one folder below `root`; above: the identities of the folders that contain it, and its own."""
-    folder = os.path.join(root, relative) if relative else root
-    try:
-        with os.scandir(folder) as entries:
-            # A folder sorts as "name/", so that the walk follows the order of the whole paths.
-            names = sorted(
-                entry.name + "/" if _is_folder(entry) else entry.name
-                for entry in entries
-                if not entry.name.startswith(".")
-            )
-    except OSError as error:
-        raise SourceError(f"{plain_text(folder)}: cannot be listed: {error.strerror}; make it readable") from None
-    for name in names:
-        if not name.endswith("/"):
-            if chosen(name):
-                yield relative + name
-            continue
-        identity = _identity(os.path.join(root, relative, name))
-        if identity is None or identity not in above:
-            yield from _walk_folder(root, relative + name, chosen, above | {identity})
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
-
-
-def _identity(folder: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(folder)
-    except OSError:  # gone in the meantime: listing it says so
-        return None
-    return status.st_dev, status.st_ino

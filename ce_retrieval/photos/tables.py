@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ce_retrieval.errors import PhotoError, SourceError
-from ce_retrieval.photos.base import PhotoItem
+from ce_retrieval.photos.base import PassedOver, PhotoItem
 
 _IMAGE_NAMES = ("image", "jpg", "jpeg", "png", "webp", "img", "photo", "bytes")
 _KEY_NAMES = ("__key__", "key", "id", "file_name", "filename", "path", "url")
@@ -45,6 +45,7 @@ class ParquetSource:
         import pyarrow.parquet as pq
 
         self.root = os.path.abspath(path)
+        self.passed_over = PassedOver()
         try:
             self._file = pq.ParquetFile(self.root)
         except (pa.ArrowException, OSError) as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -13,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.errors import PhotoError, SettingsError, SourceError
+from ce_retrieval.own_files import foreign
 from ce_retrieval.storage import new_file
 
 FORMAT = 1
 SIZES = (16, 4096)  # sides of packed photos, px
 WORKERS = 2
+PACKED_SUFFIXES = (".h5", ".hdf5")
 _BLOCK = 256
 
 
@@ -49,11 +52,20 @@ class PackedPhotos:
 
 @dataclass(frozen=True)
 class PackReport:
-    """Result of packing: number of photos, (key, reason) of those that could not be read, hash of keys and pixels."""
+    """Result of packing.
+
+    Attributes
+    ----------
+    count : number of photos.
+    skipped : (key, reason) of those that could not be read.
+    fingerprint : SHA-256 of keys and pixels.
+    notes : a line for each kind of file that was not taken for a photo.
+    """
 
     count: int
     skipped: tuple[tuple[str, str], ...]
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
 
 def _decoded(source: Any, size: int, workers: int) -> Iterator[list[tuple[Any, np.ndarray | PhotoError]]]:
@@ -98,16 +110,41 @@ class _Packer:
         if good:
             self.pixels[len(self.keys) - len(good) : len(self.keys)] = np.stack(good)
 
-    def report(self, root: str) -> PackReport:
+    def report(self, source: Any) -> PackReport:
         if not self.keys:
             reason = self.skipped[0][1] if self.skipped else "it is empty"
-            raise SourceError(f"{root}: no photo could be read ({reason})")
-        return PackReport(len(self.keys), tuple(self.skipped), self.digest.hexdigest())
+            raise SourceError(f"{source.root}: no photo could be read ({reason})")
+        notes = source.passed_over.notes(source.root)
+        return PackReport(len(self.keys), tuple(self.skipped), self.digest.hexdigest(), tuple(notes))
 
 
 def _check_size(size: int) -> None:
     if not SIZES[0] <= size <= SIZES[1]:
         raise SettingsError(f"`size` is {size}: expected {SIZES[0]} to {SIZES[1]} px")
+
+
+def check_place(out: str | Path) -> None:
+    """Raise an error unless packed photos can be written to `out`: a new NAME.h5, or one that `pack_photos` wrote.
+
+    SettingsError for another suffix; StorageError where the file would replace one of others.
+    """
+    path = Path(out)
+    if path.suffix.lower() not in PACKED_SUFFIXES:
+        raise SettingsError(f"`out` is {path}: expected NAME.h5, since training knows packed photos by their suffix")
+    if os.path.lexists(path) and not _is_packed(path):
+        raise foreign(path)
+
+
+def _is_packed(path: Path) -> bool:
+    import h5py
+
+    try:
+        if path.stat().st_size == 0:
+            return True
+        with h5py.File(path, "r") as file:
+            return {"format", "count", "fingerprint"} <= file.attrs.keys() and "pixels" in file
+    except OSError:
+        return False
 
 
 def pack_photos(
@@ -134,9 +171,9 @@ def pack_photos(
 
     Raises
     ------
-    SettingsError : `size` or `workers` is out of range.
+    SettingsError : `size` or `workers` is out of range, or `out` has another suffix than .h5 or .hdf5.
     SourceError : no photo can be read.
-    StorageError : the file cannot be written.
+    StorageError : the file cannot be written, or would replace one that ceret did not write.
 
     Notes
     -----
@@ -145,6 +182,7 @@ def pack_photos(
     import h5py
 
     _check_size(size)
+    check_place(out)
     total = source.count()
     with new_file(Path(out), synced=False) as temporary, h5py.File(temporary, "w") as file:
         packer = _Packer(file.create_dataset("pixels", (max(total, 1), size, size, 3), np.uint8))
@@ -154,7 +192,7 @@ def pack_photos(
             done += len(block)
             if progress is not None:
                 progress(done, total)
-        report = packer.report(source.root)
+        report = packer.report(source)
         text = h5py.string_dtype("utf-8")
         for name, values in (("keys", packer.keys), ("labels", packer.labels)):
             encoded = [value.encode("utf-8", "surrogateescape") for value in values]
@@ -175,7 +213,7 @@ def photos_in_memory(
         done += len(block)
         if progress is not None:
             progress(done, len(packer.pixels))
-    report = packer.report(source.root)
+    report = packer.report(source)
     pixels = packer.pixels[: report.count]
     return PackedPhotos(pixels, tuple(packer.keys), tuple(packer.labels), report.fingerprint), report
 
@@ -203,33 +241,39 @@ def open_packed(path: str | Path) -> PackedPhotos:
 
 
 def open_photos(
-    path: str | Path, size: int, *, workers: int = WORKERS, progress: Callable[[int, int], None] | None = None
-) -> tuple[PackedPhotos, tuple[tuple[str, str], ...]]:
+    path: str | Path,
+    size: int,
+    *,
+    apart: Iterable[str | Path] = (),
+    workers: int = WORKERS,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[PackedPhotos, PackReport]:
     """Open packed photos, or decode any photo source into memory.
 
     Parameters
     ----------
     path : HDF5 file of `pack_photos`, or a folder, tar shard or parquet file.
     size : side to decode photos at that are not packed, 16 to 4096 px.
+    apart : subfolders that are not read.
     workers : threads that decode.
     progress : called with (done, total).
 
     Returns
     -------
-    The photos, and (key, reason) of those that were skipped.
+    The photos, and how packing them went.
 
     Raises
     ------
     SettingsError : `size` or `workers` is out of range.
     SourceError : the file is not one of packed photos, or no photo can be read.
     """
-    if Path(path).suffix.lower() in (".h5", ".hdf5"):
-        return open_packed(path), ()
+    if Path(path).suffix.lower() in PACKED_SUFFIXES:
+        packed = open_packed(path)
+        return packed, PackReport(len(packed), (), packed.fingerprint)
     from ce_retrieval.photos import open_source
 
-    source = open_source(path)
+    source = open_source(path, apart=apart)
     try:
-        photos, report = photos_in_memory(source, size, workers=workers, progress=progress)
+        return photos_in_memory(source, size, workers=workers, progress=progress)
     finally:
         source.close()
-    return photos, report.skipped

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from ce_retrieval import RetrievalCompleter, RetrievalSettings, complete, load_photo
-from ce_retrieval.completion.folders import complete_folder, plan_jobs
+from ce_retrieval.completion.folders import complete_folder
+from ce_retrieval.completion.plan import plan_jobs
 from ce_retrieval.errors import FilterError, PhotoError
 from ce_retrieval.photo_index import Origin
 
