@@ -16,8 +16,8 @@ from PIL import Image
 
 from ce_retrieval.completion import folders as folder_module
 from ce_retrieval.completion.folders import complete_folder, finished
-from ce_retrieval.completion.plan import Job, MaskReading, Outcome, plan_jobs
 from ce_retrieval.completion.overlay import RetrievalCompleter
+from ce_retrieval.completion.plan import Job, MaskReading, Outcome, plan_jobs
 from ce_retrieval.completion.settings import RetrievalSettings
 from ce_retrieval.errors import MaskError, PhotoError, SourceError, StorageError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index
