@@ -125,7 +125,8 @@ def _save(item: _Loaded, result: Completion | CeretError, out: Path) -> Outcome:
     except CeretError as error:
         return Outcome(item.job.photo, error=error)
     written = result.save(target.parent, target.name, item.about)
-    return Outcome(item.job.photo, written, hint="; ".join(filter(None, [polarity_hint(item.hole), result.loss])))
+    doubts = polarity_hint(item.hole), result.loss, result.refusal
+    return Outcome(item.job.photo, written, hint="; ".join(filter(None, doubts)))
 
 
 def _is_done(job: Job, about: dict[str, Any], completer: Completer, out: Path, candidate_fills: bool) -> bool:
