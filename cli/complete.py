@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from cli.completion_options import chosen_settings, completer_options
-from cli.options import json_option, mask_options
+from cli.options import json_option, mask_options, max_pixels_option
 from cli.output import note, print_json, progress_bar, say, with_options
 
 _PATH = click.Path(path_type=Path)
@@ -18,9 +18,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--out", required=True, metavar="DIR", type=_PATH, help="Where STEM.png and STEM.json go.")
 @completer_options
 @click.option("--workers", type=click.IntRange(1), show_default="all cores", help="Threads in all.")
-@click.option(
-    "--save-candidates", "candidate_fills", is_flag=True, help="Also write the photo filled from each candidate."
-)
+@click.option("--save-candidates", "candidate_fills", is_flag=True, help="Also write the fill of each candidate.")
+@max_pixels_option
 @json_option
 def command(
     photo: Path,
@@ -32,6 +31,7 @@ def command(
     workers: int | None,
     out: Path,
     candidate_fills: bool,
+    max_pixels: int,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -55,10 +55,8 @@ def command(
     if any(isinstance(job, Job) for job in plan):
         completer = make_completer(method, index_path, workers=workers, settings=given)
         with progress_bar("completing") as progress:
-            run = complete_folder(
-                completer, plan, out, reading=reading, candidate_fills=candidate_fills, progress=progress
-            )
-            outcomes = list(run)
+            more: dict[str, Any] = {"candidate_fills": candidate_fills, "max_pixels": max_pixels}
+            outcomes = list(complete_folder(completer, plan, out, reading=reading, progress=progress, **more))
     written, skipped, failed = finished(outcomes)
     about = [_translated(outcome.as_json()) for outcome in outcomes]
     if failed and not photo.is_dir():

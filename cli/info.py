@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from ce_retrieval.photo_index import read_manifest
+from cli.index import command as index_command
 from cli.options import json_option
-from cli.output import print_json, say
+from cli.output import print_json, say, with_options
 
 
 @click.command()
@@ -34,7 +35,10 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         "skipped": len(manifest.skipped),
         "libraries": dict(manifest.libraries),
     }
-    named = [(manifest.name_of(skipped.source, skipped.key), skipped.reason) for skipped in manifest.skipped]
+    named = [
+        (manifest.name_of(skipped.source, skipped.key), with_options(skipped.reason, index_command))
+        for skipped in manifest.skipped
+    ]
     if as_json:
         print_json({**about, **({"skipped_files": named} if list_skipped else {})})
         return

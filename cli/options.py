@@ -11,6 +11,13 @@ from ce_retrieval.completion.settings import SearchSettings, ranges
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+def _default_max_pixels() -> int:
+    from ce_retrieval.photos import DEFAULT_MAX_PIXELS  # which loads numpy and Pillow, too slow for --help
+
+    return DEFAULT_MAX_PIXELS
+
+
 _SEARCH = ranges(SearchSettings)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -81,6 +88,15 @@ weights_option: Decorator = click.option("--weights", metavar="FILE", type=click
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 focus_option: Decorator = click.option(
     "--focus", type=Focus(), default=SearchSettings.focus, show_default=True, help=_SEARCH["focus"].help
+)
+
+
+max_pixels_option: Decorator = click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=_default_max_pixels,
+    show_default="120 million",
+    help="Most pixels of a photo that is read.",
 )
 
 

@@ -130,7 +130,8 @@ def print_result(text: str, value: Any, as_json: bool) -> None:
 def print_built(text: str, index: Path, report: "BuildReport", as_json: bool) -> None:
     """Print how building an index, or adding to one, ended: as the text or as JSON."""
     counts = {"photos": report.count, "added": report.added, "present": report.present, "skipped": len(report.skipped)}
-    print_result(text, {"index": index, **counts, "skipped_files": report.skipped}, as_json)
+    skipped = [(name, with_options(reason)) for name, reason in report.skipped]
+    print_result(text, {"index": index, **counts, "skipped_files": skipped}, as_json)
 
 
 @contextlib.contextmanager
@@ -185,6 +186,6 @@ def warn_skipped(skipped: Sequence[tuple[str, str]], what: str = "file") -> None
         return
     note(f"{len(skipped)} {what}{'s' if len(skipped) > 1 else ''} skipped:")
     for name, reason in skipped[:20]:
-        note(f"  {name}: {reason}")
+        note(f"  {name}: {with_options(reason)}")
     if len(skipped) > 20:
         note(f"  and {len(skipped) - 20} more")

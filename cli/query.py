@@ -6,7 +6,15 @@ from pathlib import Path
 import click
 
 from ce_retrieval.completion.settings import DEFAULT_K
-from cli.options import default_k, filter_options, focus_option, index_option, json_option, mask_options
+from cli.options import (
+    default_k,
+    filter_options,
+    focus_option,
+    index_option,
+    json_option,
+    mask_options,
+    max_pixels_option,
+)
 from cli.output import note, print_json, say, with_options
 
 
@@ -18,6 +26,7 @@ from cli.output import note, print_json, say, with_options
 @focus_option
 @filter_options
 @click.option("--out", type=click.Path(path_type=Path), help="Also write a picture: the query and its neighbours.")
+@max_pixels_option
 @json_option
 def command(
     photo: Path,
@@ -30,6 +39,7 @@ def command(
     where: str | None,
     exclude_same_source: bool,
     out: Path | None,
+    max_pixels: int,
     as_json: bool,
 ) -> None:
     """Find the nearest contexts of PHOTO with a hole: the photos that are most alike around that hole."""
@@ -42,13 +52,13 @@ def command(
 
     if out:
         check_place(out, {"photo": photo, "mask": mask})
-    pixels = load_photo(photo).pixels
+    pixels, _, _, encoding = load_photo(photo, max_pixels=max_pixels)
     hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha, photo=photo)
     index = PhotoIndex.open(index_path)
     px = default_focus(index.descriptor) if isinstance(focus, str) else focus
     apart_from = photo if exclude_same_source else None
     neighbors = find_neighbors(index, pixels, hole, k, focus=px, where=where, apart_from=apart_from)
-    if hint := polarity_hint(hole):
+    for hint in filter(None, [polarity_hint(hole), *encoding.faults]):
         note(f"note: {with_options(hint)}")
     opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
     if out and opened:

@@ -44,7 +44,8 @@ class Outcome:
     written : the result's picture, None where there is none.
     skipped : the result was there already.
     error : why there is no result.
-    hint : a doubt about the mask, and scenes that could not be read; "" where there is neither.
+    hint : doubts about the mask, scenes that were left out, and what of the photo's file the result does not keep; "" where
+        there is nothing to say.
     """
 
     photo: Path

@@ -11,7 +11,8 @@ import numpy as np
 
 from ce_retrieval.figures import neighbour_sheet
 from ce_retrieval.own_files import CANDIDATES, SOFTWARE, check_free, is_own, read_record
-from ce_retrieval.photos.files import save_result
+from ce_retrieval.photos import DecodedPhoto
+from ce_retrieval.photos.files import save_filled, save_result
 from ce_retrieval.pixels import hole_box
 from ce_retrieval.retrieval.search import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
@@ -156,7 +157,14 @@ class Completion:
             "dropped": list(self.dropped),
         }
 
-    def save(self, path: str | Path, stem: str | None = None, about: dict[str, Any] | None = None) -> Path:
+    def save(
+        self,
+        path: str | Path,
+        stem: str | None = None,
+        about: dict[str, Any] | None = None,
+        *,
+        like: DecodedPhoto | None = None,
+    ) -> Path:
         """Write STEM.png, pictures of the candidates in the folder STEM.candidates, and last STEM.json.
 
         Parameters
@@ -164,6 +172,9 @@ class Completion:
         path : the picture FOLDER/STEM.png; with `stem`, the folder.
         stem : see `path`.
         about : further entries of the JSON, such as names and hashes of the inputs.
+        like : the photo as `load_photo` returned it. The result then keeps what the photo's file holds: its colour profile,
+            transparency and EXIF, with known pixels as they stand in the file, bit for bit. `like.encoding.notes` and the
+            JSON say what cannot be kept. None: the result is plain sRGB.
 
         Returns
         -------
@@ -183,25 +194,32 @@ class Completion:
         stem = Path(path).stem if stem is None else stem
         beside = f"{stem}{CANDIDATES}"
         pictures = {f"{stem}.png": self.best}
+        # Those of the photo, and where they are not the photo's.
+        filled = {f"{stem}.png": self.hole if self.seam is None else self.hole | (self.seam == FROM_SCENE)}
         if self.seam is not None:
             pictures[f"{beside}/seam.png"] = np.repeat(self.seam[..., None], 3, axis=2)
         if self.thumbnails:
             pictures[f"{beside}/sheet.png"] = self.sheet()
         for candidate, fill in zip(self.candidates, self.fills, strict=bool(self.fills)):
             pictures[f"{beside}/{candidate.rank:02d}.png"] = fill
+            filled[f"{beside}/{candidate.rank:02d}.png"] = self.hole
         for name in (*pictures, f"{stem}.json"):
             check_free(folder / name)
         stale = [old for old in (folder / beside).glob("[0-9]*.png") if self.fills and is_own(old)]
         make_folder(folder / beside if len(pictures) > 1 else folder)
         files = {}
         for name, pixels in pictures.items():
-            save_result(folder / name, pixels)
+            if like is not None and name in filled:
+                save_filled(folder / name, pixels, like, filled[name])
+            else:
+                save_result(folder / name, pixels)
             with storage_errors(folder / name):
                 files[name] = _sha256(folder / name)
         for old in stale:
             if f"{beside}/{old.name}" not in files:
                 old.unlink()
-        text = json_lines({"software": SOFTWARE, **(about or {}), "files": files, **self.provenance()})
+        encoding = {"encoding": like.encoding.about()} if like is not None else {}
+        text = json_lines({"software": SOFTWARE, **(about or {}), "files": files, **encoding, **self.provenance()})
         # A name that is not valid UTF-8 is written with JSON's own escapes. Nothing waits for the disk: what a loss of
         # power leaves half written has another hash, and is made again.
         replace_file(folder / f"{stem}.json", text.encode(errors="backslashreplace"), synced=False)

@@ -111,7 +111,9 @@ def _check_masks(settings: EvaluationSettings) -> None:
             f"masks {settings.masks!r} are unknown: choose one of {known}, or give a folder of mask files"
         )
     if settings.shapes is not None and settings.masks != "region":
-        raise SettingsError(f"masks {settings.masks!r} use no shapes: leave shapes out, or set masks to 'region'")
+        raise SettingsError(
+            f"shapes belong to the masks 'region', and masks are {settings.masks!r}: leave shapes out, or use 'region'"
+        )
 
 
 def _holes(names: Sequence[str], size: int, settings: EvaluationSettings) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Photos: their sources, decoding, and saving."""
 
-from ce_retrieval.photos.base import IMAGE_SUFFIXES, PhotoItem, PhotoSource
-from ce_retrieval.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
+from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS, IMAGE_SUFFIXES, PhotoItem, PhotoSource
+from ce_retrieval.photos.decode import DecodedPhoto, LargePhotoError, decode_photo
 from ce_retrieval.photos.files import load_photo, save_photo
 from ce_retrieval.photos.sources import SOURCES, FileSource, FolderSource, open_source, open_sources
 
@@ -12,6 +12,7 @@ __all__ = [
     "DecodedPhoto",
     "FileSource",
     "FolderSource",
+    "LargePhotoError",
     "PhotoItem",
     "PhotoSource",
     "decode_photo",

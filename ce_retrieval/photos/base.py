@@ -1,4 +1,4 @@
-"""The protocol of photo sources, their items, and what they pass over."""
+"""The protocol of photo sources, their items, which file names are photos, and what is passed over."""
 
 from __future__ import annotations
 
@@ -6,10 +6,28 @@ import os
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import Protocol
 
-#: Suffixes (lower case) of the file names that count as photos.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+#: Most pixels (width x height) of a photo that is read by default: above 100-megapixel cameras, below pixel bombs.
+DEFAULT_MAX_PIXELS = 120_000_000
+#: Suffixes (lower case) of the photos that every installation reads.
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".mpo"),
+    *(".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
+#: Suffix -> the extra of ceret that reads photos of this suffix.
+EXTRA_SUFFIXES = {".heic": "heif", ".heif": "heif", ".hif": "heif"}
+#: Extra -> the package that it installs.
+EXTRA_PACKAGES = {"heif": "pillow_heif"}
+#: Suffixes of images that are never read as photos: animations, rare formats, files of editors, raw files of cameras.
+UNREAD_SUFFIXES = (
+    *(".gif", ".apng", ".jp2", ".j2k", ".jpx", ".jxl", ".jxr", ".tga", ".pcx", ".dds", ".exr", ".hdr", ".pfm", ".pam"),
+    *(".psd", ".psb", ".xcf", ".kra", ".svg"),
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"),
+)
 
 _MASK = re.compile(r"(.+)[_-]mask|mask[_-](.+)", re.IGNORECASE | re.DOTALL)
 
@@ -78,9 +96,29 @@ class PhotoSource(Protocol):
         """Release files; the source cannot be read afterwards."""
 
 
+@cache
+def photo_suffixes() -> tuple[str, ...]:
+    """Return the suffixes (lower case) of the photos that this installation reads, those of installed extras too."""
+    extra = (suffix for suffix, name in EXTRA_SUFFIXES.items() if find_spec(EXTRA_PACKAGES[name]) is not None)
+    return (*IMAGE_SUFFIXES, *extra)
+
+
 def is_image_name(name: str) -> bool:
-    """Return whether a file name has the suffix of a photo, in upper or lower case."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    """Return whether a file name has the suffix of a photo that this installation reads, in upper or lower case."""
+    return name.lower().endswith(photo_suffixes())
+
+
+def unread_suffix(name: str) -> str:
+    """Return the suffix (lower case) of a file name if it is an image's that this installation does not read, else ""."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix if suffix in (*EXTRA_SUFFIXES, *UNREAD_SUFFIXES) and suffix not in photo_suffixes() else ""
+
+
+def remedy_for(suffix: str) -> str:
+    """Return what makes images with a suffix that `unread_suffix` returned readable, as half a sentence."""
+    if suffix in EXTRA_SUFFIXES:
+        return f"pip install 'ceret[{EXTRA_SUFFIXES[suffix]}]' reads them"
+    return "convert them to JPEG or PNG"
 
 
 def masked_stem(stem: str) -> str:

@@ -14,9 +14,13 @@ from PIL import Image
 
 from ce_retrieval.errors import PhotoError, SettingsError, StorageError
 from ce_retrieval.own_files import check_free, marked
-from ce_retrieval.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
+from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
+from ce_retrieval.photos.decode import DecodedPhoto, decode_photo
+from ce_retrieval.pixels import Bools, Photo
 from ce_retrieval.storage import replace_file
 
+#: Remedy for a photo with too many pixels, where the user can set `max_pixels`.
+RAISE_MAX_PIXELS = "raise `max_pixels`, or make it smaller"
 #: Largest encoded photo that is read into memory, in bytes.
 MAX_BYTES = 1 << 30
 
@@ -54,7 +58,9 @@ def load_photo(
     path: str | os.PathLike[str], *, size: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> DecodedPhoto:
     """Read and decode one photo file: `decode_photo` of its bytes; errors name its path."""
-    return decode_photo(read_bytes(path), name=os.fspath(path), size=size, max_pixels=max_pixels)
+    return decode_photo(
+        read_bytes(path), name=os.fspath(path), size=size, max_pixels=max_pixels, remedy=RAISE_MAX_PIXELS
+    )
 
 
 def save_photo(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
@@ -90,9 +96,30 @@ def save_result(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
         `path` holds a file of others, or cannot be written. Otherwise as `save_photo`.
     """
     target = Path(path)
-    data = _encoded(target, pixels)
-    check_free(target)
-    replace_file(target, marked(data) if target.suffix.lower() == ".png" else data, synced=False)
+    _replace_own(target, _encoded(target, pixels))
+
+
+def save_filled(path: Path, pixels: Photo, photo: DecodedPhoto, filled: Bools) -> None:
+    """Write a photo with other pixels as a PNG that keeps what the photo's file holds: profile, transparency, EXIF.
+
+    Parameters
+    ----------
+    path : path of a .png
+    pixels : uint8 (H, W, 3)
+        sRGB, equal to `photo.pixels` where the photo is kept.
+    photo : the photo, as it was decoded.
+    filled : bool (H, W)
+        as in `Encoding.encoded`.
+
+    Raises
+    ------
+    StorageError
+        `path` holds a file of others, or cannot be written.
+    """
+    encoding = photo.encoding
+    carried = {"icc_profile": encoding.conversion.carried, "exif": encoding.exif}
+    options = {**_WRITERS[".png"][1], **{name: value for name, value in carried.items() if value}}
+    _replace_own(path, _bytes(encoding.encoded(pixels, photo.pixels, filled), "PNG", options))
 
 
 def check_place(path: str | os.PathLike[str], inputs: Mapping[str, Path]) -> None:
@@ -128,7 +155,16 @@ def _encoded(target: Path, pixels: np.ndarray) -> bytes:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}: expected uint8 (H, W, 3)")
     _check_suffix(target)
-    kind, options = _WRITERS[target.suffix.lower()]
+    return _bytes(pixels, *_WRITERS[target.suffix.lower()])
+
+
+def _bytes(pixels: np.ndarray, kind: str, options: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def _replace_own(target: Path, data: bytes) -> None:
+    """Write a picture of ceret in place of nothing, or of another one."""
+    check_free(target)
+    replace_file(target, marked(data) if target.suffix.lower() == ".png" else data, synced=False)

@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ce_retrieval.errors import PhotoError, SourceError
-from ce_retrieval.photos.base import IMAGE_SUFFIXES, PassedOver, PhotoItem, first_folder, plain_text
+from ce_retrieval.photos.base import PassedOver, PhotoItem, first_folder, photo_suffixes, plain_text
 from ce_retrieval.photos.files import MAX_BYTES
 
 _log = logging.getLogger(__name__)
 
 _BLOCK = 512
 _MAX_SIDECAR = 1 << 20
-_IMAGES = frozenset(suffix[1:] for suffix in IMAGE_SUFFIXES)
 _SIDECARS = frozenset({"json", "txt", "cls"})
 _ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -199,7 +198,7 @@ def _samples(members: Iterator[tarfile.TarInfo]) -> Iterator[_Sample]:
         folder, _, base = plain_text(member.name).removeprefix("./").rpartition("/")
         stem, dot, extension = base.partition(".")
         extension = extension.lower()
-        if not stem or not dot or extension not in _IMAGES | _SIDECARS:
+        if not stem or not dot or not (extension in _SIDECARS or _is_photo(extension)):
             continue
         key = f"{folder}/{stem}" if folder else stem
         if key != sample.key or extension in sample.parts:
@@ -212,7 +211,11 @@ def _samples(members: Iterator[tarfile.TarInfo]) -> Iterator[_Sample]:
 
 
 def _photo_extension(sample: _Sample) -> str | None:
-    return next((extension for extension in sample.parts if extension in _IMAGES), None)
+    return next(filter(_is_photo, sample.parts), None)
+
+
+def _is_photo(extension: str) -> bool:
+    return f".{extension}" in photo_suffixes()
 
 
 def _first(fields: dict[str, Any], *names: str) -> str:

@@ -16,6 +16,8 @@ from ce_retrieval.photos.base import (
     first_folder,
     is_image_name,
     plain_text,
+    remedy_for,
+    unread_suffix,
 )
 from ce_retrieval.photos.files import read_bytes
 from ce_retrieval.photos.walk import walk
@@ -208,6 +210,8 @@ def _kind_of(path: str) -> str:
         return "parquet"
     if is_image_name(name):
         return "file"
+    if suffix := unread_suffix(name):
+        raise SourceError(f"{path}: photos with suffix {suffix} are not read here: {remedy_for(suffix)}")
     raise SourceError(
         f"{path}: not a known kind of photo source; expected a folder, a .tar, a .parquet, or a photo "
         f"({', '.join(IMAGE_SUFFIXES)})"

@@ -276,16 +276,25 @@ def test_an_unwritable_folder_stops_the_run_at_once(completer, photos, mask, tmp
 
 
 QUICK = RetrievalSettings(k=3, rerank="none", fill="paste")
+# Imports once; for each line that comes in, a process of its own completes the folder and says its id and what it wrote.
 SCRIPT = """
-import sys
+import os, sys
 from ce_retrieval.completion import folders, plan
 from ce_retrieval import PhotoIndex, RetrievalCompleter, RetrievalSettings
+import ce_retrieval.completion.overlay
 folders.BATCH_PHOTOS = 1
 index, photos, mask, out = sys.argv[1:]
-settings = RetrievalSettings(k=3, rerank="none", fill="paste")
-completer = RetrievalCompleter(PhotoIndex.open(index), settings, workers=1)
-for outcome in folders.complete_folder(completer, plan.plan_jobs(photos, mask, out), out, candidate_fills=True):
-    print(outcome.written, flush=True)
+while sys.stdin.readline():
+    process = os.fork()
+    if not process:
+        print(os.getpid(), flush=True)
+        settings = RetrievalSettings(k=3, rerank="none", fill="paste")
+        completer = RetrievalCompleter(PhotoIndex.open(index), settings, workers=1)
+        jobs = plan.plan_jobs(photos, mask, out)
+        for outcome in folders.complete_folder(completer, jobs, out, candidate_fills=True):
+            print(outcome.written, flush=True)
+        os._exit(0)
+    os.waitpid(process, 0)
 """
 
 
@@ -293,27 +302,25 @@ def test_a_killed_run_is_finished_by_the_next(completer, photos, mask, tmp_path)
     for i in range(10, 40):
         suffix = "jpg" if i % 5 % 2 else "png"
         shutil.copy(photos / f"{i % 5}.{suffix}", photos / f"{i}.{suffix}")
-    completer = RetrievalCompleter(completer.index, QUICK)
-    run(completer, photos, mask, tmp_path / "whole", candidate_fills=True)
+    quick = RetrievalCompleter(completer.index, QUICK)
+    run(quick, photos, mask, tmp_path / "whole", candidate_fills=True)
     out = tmp_path / "out"
     rng = np.random.default_rng(0)
-    for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(completer.index.path), str(photos), str(mask), str(out)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert process.stdout is not None
-        reported = [Path(process.stdout.readline().strip()) for _ in range(4)]
-        time.sleep(rng.uniform(0, 0.03))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        # What was reported is there, whole; what has its final name is a whole picture.
-        assert all(path.is_file() and path.with_suffix(".json").is_file() for path in reported)
-        for picture in (path for path in out.rglob("*.png") if not path.name.startswith(".")):
-            load_photo(picture)
-    assert 1 <= finished(run(completer, photos, mask, out, candidate_fills=True))[1] <= 36
+    command = [sys.executable, "-c", SCRIPT, *map(str, (completer.index.path, photos, mask, out))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as runs:
+        assert runs.stdin is not None and runs.stdout is not None
+        for _ in range(3):
+            runs.stdin.write("go\n")
+            runs.stdin.flush()
+            process = int(runs.stdout.readline())
+            reported = [Path(runs.stdout.readline().strip()) for _ in range(4)]
+            time.sleep(rng.uniform(0, 0.03))
+            os.kill(process, signal.SIGKILL)
+            # What was reported is there, whole; what has its final name is a whole picture.
+            assert all(path.is_file() and path.with_suffix(".json").is_file() for path in reported)
+            for picture in (path for path in out.rglob("*.png") if not path.name.startswith(".")):
+                load_photo(picture)
+        runs.stdin.close()
+    assert 1 <= finished(run(quick, photos, mask, out, candidate_fills=True))[1] <= 36
     kept = {name: data for name, data in contents(out).items() if not name.rpartition("/")[2].startswith(".")}
     assert kept == contents(tmp_path / "whole")

@@ -79,7 +79,7 @@ def test_shapes_are_pasted_and_belong_to_the_region_strategy(query_folder, tmp_p
     assert (own.holes != procedural.holes).any(axis=(1, 2)).sum() >= 10
     shares = own.holes.mean(axis=(1, 2))
     assert (shares > 0).all() and (shares <= 0.25).all()
-    with pytest.raises(SettingsError, match="masks 'block' use no shapes: leave shapes out, or set masks to 'region'"):
+    with pytest.raises(SettingsError, match="shapes belong to the masks 'region', and masks are 'block'"):
         read(query_folder, masks="block", shapes=str(tmp_path))
 
 
