@@ -44,15 +44,14 @@ def command(
     """
     from ce_retrieval.completion.folders import complete_folder, finished
     from ce_retrieval.completion.methods import METHODS, make_completer
-    from ce_retrieval.completion.plan import Job, MaskReading, Outcome, plan_jobs
+    from ce_retrieval.completion.plan import MaskReading, Outcome, plan_jobs
 
     given = chosen_settings(method, index_path is not None, settings)
     if candidate_fills and not METHODS[method].has_candidates:
         raise click.UsageError(f"--method {method} makes one fill: leave out --save-candidates")
-    reading = MaskReading(invert, alpha)
-    plan = plan_jobs(photo, mask, out, reading)
-    outcomes = [outcome for outcome in plan if isinstance(outcome, Outcome)]
-    if any(isinstance(job, Job) for job in plan):
+    plan = plan_jobs(photo, mask, out, reading := MaskReading(invert, alpha))
+    outcomes = [one for one in plan if isinstance(one, Outcome)]
+    if len(outcomes) < len(plan):
         completer = make_completer(method, index_path, workers=workers, settings=given)
         with progress_bar("completing") as progress:
             more: dict[str, Any] = {"candidate_fills": candidate_fills, "max_pixels": max_pixels}
@@ -67,10 +66,10 @@ def command(
         say(f"{out}: {written} completed, {skipped} done before, {len(failed)} failed")
     else:
         say(f"{about[0]['written']}{' (done before)' if skipped else ''}")
-    notes = [f"note: {line}" for line in plan.notes]
-    notes += [f"note: {one['photo']}: {one['hint']}" for one in about if one["hint"]]
-    for line in [*notes, *(f"failed: {one['error']}" for one in about if one["error"])]:
-        note(line)
+    for hint in [*plan.notes, *(f"{one['photo']}: {one['hint']}" for one in about if one["hint"])]:
+        note(f"note: {hint}")
+    for error in (one["error"] for one in about if one["error"]):
+        note(f"failed: {error}")
     if failed:
         raise SystemExit(1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +14,10 @@ from PIL import Image
 
 from ce_retrieval.errors import MaskError
 from ce_retrieval.holes.strategies import resize_hole, uniforms_for
+from ce_retrieval.holes.turned import turn_for
 from ce_retrieval.own_files import own_names
 from ce_retrieval.photos import DEFAULT_MAX_PIXELS
-from ce_retrieval.photos.base import masked_stem, photo_suffixes
+from ce_retrieval.photos.base import photo_suffixes, photos_with_masks
 from ce_retrieval.photos.exif import TURNS, exif_of, orientation_of
 from ce_retrieval.photos.files import read_bytes
 from ce_retrieval.photos.formats import format_of, open_image, without_warnings
@@ -28,13 +29,6 @@ RINGING = 64  # distance from 0 or 255 up to which a value counts as black or wh
 CLEAR_SHARE = 0.98  # share of a mask's pixels that must be black or white, and grey
 MASK_SUFFIXES = (".png", ".gif", *(suffix for suffix in photo_suffixes() if suffix != ".png"))
 OBJECT_CLASSES = 20  # PASCAL VOC: 1-20 are objects, 0 is background, 255 the border between them
-# EXIF orientation of a photo -> what turns a mask of the unturned photo upright.
-_TURNS = {
-    5: "mirror the mask along its main diagonal",
-    6: "turn the mask by 90 degrees clockwise",
-    7: "mirror the mask along its other diagonal",
-    8: "turn the mask by 90 degrees counterclockwise",
-}
 MIN_SHAPE_SHARE = 0.01  # share of its file that a shape must fill: enlarged, smaller ones would look like blocks
 
 
@@ -115,7 +109,7 @@ def mask_paths(folder: str | Path) -> list[Path]:
         raise MaskError(f"mask folder {root} does not exist: give a folder of mask images")
     try:
         names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
-        left_out = own_names(str(root), names) | _photos_with_masks(names)
+        left_out = own_names(str(root), names) | photos_with_masks(names)
         paths = sorted(root / name for name in names - left_out if is_mask_name(name))
     except OSError as error:
         raise MaskError(f"mask folder {root} cannot be read ({error.strerror}): check its permissions") from error
@@ -127,12 +121,6 @@ def mask_paths(folder: str | Path) -> list[Path]:
 def is_mask_name(name: str) -> bool:
     """Return whether a file name has the suffix of a mask, in upper or lower case."""
     return name.lower().endswith(MASK_SUFFIXES)
-
-
-def _photos_with_masks(names: Collection[str]) -> set[str]:
-    """Return the images of a folder whose masks are beside them, by their names."""
-    stems = {masked_stem(Path(name).stem) for name in names if is_mask_name(name)}
-    return {name for name in names if is_mask_name(name) and Path(name).stem in stems}
 
 
 def holes_from_folder(folder: str | Path, seed: int, photo_ids: Sequence[str], size: int) -> Bools:
@@ -263,22 +251,13 @@ def _check_size(name: str, image: Image.Image, shape: tuple[int, int], photo: st
     """Raise MaskError unless an image, turned upright, has the size (H, W)."""
     width, height = image.size[::-1] if orientation_of(exif_of(image)) >= 5 else image.size
     if (height, width) != tuple(shape):
-        turn = _turn_of(photo) if photo is not None and (width, height) == tuple(shape) else ""
+        turn = turn_for(photo) if photo is not None and (width, height) == tuple(shape) else ""
         remedy = (
             f"the photo's EXIF orientation turns it, and the mask fits the unturned photo; {turn}"
             if turn
             else "masks are not resized; save the mask at the photo's size"
         )
         raise MaskError(f"mask {name} is {width}x{height} pixels, its photo is {shape[1]}x{shape[0]}: {remedy}")
-
-
-def _turn_of(photo: str | Path) -> str:
-    """Return what turns a mask as the EXIF data of a photo's file turn the photo, "" where they do not swap its sides."""
-    data = read_bytes(photo)
-    kind = format_of(data)
-    with without_warnings(data, kind):
-        image = Image.open(io.BytesIO(data)) if kind is None else open_image(data, kind)
-        return _TURNS.get(orientation_of(exif_of(image)), "")
 
 
 def _upright(image: Image.Image, part: Image.Image) -> np.ndarray:

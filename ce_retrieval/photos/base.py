@@ -134,6 +134,12 @@ def masks_beside(names: Collection[str]) -> set[str]:
     return {name for name, stem in stems.items() if masked_stem(stem) in photos}
 
 
+def photos_with_masks(names: Collection[str]) -> set[str]:
+    """Return which files of a folder have masks beside them, by their names: the others of `masks_beside`."""
+    masked = {masked_stem(os.path.splitext(name)[0]) for name in names if is_image_name(name)}
+    return {name for name in names if os.path.splitext(name)[0] in masked}
+
+
 def plain_text(name: str) -> str:
     r"""Return a file name as valid UTF-8: bytes that are not (surrogates) become a visible \xNN."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
