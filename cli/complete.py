@@ -76,6 +76,5 @@ def command(
 
 def _translated(outcome: dict[str, Any]) -> dict[str, Any]:
     """Return an outcome whose error and hint name options."""
-    return {
-        name: with_options(value) if name in ("error", "hint") and value else value for name, value in outcome.items()
-    }
+    texts = {name: with_options(outcome[name]) for name in ("error", "hint") if outcome[name]}
+    return {**outcome, **texts}
