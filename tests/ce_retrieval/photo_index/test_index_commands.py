@@ -50,7 +50,7 @@ def test_an_index_is_built_described_grown_and_checked(tmp_path, photos, small_s
     assert (about["photos"], about["features"], about["hole"], about["skipped"]) == (30, "thumbnail:8", "none", 1)
     assert about["skipped_files"][0][0] == str(photos / "bad.jpg")
     assert "thumbnail:8" in ceret("info", out).stdout
-    again = {"index": str(out), "photos": 30, "added": 0, "present": 30, "skipped_files": []}
+    again = {"index": str(out), "photos": 30, "added": 0, "present": 30, "skipped": 0, "skipped_files": []}
     assert json.loads(ceret("index", photos, "--out", out, *BUILD, "--json").stdout) == again
     helpers.write_photos(photos, range(100, 103))
     assert "3 photos added, 31 were there already, 33 in all" in ceret("add", out, photos).stdout

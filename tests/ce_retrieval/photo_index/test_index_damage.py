@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -118,17 +117,18 @@ def test_a_manifest_that_disagrees_with_its_segments_is_found_by_verify(index, h
     assert "expected (8, 64, 4)" in verify_index(index).problems[0]
 
 
-def error_on_a_full_disk(limit, *arguments):
-    """Run `ceret ARGUMENTS...` where no file may grow beyond `limit` bytes; return its error, one line."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        done = CliRunner().invoke(main, [*map(str, arguments)])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (done.exit_code, done.stdout) == (1, ""), done.output
-    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1, done.stderr
-    return done.stderr
+@pytest.fixture
+def error_on_a_full_disk(full_disk):
+    """A function that runs `ceret ARGUMENTS...` where no file grows beyond `limit` bytes; returns its error, one line."""
+
+    def error_of(limit, *arguments):
+        with full_disk(limit):
+            done = CliRunner().invoke(main, [*map(str, arguments)])
+        assert (done.exit_code, done.stdout) == (1, ""), done.output
+        assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1, done.stderr
+        return done.stderr
+
+    return error_of
 
 
 def assert_stopped(index, photos):
@@ -140,7 +140,7 @@ def assert_stopped(index, photos):
 # A manifest of no segment has 627 bytes, one of four has 2300; the files of a segment have about 4000.
 @pytest.mark.parametrize(("limit", "begun"), [(0, False), (1, False), (700, True), (2500, True), (4000, True)])
 def test_a_disk_that_is_full_costs_the_segment_under_way_and_nothing_else(
-    photos, index, tmp_path, helpers, limit, begun
+    photos, index, tmp_path, helpers, error_on_a_full_disk, limit, begun
 ):
     out = tmp_path / "out.ceret"
     error = error_on_a_full_disk(limit, "index", photos, "--out", out, "--features", "thumbnail:8", "--size", "32")
@@ -152,7 +152,7 @@ def test_a_disk_that_is_full_costs_the_segment_under_way_and_nothing_else(
     assert helpers.contents(out) == helpers.contents(index)
 
 
-def test_a_disk_that_is_full_keeps_the_segments_before(photos, tmp_path, small_segments, helpers):
+def test_a_disk_that_is_full_keeps_the_segments_before(photos, tmp_path, small_segments, helpers, error_on_a_full_disk):
     helpers.write_photos(photos / "z", range(30, 50, 2))
     for path in (photos / "z" / "even").iterdir():  # names so long that the last segment is the largest
         path.rename(path.with_name(f"{random.Random(path.name).randbytes(100).hex()}.png"))
@@ -164,7 +164,9 @@ def test_a_disk_that_is_full_keeps_the_segments_before(photos, tmp_path, small_s
     assert (report.present, report.added) == (32, 8)
 
 
-def test_a_disk_that_is_full_leaves_an_index_as_it_was_when_photos_are_added(photos, index, helpers):
+def test_a_disk_that_is_full_leaves_an_index_as_it_was_when_photos_are_added(
+    photos, index, helpers, error_on_a_full_disk
+):
     before = helpers.contents(index)
     helpers.write_photos(photos, range(100, 110))
     for limit in (0, 1000, 4000):
