@@ -218,7 +218,10 @@ def _check_place(out: Path) -> None:
     with storage_errors(out):
         if out.exists() and not out.is_dir():
             raise PhotoIndexError(f"{out} is a file: choose another folder")
-        if not out.is_dir() or (out / MANIFEST).exists():
+        if not out.is_dir():
+            return
+        if (out / MANIFEST).exists():
+            read_manifest(out)  # that of other software is an error, before anything is written
             return
         foreign = sorted(child.name for child in out.iterdir() if not is_lock(child) and not is_leftover(child))
     if foreign:
