@@ -1,5 +1,8 @@
 """The errors that a user can cause. Each message is one line: what is wrong, what was expected, the remedy."""
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class CeretError(Exception):
     """Base of all errors caused by the user or the environment; the command line prints them as one line."""
@@ -63,3 +66,19 @@ class TrainingError(CeretError):
 
 class CheckpointError(CeretError):
     """A checkpoint is missing, truncated, altered, or of another architecture."""
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Return names for a message: the first few, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """Return a value that a user gave, for a message: texts in quotes, the rest as Python prints it, and long ones cut."""
+    try:
+        text = repr(value) if isinstance(value, str) else str(value)
+    except ValueError:  # Python prints no whole number of more than 4300 digits
+        text = "a number of thousands of digits"
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from ce_retrieval.photo_index import read_manifest
-from cli.options import json_option
+from cli.options import PATH, json_option
 from cli.output import print_json
 
 
 @click.command()
-@click.argument("index_path", metavar="NAME.ceret", type=click.Path(path_type=Path))
+@click.argument("index_path", metavar="NAME.ceret", type=PATH)
 @click.option(
     "--skipped", "list_skipped", is_flag=True, help="List the files that could not be read, with the reasons."
 )

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from ce_retrieval.photo_index import verify_index
-from cli.options import json_option
+from cli.options import PATH, json_option
 from cli.output import print_json
 
 
 @click.command()
-@click.argument("index_path", metavar="NAME.ceret", type=click.Path(path_type=Path))
+@click.argument("index_path", metavar="NAME.ceret", type=PATH)
 @json_option
 def command(index_path: Path, as_json: bool) -> None:
     """Check every file of an index against the manifest; exit code 1 if one is missing, truncated or altered."""

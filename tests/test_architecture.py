@@ -15,6 +15,7 @@ FLOORS = {
     "errors": 0,
     "installation": 1,
     "pixels": 1,
+    "settings": 1,
     "storage": 1,
     "metrics": 2,
     "figures": 2,
@@ -43,7 +44,7 @@ HEAVY = {
     "onnxruntime",
     "ortools",
 }
-LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py")
+LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py", "values.py")
 
 
 def files(package):

@@ -12,15 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ce_retrieval.completion.settings import (
-    NetworkSettings,
-    PatchSettings,
-    Range,
-    RetrievalSettings,
-    SceneSettings,
-    ranges,
-)
+from ce_retrieval.completion.settings import NetworkSettings, PatchSettings, RetrievalSettings, SceneSettings
 from ce_retrieval.errors import SettingsError
+from ce_retrieval.settings import Range, ranges
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import PhotoError, SettingsError, SourceError
+from ce_retrieval.errors import PhotoError, SourceError
+from ce_retrieval.settings import WORKERS, Range
 from ce_retrieval.storage import new_file
 
 FORMAT = 1
-SIZES = (16, 4096)  # sides of packed photos, px
-WORKERS = 2
+SIZES = Range(low=16, high=4096, whole=True)  # sides of packed photos, px
+THREADS = 2  # that decode, by default
 _BLOCK = 256
 
 
@@ -58,8 +59,7 @@ class PackReport:
 
 def _decoded(source: Any, size: int, workers: int) -> Iterator[list[tuple[Any, np.ndarray | PhotoError]]]:
     """Yield blocks of (item, its pixels or the error), in the source's order; one block at a time is in memory."""
-    if workers < 1:
-        raise SettingsError(f"`workers` is {workers}: expected 1 or more")
+    WORKERS.check("`workers`", workers)
     from ce_retrieval.photos import decode_photo
 
     def decode(item: Any) -> np.ndarray | PhotoError:
@@ -105,17 +105,12 @@ class _Packer:
         return PackReport(len(self.keys), tuple(self.skipped), self.digest.hexdigest())
 
 
-def _check_size(size: int) -> None:
-    if not SIZES[0] <= size <= SIZES[1]:
-        raise SettingsError(f"`size` is {size}: expected {SIZES[0]} to {SIZES[1]} px")
-
-
 def pack_photos(
     source: Any,
     out: str | Path,
     size: int,
     *,
-    workers: int = WORKERS,
+    workers: int = THREADS,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackReport:
     """Decode every photo of a source once, resize it to a square whatever its shape, and write all of them to HDF5.
@@ -144,7 +139,7 @@ def pack_photos(
     """
     import h5py
 
-    _check_size(size)
+    SIZES.check("`size`", size)
     total = source.count()
     with new_file(Path(out), synced=False) as temporary, h5py.File(temporary, "w") as file:
         packer = _Packer(file.create_dataset("pixels", (max(total, 1), size, size, 3), np.uint8))
@@ -164,10 +159,10 @@ def pack_photos(
 
 
 def photos_in_memory(
-    source: Any, size: int, *, workers: int = WORKERS, progress: Callable[[int, int], None] | None = None
+    source: Any, size: int, *, workers: int = THREADS, progress: Callable[[int, int], None] | None = None
 ) -> tuple[PackedPhotos, PackReport]:
     """Do the same as `pack_photos`, but in memory: N * size^2 * 3 bytes."""
-    _check_size(size)
+    SIZES.check("`size`", size)
     packer = _Packer(np.empty((source.count(), size, size, 3), np.uint8))
     done = 0
     for block in _decoded(source, size, workers):
@@ -203,7 +198,7 @@ def open_packed(path: str | Path) -> PackedPhotos:
 
 
 def open_photos(
-    path: str | Path, size: int, *, workers: int = WORKERS, progress: Callable[[int, int], None] | None = None
+    path: str | Path, size: int, *, workers: int = THREADS, progress: Callable[[int, int], None] | None = None
 ) -> tuple[PackedPhotos, tuple[tuple[str, str], ...]]:
     """Open packed photos, or decode any photo source into memory.
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.settings import TERM_WEIGHTS, NetworkSettings, RetrievalSettings, SceneSettings, ranges
+from ce_retrieval.completion.settings import TERM_WEIGHTS, NetworkSettings, RetrievalSettings, SceneSettings
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
+from ce_retrieval.settings import ranges
 
 CERET = [sys.executable, "-c", "from cli.main import main; main()", "complete"]
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ import pytest
 from ce_retrieval import make_completer
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.methods import METHODS, settings_of
-from ce_retrieval.completion.settings import ranges
 from ce_retrieval.errors import SettingsError
+from ce_retrieval.settings import ranges
 
 WITH_INDEX = [name for name, method in METHODS.items() if method.index != "none"]
 WITHOUT_INDEX = [name for name, method in METHODS.items() if method.index != "required"]
@@ -107,21 +107,28 @@ def test_weights_that_nothing_reads_are_named(method, settings, has_index):
 @pytest.mark.parametrize(
     ("method", "settings", "said"),
     [
-        ("scenes", {"aligned": 0}, "aligned is 0: expected 1 or more"),
-        ("scenes", {"aligned": 2.5}, "aligned is 2.5: expected a whole number"),
-        ("scenes", {"aligned": "many"}, "aligned is 'many': expected a whole number"),
-        ("scenes", {"aligned": None}, "aligned is None: expected a whole number"),
-        ("scenes", {"seam": 41}, "seam is 41: expected 0 to 40"),
-        ("scenes", {"seam": "wide"}, "seam is 'wide': expected a number"),
-        ("scenes", {"trust": float("nan")}, "trust is nan: expected 0 to 1"),
-        ("scenes", {"pick": 3, "top": 2}, "pick is 3, but 2 candidates are kept: choose a larger top"),
-        ("scenes", {"terms": {"rim": -1}}, "the weight of the term rim is -1: expected 0 or more"),
-        ("scenes", {"focus": "near"}, "focus is 'near': expected a positive number of pixels, None or 'auto'"),
-        ("retrieval", {"k": 0}, "k is 0: expected 1 or more"),
-        ("retrieval", {"fill": "smooth"}, "fill is 'smooth': choose one of paste, blend, mean"),
-        ("patchmatch", {"start": "here"}, "start is 'here': choose one of auto, smooth, network, scene"),
-        ("patchmatch", {"sources": -1}, "sources is -1: expected 0 or more"),
-        ("network", {"fill": "mean"}, "fill is 'mean': choose one of paste, blend"),
+        ("scenes", {"aligned": 0}, "`aligned` is 0: expected a whole number from 1 to 1000000000"),
+        ("scenes", {"aligned": 2.5}, "`aligned` is 2.5: expected a whole number from 1 to 1000000000"),
+        ("scenes", {"aligned": "many"}, "`aligned` is 'many': expected a whole number from 1 to 1000000000"),
+        ("scenes", {"aligned": None}, "`aligned` is None: expected a whole number from 1 to 1000000000"),
+        ("scenes", {"seam": 41}, "`seam` is 41: expected a number from 0 to 40"),
+        ("scenes", {"seam": "wide"}, "`seam` is 'wide': expected a number from 0 to 40"),
+        ("scenes", {"trust": float("nan")}, "`trust` is nan: expected a number from 0 to 1"),
+        ("scenes", {"pick": 3, "top": 2}, "`pick` is 3, but 2 candidates are kept: choose a larger `top`"),
+        ("scenes", {"terms": {"rim": -1}}, "`terms`: the weight of rim is -1: expected a number from 0 to 1000000000"),
+        (
+            "scenes",
+            {"terms": {"rim": 1e308}},
+            "`terms`: the weight of rim is 1e+308: expected a number from 0 to 1000000000",
+        ),
+        ("scenes", {"mixed": "no"}, "`mixed` is 'no': expected True or False"),
+        ("scenes", {"focus": 1e-300}, "`focus` is 1e-300: expected a number from 0.1 to 1000000000 px, None or 'auto'"),
+        ("scenes", {"focus": "near"}, "`focus` is 'near': expected a number from 0.1 to 1000000000 px, None or 'auto'"),
+        ("retrieval", {"k": 0}, "`k` is 0: expected a whole number from 1 to 1000000000"),
+        ("retrieval", {"fill": "smooth"}, "`fill` is 'smooth': expected one of paste, blend, mean"),
+        ("patchmatch", {"start": "here"}, "`start` is 'here': expected one of auto, smooth, network, scene"),
+        ("patchmatch", {"sources": -1}, "`sources` is -1: expected a whole number from 0 to 1000000000"),
+        ("network", {"fill": "mean"}, "`fill` is 'mean': expected one of paste, blend"),
     ],
 )
 def test_values_out_of_range_are_named(method, settings, said):
@@ -134,5 +141,5 @@ def test_numbers_of_numpy_are_numbers():
 
 
 def test_no_thread_at_all_is_refused(index):
-    with pytest.raises(SettingsError, match="workers is 0: expected 1 or more"):
+    with pytest.raises(SettingsError, match="`workers` is 0: expected a whole number from 1 to 1024"):
         make_completer("scenes", index, workers=0, settings={"rerank": "rim"})

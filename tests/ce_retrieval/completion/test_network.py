@@ -12,13 +12,14 @@ pytest.importorskip("torch")
 from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.folders import Job, complete_folder
 from ce_retrieval.completion.network import NetworkCompleter
-from ce_retrieval.completion.settings import NetworkSettings, ranges
+from ce_retrieval.completion.settings import NetworkSettings
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError, SettingsError
 from ce_retrieval.models.checkpoint import load_network
 from ce_retrieval.models.inference import fill_photos, predict_photos
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.pixels import resize
 from ce_retrieval.retrieval.query import square_query
+from ce_retrieval.settings import ranges
 
 FILLS = ranges(NetworkSettings)["fill"].choices
 SHAPES = [(32, 32), (100, 130), (21, 33)]

@@ -12,11 +12,12 @@ from PIL import Image
 from scipy import ndimage
 
 from ce_retrieval.completion.overlay import RetrievalCompleter
-from ce_retrieval.completion.settings import RetrievalSettings, ranges
+from ce_retrieval.completion.settings import RetrievalSettings
 from ce_retrieval.errors import CeretError, DescriptorError, MaskError, PhotoError, SettingsError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos import load_photo
+from ce_retrieval.settings import ranges
 
 SETTINGS = RetrievalSettings(k=5, candidates=30, rerank="rim")
 FILLS = ranges(RetrievalSettings)["fill"].choices

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ce_retrieval.completion.patches.completer import PatchCompleter
-from ce_retrieval.completion.settings import PatchSettings, ranges
+from ce_retrieval.completion.settings import PatchSettings
 from ce_retrieval.errors import MaskError, SettingsError
+from ce_retrieval.settings import ranges
 
 SETTINGS = PatchSettings(rerank="rim", aligned=6)
 
