@@ -52,7 +52,7 @@ def command(
     from ce_retrieval.photo_index import PhotoIndex
 
     index = PhotoIndex.open(index_path)
-    names = tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor, weights)
+    names = tuple(methods.split(",")) if methods is not None else default_methods(index.manifest.descriptor, weights)
     with steps_bar() as progress:
         evaluation = evaluate(photos, index, out, EvaluationSettings(names, weights=weights, **settings), progress)
     warn_skipped([*evaluation.unreadable, *evaluation.unserved], "query photo")

@@ -29,9 +29,13 @@ def option_name(name: str) -> str:
 def options_of(command: click.Command) -> dict[str, str]:
     """Return a command's options by the library's arguments, as in max_memory: --max-memory.
 
-    A command's parameters therefore have the names of the arguments.
+    A command's parameters therefore have the names of the arguments, with `_path` where the library opens the path itself.
     """
-    return {p.name: max(p.opts, key=len) for p in command.params if p.name and isinstance(p, click.Option)}
+    return {
+        p.name.removesuffix("_path"): max(p.opts, key=len)
+        for p in command.params
+        if p.name and isinstance(p, click.Option)
+    }
 
 
 def index_option(help_text: str = "The index to search.", *, required: bool = True) -> Decorator:

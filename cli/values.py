@@ -105,10 +105,8 @@ class TermWeight(click.ParamType):
         name, _, text = value.partition("=")
         weight: float | None = number_in(TERM_WEIGHT, text)
         if name not in TERM_WEIGHTS or weight is None:
-            terms = ", ".join(TERM_WEIGHTS)
-            self.fail(
-                f"{shown(value)} is not TERM=VALUE with a TERM of {terms} and a VALUE that is {TERM_WEIGHT}", param, ctx
-            )
+            what = f"TERM=VALUE, TERM one of {', '.join(TERM_WEIGHTS)}, VALUE {TERM_WEIGHT}"
+            self.fail(f"{shown(value)} is not {what}", param, ctx)
         return name, weight
 
 

@@ -81,7 +81,7 @@ class Completer(ABC, Generic[Ready]):
         """
         if candidate_fills and not METHODS[self.method].has_candidates:
             raise SettingsError(
-                f"method {self.method} makes one fill and has no candidates: leave `candidate_fills` out"
+                f"`method` {self.method} makes one fill and has no candidates: leave `candidate_fills` out"
             )
         results: list[Any] = list(self._prepare(photos, holes, origins or [None] * len(photos)))
         ready = [number for number, result in enumerate(results) if not isinstance(result, CeretError)]

@@ -140,13 +140,13 @@ def load_shapes(folder: str | Path) -> list[Bools]:
         if image.mode not in ("P", "L"):
             raise MaskError(
                 f"shape file {path} is a {image.mode} image: expected a palette PNG whose values 1-{OBJECT_CLASSES} "
-                "are object classes; convert it, or leave the folder out for procedural shapes"
+                "are object classes; convert it, or leave out `shapes` for procedural ones"
             )
         shapes.extend(_pieces(np.asarray(image)))
     if not shapes:
         raise MaskError(
             f"shape folder {folder} holds no object: expected palette PNGs with classes 1-{OBJECT_CLASSES}; "
-            "leave the folder out for procedural shapes"
+            "leave out `shapes` for procedural ones"
         )
     return shapes
 

@@ -56,7 +56,7 @@ def preset_config(name: str, **changes: Any) -> TrainConfig:
     SettingsError : the preset is unknown, or settings are invalid.
     """
     if name not in PRESETS:
-        raise SettingsError(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
+        raise SettingsError(f"`preset` {shown(name)} is unknown: use one of {', '.join(PRESETS)}")
     values = dict(PRESETS[name])
     changes = {key: value for key, value in changes.items() if value is not None}
     joint = changes.get("adversarial", values.get("adversarial", 0.0)) > 0

@@ -84,7 +84,7 @@ def test_options_that_do_not_go_together_are_named(ceret, photo, mask, crop_inde
         ),
         (["--method", "network", "--rerank", "guided"], "leave out --rerank"),
         (["--method", "network", "--save-candidates"], "leave out --save-candidates"),
-        (["--method", "network", "--weights", tiny_weights, "--fill", "mean"], "choose one of paste, blend"),
+        (["--method", "network", "--weights", tiny_weights, "--fill", "mean"], "expected one of paste, blend"),
         ([*RETRIEVAL, "--index", crop_index, "--weights", tiny_weights], NO_NETWORK),
         (["--index", crop_index, "--rerank", "rim", "--weights", tiny_weights], NO_NETWORK),
         (
@@ -160,7 +160,7 @@ def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
     )
     arguments = ["complete", photo, "--mask", mask, "--index", tmp_path / "a.ceret", "--out", tmp_path / "out"]
     arguments += ["--method", "retrieval"]
-    assert "k is 16, but" in one_line_error(ceret(*arguments, "-k", 16))
+    assert "-k is 16, but" in one_line_error(ceret(*arguments, "-k", 16))
     assert not (tmp_path / "out").exists()
     assert ceret(*arguments).exit_code == 0
     assert len(json.loads((tmp_path / "out" / "photo.json").read_text())["candidates"]) == 15
@@ -257,7 +257,7 @@ def test_bad_input_is_one_line(ceret, one_line_error, photo, mask, photos, crop_
         ({"mask": photo}, "colour picture"),
         ({"index": tmp_path / "nowhere.ceret"}, "no index at"),
         ({"index": tmp_path / "masks"}, "not a ceret index"),
-        ({"index": tmp_path / "center.ceret"}, "--hole center"),
+        ({"index": tmp_path / "center.ceret"}, "the hole protocol 'center'"),
         ({"out": tmp_path / "file"}, "cannot write"),
         ({"out": tmp_path / "file" / "sub"}, "cannot write"),
         ({"out": tmp_path}, "overwrite the photo"),

@@ -93,7 +93,10 @@ def test_what_does_not_go_together_is_named(ceret, one_line_error, photo, mask, 
         (["--method", "patchmatch", "--save-candidates"], "leave out --save-candidates"),
         (["--method", "patchmatch", "--weights", tiny_weights], NO_NETWORK),
         (["--method", "patchmatch", "--index", crop_index, "--rerank", "rim", "--weights", "w"], NO_NETWORK),
-        ([*SCENES, "--index", crop_index, "--pick", 30], "pick is 30, but 20 candidates are kept"),
+        (
+            [*SCENES, "--index", crop_index, "--pick", 30],
+            "--pick is 30, but 20 candidates are kept: choose a larger --top",
+        ),
         ([*SCENES, "--index", crop_index, "--seam", 50], "0<=x<=40"),
         ([*SCENES, "--index", crop_index, "--term", "content=1"], "content needs a network"),
     ):

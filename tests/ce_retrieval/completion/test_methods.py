@@ -46,23 +46,27 @@ def test_the_search_is_set_alike_for_all_methods_with_an_index(method):
 
 @pytest.mark.parametrize("has_index", [False, True])
 def test_an_unknown_method_names_those_there_are(has_index):
-    assert refused("magic", {}, has_index=has_index) == f"method 'magic' is unknown: choose one of {', '.join(METHODS)}"
+    assert (
+        refused("magic", {}, has_index=has_index) == f"`method` 'magic' is unknown: choose one of {', '.join(METHODS)}"
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_unknown_setting_names_those_of_the_method(method):
     said = refused(method, {"magic": 1}, has_index=METHODS[method].index == "required")
-    assert said == f"method {method} has no setting 'magic': choose among {', '.join(ranges(METHODS[method].settings))}"
+    assert (
+        said == f"`method` {method} has no setting 'magic': choose among {', '.join(ranges(METHODS[method].settings))}"
+    )
 
 
 @pytest.mark.parametrize("method", [name for name, about in METHODS.items() if about.index == "required"])
 def test_a_missing_index_names_what_needs_none(method):
     said = refused(method, {}, has_index=False)
-    assert said == f"method {method} needs an index: give one, or use method patchmatch or network"
+    assert said == f"`method` {method} needs an `index`: give one, or use `method` patchmatch or network"
 
 
 def test_an_index_that_is_not_used_is_named():
-    assert refused("network", {}, has_index=True) == "method network uses no index: leave it out"
+    assert refused("network", {}, has_index=True) == "`method` network uses no `index`: leave it out"
 
 
 READ_WITHOUT_SCENES = {"start": "network", "weights": None, "side": 60, "seed": 3}
@@ -83,7 +87,7 @@ def test_without_an_index_settings_of_the_scenes_are_refused():
     assert {*READ_WITHOUT_SCENES, *OF_SCENES} == set(ranges(METHODS["patchmatch"].settings))
     for name, value in OF_SCENES.items():
         said = refused("patchmatch", {**READ_WITHOUT_SCENES, name: value}, has_index=False)
-        assert said == f"without an index, method patchmatch does not read {name}: give an index"
+        assert said == f"without an `index`, `method` patchmatch does not read `{name}`: give one, or leave them out"
     chosen = settings_of("patchmatch", READ_WITHOUT_SCENES, has_index=False)
     assert {name: getattr(chosen, name) for name in READ_WITHOUT_SCENES} == READ_WITHOUT_SCENES
 

@@ -165,14 +165,14 @@ def test_a_folder_is_completed_and_not_done_twice(tiny_weights, photo, tmp_path)
 
 
 def test_what_is_missing_or_wrong_is_named_at_once(tiny_weights, tmp_path, monkeypatch):
-    with pytest.raises(SettingsError, match="fill is 'mean': choose one of paste, blend"):
+    with pytest.raises(SettingsError, match="`fill` is 'mean': expected one of paste, blend"):
         NetworkCompleter(NetworkSettings("mean", weights=str(tiny_weights)))
     with pytest.raises(CheckpointError, match="no such checkpoint file"):
         NetworkCompleter(NetworkSettings(weights=str(tmp_path / "none.safetensors")))
     (tmp_path / "bad.safetensors").write_bytes(tiny_weights.read_bytes()[:900])
     with pytest.raises(CheckpointError, match="truncated or no safetensors file"):
         NetworkFill(str(tmp_path / "bad.safetensors"))
-    with pytest.raises(SettingsError, match=r"method network .* has no candidates"):
+    with pytest.raises(SettingsError, match=r"`method` network .* has no candidates"):
         NetworkCompleter(NetworkSettings(weights=str(tiny_weights))).complete_many([], [], candidate_fills=True)
     monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
     with pytest.raises(CeretError, match=r"needs torch and safetensors: pip install torch safetensors"):

@@ -210,12 +210,12 @@ def test_a_collection_that_is_gone_is_one_line(lossy, photo, odd_holes, rerank):
 
 def test_settings_are_checked_at_once(index):
     for change, message in (
-        ({"k": 61}, r"k is 61, but .* holds 60 photos: choose 1 to 60"),
-        ({"k": 0}, "k is 0"),
-        ({"candidates": 0}, "candidates is 0"),
-        ({"fill": "magic"}, "fill is 'magic': choose one of paste, blend, mean"),
-        ({"rerank": "luck"}, "rerank is 'luck': choose one of none, rim, guided"),
-        ({"focus": 0.0}, "focus is 0.0: expected a positive number of pixels"),
+        ({"k": 61}, r"`k` is 61, but .* holds 60 photos: choose 1 to 60"),
+        ({"k": 0}, "`k` is 0"),
+        ({"candidates": 0}, "`candidates` is 0"),
+        ({"fill": "magic"}, "`fill` is 'magic': expected one of paste, blend, mean"),
+        ({"rerank": "luck"}, "`rerank` is 'luck': expected one of none, rim, guided"),
+        ({"focus": 0.0}, "`focus` is 0.0: expected a number from 0.1 to 1000000000 px"),
     ):
         with pytest.raises(SettingsError, match=message):
             RetrievalCompleter(index, replace(SETTINGS, **change))

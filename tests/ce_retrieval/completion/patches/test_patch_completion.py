@@ -69,9 +69,9 @@ def test_a_photo_larger_than_the_working_size(stripes, hole):
 
 
 def test_what_is_wrong_is_named(index, stripes, hole):
-    with pytest.raises(SettingsError, match="start is 'best': choose one of auto, smooth"):
+    with pytest.raises(SettingsError, match="`start` is 'best': expected one of auto, smooth"):
         replace(SETTINGS, start="best")
-    with pytest.raises(SettingsError, match="the start 'scene' needs an index"):
+    with pytest.raises(SettingsError, match="`start` is 'scene', which needs an `index`"):
         PatchCompleter(None, replace(SETTINGS, start="scene"))
     with pytest.raises(SettingsError, match="sources is -1: expected 0 or more"):
         replace(SETTINGS, sources=-1)
