@@ -73,10 +73,10 @@ def test_what_is_wrong_is_named(index, stripes, hole):
         replace(SETTINGS, start="best")
     with pytest.raises(SettingsError, match="`start` is 'scene', which needs an `index`"):
         PatchCompleter(None, replace(SETTINGS, start="scene"))
-    with pytest.raises(SettingsError, match="sources is -1: expected 0 or more"):
+    with pytest.raises(SettingsError, match="`sources` is -1: expected a whole number from 0 to"):
         replace(SETTINGS, sources=-1)
     completer = PatchCompleter(None, SETTINGS)
-    with pytest.raises(SettingsError, match="method patchmatch makes one fill"):
+    with pytest.raises(SettingsError, match="`method` patchmatch makes one fill"):
         completer.complete_many([stripes], [hole], candidate_fills=True)
     results = completer.complete_many([stripes, stripes], [np.zeros_like(hole), hole])
     assert isinstance(results[0], MaskError)
