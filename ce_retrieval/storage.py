@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import fnmatch
 import os
 import re
 import shutil
@@ -26,8 +27,18 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"cannot write {path}: {reason}; free space or choose another folder") from error
 
 
+def check_place(folder: Path) -> None:
+    """Raise StorageError where a folder can neither be written to nor made; to be called before long work."""
+    place = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+    if not place.is_dir():
+        raise StorageError(f"cannot write {folder}: {place} is not a folder; choose another")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StorageError(f"cannot write {folder}: no permission to write in {place}; choose another folder")
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents; StorageError where that is not possible."""
+    check_place(folder)
     with storage_errors(folder):
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
@@ -102,6 +113,29 @@ def new_folder(path: Path) -> Iterator[Path]:
             _sync(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def clear_leftovers(folder: Path, pattern: str) -> None:
+    """Delete the temporary files and folders that killed writers left, unless a process holds a lock on them.
+
+    Parameters
+    ----------
+    folder : Path
+        where they lie.
+    pattern : str
+        of the names that they were meant for, as in "step-*".
+    """
+    if not folder.is_dir():
+        return
+    with storage_errors(folder):
+        entries = [entry for entry in folder.iterdir() if fnmatch.fnmatchcase(intended_name(entry.name) or "", pattern)]
+    for entry in entries:
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+            continue
+        with contextlib.suppress(OSError), open(entry, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            entry.unlink(missing_ok=True)
 
 
 def intended_name(name: str) -> str | None:

@@ -30,7 +30,9 @@ def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any)
 
     require_torch("training")
     from ce_retrieval.holes.files import load_shapes
+    from ce_retrieval.models.checkpoint import load_tensors
     from ce_retrieval.training import open_photos
+    from ce_retrieval.training.run_folder import RunFolder
     from ce_retrieval.training.team import choose_device, team_of
     from ce_retrieval.training.trainer import train
 
@@ -39,6 +41,10 @@ def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any)
     inputs["engine"] = ENGINES[options["engine"]]
     inputs["schedule"] = Schedule(options["validate_every"], options["checkpoint_every"])
     inputs["shapes"] = load_shapes(options["shapes"]) if options["shapes"] else None
+    # What fails for these fails before the photos are decoded.
+    RunFolder(out).check(resume=options["resume"])
+    if options["begin_with"]:
+        load_tensors(options["begin_with"])
     with team_of(device) as team, steps_bar(shown=team.leads) as bar:
         progress = partial(bar, "decoding")
         packed, skipped = open_photos(photos, options["size"] or side * 5 // 4, progress=progress)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
+import os
+import re
+import resource
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import PhotoError, SourceError
+from ce_retrieval.errors import PhotoError, SourceError, StorageError
 from ce_retrieval.settings import WORKERS, Range
-from ce_retrieval.storage import new_file
+from ce_retrieval.storage import clear_leftovers, new_file, storage_errors
 
 FORMAT = 1
 SIZES = Range(low=16, high=4096, whole=True)  # sides of packed photos, px
@@ -105,6 +111,32 @@ class _Packer:
         return PackReport(len(self.keys), tuple(self.skipped), self.digest.hexdigest())
 
 
+def _check_room(out: Path, count: int, size: int) -> None:
+    """Raise StorageError, before any photo is decoded, where the disk or the limit on files has no room for all."""
+    with storage_errors(out):
+        room = shutil.disk_usage(out.parent).free
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    room = room if limit == resource.RLIM_INFINITY else min(room, limit)
+    needed = count * size * size * 3
+    if needed > room:
+        raise StorageError(
+            f"cannot write {out}: {count} photos of {size} px need {needed / 1e6:.1f} MB, and there is room for "
+            f"{room / 1e6:.1f} MB; free space, choose another folder, or a smaller `size`"
+        )
+
+
+@contextlib.contextmanager
+def _system_errors() -> Iterator[None]:
+    """Raise the system's error for what HDF5 makes of it: a RuntimeError where a file cannot even be closed."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        found = re.search(r"errno = (\d+)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from None
+
+
 def pack_photos(
     source: Any,
     out: str | Path,
@@ -140,8 +172,10 @@ def pack_photos(
     import h5py
 
     SIZES.check("`size`", size)
-    total = source.count()
-    with new_file(Path(out), synced=False) as temporary, h5py.File(temporary, "w") as file:
+    out, total = Path(out), source.count()
+    _check_room(out, total, size)
+    clear_leftovers(out.parent, glob.escape(out.name))
+    with new_file(out, synced=False) as temporary, _system_errors(), h5py.File(temporary, "w") as file:
         packer = _Packer(file.create_dataset("pixels", (max(total, 1), size, size, 3), np.uint8))
         done = 0
         for block in _decoded(source, size, workers):

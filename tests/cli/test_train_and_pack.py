@@ -42,7 +42,7 @@ def test_pack_then_train_then_resume(ceret, one_line_error, folder, tmp_path):
     assert trained.stdout.startswith(str(tmp_path / "run" / "best.safetensors"))
     assert trained.stderr.count("psnr_of_l2") == 2
     again = ceret("train", *arguments)
-    assert "already holds a run" in one_line_error(again)
+    assert "already holds a run: set --resume to continue it, or use another --out" in one_line_error(again)
     resumed = ceret("train", *arguments, "--resume", "--json")
     about = json.loads(resumed.stdout)
     assert about["weights"] == str(tmp_path / "run" / "best.safetensors") and about["best_step"] in (2, 4)
@@ -72,6 +72,39 @@ def test_mistakes_are_named_in_one_line(ceret, one_line_error, folder, tmp_path,
         pytest.skip("there is a GPU")
     result = ceret("train", folder, "--out", tmp_path / "run", *TINY, *arguments)
     assert message in one_line_error(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--resume"], "run holds no checkpoint to resume from: leave out --resume to start a run, or check --out"),
+        (["--out", "{folder}/00.png"], "cannot write {folder}/00.png: {folder}/00.png is not a folder; choose another"),
+        (["--init", "{folder}/00.png"], "00.png: truncated or no safetensors file"),
+        (["--init", "{folder}"], "photos: a folder, not a checkpoint file"),
+        (["--init", "none.safetensors"], "none.safetensors: no such checkpoint file"),
+        (["--shapes", "{folder}"], "leave out --shapes for procedural ones"),
+        (["--steps", "2", "--minutes", "2"], "give the length of the run either as --steps or as --minutes"),
+    ],
+)
+def test_what_is_wrong_is_said_before_photos_are_decoded(
+    ceret, one_line_error, folder, tmp_path, monkeypatch, arguments, message
+):
+    pytest.importorskip("torch")
+    monkeypatch.setattr("ce_retrieval.training.open_photos", lambda *_, **__: 1 / 0)
+    arguments = [argument.format(folder=folder) for argument in arguments]
+    result = ceret("train", folder, "--out", tmp_path / "run", "--steps", 2, *TINY, *arguments)
+    assert message.format(folder=folder) in one_line_error(result)
+    assert not (tmp_path / "run").exists() and (folder / "00.png").stat().st_size > 100
+
+
+def test_a_best_network_outlives_its_checkpoints(ceret, one_line_error, folder, tmp_path):
+    pytest.importorskip("torch")
+    best = tmp_path / "run" / "best.safetensors"
+    best.parent.mkdir()
+    best.write_bytes(b"days of training")
+    result = ceret("train", folder, "--out", tmp_path / "run", "--steps", 2, *TINY)
+    assert f"{best} is there already, of another run: move it away, or use another --out" in one_line_error(result)
+    assert best.read_bytes() == b"days of training" and list(best.parent.iterdir()) == [best]
 
 
 WITHOUT_ENGINES = """
