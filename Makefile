@@ -1,6 +1,8 @@
-# make demo [PHOTOS=folder]   fill holes in real photos and say where the pictures are
-# make test                   run all tests        make check   lint, format, types
-# make bench [RUN=name]       list the benchmarks, or run one        make clean   remove what make made
+# make demo [PHOTOS=folder]   fill holes in real photos and print where the pictures are
+# make test                   run all tests
+# make check                  check lint, format and types
+# make bench [RUN=name]       list the benchmarks, or run one
+# make clean                  remove what make made
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin

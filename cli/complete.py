@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from cli.completion_options import chosen_settings, completer_options
-from cli.options import PATH, json_option, mask_options, workers_option
+from cli.options import PATH, json_option, mask_options, max_pixels_option, workers_option
 from cli.output import print_json, progress_bar, with_options
 
 
@@ -16,9 +16,8 @@ from cli.output import print_json, progress_bar, with_options
 @click.option("--out", required=True, metavar="DIR", type=PATH, help="Where STEM.png and STEM.json go.")
 @completer_options
 @workers_option(None, "Threads in all.", show_default="all cores")
-@click.option(
-    "--save-candidates", "candidate_fills", is_flag=True, help="Also write the photo filled from each candidate."
-)
+@click.option("--save-candidates", "candidate_fills", is_flag=True, help="Also write the fill of each candidate.")
+@max_pixels_option
 @json_option
 def command(
     photo: Path,
@@ -30,6 +29,7 @@ def command(
     workers: int | None,
     out: Path,
     candidate_fills: bool,
+    max_pixels: int,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -50,8 +50,8 @@ def command(
     completer = make_completer(method, index_path, workers=workers, settings=given)
     reading = MaskReading(invert, alpha)
     with progress_bar("completing") as progress:
-        run = complete_folder(completer, jobs, out, reading=reading, candidate_fills=candidate_fills, progress=progress)
-        outcomes = list(run)
+        more: dict[str, Any] = {"candidate_fills": candidate_fills, "max_pixels": max_pixels}
+        outcomes = list(complete_folder(completer, jobs, out, reading=reading, progress=progress, **more))
     written, skipped, failed = finished(outcomes)
     about = [_translated(outcome.as_json()) for outcome in outcomes]
     if failed and not photo.is_dir():

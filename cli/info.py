@@ -5,14 +5,18 @@ from pathlib import Path
 import click
 
 from ce_retrieval.photo_index import read_manifest
+from cli.index import command as index_command
 from cli.options import PATH, json_option
-from cli.output import print_json
+from cli.output import print_json, with_options
 
 
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=PATH)
 @click.option(
-    "--skipped", "list_skipped", is_flag=True, help="List the files that could not be read, with the reasons."
+    "--skipped",
+    "list_skipped",
+    is_flag=True,
+    help="List what could not be read or was not looked at, with the reasons.",
 )
 @json_option
 def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
@@ -20,6 +24,7 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
     manifest = read_manifest(index_path)
     about = {
         "photos": manifest.count,
+        "removed": manifest.removed,
         "complete": manifest.complete,
         "features": manifest.descriptor,
         "cells": manifest.cells,
@@ -34,7 +39,9 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         "skipped": len(manifest.skipped),
         "libraries": dict(manifest.libraries),
     }
-    named = [(manifest.name_of(skipped.source, skipped.key), skipped.reason) for skipped in manifest.skipped]
+    named = [
+        (manifest.name_of(one.source, one.key), with_options(one.reason, index_command)) for one in manifest.passed_over
+    ]
     if as_json:
         print_json({**about, **({"skipped_files": named} if list_skipped else {})})
         return

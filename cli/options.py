@@ -7,12 +7,20 @@ from typing import Any
 import click
 
 from ce_retrieval.completion.settings import SearchSettings
-from ce_retrieval.settings import WORKERS, ranges
+from ce_retrieval.settings import COUNT, WORKERS, ranges
 from cli.values import File, Focus, Memory, number, readable_memory
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 PATH = File(path_type=Path)
+
+
+def _default_max_pixels() -> int:
+    from ce_retrieval.photos import DEFAULT_MAX_PIXELS  # which loads numpy and Pillow, too slow for --help
+
+    return DEFAULT_MAX_PIXELS
+
+
 _SEARCH = ranges(SearchSettings)
 
 
@@ -47,6 +55,15 @@ weights_option: Decorator = click.option("--weights", metavar="FILE", type=File(
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 focus_option: Decorator = click.option(
     "--focus", type=Focus(), default=SearchSettings.focus, show_default=True, help=_SEARCH["focus"].help
+)
+
+
+max_pixels_option: Decorator = click.option(
+    "--max-pixels",
+    type=number(COUNT),
+    default=_default_max_pixels,
+    show_default="120 million",
+    help="Most pixels of a photo that is read.",
 )
 
 

@@ -7,7 +7,16 @@ import click
 
 from ce_retrieval.completion.settings import DEFAULT_K
 from ce_retrieval.settings import COUNT
-from cli.options import PATH, default_k, filter_options, focus_option, index_option, json_option, mask_options
+from cli.options import (
+    PATH,
+    default_k,
+    filter_options,
+    focus_option,
+    index_option,
+    json_option,
+    mask_options,
+    max_pixels_option,
+)
 from cli.output import print_json, with_options
 from cli.values import number
 
@@ -20,6 +29,7 @@ from cli.values import number
 @focus_option
 @filter_options
 @click.option("--out", type=PATH, help="Also write a picture: the query and its neighbours.")
+@max_pixels_option
 @json_option
 def command(
     photo: Path,
@@ -32,6 +42,7 @@ def command(
     where: str | None,
     exclude_same_source: bool,
     out: Path | None,
+    max_pixels: int,
     as_json: bool,
 ) -> None:
     """Find the nearest contexts of PHOTO with a hole: the photos that are most alike around that hole."""
@@ -41,13 +52,13 @@ def command(
     from ce_retrieval.photos import load_photo, save_photo
     from ce_retrieval.retrieval.search import default_focus, find_neighbors, neighbor_photos
 
-    pixels = load_photo(photo).pixels
+    pixels, _, _, encoding = load_photo(photo, max_pixels=max_pixels)
     hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha)
     index = PhotoIndex.open(index_path)
     px = default_focus(index.descriptor) if isinstance(focus, str) else focus
     apart_from = photo if exclude_same_source else None
     neighbors = find_neighbors(index, pixels, hole, k, focus=px, where=where, apart_from=apart_from)
-    if hint := polarity_hint(hole):
+    for hint in filter(None, [polarity_hint(hole), *encoding.faults]):
         click.echo(f"note: {with_options(hint)}", err=True)
     opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
     if out and opened:

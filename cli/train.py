@@ -10,7 +10,7 @@ import click
 from ce_retrieval.training.config import ENGINES, Schedule, TrainConfig
 from ce_retrieval.training.presets import changed, preset_config
 from cli.options import PATH, json_option
-from cli.output import print_result, steps_bar
+from cli.output import print_result, steps_bar, warn_passed_over, warn_skipped
 from cli.train_options import train_options
 
 
@@ -47,9 +47,9 @@ def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any)
         load_tensors(options["begin_with"])
     with team_of(device) as team, steps_bar(shown=team.leads) as bar:
         progress = partial(bar, "decoding")
-        packed, skipped = open_photos(photos, options["size"] or side * 5 // 4, progress=progress)
-        for key, reason in skipped:
-            click.echo(f"skipped {key}: {reason}", err=True)
+        packed, read = open_photos(photos, options["size"] or side * 5 // 4, progress=progress)
+        warn_skipped(read.skipped)
+        warn_passed_over(read.notes)
         held_out = open_photos(options["val"], side, progress=progress)[0] if options["val"] else None
         report = partial(_report, bar, config)
         summary = train(config, packed, out, device=device, team=team, held_out=held_out, report=report, **inputs)

@@ -23,15 +23,15 @@ from ce_retrieval import (
 
 def main(photo_path: str, mask_path: str, folder: str, out: str) -> None:
     """Fill one hole and print what it was filled from."""
-    photo = load_photo(photo_path).pixels  # uint8 (H, W, 3), RGB
-    hole = read_mask(mask_path, photo.shape[:2])  # bool (H, W), True = missing
+    photo = load_photo(photo_path)  # .pixels: uint8 (H, W, 3), sRGB
+    hole = read_mask(mask_path, photo.pixels.shape[:2])  # bool (H, W), True = missing
 
     build_index([folder], Path(out) / "photos.ceret", IndexSettings())
     index = PhotoIndex.open(Path(out) / "photos.ceret")
 
-    result = RetrievalCompleter(index).complete(photo, hole)
+    result = RetrievalCompleter(index).complete(photo.pixels, hole)
 
-    written = result.save(out, Path(photo_path).stem)
+    written = result.save(out, Path(photo_path).stem, like=photo)
     print(f"{written}: {hole.sum()} missing pixels of {hole.size}, filled from {result.candidates[0].photo}")
     for candidate in result.candidates[:5]:
         scores = "  ".join(f"{name} {score:.4f}" for name, score in candidate.scores.items())

@@ -32,20 +32,20 @@ def warmth(scene: np.ndarray, photo: np.ndarray, hole: np.ndarray) -> float:
 
 def main(photo_path: str, mask_path: str, folder: str, out: str) -> None:
     """Complete twice and compare."""
-    photo = load_photo(photo_path).pixels
-    hole = read_mask(mask_path, photo.shape[:2])
+    photo = load_photo(photo_path)
+    hole = read_mask(mask_path, photo.pixels.shape[:2])
     build_index([folder], Path(out) / "photos.ceret", IndexSettings(features="thumbnail"))
     index = PhotoIndex.open(Path(out) / "photos.ceret")
 
-    plain = SceneCompleter(index, SceneSettings(rerank="rim")).complete(photo, hole)
+    plain = SceneCompleter(index, SceneSettings(rerank="rim")).complete(photo.pixels, hole)
     settings = SceneSettings(rerank="rim", terms={"warmth": 8.0, "texture": 0.5})  # weights
-    warm = SceneCompleter(index, settings, terms={"warmth": warmth}).complete(photo, hole)
+    warm = SceneCompleter(index, settings, terms={"warmth": warmth}).complete(photo.pixels, hole)
 
     before = {candidate.photo: candidate.rank for candidate in plain.candidates}
     for candidate in warm.candidates[:5]:
         was = before.get(candidate.photo, "not among the best")
         print(f"{candidate.rank}  was {was}  warmth {candidate.scores['warmth']:.1f}  {candidate.photo}")
-    print(warm.save(Path(out) / f"{Path(photo_path).stem}.png"))
+    print(warm.save(Path(out) / f"{Path(photo_path).stem}.png", like=photo))
 
 
 if __name__ == "__main__":

@@ -19,17 +19,17 @@ MARGIN = 3  # px around the box, so that none of the object's edge is left
 
 def main(photo_path: str, box: str, folder: str, out: str) -> None:
     """Fill the box, and print where the fill came from."""
-    photo = load_photo(photo_path).pixels  # uint8 (H, W, 3), RGB
+    photo = load_photo(photo_path)  # .pixels: uint8 (H, W, 3), sRGB
     top, left, bottom, right = (int(number) for number in box.split(","))
-    hole = np.zeros(photo.shape[:2], bool)  # True = missing
+    hole = np.zeros(photo.pixels.shape[:2], bool)  # True = missing
     hole[max(0, top - MARGIN) : bottom + MARGIN, max(0, left - MARGIN) : right + MARGIN] = True
 
     build_index([folder], Path(out) / "photos.ceret", IndexSettings(features="thumbnail"))
     index = PhotoIndex.open(Path(out) / "photos.ceret")
 
-    result = complete(photo, hole, index, pick=1, origin=photo_path, exclude_same_source=True)
+    result = complete(photo.pixels, hole, index, pick=1, origin=photo_path, exclude_same_source=True)
 
-    written = result.save(Path(out) / f"{Path(photo_path).stem}.png")
+    written = result.save(Path(out) / f"{Path(photo_path).stem}.png", like=photo)
     changed = result.provenance()["changed_outside_hole"]
     print(f"{written}: {hole.sum()} pixels removed, and {changed} beside them changed by the seam")
     for candidate in result.candidates[:5]:

@@ -1,8 +1,13 @@
 """Fixtures shared by all tests."""
 
+import contextlib
 import os
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+# Tests run in several processes at once: each keeps to one core. Read by the libraries when they are imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -16,6 +21,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared photos are not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def full_disk() -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """A function that makes a context: in it no file grows beyond a number of bytes, as on a disk that is full."""
+
+    @contextlib.contextmanager
+    def limited(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ FLOORS = {
     "errors": 0,
     "installation": 1,
     "pixels": 1,
+    "pool": 1,
     "settings": 1,
     "storage": 1,
     "metrics": 2,

@@ -15,8 +15,8 @@ from ce_retrieval.completion.result import Completion, read_saved
 from ce_retrieval.errors import CeretError, MaskError, SourceError, StorageError
 from ce_retrieval.holes.files import MASK_SUFFIXES, polarity_hint, read_mask
 from ce_retrieval.photo_index import Origin
-from ce_retrieval.photos import decode_photo, open_source
-from ce_retrieval.photos.files import read_bytes
+from ce_retrieval.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo, open_source
+from ce_retrieval.photos.files import RAISE_MAX_PIXELS, read_bytes
 from ce_retrieval.storage import make_folder
 
 BATCH_PHOTOS = 32  # searched together, in one scan of the collection's vectors
@@ -49,7 +49,8 @@ class Outcome:
     written : the result's picture, None where there is none.
     skipped : the result was there already.
     error : why there is no result.
-    hint : a doubt about the mask, and scenes that could not be read; "" where there is neither.
+    hint : doubts about the mask, scenes that could not be read, and what of the photo's file the result does not keep; "" where
+        there is nothing to say.
     """
 
     photo: Path
@@ -78,7 +79,7 @@ class Outcome:
 class _Loaded(NamedTuple):
     job: Job
     about: dict[str, Any]
-    photo: np.ndarray
+    photo: DecodedPhoto
     hole: np.ndarray
 
 
@@ -174,12 +175,13 @@ def complete_folder(
     *,
     reading: MaskReading | None = None,
     candidate_fills: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Outcome]:
     """Complete every job, write STEM.png and STEM.json into `out`, and yield what became of each, in order.
 
-    A job is skipped where `out` holds the whole result of the same photo, mask, index and settings. progress: called with
-    (done, total).
+    A job is skipped where `out` holds the whole result of the same photo, mask, index and settings. A photo of more than
+    max_pixels is not read. progress: called with (done, total).
 
     Raises
     ------
@@ -190,14 +192,14 @@ def complete_folder(
     reading = reading or MaskReading()
 
     def load(job: Job | Outcome) -> _Loaded | Outcome:
-        return job if isinstance(job, Outcome) else _load(job, completer, out, reading, candidate_fills)
+        return job if isinstance(job, Outcome) else _load(job, completer, out, reading, candidate_fills, max_pixels)
 
     done = 0
     with ThreadPoolExecutor(completer.workers) as pool:
         for batch in _batches(jobs, load, pool, completer.workers):
             ready = [item for item in batch if isinstance(item, _Loaded)]
             results = completer.complete_many(
-                [item.photo for item in ready],
+                [item.photo.pixels for item in ready],
                 [item.hole for item in ready],
                 candidate_fills=candidate_fills,
                 origins=[Origin(item.job.photo, item.about["photo"]["sha256"]) for item in ready],
@@ -230,7 +232,9 @@ def _batches(
         yield batch
 
 
-def _load(job: Job, completer: Completer, out: Path, reading: MaskReading, candidate_fills: bool) -> Outcome | _Loaded:
+def _load(
+    job: Job, completer: Completer, out: Path, reading: MaskReading, candidate_fills: bool, max_pixels: int
+) -> Outcome | _Loaded:
     """Return the photo and hole of a job, or its outcome where it needs no work or cannot be read."""
     try:
         data = read_bytes(job.photo)
@@ -244,8 +248,8 @@ def _load(job: Job, completer: Completer, out: Path, reading: MaskReading, candi
         }
         if _is_done(job, about, completer, out, candidate_fills):
             return Outcome(job.photo, out / f"{job.stem}.png", skipped=True)
-        photo = decode_photo(data, name=str(job.photo)).pixels
-        hole = read_mask(job.mask, photo.shape[:2], invert=reading.invert, alpha=reading.alpha)
+        photo = decode_photo(data, name=str(job.photo), max_pixels=max_pixels, remedy=RAISE_MAX_PIXELS)
+        hole = read_mask(job.mask, photo.pixels.shape[:2], invert=reading.invert, alpha=reading.alpha)
         return _Loaded(job, about, photo, hole)
     except CeretError as error:
         return Outcome(job.photo, error=error)
@@ -255,8 +259,9 @@ def _save(item: _Loaded, result: Completion | CeretError, out: Path) -> Outcome:
     if isinstance(result, CeretError):
         return Outcome(item.job.photo, error=result)
     target = out / item.job.stem
-    written = result.save(target.parent, target.name, item.about)
-    return Outcome(item.job.photo, written, hint="; ".join(filter(None, [polarity_hint(item.hole), result.loss])))
+    written = result.save(target.parent, target.name, item.about, like=item.photo)
+    notes = [polarity_hint(item.hole), result.loss, *item.photo.encoding.notes]
+    return Outcome(item.job.photo, written, hint="; ".join(filter(None, notes)))
 
 
 def _is_done(job: Job, about: dict[str, Any], completer: Completer, out: Path, candidate_fills: bool) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.figures import neighbour_sheet
-from ce_retrieval.photos import save_photo
+from ce_retrieval.photos import DecodedPhoto, save_photo
+from ce_retrieval.photos.files import save_filled
 from ce_retrieval.pixels import hole_box
 from ce_retrieval.retrieval.search import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
@@ -137,7 +138,14 @@ class Completion:
             "dropped": list(self.dropped),
         }
 
-    def save(self, path: str | Path, stem: str | None = None, about: dict[str, Any] | None = None) -> Path:
+    def save(
+        self,
+        path: str | Path,
+        stem: str | None = None,
+        about: dict[str, Any] | None = None,
+        *,
+        like: DecodedPhoto | None = None,
+    ) -> Path:
         """Write STEM.png, pictures of the candidates in the folder STEM.candidates, and last STEM.json.
 
         Parameters
@@ -145,6 +153,9 @@ class Completion:
         path : the picture FOLDER/STEM.png; with `stem`, the folder.
         stem : see `path`.
         about : further entries of the JSON, such as names and hashes of the inputs.
+        like : the photo as `load_photo` returned it. The result then keeps what the photo's file holds: its colour profile,
+            transparency and EXIF, with known pixels as they stand in the file, bit for bit. `like.encoding.notes` and the
+            JSON say what cannot be kept. None: the result is plain sRGB.
 
         Returns
         -------
@@ -162,22 +173,29 @@ class Completion:
         folder = Path(path) if stem is not None else Path(path).parent
         stem = Path(path).stem if stem is None else stem
         pictures = {f"{stem}.png": self.best}
+        # Those of the photo, and where they are not the photo's.
+        filled = {f"{stem}.png": self.hole if self.seam is None else self.hole | (self.seam == FROM_SCENE)}
         if self.seam is not None:
             pictures[f"{stem}.candidates/seam.png"] = np.repeat(self.seam[..., None], 3, axis=2)
         if self.thumbnails:
             pictures[f"{stem}.candidates/sheet.png"] = self.sheet()
         for candidate, fill in zip(self.candidates, self.fills, strict=bool(self.fills)):
             pictures[f"{stem}.candidates/{candidate.rank:02d}.png"] = fill
+            filled[f"{stem}.candidates/{candidate.rank:02d}.png"] = self.hole
         make_folder(folder / f"{stem}.candidates" if len(pictures) > 1 else folder)
         files = {}
         for name, pixels in pictures.items():
-            save_photo(folder / name, pixels)
+            if like is not None and name in filled:
+                save_filled(folder / name, pixels, like, filled[name])
+            else:
+                save_photo(folder / name, pixels)
             with storage_errors(folder / name):
                 files[name] = _sha256(folder / name)
         for old in (folder / f"{stem}.candidates").glob("[0-9]*.png") if self.fills else ():
             if f"{stem}.candidates/{old.name}" not in files:
                 old.unlink()
-        text = json_lines({**(about or {}), "files": files, **self.provenance()})
+        encoding = {"encoding": like.encoding.about()} if like is not None else {}
+        text = json_lines({**(about or {}), "files": files, **encoding, **self.provenance()})
         # A name that is not valid UTF-8 is written with JSON's own escapes. Nothing waits for the disk: what a loss of
         # power leaves half written has another hash, and is made again.
         replace_file(folder / f"{stem}.json", text.encode(errors="backslashreplace"), synced=False)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+import contextlib
+import io
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ce_retrieval.errors import MaskError
 from ce_retrieval.holes.strategies import resize_hole, uniforms_for
+from ce_retrieval.photos import DEFAULT_MAX_PIXELS
+from ce_retrieval.photos.base import photo_suffixes
+from ce_retrieval.photos.exif import TURNS, exif_of, orientation_of
+from ce_retrieval.photos.files import read_bytes
+from ce_retrieval.photos.formats import format_of, open_image, without_warnings
+from ce_retrieval.photos.layouts import check_tiff, layout_of
 from ce_retrieval.pixels import Bools, Photo
 
 WHITE = 128  # grey level from which a pixel is white, and thus hole
 RINGING = 64  # distance from 0 or 255 up to which a value counts as black or white (JPEG, soft edges)
 CLEAR_SHARE = 0.98  # share of a mask's pixels that must be black or white, and grey
-MASK_SUFFIXES = (".png", ".bmp", ".gif", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+MASK_SUFFIXES = (".png", ".gif", *(suffix for suffix in photo_suffixes() if suffix != ".png"))
 OBJECT_CLASSES = 20  # PASCAL VOC: 1-20 are objects, 0 is background, 255 the border between them
 MIN_SHAPE_SHARE = 0.01  # share of its file that a shape must fill: enlarged, smaller ones would look like blocks
 
@@ -34,7 +43,8 @@ def read_mask(path: str | Path, shape: tuple[int, int] | None, *, invert: bool =
     invert : bool
         False: white (128 or more) is the hole. True: black is.
     alpha : bool
-        read the alpha channel in place of the brightness: transparent (below 128) is the hole, with `invert` opaque.
+        read the alpha channel in place of the brightness. Transparent is the hole, even in part (below 255): the colour of
+        an edge pixel is mixed with what was there before. With `invert`, opaque is the hole, even in part (above 0).
 
     Returns
     -------
@@ -47,8 +57,7 @@ def read_mask(path: str | Path, shape: tuple[int, int] | None, *, invert: bool =
         everything missing. The message names the argument that would read the file, if there is one.
     """
     name = str(path)
-    image = _open(name, shape)
-    opacity = _alpha_of(image)
+    colours, opacity = _read(name, shape)
     # Where the alpha channel is a mask too, the messages below suggest it.
     offer = opacity is not None and not alpha and _is_mask(opacity)
     remedy = "; its alpha channel could be the mask: set `alpha`" if offer else ""
@@ -57,14 +66,12 @@ def read_mask(path: str | Path, shape: tuple[int, int] | None, *, invert: bool =
             raise MaskError(
                 f"mask {name} has no alpha channel: leave out `alpha` to read its brightness (white = hole)"
             )
-        _check_two_valued(name, opacity, "its alpha channel", "; leave out `alpha` to read its brightness")
-        hole = opacity < WHITE
         values = opacity
+        hole = opacity > 0 if invert else opacity < 255
     else:
-        values = _brightness(name, image, remedy)
-        _check_two_valued(name, values, "it", remedy or "; draw the hole in pure white on black")
-        hole = values >= WHITE
-    hole = ~hole if invert else hole
+        values = _brightness(name, colours, remedy)
+        _check_two_valued(name, values, remedy or "; draw the hole in pure white on black")
+        hole = (values >= WHITE) != invert
     _check_some(name, hole, values, alpha=alpha, invert=invert, remedy=remedy)
     return hole
 
@@ -136,13 +143,14 @@ def load_shapes(folder: str | Path) -> list[Bools]:
     """
     shapes: list[Bools] = []
     for path in mask_paths(folder):
-        image = _open(str(path), None)
+        with _mask_errors(str(path)):
+            image = _open(str(path), None)
         if image.mode not in ("P", "L"):
             raise MaskError(
                 f"shape file {path} is a {image.mode} image: expected a palette PNG whose values 1-{OBJECT_CLASSES} "
                 "are object classes; convert it, or leave out `shapes` for procedural ones"
             )
-        shapes.extend(_pieces(np.asarray(image)))
+        shapes.extend(_pieces(_upright(image, image)))
     if not shapes:
         raise MaskError(
             f"shape folder {folder} holds no object: expected palette PNGs with classes 1-{OBJECT_CLASSES}; "
@@ -167,51 +175,77 @@ def _pieces(classes: Photo) -> list[Bools]:
     return pieces
 
 
-def _open(name: str, shape: tuple[int, int] | None) -> Image.Image:
-    """Open and decode an image; its size is checked first, so that a huge one never fills the memory."""
+class _Mask(NamedTuple):
+    """A mask file: its pixels upright, uint8 (H, W) or (H, W, 3), and its alpha channel (H, W) if it has one."""
+
+    colours: Photo
+    alpha: Photo | None
+
+
+def _read(name: str, shape: tuple[int, int] | None) -> _Mask:
+    """Read a mask of `shape`; MaskError."""
+    with _mask_errors(name):
+        image = _open(name, shape)
+        colours, alpha = layout_of(image, dark_is_8_bit=True)
+        if alpha is None and image.has_transparency_data:  # which is not used
+            alpha = Image.new("L", colours.size, 255)
+        colours = colours.convert("RGB") if colours.mode == "CMYK" else colours
+        return _Mask(_upright(image, colours), None if alpha is None else _upright(image, alpha))
+
+
+@contextlib.contextmanager
+def _mask_errors(name: str) -> Iterator[None]:
+    """Turn what reading a mask raises into a MaskError."""
     try:
-        with warnings.catch_warnings():
-            if shape is not None:  # the photo's size is the limit then
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            else:
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image: Image.Image = Image.open(name)
-        with image:
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            width, height = image.size[::-1] if turned else image.size
-            if shape is not None and (height, width) != tuple(shape):
-                raise MaskError(
-                    f"mask {name} is {width}x{height} pixels, its photo is {shape[1]}x{shape[0]}: "
-                    "masks are not resized; save the mask at the photo's size"
-                )
-            return ImageOps.exif_transpose(image)
+        yield
     except MaskError:
         raise
-    except FileNotFoundError as error:
-        raise MaskError(f"mask {name} does not exist: check the path") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files, even SyntaxError
-        reason = " ".join(str(error).split()) or type(error).__name__
+        if not os.path.lexists(name):
+            raise MaskError(f"mask {name} does not exist: check the path") from error
+        reason = " ".join(str(error).removeprefix(f"{name}: ").split()) or type(error).__name__
         raise MaskError(f"mask {name} cannot be read as an image ({reason}): give a PNG, white = hole") from error
 
 
-def _alpha_of(image: Image.Image) -> Photo | None:
-    """Return the alpha channel, uint8 (H, W), or None if the image has none."""
-    if not image.has_transparency_data:
-        return None
-    return np.asarray(image.convert("RGBA").getchannel("A"))
+def _open(name: str, shape: tuple[int, int] | None) -> Image.Image:
+    """Open and decode an image of any format that Pillow reads; its size is checked first, so that none fills the memory."""
+    data = read_bytes(name)
+    kind = format_of(data)
+    with without_warnings(data, kind):
+        image = Image.open(io.BytesIO(data)) if kind is None else open_image(data, kind)
+        width, height = image.size
+        if shape is None and width * height > DEFAULT_MAX_PIXELS:
+            raise MaskError(f"mask {name} is {width}x{height} pixels, over {DEFAULT_MAX_PIXELS}: make it smaller")
+        if shape is not None and width * height != shape[0] * shape[1]:
+            _check_size(name, image, shape)
+        if kind == "TIFF":
+            check_tiff(image)
+        image.load()
+    if shape is not None:
+        _check_size(name, image, shape)
+    return image
 
 
-def _brightness(name: str, image: Image.Image, remedy: str) -> np.ndarray:
-    """Return the grey values of a mask in 0..255, (H, W); MaskError for a colour picture."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.asarray(image).astype(np.float64)
-        # Pillow may read a 16-bit PNG as 32-bit integers; float TIFFs hold 0..1 or 0..255.
-        top = values.max()
-        full = 65535 if top > 255 else 1 if image.mode == "F" and top <= 1 else 255
-        return np.clip(values * (255 / full), 0, 255)
-    if image.mode in ("1", "L", "LA"):
-        return np.asarray(image.convert("L"))
-    colours = np.asarray(image.convert("RGB"))
+def _check_size(name: str, image: Image.Image, shape: tuple[int, int]) -> None:
+    """Raise MaskError unless an image, turned upright, has the size (H, W)."""
+    width, height = image.size[::-1] if orientation_of(exif_of(image)) >= 5 else image.size
+    if (height, width) != tuple(shape):
+        raise MaskError(
+            f"mask {name} is {width}x{height} pixels, its photo is {shape[1]}x{shape[0]}: "
+            "masks are not resized; save the mask at the photo's size"
+        )
+
+
+def _upright(image: Image.Image, part: Image.Image) -> np.ndarray:
+    """Return the pixels of an image, or of a channel of it, upright."""
+    turn = TURNS.get(orientation_of(exif_of(image)))
+    return np.asarray(part if turn is None else part.transpose(turn))
+
+
+def _brightness(name: str, colours: Photo, remedy: str) -> Photo:
+    """Return the grey values (H, W) of a mask's pixels; MaskError for a colour picture."""
+    if colours.ndim == 2:
+        return colours
     spread = colours.max(2) - colours.min(2)
     if np.mean(spread <= RINGING) < CLEAR_SHARE:
         remedy = remedy or ": give a black and white image of the photo's size, white = hole"
@@ -230,11 +264,11 @@ def _clear_share(values: np.ndarray) -> float:
     return float(np.mean((values <= RINGING) | (values >= 255 - RINGING)))
 
 
-def _check_two_valued(name: str, values: np.ndarray, what: str, remedy: str) -> None:
+def _check_two_valued(name: str, values: np.ndarray, remedy: str) -> None:
     share = _clear_share(values)
     if share < CLEAR_SHARE:
         raise MaskError(
-            f"mask {name} is not two-valued: only {100 * share:.0f} % of {what} is clearly black or white{remedy}"
+            f"mask {name} is not two-valued: only {100 * share:.0f} % of it is clearly black or white{remedy}"
         )
 
 

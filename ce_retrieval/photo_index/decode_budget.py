@@ -5,7 +5,7 @@ import threading
 from ce_retrieval.descriptors import Descriptor
 from ce_retrieval.errors import PhotoError, SettingsError
 from ce_retrieval.photo_index.batches import AHEAD, BATCH_ITEMS, SEGMENT_ITEMS
-from ce_retrieval.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
+from ce_retrieval.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, LargePhotoError, decode_photo
 
 # Peak bytes per pixel of decoding and resizing, measured over all formats and pixel layouts. The worst are a progressive
 # CMYK JPEG that is not reduced, and a WebP with transparency (16-bit and float TIFFs come close).
@@ -15,10 +15,19 @@ LIBRARY_BYTES = 250 << 20  # of the process before any photo is read
 
 
 class DecodeBudget:
-    """Bytes that all threads together may use for photos under decoding."""
+    """Bytes that all threads together may use for photos under decoding.
 
-    def __init__(self, total: int) -> None:
+    Parameters
+    ----------
+    total : int
+        the bytes.
+    others : int
+        bytes that `max_memory` must hold besides, for messages.
+    """
+
+    def __init__(self, total: int, others: int = 0) -> None:
         self.total = total
+        self._others = others
         self._free = total
         self._changed = threading.Condition()
 
@@ -36,9 +45,15 @@ class DecodeBudget:
             self._take(limit * cost)
             try:
                 return decode_photo(data, name=name, size=size, max_pixels=limit)
-            except PhotoError:
-                if limit == most:
+            except LargePhotoError as error:
+                if limit == DEFAULT_MAX_PIXELS:
                     raise
+                if limit == most:
+                    needed = (self._others + error.pixels * cost >> 20) + 1
+                    raise PhotoError(
+                        f"{name}: {error.pixels} pixels take too much memory to decode: "
+                        f"set `max_memory` to {needed}MB or more, or make it smaller"
+                    ) from None
             finally:
                 self._give_back(limit * cost)
         raise AssertionError("the last step is the most")
@@ -73,4 +88,4 @@ def make_decode_budget(descriptor: Descriptor, workers: int, max_memory: int) ->
             f"`max_memory` {max_memory >> 20}MB is too little for {descriptor.spec} with {workers} workers: "
             f"give at least {(needed >> 20) + 1}MB, or fewer `workers`"
         )
-    return DecodeBudget(max_memory - fixed)
+    return DecodeBudget(max_memory - fixed, fixed)

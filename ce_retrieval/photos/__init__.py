@@ -1,9 +1,11 @@
 """Photos: their sources, decoding, and saving."""
 
-from ce_retrieval.photos.base import IMAGE_SUFFIXES, PhotoItem, PhotoSource
-from ce_retrieval.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
+from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS, IMAGE_SUFFIXES, PhotoItem, PhotoSource
+from ce_retrieval.photos.decode import DecodedPhoto, LargePhotoError, decode_photo
 from ce_retrieval.photos.files import load_photo, save_photo
-from ce_retrieval.photos.sources import SOURCES, FileSource, FolderSource, open_source, open_sources
+from ce_retrieval.photos.folder_sources import FileSource, FolderSource
+from ce_retrieval.photos.opening import Sources, open_sources
+from ce_retrieval.photos.sources import SOURCES, open_source
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -12,8 +14,10 @@ __all__ = [
     "DecodedPhoto",
     "FileSource",
     "FolderSource",
+    "LargePhotoError",
     "PhotoItem",
     "PhotoSource",
+    "Sources",
     "decode_photo",
     "load_photo",
     "open_source",

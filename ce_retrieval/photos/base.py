@@ -1,25 +1,92 @@
-"""The protocol of photo sources, and their items."""
+"""The protocol of photo sources, their items, what they pass over, and which file names are photos."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
 from typing import Protocol
 
-#: Suffixes (lower case) of the file names that count as photos.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+#: Most pixels (width x height) of a photo that is read by default: above 100-megapixel cameras, below pixel bombs.
+DEFAULT_MAX_PIXELS = 120_000_000
+#: Suffixes (lower case) of the photos that every installation reads.
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".mpo"),
+    *(".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
+#: Suffix -> the extra of ceret that reads photos of this suffix.
+EXTRA_SUFFIXES = {".heic": "heif", ".heif": "heif", ".hif": "heif"}
+#: Extra -> the package that it installs.
+EXTRA_PACKAGES = {"heif": "pillow_heif"}
+#: Suffixes of images that are never read as photos: animations, rare formats, files of editors, raw files of cameras.
+UNREAD_SUFFIXES = (
+    *(".gif", ".apng", ".jp2", ".j2k", ".jpx", ".jxl", ".jxr", ".tga", ".pcx", ".dds", ".exr", ".hdr", ".pfm", ".pam"),
+    *(".psd", ".psb", ".xcf", ".kra", ".svg"),
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"),
+)
+#: What `stamp` returns where there is no file to look at.
+NO_STAMP = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoItem:
-    """One photo of a source, not yet read."""
+    """One photo of a source, not yet read.
 
-    key: str  # its name within the source: a posix path, valid UTF-8
+    Attributes
+    ----------
+    key : str
+        Its name within the source: a posix path, valid UTF-8.
+    label, caption, licence : str
+        As the source gives them, else "".
+    offset : int
+        Of its bytes in a tar, or its row in a parquet table; else -1.
+    length : int
+        Of its bytes in a tar; else -1.
+    path : str
+        Where it has a file of its own, the file's real path; else "".
+    """
+
+    key: str
     label: str = ""
     caption: str = ""
     licence: str = ""
-    offset: int = -1  # of its bytes in a tar, or its row in a parquet table; else -1
-    length: int = -1  # of its bytes in a tar; else -1
+    offset: int = -1
+    length: int = -1
+    path: str = field(default="", compare=False)
+
+
+@dataclass
+class PassedOver:
+    """What a source did not take on its last walk.
+
+    Attributes
+    ----------
+    folders : key of a subfolder, with "/" at its end -> why it cannot be listed
+    suffixes : suffix -> number of files
+        Images of kinds that are not read, and shards beside photos.
+    repeats : int
+        Links to photos, or to folders of photos, that are read elsewhere.
+    """
+
+    folders: dict[str, str] = field(default_factory=dict)
+    suffixes: Counter[str] = field(default_factory=Counter)
+    repeats: int = 0
+
+    def notes(self, root: str) -> list[tuple[str, str]]:
+        """Return the source at `root` with a line for each kind of file that was passed over in it."""
+        lines = [unread(suffix, count) for suffix, count in sorted(self.suffixes.items())]
+        if self.repeats:
+            links = f"{self.repeats} links lead" if self.repeats > 1 else "a link leads"
+            lines.append(f"{links} to photos that are read already; each photo counts once")
+        return [(plain_text(root), line) for line in lines]
+
+    def unlisted(self, root: str) -> list[tuple[str, str]]:
+        """Return the path of each folder that could not be listed in the source at `root`, and why."""
+        return [(f"{plain_text(root)}/{key}", reason) for key, reason in self.folders.items()]
 
 
 class PhotoSource(Protocol):
@@ -27,6 +94,7 @@ class PhotoSource(Protocol):
 
     kind: str  # a key of `SOURCES`
     root: str  # absolute path of the folder or file
+    passed_over: PassedOver  # complete when `items` has been exhausted
 
     def items(self) -> Iterator[PhotoItem]:
         """Yield all photos, in the same order on every call and machine; SourceError."""
@@ -37,13 +105,45 @@ class PhotoSource(Protocol):
     def read(self, item: PhotoItem) -> bytes:
         """Return the encoded bytes of one item, from any thread; PhotoError if that is not possible."""
 
+    def stamp(self, item: PhotoItem) -> tuple[int, int]:
+        """Return size in bytes and time of change in ns of the file that holds the item; NO_STAMP if it is gone."""
+
+    def rest(self) -> None:
+        """Drop what is held in memory for the next read."""
+
     def close(self) -> None:
         """Release files; the source cannot be read afterwards."""
 
 
+@cache
+def photo_suffixes() -> tuple[str, ...]:
+    """Return the suffixes (lower case) of the photos that this installation reads, those of installed extras too."""
+    extra = (suffix for suffix, name in EXTRA_SUFFIXES.items() if find_spec(EXTRA_PACKAGES[name]) is not None)
+    return (*IMAGE_SUFFIXES, *extra)
+
+
 def is_image_name(name: str) -> bool:
-    """Return whether a file name has the suffix of a photo, in upper or lower case."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    """Return whether a file name has the suffix of a photo that this installation reads, in upper or lower case."""
+    return name.lower().endswith(photo_suffixes())
+
+
+def unread_suffix(name: str) -> str:
+    """Return the suffix (lower case) of a file name if it is an image's that this installation does not read, else ""."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix if suffix in (*EXTRA_SUFFIXES, *UNREAD_SUFFIXES) and suffix not in photo_suffixes() else ""
+
+
+def remedy_for(suffix: str) -> str:
+    """Return what makes images with a suffix that `unread_suffix` returned readable, as half a sentence."""
+    if suffix in EXTRA_SUFFIXES:
+        return f"pip install 'ceret[{EXTRA_SUFFIXES[suffix]}]' reads them"
+    return "convert them to JPEG or PNG"
+
+
+def unread(suffix: str, count: int) -> str:
+    """Return the line that tells of files with a suffix that were passed over."""
+    line = f"{count} file{'s' if count > 1 else ''} with suffix {suffix} {'were' if count > 1 else 'was'} not looked at"
+    return f"{line}: {remedy_for(suffix)}" if unread_suffix(f"name{suffix}") else line
 
 
 def plain_text(name: str) -> str:
@@ -54,3 +154,12 @@ def plain_text(name: str) -> str:
 def first_folder(key: str) -> str:
     """Return the first folder of a key, which serves as its label; "" if it has none."""
     return key.split("/", 1)[0] if "/" in key else ""
+
+
+def stamp_of(path: str | int) -> tuple[int, int]:
+    """Return the size in bytes and the time of change in ns of a file or its descriptor; NO_STAMP if it is gone."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return NO_STAMP
+    return status.st_size, status.st_mtime_ns

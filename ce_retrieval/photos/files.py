@@ -12,9 +12,13 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.errors import PhotoError, SettingsError
-from ce_retrieval.photos.decode import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
+from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
+from ce_retrieval.photos.decode import DecodedPhoto, decode_photo
+from ce_retrieval.pixels import Bools, Photo
 from ce_retrieval.storage import replace_file
 
+#: Remedy for a photo with too many pixels, where the user can set `max_pixels`.
+RAISE_MAX_PIXELS = "raise `max_pixels`, or make it smaller"
 #: Largest encoded photo that is read into memory, in bytes.
 MAX_BYTES = 1 << 30
 
@@ -52,7 +56,9 @@ def load_photo(
     path: str | os.PathLike[str], *, size: int | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> DecodedPhoto:
     """Read and decode one photo file: `decode_photo` of its bytes; errors name its path."""
-    return decode_photo(read_bytes(path), name=os.fspath(path), size=size, max_pixels=max_pixels)
+    return decode_photo(
+        read_bytes(path), name=os.fspath(path), size=size, max_pixels=max_pixels, remedy=RAISE_MAX_PIXELS
+    )
 
 
 def save_photo(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
@@ -81,6 +87,33 @@ def save_photo(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
     if target.suffix.lower() not in _WRITERS:
         raise SettingsError(f"{target}: unknown photo suffix {target.suffix!r}; use one of {', '.join(_WRITERS)}")
     kind, options = _WRITERS[target.suffix.lower()]
+    _save(target, pixels, kind, options)
+
+
+def save_filled(path: Path, pixels: Photo, photo: DecodedPhoto, filled: Bools) -> None:
+    """Write a photo with other pixels as a PNG that keeps what the photo's file holds: profile, transparency, EXIF.
+
+    Parameters
+    ----------
+    path : path of a .png
+    pixels : uint8 (H, W, 3)
+        sRGB, equal to `photo.pixels` where the photo is kept.
+    photo : the photo, as it was decoded.
+    filled : bool (H, W)
+        as in `Encoding.encoded`.
+
+    Raises
+    ------
+    StorageError
+        the file cannot be written.
+    """
+    encoding = photo.encoding
+    carried = {"icc_profile": encoding.conversion.carried, "exif": encoding.exif}
+    options = {**_WRITERS[".png"][1], **{name: value for name, value in carried.items() if value}}
+    _save(path, encoding.encoded(pixels, photo.pixels, filled), "PNG", options)
+
+
+def _save(path: Path, pixels: Photo, kind: str, options: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
-    replace_file(target, buffer.getbuffer(), synced=False)
+    replace_file(path, buffer.getbuffer(), synced=False)

@@ -10,7 +10,6 @@ import re
 import resource
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.errors import PhotoError, SourceError, StorageError
+from ce_retrieval.pool import worker_pool
 from ce_retrieval.settings import WORKERS, Range
 from ce_retrieval.storage import clear_leftovers, new_file, storage_errors
 
@@ -56,11 +56,20 @@ class PackedPhotos:
 
 @dataclass(frozen=True)
 class PackReport:
-    """Result of packing: number of photos, (key, reason) of those that could not be read, hash of keys and pixels."""
+    """Result of packing.
+
+    Attributes
+    ----------
+    count : photos.
+    skipped : (key, reason) of photos and folders that could not be read.
+    fingerprint : SHA-256 of keys and pixels.
+    notes : (path, line) for each kind of file that was passed over.
+    """
 
     count: int
     skipped: tuple[tuple[str, str], ...]
     fingerprint: str
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def _decoded(source: Any, size: int, workers: int) -> Iterator[list[tuple[Any, np.ndarray | PhotoError]]]:
@@ -75,7 +84,7 @@ def _decoded(source: Any, size: int, workers: int) -> Iterator[list[tuple[Any, n
             return error
 
     items = iter(source.items())
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+    with worker_pool(workers) as pool:
         while block := list(islice(items, _BLOCK)):
             yield list(zip(block, pool.map(decode, block), strict=True))
 
@@ -104,11 +113,13 @@ class _Packer:
         if good:
             self.pixels[len(self.keys) - len(good) : len(self.keys)] = np.stack(good)
 
-    def report(self, root: str) -> PackReport:
+    def report(self, source: Any) -> PackReport:
         if not self.keys:
             reason = self.skipped[0][1] if self.skipped else "it is empty"
-            raise SourceError(f"{root}: no photo could be read ({reason})")
-        return PackReport(len(self.keys), tuple(self.skipped), self.digest.hexdigest())
+            raise SourceError(f"{source.root}: no photo could be read ({reason})")
+        skipped = (*self.skipped, *source.passed_over.folders.items())
+        notes = tuple(source.passed_over.notes(source.root))
+        return PackReport(len(self.keys), skipped, self.digest.hexdigest(), notes)
 
 
 def _check_room(out: Path, count: int, size: int) -> None:
@@ -183,7 +194,7 @@ def pack_photos(
             done += len(block)
             if progress is not None:
                 progress(done, total)
-        report = packer.report(source.root)
+        report = packer.report(source)
         text = h5py.string_dtype("utf-8")
         for name, values in (("keys", packer.keys), ("labels", packer.labels)):
             encoded = [value.encode("utf-8", "surrogateescape") for value in values]
@@ -204,7 +215,7 @@ def photos_in_memory(
         done += len(block)
         if progress is not None:
             progress(done, len(packer.pixels))
-    report = packer.report(source.root)
+    report = packer.report(source)
     pixels = packer.pixels[: report.count]
     return PackedPhotos(pixels, tuple(packer.keys), tuple(packer.labels), report.fingerprint), report
 
@@ -233,7 +244,7 @@ def open_packed(path: str | Path) -> PackedPhotos:
 
 def open_photos(
     path: str | Path, size: int, *, workers: int = THREADS, progress: Callable[[int, int], None] | None = None
-) -> tuple[PackedPhotos, tuple[tuple[str, str], ...]]:
+) -> tuple[PackedPhotos, PackReport]:
     """Open packed photos, or decode any photo source into memory.
 
     Parameters
@@ -245,7 +256,7 @@ def open_photos(
 
     Returns
     -------
-    The photos, and (key, reason) of those that were skipped.
+    The photos, and what was skipped.
 
     Raises
     ------
@@ -253,12 +264,12 @@ def open_photos(
     SourceError : the file is not one of packed photos, or no photo can be read.
     """
     if Path(path).suffix.lower() in (".h5", ".hdf5"):
-        return open_packed(path), ()
+        photos = open_packed(path)
+        return photos, PackReport(len(photos), (), photos.fingerprint)
     from ce_retrieval.photos import open_source
 
     source = open_source(path)
     try:
-        photos, report = photos_in_memory(source, size, workers=workers, progress=progress)
+        return photos_in_memory(source, size, workers=workers, progress=progress)
     finally:
         source.close()
-    return photos, report.skipped

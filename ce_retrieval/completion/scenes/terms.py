@@ -7,9 +7,9 @@ content under the hole decides. So four more terms, of a scene in its place:
   - rim: distance in the pixels next to the hole (`rerank.rim`): the context weighs all of its band alike.
   - gist: distance of the whole scene from the photo by gist and colour layout (`descriptors.gist`, at 64 px), the paper's own
     descriptors for the search (section 3): here candidates may come from any features, and of these it tells the kind best.
-  - content: distance of the blend, after a low-pass, from the expected content (`rerank.guided`): a network's fill or,
+  - content: distance of the blend, after a low-pass, from the expected content (`rerank.content`): a network's fill or,
     without one, the mean of the blends of the best scenes.
-  - detail: how much smoother the scene is in the hole than the photo around it (T of `rerank.guided`); content alone prefers
+  - detail: how much smoother the scene is in the hole than the photo around it (`rerank.texture`); content alone prefers
     smooth scenes.
 
 The expected content also corrects the colours of the blend itself (`HoleTerms.corrections`).

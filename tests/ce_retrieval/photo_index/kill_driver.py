@@ -4,25 +4,31 @@ A step is a moment before or after a call that changes the disk (rename, fsync, 
 every write. For n = 1, 2, ...: a forked child prepares an index and kills itself at its n-th step (SIGKILL), a reader looks at
 what is left, then an undisturbed child goes on. Prints one JSON line per n; ends after the first n that is never reached.
 
-usage: kill_driver.py build|add PHOTOS MORE FOLDER
+With `command`, children that run `ceret index` are killed at random moments instead, each when there are more segments than
+before; prints one JSON line per kill.
+
+update: photos that were indexed change, vanish, come back and become readable, and new ones come. relocate: PHOTOS moves to
+MORE.
+
+usage: kill_driver.py build|add|update|relocate|command PHOTOS MORE FOLDER
 """
 
 import builtins
+import contextlib
+import importlib
 import json
 import os
+import random
+import select
 import shutil
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 
-# Imported before the first fork, so that a child is fast.
-import h5py  # noqa: F401
-import PIL.PngImagePlugin  # noqa: F401
-import pyarrow.parquet  # noqa: F401
-
 from ce_retrieval import storage
-from ce_retrieval.errors import CeretError, SourceError
+from ce_retrieval.errors import CeretError, PhotoIndexError, SourceError
 from ce_retrieval.photo_index import (
     IndexSettings,
     add_photos,
@@ -30,8 +36,10 @@ from ce_retrieval.photo_index import (
     build_index,
     builder,
     read_manifest,
+    relocate_index,
     verify_index,
 )
+from cli.main import main as ceret
 
 batches.SEGMENT_ITEMS, batches.BATCH_ITEMS = 8, 4
 VERSIONS = builder.library_versions()
@@ -86,8 +94,8 @@ def kill_at(moment):
     storage.open = lambda *args: Torn(builtins.open(*args))  # noqa: SIM115
 
 
-def in_child(function):
-    """Run in a forked child; return how it ended: "done", "killed", or its error."""
+def start(function):
+    """Start a forked child that runs a function; return its number and the pipe that tells how it ends."""
     receiving, sending = os.pipe()
     child = os.fork()
     if child == 0:
@@ -98,13 +106,24 @@ def in_child(function):
             message = f"{type(error).__name__}: {error}"
         except BaseException:
             message = traceback.format_exc()
-        os.write(sending, str(message).encode()[:4000])
+        with os.fdopen(sending, "wb") as pipe:
+            pipe.write(str(message).encode())
         os._exit(0)
     os.close(sending)
-    with os.fdopen(receiving, "rb") as pipe:
+    return child, os.fdopen(receiving, "rb")
+
+
+def end(child, pipe):
+    """Wait for a child; return how it ended: "done", what it returned, "killed", or its error."""
+    with pipe:
         message = pipe.read().decode()
     _, status = os.waitpid(child, 0)
     return "killed" if os.WIFSIGNALED(status) else message
+
+
+def in_child(function):
+    """Run a function in a forked child; return how it ended."""
+    return end(*start(function))
 
 
 def digest(folder):
@@ -125,23 +144,20 @@ def state(index):
     return "; ".join(problems) or f"{len(read_manifest(index).segments)} whole segments"
 
 
-def main():
-    what, photos, more, folder = sys.argv[1], *map(Path, sys.argv[2:])
-    first, index = folder / "first.ceret", folder / "index.ceret"
+def kill_at_every_step(index, prepare, act):
+    """Kill at the first step, then at the second, ...; print what is left by each kill, and how the next run ends."""
 
-    def act():
-        if what == "add":
-            add_photos(index, [photos, more], workers=2)
-        else:
-            build_index([photos], index, SETTINGS)
+    def resumed():
+        found = state(index)
+        try:
+            act()
+        except PhotoIndexError as error:
+            if "no source of" not in str(error):  # it is relocated already
+                raise
+        except SourceError as error:
+            return json.dumps({"between": found, "error": str(error)})
+        return json.dumps({"between": found, "after": state(index)})
 
-    def prepare():
-        shutil.rmtree(index, ignore_errors=True)
-        if what == "add":
-            shutil.copytree(first, index)
-
-    if what == "add":
-        in_child(lambda: build_index([photos], first, SETTINGS) and None)
     for moment in range(1, 10_000):
         prepare()
 
@@ -149,20 +165,88 @@ def main():
             kill_at(moment)
             act()
 
-        def resumed():
-            found = state(index)
-            try:
-                act()
-            except SourceError as error:
-                return json.dumps({"between": found, "error": str(error)})
-            return json.dumps({"between": found, "after": state(index)})
-
         ended = in_child(killed)
         later = in_child(resumed)
         line = {"moment": moment, "ended": ended, "later": later, "exists": index.exists(), "files": digest(index)}
         print(json.dumps(line), flush=True)
         if ended != "killed":
             break
+
+
+def kill_at_random_moments(index, act, kills):
+    """Kill so many runs, each at work on another segment; print what is left by each."""
+    rng = random.Random(0)
+    whole = 0
+    while kills:
+        child, pipe = start(act)
+        while len(list(index.glob("segments/??????"))) <= whole and not select.select([pipe], [], [], 0.002)[0]:
+            pass
+        time.sleep(rng.random() * 0.06)
+        os.kill(child, signal.SIGKILL)
+        if end(child, pipe) != "killed":  # over before it could be killed: from the start again
+            shutil.rmtree(index)
+            whole = 0
+            continue
+        kills -= 1
+        left = in_child(lambda: state(index))
+        whole = len(read_manifest(index).segments)
+        print(json.dumps({"segments": whole, "left": left}), flush=True)
+
+
+def change(photos, index):
+    """Change indexed photos in every way that an update knows."""
+    names = sorted(photos.rglob("*.png"))
+    away = names[0].rename(photos.parent / "away.png")
+    add_photos(index, [photos], workers=2)
+    away.rename(names[0])
+    (photos / "bad.png").write_bytes(names[1].read_bytes())
+    names[2].write_bytes(names[1].read_bytes())
+    names[3].unlink()
+    for number in range(3):
+        (photos / f"new{number}.png").write_bytes(names[1].read_bytes())
+    (photos / "new9.png").write_bytes(b"")
+    (photos / "unread.gif").touch()
+
+
+def main():
+    what, photos, more, folder = sys.argv[1], *map(Path, sys.argv[2:])
+    first, index = folder / "first.ceret", folder / "index.ceret"
+
+    def act():
+        if what == "relocate":
+            relocate_index(index, photos, more)
+        elif what in ("add", "update"):
+            add_photos(index, [photos, more] if what == "add" else [photos], workers=2)
+        elif what == "command":
+            command = ["index", photos, "--out", index, "--features", SETTINGS.features, "--size", SETTINGS.size]
+            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+                ceret([str(word) for word in command], standalone_mode=False)
+        else:
+            build_index([photos], index, SETTINGS)
+
+    def prepare():
+        shutil.rmtree(index, ignore_errors=True)
+        if what not in ("build", "command"):
+            shutil.copytree(first, index)
+
+    def build_first():
+        with contextlib.suppress(SourceError):
+            build_index([photos], first, SETTINGS)
+            state(first)
+        return " ".join(sys.modules)
+
+    # Imported before the first kill, so that children are fast; in a child, so that no thread of a build is forked.
+    for name in in_child(build_first).split():
+        with contextlib.suppress(ImportError):  # not all are modules of a file
+            importlib.import_module(name)
+    if what == "update":
+        in_child(lambda: change(photos, first))
+    if what == "relocate":
+        photos.rename(more)
+    if what == "command":
+        kill_at_random_moments(index, act, kills=6)
+    else:
+        kill_at_every_step(index, prepare, act)
 
 
 if __name__ == "__main__":

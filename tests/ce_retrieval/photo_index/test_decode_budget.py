@@ -13,7 +13,7 @@ from ce_retrieval.descriptors import make_descriptor
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.photo_index import decode_budget as decoding
 from ce_retrieval.photo_index.decode_budget import OTHER_BYTES, STEPS, DecodeBudget, make_decode_budget
-from ce_retrieval.photos import DEFAULT_MAX_PIXELS, decode_photo
+from ce_retrieval.photos import DEFAULT_MAX_PIXELS, LargePhotoError, decode_photo
 
 
 def flat_photo(width, height, kind="PNG"):
@@ -34,7 +34,7 @@ def test_a_photo_of_any_size_is_decoded_as_without_a_budget(kind, side):
 def test_a_photo_that_never_fits_is_refused_and_the_budget_is_whole_again():
     budget = DecodeBudget(OTHER_BYTES * 1000)
     assert budget.decode(flat_photo(20, 50), "fits", 16).width == 20
-    with pytest.raises(PhotoError, match=r"large.*20x51 pixels are more than the 1000"):
+    with pytest.raises(PhotoError, match=r"large: 1020 pixels take too much memory to decode: set `max_memory` to 1MB"):
         budget.decode(flat_photo(20, 51), "large", 16)
     with pytest.raises(PhotoError, match="damaged"):
         budget.decode(flat_photo(20, 50)[:-30], "damaged", 16)
@@ -47,7 +47,7 @@ def test_threads_together_never_hold_more_than_the_total(monkeypatch):
     def slow_decode(data, *, name, size, max_pixels):
         nonlocal held, most
         if len(data) > max_pixels:
-            raise PhotoError("larger")
+            raise LargePhotoError("larger", len(data), 1, max_pixels, "")
         with lock:
             held += max_pixels * OTHER_BYTES
             most = max(most, held)

@@ -6,22 +6,14 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from ce_retrieval.errors import CeretError, CorruptIndexError, PhotoIndexError, StorageError
 from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, read_manifest, verify_index
-
-ROOT = Path(__file__).resolve().parents[3]
-SMALL = "from ce_retrieval.photo_index import batches; batches.SEGMENT_ITEMS, batches.BATCH_ITEMS = 8, 4\n"
-LIMITED = SMALL + (
-    "import resource, sys\n"
-    "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)\n"
-    "from cli.main import main\n"
-    "main()\n"
-)
+from cli.main import main
 
 
 def segment_file(index, number, name):
@@ -71,9 +63,11 @@ def test_verify_lists_every_problem(index):
 
 def test_an_index_of_another_version_says_both(index, photos):
     content = json.loads((index / "manifest.json").read_bytes())
-    (index / "manifest.json").write_text(json.dumps({**content, "version": 2, "news": 1}))
+    (index / "manifest.json").write_text(json.dumps({**content, "version": 3, "news": 1}))
     for act in (PhotoIndex.open, read_manifest, verify_index, lambda path: add_photos(path, [photos])):
-        with pytest.raises(PhotoIndexError, match="has format version 2, this ceret reads version 1: rebuild"):
+        with pytest.raises(
+            PhotoIndexError, match="has format version 3, this ceret reads versions 1 to 2: use the ceret that"
+        ):
             act(index)
 
 
@@ -125,38 +119,60 @@ def test_a_manifest_that_disagrees_with_its_segments_is_found_by_verify(index, h
     assert "expected (8, 64, 4)" in verify_index(index).problems[0]
 
 
-def run_cli(code, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+@pytest.fixture
+def error_on_a_full_disk(full_disk):
+    """A function that runs `ceret ARGUMENTS...` where no file grows beyond `limit` bytes; returns its error, one line."""
+
+    def error_of(limit, *arguments):
+        with full_disk(limit):
+            done = CliRunner().invoke(main, [*map(str, arguments)])
+        assert (done.exit_code, done.stdout) == (1, ""), done.output
+        assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1, done.stderr
+        return done.stderr
+
+    return error_of
 
 
-def one_line_error(done):
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1, done.stderr
-    return done.stderr
+def assert_stopped(index, photos):
+    """The build stopped after so many photos, and nothing else is wrong with the index."""
+    message = f"the build was stopped after {photos} photos: run the same `ceret index` command again"
+    assert verify_index(index).problems == (message,)
 
 
-@pytest.mark.parametrize("limit", [0, 1, 700, 2500, 4000])
-def test_a_disk_that_is_full_costs_the_segment_under_way_and_nothing_else(photos, index, tmp_path, helpers, limit):
+# A manifest of no segment has 627 bytes, one of four has 2300; the files of a segment have about 4000.
+@pytest.mark.parametrize(("limit", "begun"), [(0, False), (1, False), (700, True), (2500, True), (4000, True)])
+def test_a_disk_that_is_full_costs_the_segment_under_way_and_nothing_else(
+    photos, index, tmp_path, helpers, error_on_a_full_disk, limit, begun
+):
     out = tmp_path / "out.ceret"
-    command = ["index", photos, "--out", out, "--features", "thumbnail:8", "--size", "32"]
-    error = one_line_error(run_cli(LIMITED, limit, *command))
+    error = error_on_a_full_disk(limit, "index", photos, "--out", out, "--features", "thumbnail:8", "--size", "32")
     assert f"cannot write {out}" in error and "free space" in error
-    if (out / "manifest.json").exists():
-        assert all("was stopped" in problem for problem in verify_index(out).problems)
+    assert (out / "manifest.json").exists() == begun
+    if begun:
+        assert_stopped(out, photos=0)
     assert build_index([photos], out, helpers.SETTINGS).count == 30
     assert helpers.contents(out) == helpers.contents(index)
 
 
-def test_a_disk_that_is_full_leaves_an_index_as_it_was_when_photos_are_added(photos, index, helpers):
+def test_a_disk_that_is_full_keeps_the_segments_before(photos, tmp_path, small_segments, helpers, error_on_a_full_disk):
+    helpers.write_photos(photos / "z", range(30, 50, 2))
+    for path in (photos / "z" / "even").iterdir():  # names so long that the last segment is the largest
+        path.rename(path.with_name(f"{random.Random(path.name).randbytes(100).hex()}.png"))
+    out = tmp_path / "out.ceret"
+    command = ["index", photos, "--out", out, "--features", "thumbnail:8", "--size", "32"]
+    assert f"cannot write {out}" in error_on_a_full_disk(5500, *command)
+    assert_stopped(out, photos=32)
+    report = build_index([photos], out, helpers.SETTINGS)
+    assert (report.present, report.added) == (32, 8)
+
+
+def test_a_disk_that_is_full_leaves_an_index_as_it_was_when_photos_are_added(
+    photos, index, helpers, error_on_a_full_disk
+):
     before = helpers.contents(index)
     helpers.write_photos(photos, range(100, 110))
     for limit in (0, 1000, 4000):
-        assert f"cannot write {index}" in one_line_error(run_cli(LIMITED, limit, "add", index, photos))
+        assert f"cannot write {index}" in error_on_a_full_disk(limit, "add", index, photos)
         assert helpers.contents(index) == before
         assert len(PhotoIndex.open(index)) == 30
     assert add_photos(index, [photos]).added == 10
@@ -181,7 +197,8 @@ def test_a_file_system_without_space_and_then_with(photos, index, small_disk, he
     with pytest.raises(StorageError, match="no space left on device; free space"):
         build_index([photos], out, helpers.SETTINGS)
     done = len(read_manifest(out).segments)
-    assert 0 < done < 4 and all("was stopped" in problem for problem in verify_index(out).problems)
+    assert 0 < done < 4
+    assert_stopped(out, photos=8 * done)
     filler.unlink()
     report = build_index([photos], out, helpers.SETTINGS)
     assert report.present == 8 * done

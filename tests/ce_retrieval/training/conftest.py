@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from training_cases import TINY, make_photos
+from training_cases import TINY, make_photos, small_adversary
 
 from ce_retrieval.training import PackedPhotos, preset_config
 
@@ -27,3 +27,11 @@ def tiny_config():
         return preset_config("compact", **values)
 
     return make
+
+
+@pytest.fixture
+def few_channels(monkeypatch):
+    """Joint runs have an adversary of few channels for small photos: it takes seconds where the paper's takes minutes."""
+    learner = pytest.importorskip("ce_retrieval.training.learner")
+    monkeypatch.setattr(learner, "Discriminator", small_adversary)
+    monkeypatch.setattr("ce_retrieval.training.config.ADVERSARY_SIDE", 16)

@@ -57,7 +57,7 @@ def test_bad_photos_are_skipped_and_named(folder, tmp_path):
     report = pack_photos(open_source(str(folder)), tmp_path / "out.h5", 48)
     assert report.count == 4 and [key for key, _ in report.skipped] == ["kind0/broken.jpg"]
     assert len(open_packed(tmp_path / "out.h5")) == 4
-    assert open_photos(folder, 48)[1][0][0] == "kind0/broken.jpg"
+    assert open_photos(folder, 48)[1].skipped[0][0] == "kind0/broken.jpg"
 
 
 def test_a_collection_of_bad_photos(tmp_path):

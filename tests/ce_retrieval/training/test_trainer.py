@@ -23,6 +23,7 @@ from ce_retrieval.training.config import ENGINES  # noqa: E402
 from ce_retrieval.training.data import Batches  # noqa: E402
 from ce_retrieval.training.holes import hole_maker  # noqa: E402
 from ce_retrieval.training.learner import Learner  # noqa: E402
+from ce_retrieval.training.presets import PRESETS  # noqa: E402
 from ce_retrieval.training.team import Team, choose_device  # noqa: E402
 from ce_retrieval.training.trainer import train  # noqa: E402
 
@@ -87,16 +88,35 @@ def test_paste_error_is_that_of_the_nearest_gallery_photo(photos, held_out, tiny
     assert found == pytest.approx(100 * np.square(difference).mean(), rel=1e-4)
 
 
-@pytest.mark.parametrize("preset", ["paper-center", "paper-random", "paper-region", "autoencoder", "compact"])
-def test_every_preset_trains_a_step(preset, tmp_path):
+SMALLER = {
+    "paper-center": {"size": 128, "bottleneck": 16},
+    "paper-random": {"size": 64, "bottleneck": 16},
+    "paper-region": {"size": 67},
+    "paper-region-pool-free": {"size": 67},
+    "autoencoder": {"size": 67},
+    "compact": {"size": 32},
+}
+
+
+def train_a_step(preset, folder, engine, **smaller):
     config = preset_config(preset, batch=2, steps=1)
-    small = {"paper-center": 128, "paper-random": 64, "compact": 32}.get(preset, 67)
-    network = replace(config.network, size=small)
-    if hasattr(network, "bottleneck"):
-        network = replace(network, bottleneck=16)
-    config = replace(config, network=network)
-    summary = train(config, make_photos(16, 128), tmp_path, device=CPU, schedule=Schedule(1, 1, 4))
+    config = replace(config, network=replace(config.network, **smaller))
+    options = {"device": CPU, "schedule": Schedule(1, 1, 4), "engine": ENGINES[engine]}
+    summary = train(config, make_photos(16, 128), folder, **options)
+    assert summary.best_step == 1 and {"l1", "l2", "psnr"} < summary.best.keys()
     assert all(np.isfinite(value) for value in summary.best.values())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_trains_a_step(preset, tmp_path):
+    smaller = SMALLER[preset] | ({"widths": (16, 32, 64)} if preset == "compact" else {})
+    train_a_step(preset, tmp_path, "plain", **smaller)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_trains_a_step_in_bfloat16_at_its_own_widths(preset, tmp_path):
+    train_a_step(preset, tmp_path, "fast", **SMALLER[preset])
 
 
 def test_an_autoencoder_of_compact_cannot_copy_its_input():
@@ -119,9 +139,9 @@ def test_averaged_weights_are_the_running_mean(photos, tiny_config):
     assert not torch.equal(mean, learner.network.state_dict()[name])
 
 
-def test_the_adversary_learns_to_tell_real_photos_and_its_gradient_reaches_the_encoder():
-    network = PaperRandomConfig(size=64, bottleneck=8)
-    config = preset_config("paper-random", network=network, batch=8, steps=12, adversarial=0.5, discriminator_rate=1.0)
+def test_the_adversary_learns_to_tell_real_photos_and_its_gradient_reaches_the_encoder(few_channels):
+    network = PaperRandomConfig(size=32, bottleneck=8)
+    config = preset_config("paper-random", network=network, batch=8, steps=12, adversarial=0.5, discriminator_rate=30)
     learner = Learner(config, CPU, ENGINES["plain"], Team())
     batches = Batches(make_photos(40, 70), config, hole_maker(config, CPU), CPU, Team())
     photos, holes = batches.draw(0)
@@ -286,7 +306,7 @@ def test_devices_that_are_not_there():
 
 
 def test_a_run_can_begin_with_trained_weights(tmp_path, photos, held_out, tiny_config):
-    first = train(tiny_config(steps=30), photos, tmp_path / "a", device=CPU, held_out=held_out, schedule=OFTEN)
+    first = train(tiny_config(steps=6), photos, tmp_path / "a", device=CPU, held_out=held_out, schedule=OFTEN)
     config = tiny_config(steps=1, rate=1e-9, warmup=0)
     second = train(
         config, photos, tmp_path / "b", device=CPU, held_out=held_out, schedule=OFTEN, begin_with=first.weights
@@ -297,12 +317,10 @@ def test_a_run_can_begin_with_trained_weights(tmp_path, photos, held_out, tiny_c
         train(other, photos, tmp_path / "c", device=CPU, held_out=held_out, begin_with=first.weights)
 
 
-def test_with_an_adversary_the_newest_weights_are_kept(tmp_path, photos, held_out, tiny_config):
-    network = PaperRandomConfig(size=64, bottleneck=16)
-    config = tiny_config(network=network, steps=3, masks="block", adversarial=0.9, rate=0.05, muon_rate=0.0)
-    photos64, held64 = make_photos(40, 80), make_photos(8, 64)
+def test_with_an_adversary_the_newest_weights_are_kept(tmp_path, photos, held_out, tiny_config, few_channels):
+    config = tiny_config(steps=3, masks="block", adversarial=0.9, rate=0.05, muon_rate=0.0)
     options = {"schedule": Schedule(1, 10, 8), "engine": ENGINES["plain"]}
-    summary = train(config, photos64, tmp_path, device=CPU, held_out=held64, **options)
+    summary = train(config, photos, tmp_path, device=CPU, held_out=held_out, **options)
     errors = [float(row["l2"]) for row in csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines())]
     assert errors[2] > min(errors), "not a case in which the newest weights are not the best"
     assert summary.best_step == 3

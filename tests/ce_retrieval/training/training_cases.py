@@ -22,3 +22,21 @@ def make_photos(count: int, size: int, seed: int = 0) -> PackedPhotos:
     return PackedPhotos(
         pixels, tuple(f"photo{n}" for n in range(count)), ("",) * count, f"gradients-{count}-{size}-{seed}"
     )
+
+
+def small_adversary(side: int):
+    """The layers of `Discriminator` with few channels, for predictions of any even side."""
+    from torch import nn
+
+    from ce_retrieval.models.paper_center import down, initialise_dcgan
+
+    class SmallAdversary(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(*down(3, 8, norm=False), *down(8, 16), nn.Conv2d(16, 1, side // 4))
+            initialise_dcgan(self)
+
+        def forward(self, photos):
+            return self.body(photos).flatten().float()
+
+    return SmallAdversary()

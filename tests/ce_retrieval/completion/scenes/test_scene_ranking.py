@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from ranking_cases import HOLE, SIDE, crops
-from scene_cases import index_of
+from scene_cases import index_of, of_size
+from scipy.ndimage import distance_transform_edt
 from scipy.stats import median_abs_deviation
 
 from ce_retrieval.completion.scenes import ranking
@@ -158,15 +158,18 @@ def test_trust_moves_colours_towards_the_expected_content_and_no_farther(many, b
     assert 0.13 < means[0.3][1] - means[0.0][1] <= 0.3
 
 
-def test_trust_is_the_same_above_the_indexs_size(many, bundled_photos, expecting_white):
-    """At twice the index's size the fill yields as far, and what it adds is as smooth."""
-    picture = crops(bundled_photos[2], 1, seed=2)[0]
-    large = np.asarray(Image.fromarray(picture).resize((2 * SIDE, 2 * SIDE), Image.Resampling.BICUBIC))
-    settings = replace(SETTINGS, terms={"gist": 1.0}, **expecting_white)
-    plain, pulled = (SceneCompleter(many, replace(settings, trust=trust)) for trust in (0.0, 0.1))
+def test_a_fill_yields_as_far_from_its_edge_above_the_indexs_size(tmp_path, bundled_photos, expecting_white):
+    """At a working size of twice the index's the pull acts over as much of the photo; so it does once enlarged."""
+    scenes = {f"{n:02d}": of_size(scene, 2 * SIDE, 2 * SIDE) for n, scene in enumerate(crops(bundled_photos[2], 14, 1))}
+    index = index_of(tmp_path, scenes)
+    plain, pulled = (SceneCompleter(index, replace(SETTINGS, trust=trust, **expecting_white)) for trust in (0.0, 0.1))
+    small = crops(bundled_photos[2], 1, seed=2)[0]
+    second = np.rint(distance_transform_edt(HOLE)) == 2  # px of the index's size from the edge
     steps = []
-    for photo, hole in ((picture, HOLE), (large, HOLE.repeat(2, 0).repeat(2, 1))):
+    for times in (1, 2, 4):
+        photo, hole = of_size(small, times * SIDE, times * SIDE), HOLE.repeat(times, 0).repeat(times, 1)
         without, best = plain.complete(photo, hole).best, pulled.complete(photo, hole).best
         np.testing.assert_array_equal(best[~hole], photo[~hole])
-        steps.append((best.astype(float) - without)[hole].mean())
-    assert steps[0] > 2 and steps[1] == pytest.approx(steps[0], rel=0.25)
+        step = (best.astype(float) - without).reshape(SIDE, times, SIDE, times, 3).mean(axis=(1, 3))
+        steps.append((step[HOLE].mean(), step[second].mean()))
+    assert steps[1:] == [pytest.approx(steps[0], rel=0.1)] * 2

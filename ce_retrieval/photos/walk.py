@@ -1,0 +1,125 @@
+"""The walk through a folder and its subfolders, in the same order on every machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from ce_retrieval.errors import SourceError
+from ce_retrieval.photos.base import PassedOver, plain_text
+
+
+class Found(NamedTuple):
+    """A file of a walk.
+
+    Attributes
+    ----------
+    relative : str
+        Posix path from the root.
+    path : str
+        Real path.
+    linked : bool
+        Whether it is a link, or lies in a linked folder.
+    """
+
+    relative: str
+    path: str
+    linked: bool
+
+
+class _Folder(NamedTuple):
+    """A folder of a walk; `above`: the real paths of the folders that contain it, and its own."""
+
+    relative: str
+    path: str
+    linked: bool
+    above: frozenset[str]
+    names: Iterator[tuple[str, bool]]
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether files and folders of this name are never looked at."""
+    return name.startswith(".")
+
+
+def walk(
+    root: str,
+    chosen: Callable[[str], bool],
+    passed_over: PassedOver | None = None,
+    is_read_elsewhere: Callable[[str], bool] = lambda path: False,
+) -> Iterator[Found]:
+    """Yield the files under `root` whose name is chosen, sorted by their whole path (code points).
+
+    Memory holds the names of one branch of folders, never the whole tree. Links are followed, except those to a folder that
+    contains them.
+
+    Parameters
+    ----------
+    root : str
+    chosen : callable
+        Of a name without its folder.
+    passed_over : PassedOver or None
+        Gets the subfolders that cannot be listed, and counts links that are not followed because of `is_read_elsewhere`.
+    is_read_elsewhere : callable
+        Of the real path of a linked folder: whether its photos are read at their own place.
+
+    Raises
+    ------
+    SourceError
+        `root` itself cannot be listed.
+    """
+    real = os.path.realpath(root)
+    try:
+        branch = [_Folder("", real, False, frozenset([real]), _names(root))]
+    except OSError as error:
+        raise SourceError(f"{plain_text(root)}: {_why(error)}; make it readable") from None
+    passed_over = passed_over or PassedOver()
+    while branch:
+        folder = branch[-1]
+        name, is_link = next(folder.names, ("", False))
+        if not name:
+            branch.pop()
+            continue
+        relative = folder.relative + name
+        path = (
+            os.path.realpath(os.path.join(root, relative))
+            if is_link
+            else os.path.join(folder.path, name.removesuffix("/"))
+        )
+        linked = folder.linked or is_link
+        if not name.endswith("/"):
+            if chosen(name):
+                yield Found(relative, path, linked)
+        elif is_link and is_read_elsewhere(path):
+            passed_over.repeats += 1
+        elif path not in folder.above:
+            try:
+                names = _names(os.path.join(root, relative))
+                branch.append(_Folder(relative, path, linked, folder.above | {path}, names))
+            except OSError as error:
+                passed_over.folders[plain_text(relative)] = _why(error)
+
+
+def _why(error: OSError) -> str:
+    return f"the folder cannot be listed: {(error.strerror or str(error)).lower()}"
+
+
+def _names(folder: str) -> Iterator[tuple[str, bool]]:
+    """Return the sorted names in a folder, those of folders with a "/" at their end, and which are links; OSError."""
+    with os.scandir(folder) as entries:
+        # A folder sorts as "name/", so that the walk follows the order of the whole paths.
+        return iter(
+            sorted(
+                (entry.name + "/" if _is_folder(entry) else entry.name, entry.is_symlink())
+                for entry in entries
+                if not is_hidden(entry.name)
+            )
+        )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
