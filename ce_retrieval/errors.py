@@ -19,6 +19,10 @@ class PhotoError(CeretError):
     """A photo cannot be read or used: not an image, truncated, too large, or too small."""
 
 
+class SamePhotoError(PhotoError):
+    """A scene is the very photo that it should fill, or a copy of it."""
+
+
 class SourceError(CeretError):
     """A photo source (folder, tar shard, parquet file) is missing, unreadable, unsafe, or without a photo."""
 

@@ -260,7 +260,7 @@ def _save(item: _Loaded, result: Completion | CeretError, out: Path) -> Outcome:
         return Outcome(item.job.photo, error=result)
     target = out / item.job.stem
     written = result.save(target.parent, target.name, item.about, like=item.photo)
-    notes = [polarity_hint(item.hole), result.loss, *item.photo.encoding.notes]
+    notes = [polarity_hint(item.hole), result.loss, result.refusal, *item.photo.encoding.notes]
     return Outcome(item.job.photo, written, hint="; ".join(filter(None, notes)))
 
 

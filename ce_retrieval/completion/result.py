@@ -85,6 +85,7 @@ class Completion:
         FROM_SCENE where pixels are the scene's, SHIFTED where the blend was allowed to change the photo's own, 0 where no
         pixel may differ. None: only the hole was filled.
     dropped : why scenes were left out, one line each; lost: those of them that could not be read any more.
+    copies : names of scenes that were left out since they are the photo itself or copies of it.
     grey : whether all known pixels of the photo are grey, so that scenes were turned to grey.
     expected : where the expected content came from: "network", "scenes" (the mean of the best), or None.
     """
@@ -102,6 +103,7 @@ class Completion:
     seam: np.ndarray | None = None
     dropped: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
     grey: bool = False
     expected: str | None = None
 
@@ -110,6 +112,22 @@ class Completion:
         """A line on scenes that vanished or changed since they were indexed, "" where there are none."""
         count = len(self.lost)
         return f"{count} scene{'s' if count > 1 else ''} could not be read, the first: {self.lost[0]}" if count else ""
+
+    @property
+    def refusal(self) -> str:
+        """A line on scenes that are the photo itself, "" where there are none."""
+        count = len(self.copies)
+        if not count:
+            return ""
+        what = (
+            "1 scene is the photo itself or a copy of it"
+            if count == 1
+            else f"{count} scenes are the photo itself or copies"
+        )
+        return (
+            f"{what}, and {'was' if count == 1 else 'were'} left out, the first: {self.copies[0]}; set `allow_same_photo` to "
+            f"fill from {'it' if count == 1 else 'them'}"
+        )
 
     def provenance(self) -> dict[str, Any]:
         """Return where every filled pixel came from, as JSON types.
@@ -205,6 +223,11 @@ class Completion:
         """Return the thumbnails as one picture uint8 (h, w, 3), beside the photo with its hole; ValueError without any."""
         captions = [f"{c.rank}  {Path(c.photo.rpartition(':')[2]).name}" for c in self.candidates]
         return neighbour_sheet(self.best, self.hole, self.thumbnails, captions, title="photo")
+
+
+def copy_line(name: str) -> str:
+    """Return the line on a scene that is a copy of the photo."""
+    return f"{name}: the photo itself, or a copy of it"
 
 
 def read_saved(folder: str | Path, stem: str) -> dict[str, Any] | None:

@@ -63,7 +63,7 @@ class Copies:
         seen = area((~self._square_hole).astype(np.float32), COARSE) > 0.999
         if np.count_nonzero(seen) < MIN_CELLS:
             return np.ones((len(photos), 2), bool)
-        grey = np.stack([area(photo, COARSE).mean(axis=2, dtype=np.float32) for photo in (self._square, *photos)])
+        grey = np.stack([area(photo, COARSE) for photo in (self._square, *photos)]).mean(axis=3, dtype=np.float32)
         mine, others = grey[:1, seen], np.stack([grey[1:, seen], grey[1:, :, ::-1][:, seen]], axis=1)
         mine, others = mine - mine.mean(), others - others.mean(axis=2, keepdims=True)
         least = FAINT * np.sqrt(mine.size)
@@ -109,7 +109,7 @@ class Copies:
         inside = area(area(self._hole[crop(box)].astype(np.float32), side), FINE) > 0.999
         if not inside[EDGE:-EDGE, EDGE:-EDGE].any() or inside.all():
             return False
-        mine, shown = (_grey_part(*part, side) for part in ((self._photo, box), (other, theirs)))
+        mine, shown = _grey_part(self._photo, box, side), _grey_part(other, theirs, side)
         around = ~inside
         x, y = (values[around] - values[around].mean() for values in (mine, shown))
         slope = float(x @ y) / max(float(x @ x), FINE)  # the gain in brightness

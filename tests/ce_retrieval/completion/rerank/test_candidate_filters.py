@@ -96,12 +96,12 @@ def test_a_folder_leaves_out_each_photos_own(index, crop_folder, tmp_path):
         assert str(crop_folder / f"photo{number}" / "05.png") not in used
         assert len(used) == 40 and not any(name.endswith("07.png") for name in used)
     run(exclude_same_source=True, where="width < 100")
-    plain = run()
+    plain = run(allow_same_photo=True)
     assert plain[0]["candidates"][0]["photo"] == str(crop_folder / "photo0" / "05.png")
-    run()
+    run(allow_same_photo=True)
     photos.rename(tmp_path / "moved")
     photos = tmp_path / "moved"
-    run()
+    run(allow_same_photo=True)
     run(exclude_same_source=True)
     (tmp_path / "moved").rename(tmp_path / "again")
     photos = tmp_path / "again"
