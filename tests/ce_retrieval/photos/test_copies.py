@@ -76,7 +76,8 @@ def test_copies_are_found(views, treated, hole):
     for number, view in list(enumerate(views))[::2]:
         search = copies_of(view, hole, blank=hole in ("corner", "small"))
         missed = [name for name, shown in treated.items() if not search.among(shown[number][None]).all()]
-        assert not missed, number
+        squares = np.stack([pixels(Image.fromarray(shown[number])) for shown in treated.values()])
+        assert (missed, search.among(squares).all()) == ([], True), number
 
 
 def test_copies_are_told_from_other_photos(views, treated):
