@@ -92,7 +92,7 @@ def print_built(text: str, index: Path, report: "BuildReport", as_json: bool) ->
 
 def warn_built(report: "BuildReport") -> None:
     """Say on stderr what building an index, or adding to one, has passed over, and which photos are not what they were."""
-    list_cut([f"{path}: {reason}" for path, reason in report.refused], "{} given path{} without a photo, passed over")
+    list_cut([f"{path}: {reason}" for path, reason in report.refused], "{} path{} passed over")
     warn_skipped(report.skipped)
     list_cut(report.changed, "{} photo{} changed since indexed, described anew")
     list_cut(report.vanished, "{} photo{} vanished since indexed, removed")

@@ -3,15 +3,15 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ce_retrieval.errors import PhotoError
+from ce_retrieval.errors import PhotoError, SourceError
 from ce_retrieval.photo_index.batches import Task
-from ce_retrieval.photo_index.rows import FOLDERS, Name, Rows
+from ce_retrieval.photo_index.rows import Name, Rows
 from ce_retrieval.photos import PhotoItem, PhotoSource
 from ce_retrieval.photos.base import NO_STAMP, first_folder
 from ce_retrieval.pool import WorkerPool, batched, in_order, worker_pool
@@ -39,6 +39,8 @@ class Comparison:
         Rows that hold now.
     settled : set of name
         Photos that the index had skipped, and that are gone or can be read now.
+    broken : number -> SourceError
+        Sources that are damaged: nothing is known of their last photos.
     """
 
     kept: np.ndarray
@@ -49,10 +51,16 @@ class Comparison:
     present: int = 0
     skipped: dict[Name, str] = field(default_factory=dict)
     settled: set[Name] = field(default_factory=set)
+    broken: dict[int, SourceError] = field(default_factory=dict)
 
 
 def compare(
-    rows: Rows, sources: Mapping[int, PhotoSource], areas: Sequence[str], check: Check, workers: int
+    rows: Rows,
+    sources: Mapping[int, PhotoSource],
+    areas: Sequence[str],
+    check: Check,
+    workers: int,
+    progress: Callable[[int], None],
 ) -> Comparison:
     """Compare the photos of sources with the rows of an index.
 
@@ -71,27 +79,31 @@ def compare(
         Tries those photos again that could not be read.
     workers : int
         Threads.
+    progress : callable
+        Called with the number of items that need no description.
     """
     found = Comparison(rows.kept.copy())
     seen_rows = np.zeros(len(rows.keys), bool)
     seen: set[Name] = set()
     with worker_pool(workers) as pool:
-        for name, item, verdict in _verdicts(pool, workers, rows, sources, check):
+        for name, item, verdict in _verdicts(pool, workers, rows, sources, check, found.broken):
             seen.add(name)
             known = rows.of(name)
             found.kept[[row for row in known if not seen_rows[row]]] = False
             seen_rows[known] = True
             if isinstance(verdict, str):
                 found.skipped[name] = verdict
+                progress(len(found.skipped) + found.present)
                 continue
             if verdict is None:
                 found.todo.add((name, item.offset))
             else:
                 found.kept[verdict] = True
                 found.present += bool(rows.kept[verdict])
+                progress(len(found.skipped) + found.present)
             if verdict is None or not rows.kept[verdict]:
                 (found.changed if rows.kept[known].any() else found.new).append(name)
-    missing = _missing(rows, seen, sources, areas)
+    missing = _missing(rows, seen, set(sources) - set(found.broken), areas)
     for name in sorted(missing):
         gone = [row for row in rows.of(name) if rows.kept[row]]
         found.kept[gone] = False
@@ -100,24 +112,31 @@ def compare(
     return found
 
 
-def tasks_of(rows: Rows, sources: Mapping[int, PhotoSource], todo: set[tuple[Name, int]]) -> Iterator[Task]:
-    """Yield the items to describe, under the names by which the index knows them."""
-    for number, source in sources.items():
-        for item in source.items():
-            name = rows.name_of(number, item)
-            if (name, item.offset) not in todo:
-                continue
-            if name == (number, item.key):
-                yield Task(number, item)
-            else:
-                in_folder = rows.manifest.sources[name[0]].kind == "folder"
-                yield Task(name[0], PhotoItem(name[1], first_folder(name[1]) if in_folder else ""))
+def chosen(rows: Rows, tasks: Iterable[Task], todo: set[tuple[Name, int]]) -> Iterator[Task]:
+    """Yield the tasks that are to be done, under the names by which the index knows the photos."""
+    for task in tasks:
+        name = rows.name_of(*task)
+        if (name, task.item.offset) not in todo:
+            continue
+        if name == (task.source, task.item.key):
+            yield task
+        else:
+            in_folder = rows.manifest.sources[name[0]].kind == "folder"
+            yield Task(name[0], PhotoItem(name[1], first_folder(name[1]) if in_folder else ""))
 
 
 def _verdicts(
-    pool: WorkerPool, workers: int, rows: Rows, sources: Mapping[int, PhotoSource], check: Check
+    pool: WorkerPool,
+    workers: int,
+    rows: Rows,
+    sources: Mapping[int, PhotoSource],
+    check: Check,
+    broken: dict[int, SourceError],
 ) -> Iterator[tuple[Name, PhotoItem, int | str | None]]:
-    """Yield each item with the row that it still is, or why it cannot be read, or None: it is to be described."""
+    """Yield each item with the row that it still is, or why it cannot be read, or None: it is to be described.
+
+    A source that turns out to be damaged is noted in `broken`.
+    """
 
     def judge(batch: list[tuple[Name, PhotoSource, PhotoItem]]) -> list[tuple[Name, PhotoItem, int | str | None]]:
         judged = []
@@ -129,8 +148,11 @@ def _verdicts(
 
     for number, source in sources.items():
         named = ((rows.name_of(number, item), source, item) for item in source.items())
-        for judged in in_order(pool, judge, batched(named, AT_ONCE), 4 * workers):
-            yield from judged
+        try:
+            for judged in in_order(pool, judge, batched(named, AT_ONCE), 4 * workers):
+                yield from judged
+        except SourceError as error:
+            broken[number] = error
         source.rest()
 
 
@@ -147,23 +169,22 @@ def _verdict(rows: Rows, name: Name, source: PhotoSource, item: PhotoItem, check
     return check(source, item) if name in rows.skipped else None
 
 
-def _missing(rows: Rows, seen: set[Name], sources: Mapping[int, PhotoSource], areas: Sequence[str]) -> set[Name]:
-    """Return the photos, described or skipped, that are gone."""
+def _missing(rows: Rows, seen: set[Name], walked: set[int], areas: Sequence[str]) -> set[Name]:
+    """Return the photos, described or skipped, that are gone; walked: the sources whose items have all been seen."""
     missing: set[Name] = set()
     for number, source in enumerate(rows.manifest.sources):
         root = os.path.realpath(source.root)
         below = [area for area in areas if area.startswith(os.path.join(root, ""))]
         whole = any(root == area or root.startswith(os.path.join(area, "")) for area in areas)
-        is_folder = source.kind in FOLDERS
-        if not (whole or number in sources or (is_folder and below)):
+        if not (whole or number in walked or (source.is_folder and below)):
             continue
         kept = np.flatnonzero(rows.kept & (rows.sources == number)).tolist()
         names = {(number, rows.keys[row]) for row in kept} | {name for name in rows.skipped if name[0] == number}
-        if is_folder:
+        if source.is_folder:
             inside = tuple(os.path.join(area, "") for area in below)
             paths = {name: os.path.join(root, name[1]) for name in names - seen}
             missing |= {name for name, path in paths.items() if (whole or path.startswith(inside)) and _is_gone(path)}
-        elif (source.kind != "file" and number in sources) or _is_gone(root):
+        elif (source.kind != "file" and number in walked) or _is_gone(root):
             missing |= names - seen
     return missing
 

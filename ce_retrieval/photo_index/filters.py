@@ -65,7 +65,7 @@ class SameSource:
             if source.kind == "file":
                 self._folder_of[rows] = len(self._folders)
                 self._folders.append(_identity(os.path.dirname(source.root)))
-            elif source.kind == "folder" and len(rows):
+            elif source.is_folder and len(rows):
                 keys = self._index.table.column("key").take(rows).combine_chunks()
                 parents = pc.replace_substring_regex(keys, "[^/]*$", "").dictionary_encode()
                 self._folder_of[rows] = parents.indices.to_numpy() + len(self._folders)

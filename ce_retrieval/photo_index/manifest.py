@@ -93,6 +93,11 @@ class Source:
     kind: str
     root: str
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether its photos are files below `root`."""
+        return self.kind in ("folder", "files")
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -159,10 +164,10 @@ class Manifest:
 
     def name_of(self, source: int, key: str) -> str:
         """Return the full name of a photo: the path of a file, or `container::key`."""
-        kind, root = self.sources[source].kind, self.sources[source].root
-        if kind in ("folder", "files"):
-            return os.path.join(root, key)
-        return root if kind == "file" else f"{root}::{key}"
+        place = self.sources[source]
+        if place.is_folder:
+            return os.path.join(place.root, key)
+        return place.root if place.kind == "file" else f"{place.root}::{key}"
 
 
 def library_versions(more: Sequence[str] = ()) -> dict[str, str]:

@@ -14,8 +14,6 @@ from ce_retrieval.photos.walk import is_hidden
 
 Name = tuple[int, str]  # of a photo: number of its source, key
 
-FOLDERS = ("folder", "files")
-
 
 class Rows:
     """The photos that an index has described, removed ones too; a row counts through all segments.
@@ -34,10 +32,11 @@ class Rows:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.manifest = manifest
-        tables = [read_table(folder, segment) for segment in manifest.segments]
-        columns = {name: [table.column(name) for table in tables] for name in ("source", "offset", "length")}
+        names = ("source", "offset", "length", "key", "sha256")
+        tables = [read_table(folder, segment, names) for segment in manifest.segments]
+        columns = [[table.column(name) for table in tables] for name in names[:3]]
         self.sources, self._offsets, self._lengths = (
-            np.concatenate([np.empty(0, np.int64), *(part.to_numpy() for part in parts)]) for parts in columns.values()
+            np.concatenate([np.empty(0, np.int64), *(part.to_numpy() for part in parts)]) for parts in columns
         )
         self._stamps = np.concatenate(
             [np.empty((0, 2), np.int64), *(read_stamps(folder, segment) for segment in manifest.segments)]
@@ -97,7 +96,7 @@ class Rows:
     @functools.cached_property
     def roots(self) -> dict[int, str]:
         """The sources that are folders: number -> real path with a "/" at its end."""
-        folders = {n: source.root for n, source in enumerate(self.manifest.sources) if source.kind in FOLDERS}
+        folders = {n: source.root for n, source in enumerate(self.manifest.sources) if source.is_folder}
         return {number: os.path.join(os.path.realpath(root), "") for number, root in folders.items()}
 
     @functools.cached_property

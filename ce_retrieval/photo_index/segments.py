@@ -162,13 +162,16 @@ def _dataset(folder: Path, segment: Segment, name: str) -> np.ndarray:
         return file[name][:] if name in file else np.full((segment.count, 2), NO_STAMP, np.int64)
 
 
-def read_table(folder: Path, segment: Segment) -> Any:
-    """Return the records of a checked segment as a pyarrow table with PhotoRecord's columns, those of removed photos too."""
+def read_table(folder: Path, segment: Segment, columns: Sequence[str] | None = None) -> Any:
+    """Return the records of a checked segment as a pyarrow table, those of removed photos too.
+
+    Its columns are PhotoRecord's, or some of them.
+    """
     import pyarrow.parquet as pq
 
     # Not pq.read_table: that imports pyarrow.dataset, which takes a quarter of a second.
     with pq.ParquetFile(folder / "segments" / segment.name / PHOTOS) as file:
-        return file.read()
+        return file.read(columns)
 
 
 def kept_rows(segment: Segment) -> np.ndarray:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from ce_retrieval.errors import SourceError
 from ce_retrieval.photo_index.batches import Pipeline, Progress, Task
-from ce_retrieval.photo_index.compare import Comparison, compare, tasks_of
+from ce_retrieval.photo_index.compare import Comparison, chosen, compare
 from ce_retrieval.photo_index.manifest import Manifest, Skipped, Source, write_manifest
-from ce_retrieval.photo_index.rows import FOLDERS, Rows
+from ce_retrieval.photo_index.rows import Rows
 from ce_retrieval.photo_index.segments import read_table
 from ce_retrieval.photos import PhotoItem, PhotoSource, Sources, open_source
 from ce_retrieval.photos.base import unread
+
+TELL_EVERY = 100  # photos that are as they were
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class BuildReport:
     skipped : tuple of (name, reason)
         Photos that this run could not read.
     refused : tuple of (path, reason)
-        Given paths that hold no photo.
+        Given paths that hold no photo, and sources that are damaged.
     notes : tuple of (path, line)
         What else was passed over: folders that cannot be listed, kinds of files.
     """
@@ -80,9 +82,10 @@ class Update:
     ) -> None:
         self.manifest = self._on_disk = self._before = manifest
         self._pipeline, self._opened, self._progress = pipeline, sources, progress
-        roots = (source.root for source in sources if source.kind in FOLDERS)
+        roots = (source.root for source in sources if source.kind == "files")
         self._areas = list({os.path.realpath(path) for path in (*sources.given, *roots, *areas)})
         self._sources = self._numbered()
+        self._broken: dict[str, SourceError] = {}
 
     def _numbered(self) -> dict[int, PhotoSource]:
         """Return the sources by their number in the manifest; new ones have numbers after the last."""
@@ -108,21 +111,31 @@ class Update:
             read = self._pipeline.read(source, item)
             return read if isinstance(read, str) else None
 
-        return compare(self._rows, self._sources, self._areas, check, self._pipeline.workers)
+        def progress(done: int) -> None:
+            if self._progress and done % TELL_EVERY == 0:
+                self._progress(done, self._total)
+
+        found = compare(self._rows, self._sources, self._areas, check, self._pipeline.workers, progress)
+        self._broken.update((self._sources[number].root, error) for number, error in found.broken.items())
+        return found
+
+    @functools.cached_property
+    def _total(self) -> int:
+        return sum(source.count() for source in self._opened)
 
     def run(self) -> None:
         """Remove what does not hold any more, then describe what is new or has changed."""
-        total = sum(source.count() for source in self._opened)
         done = 0
-        tasks: Iterator[Task] = (Task(n, item) for n, source in self._sources.items() for item in source.items())
         if self.manifest.segments:
             self._remove()
             self._write()
             self._keep_new_sources()
-            tasks = tasks_of(self._rows, self._sources, self.comparison.todo)
-            done = total - len(self.comparison.todo)
+            done = self._total - len(self.comparison.todo)
+        else:
+            new = [source for number, source in self._sources.items() if number >= len(self.manifest.sources)]
+            self._add_sources(new)
         self._pipeline.sources = self._readable()
-        self.manifest = self._pipeline.run(self.manifest, tasks, done, total, self._progress)
+        self.manifest = self._pipeline.run(self.manifest, self._tasks(), done, self._total, self._progress)
         self._on_disk = self.manifest
         self._note_passed_over()
 
@@ -139,6 +152,7 @@ class Update:
         found = self.comparison if self._before.segments else None
         if found:
             skipped = {**found.skipped, **skipped}
+        broken = ((root, str(error).removeprefix(f"{root}: ")) for root, error in self._broken.items())
         name = self.manifest.name_of
         return BuildReport(
             count=self.manifest.count,
@@ -147,17 +161,30 @@ class Update:
             skipped=tuple((name(*one), reason) for one, reason in skipped.items()),
             changed=tuple(name(*one) for one in found.changed) if found else (),
             vanished=tuple(name(*one) for one in found.vanished) if found else (),
-            refused=tuple(self._opened.refused),
+            refused=(*self._opened.refused, *broken),
             notes=tuple(self._opened.notes()),
         )
+
+    def _tasks(self) -> Iterator[Task]:
+        """Yield what is to be described; a source that turns out to be damaged ends early and is noted."""
+        found = self.comparison if self._before.segments else None
+        for number, source in self._sources.items():
+            tasks = (Task(number, item) for item in source.items())
+            try:
+                yield from chosen(self._rows, tasks, found.todo) if found else tasks
+            except SourceError as error:
+                self._broken[source.root] = error
+
+    def _add_sources(self, added: Iterable[PhotoSource]) -> None:
+        new = tuple(Source(source.kind, source.root) for source in added)
+        self.manifest = dataclasses.replace(self.manifest, sources=(*self.manifest.sources, *new))
 
     def _keep_new_sources(self) -> None:
         """Add the new sources to the manifest that have photos of their own to describe; the others get negative numbers."""
         found, old = self.comparison, len(self.manifest.sources)
         used = sorted({number for (number, _), _ in found.todo if number >= old})
         unused = [number for number in self._sources if number >= old and number not in used]
-        added = tuple(Source(self._sources[number].kind, self._sources[number].root) for number in used)
-        self.manifest = dataclasses.replace(self.manifest, sources=(*self.manifest.sources, *added))
+        self._add_sources(self._sources[number] for number in used)
         numbers = {number: old + place for place, number in enumerate(used)}
         numbers |= {number: -1 - place for place, number in enumerate(unused)}
         self._sources = {numbers.get(number, number): source for number, source in self._sources.items()}
@@ -249,7 +276,7 @@ class OwnPaths:
                 names = (os.path.join(source.root, key) for key in keys[number]) if number in keys else (source.root,)
                 self.paths += [name for name in names if os.path.lexists(name)]
                 self.areas.append(source.root)
-            elif source.kind in FOLDERS or not os.path.isdir(os.path.dirname(source.root)):
+            elif source.is_folder or not os.path.isdir(os.path.dirname(source.root)):
                 remedy = f"put it back, or if it has moved run `ceret relocate {path} {source.root} NEW`"
                 self.lost.append((source.root, f"is not there: {remedy}"))
             else:

@@ -99,7 +99,8 @@ def _plan(sources: Sources) -> Iterator[tuple[str, list[str], list[str]]]:
         others = (folder for other, folder in folders.items() if other != real)
         return any(other.holds_folder(real) if real in folders else other.holds(real) for other in others)
 
-    chosen: dict[str, list[str]] = {}  # folder -> names of photos
+    homes: dict[str, str] = {}  # real path of a folder -> the first path to it
+    chosen: dict[tuple[str, bool], list[str]] = {}  # path, whether single photos in it -> their names
     others: dict[str, list[str]] = {}  # folder -> suffixes
     for path in paths:
         real = os.path.realpath(path)
@@ -108,10 +109,12 @@ def _plan(sources: Sources) -> Iterator[tuple[str, list[str], list[str]]]:
         elif (suffix := unread_suffix(path)) and real not in folders and len(paths) > 1:
             others.setdefault(os.path.dirname(path), []).append(suffix)
         elif is_image_name(path) and real not in folders:
-            chosen.setdefault(os.path.dirname(path), []).append(os.path.basename(path))
+            home = os.path.dirname(path)
+            home = homes.setdefault(os.path.realpath(home), home)
+            chosen.setdefault((home, True), []).append(os.path.basename(path))
         else:
-            chosen[path] = []
-    for path, names in chosen.items():
+            chosen[path, False] = []
+    for (path, _), names in chosen.items():
         if len(names) == 1:
             yield os.path.join(path, names[0]), [], []
         else:

@@ -9,7 +9,9 @@ import pytest
 
 from ce_retrieval.errors import CorruptIndexError, PhotoError, PhotoIndexError, SourceError
 from ce_retrieval.photo_index import (
+    Origin,
     PhotoIndex,
+    SameSource,
     add_photos,
     build_alike,
     build_index,
@@ -374,3 +376,69 @@ def test_errors_of_photos_name_a_command_that_helps(index, photos, helpers):
     opened = PhotoIndex.open(index)
     with pytest.raises(PhotoError, match=f"if {photos} has moved, run `ceret relocate {index} {photos} NEW`"):
         opened.read_photo(record)
+
+
+def damage_texts(table):
+    """Spoil a table's names of photos; its footer and photos stay whole."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(table) as file:
+        columns = [file.metadata.row_group(0).column(number) for number in range(2)]
+    (column,) = (one for one in columns if one.path_in_schema == "key")
+    data, start, length = bytearray(table.read_bytes()), column.dictionary_page_offset, column.total_compressed_size
+    data[start : start + length] = bytes(length)
+    table.write_bytes(data)
+
+
+def test_a_source_that_turns_out_to_be_damaged_stops_no_other_and_loses_nothing(
+    photos, tmp_path, small_segments, helpers
+):
+    table = helpers.write_table(tmp_path / "a.parquet", range(40, 44), key="name")
+    whole = table.read_bytes()
+    damage_texts(table)
+    out = tmp_path / "out.ceret"
+    report = build_index([table, photos], out, helpers.SETTINGS)
+    assert report.count == 30
+    ((root, reason),) = report.refused
+    assert root == str(table) and reason.startswith("damaged near row 0")
+    table.write_bytes(whole)
+    assert add_photos(out).added == 4
+    damage_texts(table)
+    report = add_photos(out)
+    assert (report.count, report.present, report.vanished, len(report.refused)) == (34, 30, (), 1)
+
+
+def test_a_stopped_build_goes_on_with_shards_that_came_and_without_those_that_went(tmp_path, small_segments, helpers):
+    folder, out = tmp_path / "shards", tmp_path / "out.ceret"
+    folder.mkdir()
+    tars = [helpers.write_tar(folder / f"{n}.tar", range(10 * n, 10 * n + 10)) for n in range(2)]
+    for number, after in ((2, 1), (3, 10)):  # before and after the first segment
+
+        def stop(done, total, after=after):
+            if done >= after:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            build_index([folder], out, helpers.SETTINGS, stop)
+        helpers.write_tar(folder / f"{number}.tar", range(100 * number, 100 * number + 5))
+    assert len(read_manifest(out).segments) == 1
+    tars[0].unlink()
+    report = build_index([folder], out, helpers.SETTINGS)
+    assert (report.count, len(report.vanished)) == (20, 8)
+    assert verify_index(out, photos=True).problems == ()
+
+
+def test_progress_counts_photos_that_are_as_they_were(index, photos, helpers, monkeypatch):
+    monkeypatch.setattr("ce_retrieval.photo_index.update.TELL_EVERY", 10)
+    helpers.write_photos(photos, [60])
+    seen = []
+    add_photos(index, [photos], progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(10, 31), (20, 31), (30, 31), (31, 31)]
+
+
+def test_photos_given_one_by_one_lie_in_their_folder(photos, tmp_path, small_segments, helpers):
+    out, given = tmp_path / "out.ceret", sorted((photos / "even").glob("*.png"))
+    build_index([*given, photos / "odd"], out, helpers.SETTINGS)
+    opened = PhotoIndex.open(out)
+    same = SameSource(opened).photos(Origin.of(given[1]))
+    assert [opened.name_of(record) for record in opened.records(np.flatnonzero(same))] == list(map(str, given))

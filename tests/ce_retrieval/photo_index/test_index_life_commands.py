@@ -36,7 +36,7 @@ def test_a_folder_given_by_a_shell_pattern_with_all_kinds_of_things_in_it(photos
     done = ceret("index", *sorted(photos.iterdir()), "--out", out, *BUILD)
     assert done.stdout == f"{out}: 33 photos; 0 files skipped\n"
     lines = done.stderr.splitlines()
-    assert lines[0] == "4 given paths without a photo, passed over:" and lines[1].startswith(f"  {photos}/0.txt: not a")
+    assert lines[0] == "4 paths passed over:" and lines[1].startswith(f"  {photos}/0.txt: not a")
     assert lines[5:] == [
         f"note: {photos}: 1 file with suffix .psd was not looked at: {CONVERT}",
         f"note: {photos}/odd: 1 file with suffix .gif was not looked at: {CONVERT}",

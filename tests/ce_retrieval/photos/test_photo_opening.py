@@ -90,6 +90,17 @@ def test_many_photos_of_one_folder_are_one_source(collection, tmp_path):
     assert [reading.read(item) for item in sources[0].items()] == [b"a.jpg", b"b.jpg"]
 
 
+def test_a_folder_and_what_it_only_links_to(collection, tmp_path):
+    (tmp_path / "blob").write_bytes(b"blob")
+    (tmp_path / "alias").symlink_to(collection)
+    (collection / "x.jpg").symlink_to(tmp_path / "blob")
+    sources = open_sources([collection, collection / "x.jpg"])
+    keys = ["a.jpg", "b.jpg", "beach/e.jpg", "sea/c.jpg", "sea/d.jpg"]
+    assert found(sources) == [("folder", "col", keys), ("file", "x.jpg", ["x.jpg"])]
+    (aliased,) = open_sources([collection / "a.jpg", tmp_path / "alias" / "b.jpg"])
+    assert (aliased.root, [item.key for item in aliased.items()]) == (str(collection), ["a.jpg", "b.jpg"])
+
+
 def test_what_a_shell_pattern_catches_besides_photos_is_passed_over(collection):
     (collection / "notes.txt").write_text("text")
     (collection / "empty").mkdir()
