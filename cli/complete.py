@@ -7,7 +7,7 @@ import click
 
 from cli.completion_options import chosen_settings, completer_options
 from cli.options import json_option, mask_options, max_pixels_option
-from cli.output import print_json, progress_bar, with_options
+from cli.output import print_json, progress_bar, warn_passed_over, with_options
 
 _PATH = click.Path(path_type=Path)
 
@@ -64,6 +64,7 @@ def command(
         click.echo(f"{out}: {written} completed, {skipped} done before, {len(failed)} failed")
     else:
         click.echo(f"{about[0]['written']}{' (done before)' if skipped else ''}")
+    warn_passed_over(jobs.notes)
     notes = [f"note: {one['photo']}: {one['hint']}" for one in about if one["hint"]]
     for line in [*notes, *(f"failed: {one['error']}" for one in about if one["error"])]:
         click.echo(line, err=True)

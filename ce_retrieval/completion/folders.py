@@ -85,7 +85,13 @@ class _Loaded(NamedTuple):
     hole: np.ndarray
 
 
-def plan_jobs(photos: str | Path, masks: str | Path, out: str | Path) -> list[Job | Outcome]:
+class Plan(list[Job | Outcome]):
+    """A job for each photo, or an outcome with its error; `notes`: (path, line) for all that is not taken for a photo."""
+
+    notes: Sequence[tuple[str, str]] = ()
+
+
+def plan_jobs(photos: str | Path, masks: str | Path, out: str | Path) -> Plan:
     """Pair photos with masks.
 
     Parameters
@@ -110,9 +116,9 @@ def plan_jobs(photos: str | Path, masks: str | Path, out: str | Path) -> list[Jo
         raise SourceError(f"no photo at {photos}: check the path")
     if not masks.exists():
         raise MaskError(f"no mask at {masks}: check the path")
-    stems = _stems(photos, masks, out)
+    jobs = Plan()
+    stems = _stems(photos, masks, out, jobs)
     found = _masks_in(masks) if masks.is_dir() else None
-    jobs: list[Job | Outcome] = []
     seen: dict[str, Path] = {}
     for photo, stem in stems:
         try:
@@ -126,7 +132,7 @@ def plan_jobs(photos: str | Path, masks: str | Path, out: str | Path) -> list[Jo
     return jobs
 
 
-def _stems(photos: Path, masks: Path, out: Path) -> list[tuple[Path, str]]:
+def _stems(photos: Path, masks: Path, out: Path, plan: Plan) -> list[tuple[Path, str]]:
     """Return each photo and the stem of its result."""
     if not photos.is_dir():
         return [(photos, photos.stem)]
@@ -136,6 +142,7 @@ def _stems(photos: Path, masks: Path, out: Path) -> list[tuple[Path, str]]:
     apart = [place.resolve() for place in (out, masks) if place.resolve() != home]
     source = open_source(photos, "folder")
     files = [photos / item.key for item in source.items()]
+    plan.notes = source.passed_over.notes(str(photos))
     files = [file for file in files if not any(file.parent.resolve().is_relative_to(place) for place in apart)]
     if not files:
         raise SourceError(f"{photos} holds no photo but those of {masks} and {out}: check the paths")

@@ -336,3 +336,12 @@ def test_a_name_of_any_length_stops_no_other_photo(completer, photos, mask, tmp_
     assert not (out / ("n" * 251 + ".png")).exists(), "nothing without its record"
     assert {len(os.fsencode(path.name)) for path in out.glob("*.candidates")} == {1 + len(".candidates"), 254, 255}
     assert finished(run(completer, photos, mask, out, candidate_fills=True))[:2] == (0, 9)
+
+
+def test_a_folder_that_cannot_be_listed_and_unread_images_are_named(completer, photos, mask, tmp_path, unlistable):
+    (photos / "art.psd").touch()
+    unlistable("sub")
+    plan = plan_jobs(photos, mask, tmp_path / "out")
+    assert dict(plan.notes)[f"{photos}/sub/"] == "the folder cannot be listed: permission denied"
+    assert dict(plan.notes)[str(photos)].startswith("1 file with suffix .psd was not looked at")
+    assert finished(list(complete_folder(completer, plan, tmp_path / "out")))[:2] == (5, 0)
