@@ -13,7 +13,7 @@ demo: .venv/installed
 	$(BIN)/python examples/demo.py --out demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/installed-test
 	$(BIN)/ruff check .
