@@ -17,8 +17,7 @@ from ce_retrieval.photos.layouts import Layout, Refused, check_tiff, layout_of, 
 from ce_retrieval.photos.profiles import NO_CONVERSION, Conversion, conversion_of, to_srgb
 from ce_retrieval.pixels import Photo
 
-
-_NOTHING = Encoding()
+_NOTHING = Encoding()  # of a resized photo
 
 
 class DecodedPhoto(NamedTuple):
