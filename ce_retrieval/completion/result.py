@@ -173,6 +173,10 @@ class Completion:
         The JSON says that everything before it is written. Its `files` hold the names and hashes of the pictures, so that
         a picture of another run is never taken for one of this.
         """
+        if like is not None and like.pixels.shape != self.best.shape:
+            raise ValueError(
+                f"like is of shape {like.pixels.shape}, the result {self.best.shape}: load it at its own size"
+            )
         folder = Path(path) if stem is not None else Path(path).parent
         stem = Path(path).stem if stem is None else stem
         beside = beside_name(stem)

@@ -14,8 +14,10 @@ from ce_retrieval.photos.exif import TURNS, exif_of, orientation_of
 from ce_retrieval.photos.formats import format_of, open_image, why_no_photo, without_warnings
 from ce_retrieval.photos.jpeg import with_end_mark
 from ce_retrieval.photos.layouts import Layout, Refused, check_tiff, layout_of, on_white
-from ce_retrieval.photos.profiles import Conversion, conversion_of, to_srgb
+from ce_retrieval.photos.profiles import NO_CONVERSION, Conversion, conversion_of, to_srgb
 from ce_retrieval.pixels import Photo
+
+_NOTHING = Encoding()  # of a resized photo
 
 
 class DecodedPhoto(NamedTuple):
@@ -137,7 +139,7 @@ def _decode(data: bytes, kind: str, size: int | None, max_pixels: int) -> Decode
     photo = to_srgb(photo, conversion)
     if photo.mode != "RGB":
         photo = photo.convert("RGB")
-    encoding = Encoding() if size is not None else encoding_of(im, data, layout, conversion, turn, exif)
+    encoding = _NOTHING if size is not None else encoding_of(im, data, layout, conversion, turn, exif)
     return DecodedPhoto(np.array(photo), width, height, encoding)
 
 
@@ -147,7 +149,7 @@ def _with_profile(im: Image.Image, layout: Layout) -> tuple[Layout, Conversion]:
     if profile is None:  # it did not unpack
         conversion = Conversion(fault="is damaged")
     else:
-        conversion = conversion_of(bytes(profile), layout.colours.mode) if profile else Conversion()
+        conversion = conversion_of(bytes(profile), layout.colours.mode) if profile else NO_CONVERSION
     if layout.colours.mode == "CMYK" and conversion.to_srgb is None:
         layout = layout._replace(colours=layout.colours.convert("RGB"))
     return layout, conversion

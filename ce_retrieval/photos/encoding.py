@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from PIL import Image
 
 from ce_retrieval.photos.exif import upright
 from ce_retrieval.photos.layouts import Layout
-from ce_retrieval.photos.profiles import Conversion, from_srgb, to_srgb
+from ce_retrieval.photos.profiles import NO_CONVERSION, Conversion, from_srgb, to_srgb
 from ce_retrieval.pixels import Bools, Photo, crop, hole_box, to_grey
 
 _HEADER = 1 << 16  # bytes of an AVIF or HEIC in which its description is looked for
@@ -43,7 +43,7 @@ class Encoding:
     grey: bool = False
     stored: Photo | None = None
     alpha: Photo | None = None
-    conversion: Conversion = field(default_factory=Conversion)
+    conversion: Conversion = NO_CONVERSION
     exif: bytes = b""
     faults: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()

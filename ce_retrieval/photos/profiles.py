@@ -31,6 +31,10 @@ class Conversion(NamedTuple):
     fault: str = ""
 
 
+#: For pixels without a profile.
+NO_CONVERSION = Conversion()
+
+
 def to_srgb(image: Image.Image, conversion: Conversion) -> Image.Image:
     """Return the colours of an image, mode L, RGB or CMYK, in sRGB: mode RGB, or as it is where no profile is used."""
     return image if conversion.to_srgb is None else conversion.to_srgb.apply(image)
@@ -55,7 +59,7 @@ def conversion_of(profile: bytes, mode: str) -> Conversion:
     from PIL import ImageCms
 
     if not profile:
-        return Conversion()
+        return NO_CONVERSION
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space, name = opened.profile.xcolor_space.strip(), (opened.profile.profile_description or "").strip()

@@ -16,7 +16,7 @@ from ce_retrieval.completion.overlay import RetrievalCompleter
 from ce_retrieval.completion.result import Completion, json_lines, read_saved, run_lengths
 from ce_retrieval.completion.settings import RetrievalSettings, ranges
 from ce_retrieval.errors import StorageError
-from ce_retrieval.photos import load_photo
+from ce_retrieval.photos import load_photo, save_photo
 
 SETTINGS = RetrievalSettings(k=4, candidates=20, rerank="rim")
 FILLS = ranges(RetrievalSettings)["fill"].choices
@@ -140,6 +140,18 @@ def test_a_folder_that_cannot_be_written_is_one_line(done, tmp_path):
     with pytest.raises(StorageError, match="file") as caught:
         done.save(tmp_path / "file" / "sub", "a")
     assert "\n" not in str(caught.value)
+
+
+def test_a_result_is_like_the_photo_that_was_completed(index, photo, odd_holes, tmp_path):
+    done = RetrievalCompleter(index, SETTINGS).complete(photo, odd_holes(*photo.shape[:2])["centre"])
+    save_photo(tmp_path / "photo.png", photo)
+    with pytest.raises(ValueError, match="load it at its own size"):
+        done.save(tmp_path / "a.png", like=load_photo(tmp_path / "photo.png", size=32))
+    assert os.listdir(tmp_path) == ["photo.png"]
+    done.save(tmp_path / "a.png", like=load_photo(tmp_path / "photo.png"))
+    np.testing.assert_array_equal(load_photo(tmp_path / "a.png").pixels, done.best)
+    record = read_saved(tmp_path, "a")
+    assert record is not None and record["encoding"]["not_kept"] == []
 
 
 def test_a_full_disk_leaves_the_earlier_result_whole(completer, photo, odd_holes, tmp_path):
