@@ -127,6 +127,7 @@ def photo(bundled_photos) -> np.ndarray:
 def test_the_best_of_many_scenes_are_the_expected_content(many, photo, monkeypatch):
     done = SceneCompleter(many, SETTINGS).complete(photo, HOLE)
     assert done.expected == done.provenance()["expected"] == "scenes"
+    assert len(done.candidates) == SETTINGS.top
     assert all(np.isfinite(c.scores["content"]) for c in done.candidates)
     few = SceneCompleter(many, replace(SETTINGS, aligned=20)).complete(photo, HOLE)
     assert few.expected is None and "content" not in few.candidates[0].scores
