@@ -1,5 +1,6 @@
 # make demo [PHOTOS=folder]   fill holes in real photos and print where the pictures are
-# make test                   run all tests
+# make test                   run the tests
+# make test-slow              run those that take minutes
 # make check                  check lint, format and types
 # make bench [RUN=name]       list the benchmarks, or run one
 # make clean                  remove what make made
@@ -7,13 +8,19 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+# Two workers, a file of tests at a time: what a file's tests share is made once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test test-slow check bench clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py --out demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
+
+test-slow: .venv/installed-test
+	$(PYTEST) -m slow
 
 check: .venv/installed-test
 	$(BIN)/ruff check .

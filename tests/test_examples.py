@@ -170,7 +170,9 @@ def test_demo_on_ones_own_photos(folder: Path, tmp_path: Path, shipped_weights: 
     collection = {path.stem for path in (out / "collection").rglob("*.png")}
     assert (len(held_out), len(collection)) == (4, 44)
     assert not held_out & collection
-    for path in (out / "filled").glob("*.json"):
+    records = list((out / "filled").glob("*.json"))
+    assert len(records) == 4
+    for path in records:
         best = Path(json.loads(path.read_text())["candidates"][0]["photo"])
         assert best.stem in collection and best.resolve().is_relative_to(folder)
 

@@ -147,7 +147,7 @@ def test_bad_arguments_are_refused(name: str, pair: tuple, hole: np.ndarray) -> 
         metric(truth, fill, hole[:-1])
     with pytest.raises(ValueError, match="hole"):
         metric(truth, fill, hole.astype(np.uint8))
-    with pytest.raises(MaskError):
+    with pytest.raises(MaskError, match="a hole is empty"):
         metric(truth, fill, np.zeros_like(hole))
     with pytest.raises(ValueError, match="photo int64"):
         metric(truth.astype(np.int64), fill, hole)
@@ -167,7 +167,7 @@ def test_psnr_of_mean_l2() -> None:
     assert metrics.psnr_of_mean_l2(np.array([1.0, 3.0])) == pytest.approx(10 * math.log10(1 / 0.02))
     assert metrics.psnr_of_mean_l2(np.array([0.0, 2.0])) == pytest.approx(20)
     assert metrics.psnr_of_mean_l2(np.array([0.0])) == math.inf
-    with pytest.raises(EvaluationError):
+    with pytest.raises(EvaluationError, match="no photo was measured"):
         metrics.psnr_of_mean_l2(np.array([]))
 
 
@@ -195,7 +195,7 @@ def test_summary_of_nothing_but_extremes() -> None:
 
 def test_summary_refuses_nothing_and_unequal_lengths() -> None:
     none, one, two = np.zeros(0), np.zeros(1), np.zeros(2)
-    with pytest.raises(EvaluationError):
+    with pytest.raises(EvaluationError, match="no photo was measured"):
         metrics.summarise(l1=none, l2=none, psnr=none, ssim=none, sharpness=none)
     with pytest.raises(ValueError, match="one number a photo"):
         metrics.summarise(l1=one, l2=one, psnr=two, ssim=one, sharpness=one)

@@ -112,7 +112,7 @@ def test_every_layer_of_every_architecture_has_its_name():
 
     kinds = (Compact, PaperCenter, PaperRandom, PaperRegion)
     assert {layer for kind in kinds for layer in kind.LAYERS} == set(encoder_spec.LAYERS) - {"fill"}
-    assert all(kind.LAYERS[0] == encoder.LOCAL_LAYER for kind in kinds)
+    assert {kind.LAYERS[0] for kind in kinds} == {encoder.LOCAL_LAYER}
 
 
 def test_compressed_features_are_the_projected_ones(folder, photos):

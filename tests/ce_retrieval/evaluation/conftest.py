@@ -40,6 +40,6 @@ def collection(opened: PhotoIndex, decoded: PhotoCache) -> np.ndarray:
     return decoded.get(range(len(opened))).photos
 
 
-@pytest.fixture(scope="session")
-def held_out(shared_data: Path) -> HeldOut:
-    return read_held_out(shared_data / "scenes")
+@pytest.fixture(scope="session", params=[12, pytest.param(1, marks=pytest.mark.slow)], ids=["a twelfth", "all"])
+def held_out(shared_data: Path, request: pytest.FixtureRequest) -> HeldOut:
+    return read_held_out(shared_data / "scenes", request.param)

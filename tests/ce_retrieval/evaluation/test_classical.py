@@ -84,8 +84,12 @@ def test_biharmonic_is_the_librarys_photo_by_photo(photos: np.ndarray) -> None:
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_bad_arguments_are_refused(name: str) -> None:
     photos = np.zeros((2, 6, 7, 3), dtype=np.uint8)
-    for hole in (np.zeros((6, 7), dtype=bool), np.ones((6, 7), dtype=bool), np.eye(6, dtype=bool)):
-        with pytest.raises(MaskError):
+    for hole, message in (
+        (np.zeros((6, 7), dtype=bool), "the hole is empty"),
+        (np.ones((6, 7), dtype=bool), "covers the whole photo"),
+        (np.eye(6, dtype=bool), "the hole is 6x6, the photo 7x6"),
+    ):
+        with pytest.raises(MaskError, match=message):
             CLASSICAL[name](photos, hole)
     with pytest.raises(MaskError, match=r"expected bool \(H, W\)"):
         CLASSICAL[name](photos, np.eye(6, 7, dtype=np.uint8))

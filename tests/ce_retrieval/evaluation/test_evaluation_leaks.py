@@ -4,7 +4,6 @@ import io
 
 import numpy as np
 import pytest
-from held_out import FULL
 from PIL import Image
 
 from ce_retrieval.evaluation.leaks import LeakGuard
@@ -104,9 +103,9 @@ def test_the_order_and_size_of_blocks_change_nothing(crop_folder, opened, decode
     assert guarded(queries, opened, decoded, 1) == guarded(queries, opened, decoded, 60) != {}
 
 
-def test_on_real_photos(shared_data, tmp_path):
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_on_real_photos(shared_data, tmp_path, step):
     """The held-out photos show three views that the collection shows too; treated copies of its own photos are found."""
-    step = 1 if FULL else 3
     val, train = shared_data / "scenes/val", shared_data / "scenes/train"
     same_view = {
         "glacier/21146.jpg": "glacier/7746.jpg",

@@ -7,7 +7,6 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from held_out import FULL
 from PIL import Image
 
 from ce_retrieval import complete
@@ -323,7 +322,7 @@ def test_bad_input_is_refused_before_anything_is_done(query_folder, crop_folder,
     build_index([crop_folder / "photo0"], tmp_path / "tiny.ceret", IndexSettings("thumbnail:8", "none", 8, 1))
     with pytest.raises(EvaluationError, match="SSIM needs 11 px"):
         run(query_folder, PhotoIndex.open(tmp_path / "tiny.ceret"), tmp_path / "out", ("oracle",), never)
-    with pytest.raises(PhotoIndexError):
+    with pytest.raises(PhotoIndexError, match=r"no index at .*none\.ceret"):
         run(query_folder, PhotoIndex.open(tmp_path / "none.ceret"), tmp_path / "out")
 
 
@@ -355,7 +354,8 @@ def test_a_classical_fill_reaches_independent_figures(held_out, crop_folder, tmp
 SEARCHES = {"oracle": (13.70, 3.24, 15.47), "ring": (16.09, 4.53, 14.12), "thumbnail:16@none": (18.15, 5.71, 13.09)}
 
 
-@pytest.mark.skipif(not FULL, reason="minutes long: set CERET_FULL_EVALUATION to run it")
+@pytest.mark.slow
+@pytest.mark.parametrize("held_out", [1], indirect=True)
 def test_searches_reach_independent_figures(held_out, shared_data, tmp_path):
     """The same for what needs the whole collection; P@10 too."""
     train, val = shared_data / "scenes/train", shared_data / "scenes/val"

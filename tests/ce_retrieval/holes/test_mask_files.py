@@ -187,7 +187,7 @@ def test_a_giant_is_refused_by_its_header(save, monkeypatch):
     path = save(np.zeros((200, 200), np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30_000)
     for shape in (SHAPE, None):  # a warning of Pillow's is an error of ours
-        with pytest.raises(MaskError):
+        with pytest.raises(MaskError, match=r"mask\.png"):
             read_mask(path, shape)
 
 

@@ -182,7 +182,7 @@ def test_a_bad_source_or_setting_leaves_nothing_behind(photos, tmp_path, helpers
 
 
 def test_the_memory_that_an_error_asks_for_is_enough(photos, tmp_path, small_segments, helpers):
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(SettingsError, match="give at least ") as caught:
         build_index([photos], tmp_path / "out.ceret", dataclasses.replace(helpers.SETTINGS, max_memory=0))
     megabytes = int(str(caught.value).partition("give at least ")[2].partition("MB")[0])
     settings = dataclasses.replace(helpers.SETTINGS, max_memory=megabytes << 20)

@@ -63,7 +63,7 @@ ALL_KINDS = [
 def test_truncated(photo, kind, options, capfd):
     data = encode(Image.fromarray(photo), kind, **options)
     for share in (0.05, 0.3, 0.6, 0.9):
-        with pytest.raises(PhotoError):
+        with pytest.raises(PhotoError, match=r"^cut: "):
             decode_photo(data[: int(len(data) * share)], name="cut", size=64)
     assert capfd.readouterr() == ("", "")
 

@@ -33,10 +33,12 @@ def small_adversary(side: int):
     class SmallAdversary(nn.Module):
         def __init__(self) -> None:
             super().__init__()
+            self.side = side
             self.body = nn.Sequential(*down(3, 8, norm=False), *down(8, 16), nn.Conv2d(16, 1, side // 4))
             initialise_dcgan(self)
 
         def forward(self, photos):
+            assert photos.shape[1:] == (3, self.side, self.side)
             return self.body(photos).flatten().float()
 
     return SmallAdversary()

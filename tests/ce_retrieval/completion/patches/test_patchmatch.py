@@ -150,8 +150,12 @@ def test_the_smallest_photo_there_is_a_patch_in() -> None:
 def test_wrong_input_is_refused() -> None:
     photo = np.zeros((20, 20, 3), np.uint8)
     hole = np.zeros((20, 20), bool)
-    for wrong in (hole, ~hole, hole[:, :19]):
-        with pytest.raises(MaskError):
+    for wrong, message in (
+        (hole, "the hole is empty"),
+        (~hole, "covers the whole photo"),
+        (hole[:, :19], "the hole is 19x20, the photo 20x20"),
+    ):
+        with pytest.raises(MaskError, match=message):
             fill(photo, wrong, photo)
     hole[3:5, 3:5] = True
     for wrong_photo, wrong_initial, sources in (

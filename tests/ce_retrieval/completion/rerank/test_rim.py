@@ -40,9 +40,9 @@ def test_rim_at_the_border_and_around_islands() -> None:
     assert rim_of(hole, 2)[4, 1]
 
 
-@pytest.mark.parametrize("value", [False, True])
-def test_rim_needs_a_hole(value: bool) -> None:
-    with pytest.raises(MaskError):
+@pytest.mark.parametrize(("value", "message"), [(False, "the hole is empty"), (True, "covers the whole photo")])
+def test_rim_needs_a_hole(value: bool, message: str) -> None:
+    with pytest.raises(MaskError, match=message):
         rim_of(np.full((4, 4), value))
 
 
@@ -107,7 +107,7 @@ def test_distance_arguments_are_checked() -> None:
         rim_distance(photo.astype(np.float32), photo[None], weights)
     with pytest.raises(ValueError, match="match"):
         rim_distance(photo, photo[None, :5], weights)
-    with pytest.raises(MaskError):
+    with pytest.raises(MaskError, match="the rim is empty"):
         rim_distance(photo, photo[None], np.zeros_like(weights))
 
 

@@ -8,7 +8,6 @@ import pytest
 from ranking_cases import HOLE, SIDE, crops
 from scene_cases import index_of, of_size
 from scipy.ndimage import distance_transform_edt
-from scipy.stats import median_abs_deviation
 
 from ce_retrieval.completion.scenes import ranking
 from ce_retrieval.completion.scenes.completer import SceneCompleter
@@ -26,6 +25,8 @@ def rank(scores: dict[str, np.ndarray], weights: dict[str, float] | None = None)
 
 
 def test_terms_contribute_equally_whatever_their_units():
+    from scipy.stats import median_abs_deviation
+
     rng = np.random.default_rng(0)
     base = {name: rng.random(30) for name in ("scene", "context", "texture", "seam")}
     scaled = {name: 10.0 ** (50 * i - 100) * values + i for i, (name, values) in enumerate(base.items())}
@@ -127,6 +128,7 @@ def photo(bundled_photos) -> np.ndarray:
 def test_the_best_of_many_scenes_are_the_expected_content(many, photo, monkeypatch):
     done = SceneCompleter(many, SETTINGS).complete(photo, HOLE)
     assert done.expected == done.provenance()["expected"] == "scenes"
+    assert len(done.candidates) == SETTINGS.top
     assert all(np.isfinite(c.scores["content"]) for c in done.candidates)
     few = SceneCompleter(many, replace(SETTINGS, aligned=20)).complete(photo, HOLE)
     assert few.expected is None and "content" not in few.candidates[0].scores

@@ -200,8 +200,12 @@ def test_a_hole_against_the_border_is_cut_on_its_open_sides():
 
 def test_wrong_arguments_are_refused():
     photo, scene, hole, _ = scene_of_a_match()
-    for wrong in (np.zeros_like(hole), np.ones_like(hole), hole.astype(np.uint8)):
-        with pytest.raises(MaskError):
+    for wrong, message in (
+        (np.zeros_like(hole), "the hole is empty"),
+        (np.ones_like(hole), "covers the whole photo"),
+        (hole.astype(np.uint8), r"expected bool \(H, W\)"),
+    ):
+        with pytest.raises(MaskError, match=message):
             SeamFinder(wrong, hole)
     for arrays in ((photo[1:], scene[1:]), (photo[1:], scene), (photo, scene[1:])):
         with pytest.raises(ValueError, match="expected one size"):
