@@ -29,6 +29,7 @@ _HOMES = {
     "load_photo": "photos",
     "make_completer": "completion.methods",
     "read_mask": "holes.files",
+    "relocate_index": "photo_index",
     "save_photo": "photos",
     "verify_index": "photo_index",
 }

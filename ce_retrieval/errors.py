@@ -1,6 +1,7 @@
 """The errors that a user can cause. Each message is one line: what is wrong, what was expected, the remedy."""
 
 import re
+from collections.abc import Sequence
 
 # Control characters, line and paragraph separators, what turns the direction of writing, and bytes that are not UTF-8.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -85,3 +86,9 @@ def one_line(text: str) -> str:
         return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else found[0].encode("unicode_escape").decode()
 
     return _UNSEEN.sub(escape, text)
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Return names for a message: the first few, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

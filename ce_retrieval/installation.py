@@ -55,4 +55,4 @@ def main() -> None:
         check_installation("cli", "indexes")
     except InstallationError as error:
         sys.exit(f"Error: {error}")
-    importlib.import_module("cli.main").main()  # by name: no module of the library depends on `cli`
+    importlib.import_module("cli.main").run()  # by name: no module of the library depends on `cli`

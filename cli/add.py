@@ -1,4 +1,4 @@
-"""`ceret add`."""
+"""`ceret add`: bring an index up to date."""
 
 from pathlib import Path
 
@@ -6,29 +6,27 @@ import click
 
 from ce_retrieval.photo_index import IndexSettings, add_photos
 from cli.options import json_option, work_options
-from cli.output import note, print_built, progress_bar, warn_skipped
+from cli.output import print_built, progress_bar, warn_built
 
 DEFAULTS = IndexSettings()
 
 
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=click.Path(path_type=Path))
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, metavar="[SOURCE...]", type=click.Path(path_type=Path))
 @work_options(DEFAULTS.workers, DEFAULTS.max_memory)
 @json_option
 def command(index_path: Path, sources: tuple[Path, ...], workers: int, max_memory: int, as_json: bool) -> None:
-    """Add the photos of SOURCES to an index.
+    """Bring an index up to date with SOURCES, or with its own sources if none are given.
 
-    Photos that the index already has (by source and name) are passed over, so the same command brings an index up to date
-    with a folder that has grown. Programs that have the index open keep what they opened.
+    Photos that it does not have are added, those that have changed are described anew, those that could not be read are
+    tried again, and those that have vanished are removed. Programs that have the index open keep what they opened.
     """
     with progress_bar("adding") as progress:
         report = add_photos(index_path, sources, workers=workers, max_memory=max_memory, progress=progress)
-    for line in report.notes:
-        note(f"note: {line}")
-    warn_skipped(report.skipped)
-    text = (
-        f"{index_path}: {report.added} photos added, {report.present} were there already, {report.count} in all; "
-        f"{len(report.skipped)} files skipped"
-    )
+    warn_built(report)
+    parts = [f"{report.added} photos added", f"{report.present} were there already"]
+    parts += [f"{len(report.changed)} had changed"] if report.changed else []
+    parts += [f"{len(report.vanished)} have vanished"] if report.vanished else []
+    text = f"{index_path}: {', '.join(parts)}, {report.count} in all; {len(report.skipped)} files skipped"
     print_built(text, index_path, report, as_json)

@@ -8,7 +8,7 @@ import click
 
 from ce_retrieval.evaluation.settings import EvaluationSettings
 from cli.options import index_option, json_option, weights_option
-from cli.output import note, print_json, say, steps_bar, warn_skipped
+from cli.output import note, print_json, say, steps_bar, warn_passed_over, warn_skipped
 
 DEFAULTS = EvaluationSettings(methods=())
 
@@ -60,8 +60,7 @@ def command(
     with steps_bar() as progress:
         evaluation = evaluate(photos, index, out, EvaluationSettings(names, weights=weights, **settings), progress)
     written = write_report(evaluation, out)
-    for line in evaluation.passed_over:
-        note(f"note: {line}")
+    warn_passed_over(evaluation.passed_over)
     warn_skipped([*evaluation.unreadable, *evaluation.unserved], "query photo")
     for leak in evaluation.leaks:
         what = f"{'the mirror image of ' if leak.mirrored else ''}{leak.photo}"

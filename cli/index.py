@@ -7,7 +7,7 @@ import click
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
 from cli.options import json_option, work_options
-from cli.output import note, print_built, progress_bar, warn_skipped
+from cli.output import print_built, progress_bar, warn_built
 
 DEFAULTS = IndexSettings()
 
@@ -53,14 +53,12 @@ def command(
 
     A SOURCE is a folder (searched recursively for JPEG, PNG, WebP, TIFF, BMP), a tar shard in WebDataset form, a parquet
     file with an image column, a folder of tar shards or parquet files, or one photo. Files that cannot be read are skipped
-    and listed. A stopped build resumes when the same command is run again.
+    and listed. A stopped build resumes when the same command is run again; `ceret add` brings a finished one up to date.
     """
     settings = IndexSettings(features, hole, size, workers, max_memory)
     with progress_bar("indexing") as progress:
         report = build_index(sources, out, settings, progress)
-    for line in report.notes:
-        note(f"note: {line}")
-    warn_skipped(report.skipped)
+    warn_built(report)
     resumed = f", {report.present} of them from an earlier run" if report.present else ""
     text = f"{out}: {report.count} photos{resumed}; {len(report.skipped)} files skipped"
     print_built(text, out, report, as_json)

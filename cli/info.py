@@ -13,7 +13,10 @@ from cli.output import print_json, say, with_options
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=click.Path(path_type=Path))
 @click.option(
-    "--skipped", "list_skipped", is_flag=True, help="List the files that could not be read, with the reasons."
+    "--skipped",
+    "list_skipped",
+    is_flag=True,
+    help="List what could not be read or was not looked at, with the reasons.",
 )
 @json_option
 def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
@@ -21,6 +24,7 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
     manifest = read_manifest(index_path)
     about = {
         "photos": manifest.count,
+        "removed": manifest.removed,
         "complete": manifest.complete,
         "features": manifest.descriptor,
         "cells": manifest.cells,
@@ -36,8 +40,7 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         "libraries": dict(manifest.libraries),
     }
     named = [
-        (manifest.name_of(skipped.source, skipped.key), with_options(skipped.reason, index_command))
-        for skipped in manifest.skipped
+        (manifest.name_of(one.source, one.key), with_options(one.reason, index_command)) for one in manifest.passed_over
     ]
     if as_json:
         print_json({**about, **({"skipped_files": named} if list_skipped else {})})

@@ -5,13 +5,15 @@ from typing import Any
 
 import click
 
+from cli.interrupt import ending_soon_after_interrupt
 from cli.output import one_line_errors
 
 COMMANDS = {
     "index": "Index photos by context.",
-    "add": "Add photos to an index.",
+    "add": "Bring an index up to date with its photos.",
+    "relocate": "Tell an index where its photos are now.",
     "info": "Say what an index is.",
-    "verify": "Check every file of an index.",
+    "verify": "Check every file of an index, and its photos.",
     "query": "Find the nearest contexts of a photo with a hole.",
     "complete": "Fill the holes of photos, from an index or by a network.",
     "evaluate": "Measure methods on photos whose truth is known.",
@@ -48,3 +50,9 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="ceret")
 def main() -> None:
     """Index photos by context, find the nearest contexts of a photo with a hole, and fill the hole from them."""
+
+
+def run() -> None:
+    """Run the command line as the process's own program."""
+    with ending_soon_after_interrupt():
+        main()

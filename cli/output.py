@@ -130,8 +130,35 @@ def print_result(text: str, value: Any, as_json: bool) -> None:
 def print_built(text: str, index: Path, report: "BuildReport", as_json: bool) -> None:
     """Print how building an index, or adding to one, ended: as the text or as JSON."""
     counts = {"photos": report.count, "added": report.added, "present": report.present, "skipped": len(report.skipped)}
+    lists = {"changed": report.changed, "vanished": report.vanished}
     skipped = [(name, with_options(reason)) for name, reason in report.skipped]
-    print_result(text, {"index": index, **counts, "skipped_files": skipped}, as_json)
+    passed_over = {"skipped_files": skipped, "refused": report.refused, "notes": report.notes}
+    print_result(text, {"index": index, **counts, **lists, **passed_over}, as_json)
+
+
+def warn_built(report: "BuildReport") -> None:
+    """Say on stderr what building an index, or adding to one, has passed over, and which photos are not what they were."""
+    list_cut([f"{path}: {reason}" for path, reason in report.refused], "{} given path{} without a photo, passed over")
+    warn_skipped(report.skipped)
+    list_cut(report.changed, "{} photo{} changed since indexed, described anew")
+    list_cut(report.vanished, "{} photo{} vanished since indexed, removed")
+    warn_passed_over(report.notes)
+
+
+def warn_passed_over(notes: Sequence[tuple[str, str]]) -> None:
+    """Say on stderr what kinds of files were passed over."""
+    for path, line in notes:
+        note(f"note: {path}: {line}")
+
+
+def list_cut(lines: Sequence[str], title: str) -> None:
+    """List lines on stderr, the first twenty, then how many more; `title` has a place for their number and a plural s."""
+    if lines:
+        note(f"{title.format(len(lines), 's' if len(lines) > 1 else '')}:")
+    for line in lines[:20]:
+        note(f"  {line}")
+    if len(lines) > 20:
+        note(f"  and {len(lines) - 20} more")
 
 
 @contextlib.contextmanager
@@ -181,11 +208,5 @@ def steps_bar(*, shown: bool = True) -> Iterator[Callable[..., None]]:
 
 
 def warn_skipped(skipped: Sequence[tuple[str, str]], what: str = "file") -> None:
-    """List on stderr what was skipped and why: the first twenty, then how many more."""
-    if not skipped:
-        return
-    note(f"{len(skipped)} {what}{'s' if len(skipped) > 1 else ''} skipped:")
-    for name, reason in skipped[:20]:
-        note(f"  {name}: {with_options(reason)}")
-    if len(skipped) > 20:
-        note(f"  and {len(skipped) - 20} more")
+    """List on stderr what was skipped and why."""
+    list_cut([f"{name}: {with_options(reason)}" for name, reason in skipped], f"{{}} {what}{{}} skipped")

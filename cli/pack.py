@@ -6,7 +6,7 @@ import click
 
 from ce_retrieval.training.packing import SIZES, WORKERS, check_place, pack_photos
 from cli.options import json_option
-from cli.output import note, print_result, progress_bar
+from cli.output import print_result, progress_bar, warn_passed_over, warn_skipped
 
 
 @click.command("pack")
@@ -36,10 +36,8 @@ def command(photos: Path, out: Path, size: int, workers: int, as_json: bool) -> 
             report = pack_photos(source, out, size, workers=workers, progress=progress)
     finally:
         source.close()
-    for line in report.notes:
-        note(f"note: {line}")
-    for key, reason in report.skipped:
-        note(f"skipped {key}: {reason}")
+    warn_skipped(report.skipped)
+    warn_passed_over(report.notes)
     text = f"{out}: {report.count} photos of {size} x {size} px, {len(report.skipped)} skipped"
     about = {"out": out, "photos": report.count, "size": size, "skipped": len(report.skipped)}
-    print_result(text, {**about, "skipped_files": report.skipped}, as_json)
+    print_result(text, {**about, "skipped_files": report.skipped, "notes": report.notes}, as_json)

@@ -10,7 +10,7 @@ import click
 from ce_retrieval.training.config import ENGINES, Schedule, TrainConfig
 from ce_retrieval.training.presets import changed, preset_config
 from cli.options import json_option
-from cli.output import note, print_result, steps_bar
+from cli.output import note, print_result, steps_bar, warn_passed_over, warn_skipped
 from cli.train_options import train_options
 
 
@@ -43,14 +43,11 @@ def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any)
     inputs["shapes"] = load_shapes(options["shapes"]) if options["shapes"] else None
     with team_of(device) as team, steps_bar(shown=team.leads) as bar:
         progress = partial(bar, "decoding")
-        read = partial(open_photos, apart=[out], progress=progress)
-        packed, found = read(photos, options["size"] or side * 5 // 4)
-        for line in (
-            *(f"note: {line}" for line in found.notes),
-            *(f"skipped {key}: {why}" for key, why in found.skipped),
-        ):
-            note(line)
-        held_out = read(options["val"], side)[0] if options["val"] else None
+        open_all = partial(open_photos, apart=[out], progress=progress)
+        packed, read = open_all(photos, options["size"] or side * 5 // 4)
+        warn_skipped(read.skipped)
+        warn_passed_over(read.notes)
+        held_out = open_all(options["val"], side)[0] if options["val"] else None
         report = partial(_report, bar, config)
         summary = train(config, packed, out, device=device, team=team, held_out=held_out, report=report, **inputs)
     if team.leads:

@@ -1,25 +1,37 @@
-"""`ceret verify`."""
+"""`ceret verify`: check an index, and its photos."""
 
+import os
 from pathlib import Path
 
 import click
 
 from ce_retrieval.photo_index import verify_index
 from cli.options import json_option
-from cli.output import print_json, say
+from cli.output import print_json, progress_bar, say
 
 
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=click.Path(path_type=Path))
+@click.option(
+    "--photos", is_flag=True, help="Also read every photo and compare it with the hash of when it was indexed."
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True, help="Threads for --photos."
+)
 @json_option
-def command(index_path: Path, as_json: bool) -> None:
-    """Check every file of an index against the manifest; exit code 1 if one is missing, truncated or altered."""
-    found = verify_index(index_path)
+def command(index_path: Path, photos: bool, workers: int, as_json: bool) -> None:
+    """Check every file of an index against the manifest.
+
+    The exit code is 1 if a file is missing, truncated or altered, or with --photos if a photo has changed or vanished.
+    """
+    with progress_bar("checking") as progress:
+        found = verify_index(index_path, photos=photos, workers=workers, progress=progress)
     if as_json:
-        print_json({"files": found.files, "problems": list(found.problems)})
+        print_json({"files": found.files, "photos": found.photos, "problems": list(found.problems)})
     else:
         for problem in found.problems:
             say(problem)
-        say(f"{index_path}: {found.files} files checked, {len(found.problems)} problems")
+        checked = f"{found.files} files{f' and {found.photos} photos' if photos else ''}"
+        say(f"{index_path}: {checked} checked, {len(found.problems)} problems")
     if found.problems:
         raise SystemExit(1)

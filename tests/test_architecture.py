@@ -16,6 +16,7 @@ FLOORS = {
     "installation": 1,
     "own_files": 1,
     "pixels": 1,
+    "pool": 1,
     "storage": 1,
     "metrics": 2,
     "figures": 2,

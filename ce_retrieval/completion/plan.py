@@ -13,7 +13,7 @@ from ce_retrieval.errors import CeretError, MaskError, SourceError, StorageError
 from ce_retrieval.holes.files import MASK_SUFFIXES, is_mask_name
 from ce_retrieval.own_files import CANDIDATES, check_free, read_record
 from ce_retrieval.photos import open_source
-from ce_retrieval.photos.base import PassedOver, masked_stem
+from ce_retrieval.photos.base import masked_stem
 from ce_retrieval.photos.files import read_bytes
 from ce_retrieval.photos.walk import walk
 
@@ -142,7 +142,10 @@ def _stems(photos: Path, masks: Path, out: Path, plan: Plan) -> list[tuple[Path,
     files = [photos / item.key for item in source.items()]
     if mask_home == home:  # then they are used
         source.passed_over.masks = 0
-    plan.notes += source.passed_over.notes(str(photos))
+    passed_over = source.passed_over
+    plan.notes += [
+        f"{path}: {line}" for path, line in (*passed_over.notes(str(photos)), *passed_over.unlisted(str(photos)))
+    ]
     if masks.is_file():
         files = [file for file in files if file.name != masks.name or not file.samefile(masks)]
     elif mask_home != home:
@@ -161,7 +164,8 @@ class _Masks:
         self._named: dict[str, list[Path]] = {}  # STEM_mask and the like, by STEM
         if not masks.is_dir():
             return
-        for name in map(Path, walk(str(masks), is_mask_name, PassedOver(), [out], with_masks=True)):
+        names = walk(str(masks), is_mask_name, apart=[os.path.realpath(out)], with_masks=True)
+        for name in (Path(found.relative) for found in names):
             self._exact.setdefault(name.with_suffix("").as_posix(), []).append(masks / name)
             if stem := masked_stem(name.stem):
                 self._named.setdefault((name.parent / stem).as_posix(), []).append(masks / name)

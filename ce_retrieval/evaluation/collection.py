@@ -8,7 +8,7 @@ import numpy as np
 
 from ce_retrieval.errors import EvaluationError
 from ce_retrieval.evaluation.settings import Progress
-from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
+from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_alike
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 BLOCK = 512  # photos at a time: bounds the memory, whatever the size of the collection
@@ -113,13 +113,12 @@ def _index_of(spec: str, index: PhotoIndex, out: Path, report: Progress) -> Phot
     manifest = index.manifest
     path = out / f"{spec.replace(':', '-').replace('/', '-')}.ceret"
     settings = IndexSettings(features=spec, hole=manifest.hole, size=manifest.size)
-    roots = [source.root for source in manifest.sources]
-    build_index(roots, path, settings, lambda done, total: report(f"indexing by {spec}", done, total))
+    build_alike(index, path, settings, lambda done, total: report(f"indexing by {spec}", done, total))
     opened = PhotoIndex.open(path)
     if not _photos(opened).equals(_photos(index)):
         raise EvaluationError(
-            f"{path} and {index.path} are not of the same photos (or not in the same order): the collection has changed; "
-            f"delete {path} and build {index.path} again"
+            f"{path} and {index.path} are not of the same photos: the collection has changed; delete {path}, and run "
+            f"`ceret add {index.path}`"
         )
     return opened
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from ce_retrieval.holes.strategies import STRATEGIES, holes_for, resize_hole
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import PhotoItem, PhotoSource, decode_photo, open_sources
+from ce_retrieval.pool import worker_pool
 from ce_retrieval.retrieval.query import protocol_hole
 
 
@@ -54,7 +54,7 @@ class Queries:
 
 def read_queries(
     paths: Sequence[str | Path], size: int, settings: EvaluationSettings, report: Progress, out: Path
-) -> tuple[Queries, list[LeftOut], list[str]]:
+) -> tuple[Queries, list[LeftOut], list[tuple[str, str]]]:
     """Read the photos at size x size and give each its hole, which depends on the seed and the photo's key only.
 
     Parameters
@@ -63,7 +63,7 @@ def read_queries(
 
     Returns
     -------
-    The photos, those that could not be read, and a line for each kind of file that was not taken for a photo.
+    The photos, those that could not be read, and (path, line) for each kind of file that was passed over.
 
     Raises
     ------
@@ -77,8 +77,9 @@ def read_queries(
     if settings.limit is not None and settings.limit < len(entries):
         chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(entries))[: settings.limit])
         entries = [entries[row] for row in chosen]
-    names, labels, photos, unreadable = [], [], [], []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    names, labels, photos = [], [], []
+    unreadable = [LeftOut(*one) for one in (*sources.refused, *sources.unlisted())]
+    with worker_pool(os.cpu_count() or 1) as pool:
         results = pool.map(lambda entry: _read(entry[0], entry[1], size), entries)
         for number, ((_, item), photo) in enumerate(zip(entries, results, strict=True), start=1):
             if isinstance(photo, LeftOut):
@@ -88,9 +89,8 @@ def read_queries(
                 labels.append(item.label)
                 photos.append(photo)
             report("reading the queries", number, len(entries))
-    passed_over = [line for source in sources for line in source.passed_over.notes(source.root)]
-    for source in sources:
-        source.close()
+    passed_over = sources.notes()
+    sources.close()
     if not photos:
         first = f", the first: {unreadable[0].name}: {unreadable[0].reason}" if unreadable else ""
         raise EvaluationError(f"no query photo could be read ({len(unreadable)} skipped{first}): give other photos")

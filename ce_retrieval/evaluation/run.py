@@ -46,7 +46,7 @@ class Evaluation:
     about : what a reader needs to know to read the figures.
     sheet : a row of pictures a photo: the photo with its hole, each method's fill, the truth.
     sheet_names : the names of the sheet's photos.
-    passed_over : a line for each kind of file that was not taken for a query photo.
+    passed_over : (path, line) for each kind of file that was not taken for a query photo.
     """
 
     settings: EvaluationSettings
@@ -58,7 +58,7 @@ class Evaluation:
     about: Mapping[str, Any]
     sheet: Sequence[Sequence[np.ndarray]]
     sheet_names: Sequence[str]
-    passed_over: Sequence[str] = ()
+    passed_over: Sequence[tuple[str, str]] = ()
 
 
 def evaluate(

@@ -1,13 +1,16 @@
-"""The index on disk, immutable segments and one manifest: building, adding, opening, verifying."""
+"""The index on disk, immutable segments and one manifest: building, bringing up to date, opening, verifying."""
 
 from ce_retrieval.installation import check_installation
 from ce_retrieval.photo_index.batches import check_side
-from ce_retrieval.photo_index.builder import BuildReport, add_photos, build_index
+from ce_retrieval.photo_index.builder import add_photos, build_alike, build_index
 from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
-from ce_retrieval.photo_index.reader import PhotoIndex, Verification, verify_index
+from ce_retrieval.photo_index.reader import PhotoIndex
+from ce_retrieval.photo_index.relocate import Relocation, relocate_index
 from ce_retrieval.photo_index.segments import PhotoRecord
 from ce_retrieval.photo_index.settings import IndexSettings
+from ce_retrieval.photo_index.update import BuildReport
+from ce_retrieval.photo_index.verify import Verification, verify_index
 
 check_installation("indexes")  # whoever searches imports this room first
 
@@ -19,12 +22,15 @@ __all__ = [
     "Origins",
     "PhotoIndex",
     "PhotoRecord",
+    "Relocation",
     "SameSource",
     "Verification",
     "add_photos",
     "allowed_photos",
+    "build_alike",
     "build_index",
     "check_side",
     "read_manifest",
+    "relocate_index",
     "verify_index",
 ]

@@ -3,11 +3,9 @@
 import dataclasses
 import functools
 import hashlib
-import itertools
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +17,7 @@ from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index.manifest import Manifest, Skipped, write_manifest
 from ce_retrieval.photo_index.segments import PhotoRecord, write_segment
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource
+from ce_retrieval.pool import batched, in_order, worker_pool
 
 SEGMENT_ITEMS = 2048  # the most a kill loses; fixed, so that a resumed build equals an undisturbed one
 BATCH_ITEMS = 32  # divides SEGMENT_ITEMS
@@ -39,6 +38,7 @@ class Task(NamedTuple):
 class _Described(NamedTuple):
     grids: np.ndarray
     records: list[PhotoRecord]
+    stamps: list[tuple[int, int]]
     skipped: list[Skipped]
     tasks: list[Task]
 
@@ -78,17 +78,17 @@ class Pipeline:
 
         `progress` counts from `done`, the items that an earlier run finished, to `total`.
         """
-        batches = _batched(iter(tasks), BATCH_ITEMS)
-        describe = functools.partial(self._describe, hole=manifest.hole)
+        batches = batched(iter(tasks), BATCH_ITEMS)
         gathered: list[_Described] = []
         current: int | None = None
-        with ThreadPoolExecutor(self.workers) as pool:
-            for described in _in_order(pool, describe, batches, AHEAD * self.workers):
+        with worker_pool(self.workers) as pool:
+            describe = functools.partial(self._describe, hole=manifest.hole, stopping=pool.stopping)
+            for described in in_order(pool, describe, batches, AHEAD * self.workers):
                 gathered.append(described)
-                # A table holds megabytes for its next read. Sources follow each other, so each is closed when the next begins.
+                # A table holds megabytes for its next read, and most photos of a source follow each other.
                 for number, _ in described.tasks:
                     if current is not None and current != number:
-                        self.sources[current].close()
+                        self.sources[current].rest()
                     current = number
                 done += len(described.tasks)
                 if progress:
@@ -98,31 +98,44 @@ class Pipeline:
                     gathered = []
         return self._write(manifest, gathered) if gathered else manifest
 
-    def _describe(self, tasks: list[Task], hole: str) -> _Described:
-        """Read, decode and describe one batch; note the photos that cannot be read."""
+    def _describe(self, tasks: list[Task], hole: str, stopping: threading.Event) -> _Described:
+        """Read, decode and describe one batch; note the photos that cannot be read. End early if the run is stopping."""
         size = self.descriptor.size
         photos = self._buffer()
         records: list[PhotoRecord] = []
+        stamps: list[tuple[int, int]] = []
         skipped: list[Skipped] = []
         for number, item in tasks:
+            if stopping.is_set():
+                raise CancelledError
             source = self.sources[number]
-            try:
-                data = source.read(item)
-                decoded = self.decode(data, item.key, size)
-                check_side(decoded.width, decoded.height)
-            except PhotoError as error:
-                skipped.append(Skipped(number, item.key, _reason(error, source, item)))
+            stamp = source.stamp(item)  # before the photo is read: a change in between is then seen later
+            read = self.read(source, item)
+            if isinstance(read, str):
+                skipped.append(Skipped(number, item.key, read))
                 continue
+            data, decoded = read
             photos[len(records)] = decoded.pixels
             texts = _storable(item.label), _storable(item.caption), _storable(item.licence)
             about = (decoded.width, decoded.height, hashlib.sha256(data).hexdigest())
             records.append(PhotoRecord(number, item.key, *texts, *about, item.offset, item.length))
+            stamps.append(stamp)
         shape = (len(records), self.descriptor.cells, self.descriptor.channels)
         grids = np.empty(shape, np.float16)
         if records:
             holes = center_holes(len(records), size) if hole == "center" else None
             grids[:] = self.descriptor.describe(photos[: len(records)], holes)
-        return _Described(grids, records, skipped, tasks)
+        return _Described(grids, records, stamps, skipped, tasks)
+
+    def read(self, source: PhotoSource, item: PhotoItem) -> tuple[bytes, DecodedPhoto] | str:
+        """Return the bytes of a photo and the photo, or why it cannot be used."""
+        try:
+            data = source.read(item)
+            decoded = self.decode(data, item.key, self.descriptor.size)
+            check_side(decoded.width, decoded.height)
+        except PhotoError as error:
+            return _reason(error, source, item)
+        return data, decoded
 
     def _buffer(self) -> np.ndarray:
         """Return this thread's buffer for a batch of photos, kept because new pages from the system are slow."""
@@ -137,6 +150,7 @@ class Pipeline:
             f"{number:06d}",
             np.concatenate([described.grids for described in gathered]),
             [record for described in gathered for record in described.records],
+            np.array([stamp for described in gathered for stamp in described.stamps], np.int64).reshape(-1, 2),
             items=sum(len(described.tasks) for described in gathered),
             keys_sha256=keys_hash(task for described in gathered for task in described.tasks),
             skipped=[skipped for described in gathered for skipped in described.skipped],
@@ -174,21 +188,3 @@ def keys_hash(tasks: Iterable[Task]) -> str:
     for number, item in tasks:
         digest.update(f"{number}\0{item.key}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
-
-
-def _batched(items: Iterator[Task], size: int) -> Iterator[list[Task]]:
-    while batch := list(itertools.islice(items, size)):
-        yield batch
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, function: Callable[[list[Task]], _Described], items: Iterator[list[Task]], ahead: int
-) -> Iterator[_Described]:
-    """Map in order with at most `ahead` calls in progress, so that memory does not grow with `items`."""
-    waiting: deque[Future[_Described]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

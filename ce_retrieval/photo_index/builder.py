@@ -1,56 +1,32 @@
-"""Building an index and adding to it: describe photos on all cores, write segment by segment, resume after a kill."""
+"""Building an index and bringing it up to date: describe photos on all cores, write segment by segment, resume after a kill."""
 
 import contextlib
 import dataclasses
 import itertools
+import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ce_retrieval.descriptors import Descriptor, make_descriptor, protocol_spec, weights_hash
-from ce_retrieval.errors import PhotoIndexError, SourceError
-from ce_retrieval.photo_index.batches import Pipeline, Progress, Task, keys_hash
+from ce_retrieval.errors import PhotoIndexError, SourceError, some
+from ce_retrieval.photo_index.batches import SEGMENT_ITEMS, Pipeline, Progress, Task, keys_hash
 from ce_retrieval.photo_index.decode_budget import make_decode_budget
 from ce_retrieval.photo_index.manifest import (
     MANIFEST,
     Manifest,
-    Skipped,
     Source,
     check_weights,
     library_versions,
     read_manifest,
     write_manifest,
 )
-from ce_retrieval.photo_index.segments import check_segment, clear_leftovers, is_leftover, read_table
+from ce_retrieval.photo_index.reader import PhotoIndex
+from ce_retrieval.photo_index.segments import check_segment, clear_leftovers, is_leftover
 from ce_retrieval.photo_index.settings import IndexSettings
-from ce_retrieval.photos import PhotoSource, open_sources
+from ce_retrieval.photo_index.update import BuildReport, OwnPaths, Update
+from ce_retrieval.photos import PhotoItem, open_source, open_sources
 from ce_retrieval.storage import LOCK, is_lock, make_folder, storage_errors, writer_lock
-
-
-@dataclass(frozen=True)
-class BuildReport:
-    """How a build ended.
-
-    Attributes
-    ----------
-    count : int
-        Photos in the index.
-    added : int
-        Photos added by this run.
-    present : int
-        Photos of an earlier run; after `add_photos` also those that it skipped.
-    skipped : tuple of (name, reason)
-        Photos that this run could not read.
-    notes : tuple of str
-        A line for each kind of file that was not taken for a photo.
-    """
-
-    count: int
-    added: int
-    present: int
-    skipped: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...] = ()
 
 
 def build_index(
@@ -61,7 +37,8 @@ def build_index(
 ) -> BuildReport:
     """Index the photos of folders, tar shards, parquet files or single files.
 
-    A stopped build resumes after its last complete segment and ends with the same bytes as an undisturbed one.
+    A stopped build resumes after its last complete segment and ends with the same bytes as an undisturbed one. If photos
+    have changed or vanished meanwhile, it goes on with those that are there, and the report names the others.
 
     Parameters
     ----------
@@ -80,57 +57,50 @@ def build_index(
     SourceError
         There is no source, or nothing in it could be read.
     PhotoIndexError
-        `out` holds something else, or an index built with other settings or from other photos.
+        `out` holds something else, an index built with other settings or from other sources, or a complete one whose photos
+        have changed.
     LockedIndexError, StorageError
     """
     out, settings = Path(out), settings or IndexSettings()
     descriptor = _descriptor(settings)
     budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
     _check_place(out)
-    with _opened(paths, out) as sources:
-        fresh = _fresh_manifest(descriptor, settings, sources)
+    with contextlib.closing(open_sources(paths, apart=[out])) as sources:
+        fresh = _fresh_manifest(descriptor, settings, [Source(source.kind, source.root) for source in sources])
         make_folder(out)
         with writer_lock(out):
             manifest = _resumable(out, fresh, descriptor)
             _clear_and_check(out, manifest)
+            pipeline = Pipeline(out, descriptor, {}, settings.workers, budget.decode)
+            update = Update(pipeline, manifest, sources, progress)
             if manifest.complete:
-                return _up_to_date(out, manifest, sources)
-            pipeline = Pipeline(out, descriptor, dict(enumerate(sources)), settings.workers, budget.decode)
-            return _build(pipeline, manifest, sources, progress)
-
-
-def _build(
-    pipeline: Pipeline, before: Manifest, sources: Sequence[PhotoSource], progress: Progress | None
-) -> BuildReport:
-    """Run a build from the state `before` to its end."""
-    tasks = _tasks(sources)
-    _skip_done(pipeline.folder, before, tasks)
-    done = sum(segment.items for segment in before.segments)
-    after = pipeline.run(before, tasks, done, sum(source.count() for source in sources), progress)
-    if after.count == 0:
-        raise _nothing_read(pipeline.folder, after)
-    after = dataclasses.replace(after, complete=True)
-    write_manifest(pipeline.folder, after)
-    return _report(before, after, before.count, sources)
+                return _up_to_date(out, update)
+            update.run()
+            if update.manifest.count == 0:
+                raise _nothing_read(out, update.manifest)
+            return update.finish()
 
 
 def add_photos(
     path: str | Path,
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path] = (),
     *,
     workers: int | None = None,
     max_memory: int | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Add the photos of `paths` that the index at `path` does not have yet, compared by source and key.
+    """Bring the index at `path` up to date with the photos of `paths`.
 
-    Readers keep what they opened. A stopped run is resumed by running it again.
+    Photos that it does not have are added, those that have changed are described anew, and those that could not be read are
+    tried again. Photos that have vanished from `paths` are removed: no search finds them. Readers keep what they opened. A
+    stopped run is resumed by running it again.
 
     Parameters
     ----------
     path : path
         The index.
     paths : list of path
+        None given: the index's own sources.
     workers, max_memory : int or None
         As in `IndexSettings`; None: its defaults.
     progress : callable or None
@@ -153,16 +123,60 @@ def add_photos(
     descriptor = _descriptor(settings)
     check_weights(path, manifest, descriptor)
     budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
-    with _opened(paths, path) as opened, writer_lock(path):
+    with writer_lock(path):
         manifest = read_manifest(path)
         _clear_and_check(path, manifest)
-        before, numbers = _with_sources(manifest, opened)
-        present = _present(path, before, set(numbers))
-        by_number = dict(zip(numbers, opened, strict=True))
-        tasks = (task for task in _tasks(opened, numbers) if (task.source, task.item.key) not in present)
-        pipeline = Pipeline(path, descriptor, by_number, settings.workers, budget.decode)
-        after = pipeline.run(before, tasks, len(present), sum(source.count() for source in opened), progress)
-        return _report(before, after, len(present), opened)
+        own = OwnPaths(path, manifest) if not paths else None
+        with contextlib.closing(open_sources(own.paths if own else paths, apart=[path])) as sources:
+            sources.refused += own.lost if own else ()
+            pipeline = Pipeline(path, descriptor, {}, settings.workers, budget.decode)
+            update = Update(pipeline, manifest, sources, progress, own.areas if own else ())
+            update.run()
+            return update.finish()
+
+
+def build_alike(index: PhotoIndex, out: str | Path, settings: IndexSettings, progress: Progress | None = None) -> None:
+    """Index the photos of another index by other features, in the same order; a stopped build resumes.
+
+    Raises
+    ------
+    PhotoIndexError
+        `out` holds something else, or an index of other sources or settings.
+    SettingsError, SourceError, LockedIndexError, StorageError
+        As `build_index`.
+    """
+    out = Path(out)
+    descriptor = _descriptor(settings)
+    budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
+    _check_place(out)
+    make_folder(out)
+    with writer_lock(out), contextlib.ExitStack() as opened:
+        fresh = _fresh_manifest(descriptor, settings, index.manifest.sources)
+        manifest = _resumable(out, fresh, descriptor)
+        _clear_and_check(out, manifest)
+        if manifest.complete:
+            return
+        tasks = _tasks_of(index)
+        for segment in manifest.segments:
+            if keys_hash(itertools.islice(tasks, segment.items)) != segment.keys_sha256:
+                raise PhotoIndexError(f"{out} was begun from other photos than those of {index.path}: delete it")
+        sources = {}
+        for number, source in enumerate(index.manifest.sources):
+            sources[number] = opened.enter_context(
+                contextlib.closing(open_source(source.root, source.kind, check=False))
+            )
+        pipeline = Pipeline(out, descriptor, sources, settings.workers, budget.decode)
+        done = sum(segment.items for segment in manifest.segments)
+        manifest = pipeline.run(manifest, tasks, done, len(index), progress)
+        write_manifest(out, dataclasses.replace(manifest, complete=True))
+
+
+def _tasks_of(index: PhotoIndex) -> Iterator[Task]:
+    """Yield the photos of an index in its order."""
+    for start in range(0, len(index), SEGMENT_ITEMS):
+        for record in index.records(range(start, min(start + SEGMENT_ITEMS, len(index)))):
+            texts = record.label, record.caption, record.licence
+            yield Task(record.source, PhotoItem(record.key, *texts, record.offset, record.length))
 
 
 def _clear_and_check(folder: Path, manifest: Manifest) -> None:
@@ -172,42 +186,18 @@ def _clear_and_check(folder: Path, manifest: Manifest) -> None:
         check_segment(folder, segment)
 
 
-def _with_sources(manifest: Manifest, opened: Sequence[PhotoSource]) -> tuple[Manifest, list[int]]:
-    """Return the manifest with the new ones of these sources added, and the number of each."""
-    named = [Source(source.kind, source.root) for source in opened]
-    known = (*manifest.sources, *(source for source in named if source not in manifest.sources))
-    return dataclasses.replace(manifest, sources=known), [known.index(source) for source in named]
-
-
-@contextlib.contextmanager
-def _opened(paths: Sequence[str | Path], index: Path) -> Iterator[list[PhotoSource]]:
-    sources = open_sources(paths, apart=[index])
-    try:
-        yield sources
-    finally:
-        for source in sources:
-            source.close()
-
-
-def _tasks(sources: Sequence[PhotoSource], numbers: Sequence[int] | None = None) -> Iterator[Task]:
-    """Yield every item of the sources, with the sources' numbers in the manifest (None: 0, 1, ...)."""
-    for number, source in zip(numbers or range(len(sources)), sources, strict=True):
-        for item in source.items():
-            yield Task(number, item)
-
-
 def _descriptor(settings: IndexSettings) -> Descriptor:
     return make_descriptor(protocol_spec(settings.features, settings.hole), settings.size)
 
 
-def _fresh_manifest(descriptor: Descriptor, settings: IndexSettings, sources: Sequence[PhotoSource]) -> Manifest:
+def _fresh_manifest(descriptor: Descriptor, settings: IndexSettings, sources: Sequence[Source]) -> Manifest:
     return Manifest(
         descriptor=descriptor.spec,
         size=descriptor.size,
         cells=descriptor.cells,
         channels=descriptor.channels,
         hole=settings.hole,
-        sources=tuple(Source(source.kind, source.root) for source in sources),
+        sources=tuple(sources),
         weights_sha256=weights_hash(descriptor),
         libraries=library_versions(getattr(descriptor, "libraries", ())),
     )
@@ -244,11 +234,14 @@ def _resumable(out: Path, fresh: Manifest, descriptor: Descriptor) -> Manifest:
                 "choose another folder, or delete it first"
             )
     check_weights(out, old, descriptor)
-    # A complete index may have more sources, added later.
-    if fresh.sources != (old.sources[: len(fresh.sources)] if old.complete else old.sources):
+    # A source that is gone need not be given; a complete index may have more sources, added later.
+    expected = [source for source in old.sources if source in fresh.sources or os.path.lexists(source.root)]
+    others = list(fresh.sources) != expected[: len(fresh.sources)]
+    if others if old.complete else not set(expected) <= set(fresh.sources):
+        more = ", add more with `ceret add`" if old.complete else ""
         raise PhotoIndexError(
-            f"{out} was built from {', '.join(source.root for source in old.sources)}: give the same sources, "
-            "add more with `ceret add`, or choose another folder"
+            f"{out} was built from {some([source.root for source in old.sources])}: give the same sources{more}, "
+            "or choose another folder"
         )
     if not old.complete and old.libraries != fresh.libraries:
         changed = [name for name in fresh.libraries if old.libraries.get(name) != fresh.libraries[name]]
@@ -256,40 +249,27 @@ def _resumable(out: Path, fresh: Manifest, descriptor: Descriptor) -> Manifest:
     return old
 
 
-def _skip_done(out: Path, manifest: Manifest, tasks: Iterator[Task]) -> None:
-    """Consume the tasks that complete segments hold; PhotoIndexError if the sources have changed."""
-    for segment in manifest.segments:
-        if keys_hash(itertools.islice(tasks, segment.items)) != segment.keys_sha256:
-            raise PhotoIndexError(
-                f"{out} was begun from other photos than its {len(manifest.sources)} source(s) hold now: "
-                "put them back, or delete it and build again"
-            )
-
-
-def _up_to_date(out: Path, manifest: Manifest, sources: Sequence[PhotoSource]) -> BuildReport:
-    """Return the report for an index that is already complete; PhotoIndexError if there are new photos."""
-    present = _present(out, manifest, set(range(len(sources))))
-    new = next((task for task in _tasks(sources) if (task.source, task.item.key) not in present), None)
-    if new is not None:
-        name = manifest.name_of(new.source, new.item.key)
-        raise PhotoIndexError(f"{out} is complete, but {name} is new: add new photos with `ceret add`")
-    return BuildReport(manifest.count, 0, manifest.count, (), _notes(sources))
-
-
-def _present(path: Path, manifest: Manifest, numbers: set[int]) -> set[tuple[int, str]]:
-    """Return (source, key) of every photo of these sources that the index has read or skipped."""
-    present = {(skipped.source, skipped.key) for skipped in manifest.skipped if skipped.source in numbers}
-    for segment in manifest.segments:
-        table = read_table(path, segment)
-        pairs = zip(table.column("source").to_pylist(), table.column("key").to_pylist(), strict=True)
-        present.update(pair for pair in pairs if pair[0] in numbers)
-    return present
+def _up_to_date(out: Path, update: Update) -> BuildReport:
+    """Return the report for a complete index; PhotoIndexError if its photos are not what they were."""
+    found = update.comparison
+    news = {"new": found.new, "changed": found.changed, "vanished": found.vanished}
+    told = [
+        f"{len(names)} {what} ({some([update.manifest.name_of(*name) for name in names])})"
+        for what, names in news.items()
+        if names
+    ]
+    if told:
+        raise PhotoIndexError(
+            f"{out} is complete, but its photos are not what they were: {', '.join(told)}; bring it up to date with "
+            f"`ceret add {out} SOURCE...`"
+        )
+    return update.report()
 
 
 def _nothing_read(out: Path, manifest: Manifest) -> SourceError:
     """Delete the empty index and return the error that says why it is empty."""
-    roots = ", ".join(source.root for source in manifest.sources)
-    named = _named(manifest, manifest.skipped)
+    roots = some([source.root for source in manifest.sources])
+    skipped = manifest.skipped
     with storage_errors(out):
         # In this order, a kill in between leaves the start of a build.
         write_manifest(out, dataclasses.replace(manifest, segments=()))
@@ -299,18 +279,7 @@ def _nothing_read(out: Path, manifest: Manifest) -> SourceError:
         (out / LOCK).unlink()
         with contextlib.suppress(OSError):  # not empty: it holds foreign files
             out.rmdir()
-    first = f", the first: {named[0][0]}: {named[0][1]}" if named else ""
-    return SourceError(f"no photo of {roots} could be read ({len(named)} files skipped{first}): give other photos")
-
-
-def _report(before: Manifest, after: Manifest, present: int, sources: Sequence[PhotoSource]) -> BuildReport:
-    skipped = _named(after, after.skipped[len(before.skipped) :])
-    return BuildReport(after.count, after.count - before.count, present, skipped, _notes(sources))
-
-
-def _notes(sources: Sequence[PhotoSource]) -> tuple[str, ...]:
-    return tuple(line for source in sources for line in source.passed_over.notes(source.root))
-
-
-def _named(manifest: Manifest, skipped: Sequence[Skipped]) -> tuple[tuple[str, str], ...]:
-    return tuple((manifest.name_of(item.source, item.key), item.reason) for item in skipped)
+    first = (
+        f", the first: {manifest.name_of(skipped[0].source, skipped[0].key)}: {skipped[0].reason}" if skipped else ""
+    )
+    return SourceError(f"no photo of {roots} could be read ({len(skipped)} files skipped{first}): give other photos")

@@ -14,7 +14,7 @@ from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
 from ce_retrieval.storage import replace_file
 
 FORMAT = "ceret-index"
-VERSION = 1
+VERSIONS = (1, 2)  # 2 where a reader of 1 would answer wrongly: with removed photos, or sources of the kind `files`
 MANIFEST = "manifest.json"
 HOLE_PROTOCOLS = ("none", "center")
 
@@ -29,11 +29,31 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A photo that could not be read: the number of its source, its key there, and the reason."""
+    """What a source holds and the index does not.
+
+    Attributes
+    ----------
+    source : int
+        Number of the source.
+    key : str
+        A photo that could not be read; with "/" at its end, a folder that could not be listed; "**/*.heic": all files with
+        that suffix, which were not looked at.
+    reason : str
+    """
 
     source: int
     key: str
     reason: str
+
+    @property
+    def is_photo(self) -> bool:
+        """Whether it is a photo, which a later run tries again."""
+        return not self.key.endswith("/") and not self.is_pattern
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it stands for all files with a suffix."""
+        return self.key.startswith("**/*.")
 
 
 @dataclass(frozen=True)
@@ -45,13 +65,16 @@ class Segment:
     name : str
         Its folder.
     items : int
-        Items of the sources that it consumed: photos and skipped ones.
+        Items of the sources that it consumed when it was written: photos and skipped ones.
     count : int
-        Photos.
+        Photos in its files.
     keys_sha256 : str
         Hash of the items' names, by which a resumed build checks that the sources are still the same.
     files : file name -> StoredFile
     skipped : tuple of Skipped
+        Noted with this segment. Unlike the files, it changes when the sources do.
+    removed : tuple of int
+        Rows whose photos have vanished or changed since, ascending. They are no part of the index any more.
     """
 
     name: str
@@ -60,6 +83,7 @@ class Segment:
     keys_sha256: str
     files: Mapping[str, StoredFile]
     skipped: tuple[Skipped, ...] = ()
+    removed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,18 +139,28 @@ class Manifest:
 
     @property
     def count(self) -> int:
-        """The number of photos in all segments."""
-        return sum(segment.count for segment in self.segments)
+        """The number of photos: those in all segments but the removed ones."""
+        return sum(segment.count - len(segment.removed) for segment in self.segments)
+
+    @property
+    def removed(self) -> int:
+        """The number of removed photos, which segments still hold."""
+        return sum(len(segment.removed) for segment in self.segments)
+
+    @property
+    def passed_over(self) -> tuple[Skipped, ...]:
+        """What the sources hold and the index does not, of all segments."""
+        return tuple(skipped for segment in self.segments for skipped in segment.skipped)
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
-        """The photos that could not be read, of all segments."""
-        return tuple(skipped for segment in self.segments for skipped in segment.skipped)
+        """Of `passed_over`, the photos and folders that could not be read."""
+        return tuple(skipped for skipped in self.passed_over if not skipped.is_pattern)
 
     def name_of(self, source: int, key: str) -> str:
         """Return the full name of a photo: the path of a file, or `container::key`."""
         kind, root = self.sources[source].kind, self.sources[source].root
-        if kind == "folder":
+        if kind in ("folder", "files"):
             return os.path.join(root, key)
         return root if kind == "file" else f"{root}::{key}"
 
@@ -146,7 +180,12 @@ def digest(data: bytes | memoryview) -> StoredFile:
 
 def to_json(manifest: Manifest) -> bytes:
     """Return the content of a manifest file; its last entry is the SHA-256 of the others."""
-    content = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(manifest)}
+    content = {"format": FORMAT, "version": VERSIONS[0], **dataclasses.asdict(manifest)}
+    for segment in content["segments"]:
+        if rows := segment.pop("removed"):
+            segment["removed"] = _ranges(rows)
+    if manifest.removed or any(source.kind == "files" for source in manifest.sources):
+        content["version"] = VERSIONS[1]
     return _encoded({**content, "sha256": _checksum(content)})
 
 
@@ -157,6 +196,29 @@ def _checksum(content: Mapping[str, Any]) -> str:
 def _encoded(content: Mapping[str, Any]) -> bytes:
     # Path bytes that are not UTF-8 are lone surrogates in Python. Written as JSON escapes, they are read back unchanged.
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+
+
+def _ranges(rows: Sequence[int]) -> str:
+    """Return ascending numbers as text, as in "0-2,7": a folder that vanished takes a few bytes."""
+    runs: list[list[int]] = []
+    for row in rows:
+        if runs and row == runs[-1][1] + 1:
+            runs[-1][1] = row
+        else:
+            runs.append([row, row])
+    return ",".join(f"{first}-{last}" if first < last else f"{first}" for first, last in runs)
+
+
+def _rows(text: str, count: int) -> tuple[int, ...]:
+    """Read what `_ranges` wrote; ValueError unless the rows are ascending and below `count`."""
+    rows: list[int] = []
+    for part in text.split(",") if text else ():
+        first, _, last = part.partition("-")
+        start, end = int(first), int(last or first)
+        if not (rows[-1] if rows else -1) < start <= end < count:
+            raise ValueError(f"removed rows {text[:40]!r} of {count}")
+        rows += range(start, end + 1)
+    return tuple(rows)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -185,19 +247,19 @@ def read_manifest(folder: Path) -> Manifest:
         content = json.loads(data)
         if content["format"] != FORMAT:
             raise PhotoIndexError(f"{path} is of format {content['format']!r}, expected {FORMAT!r}")
-        if content["version"] != VERSION:
+        if content["version"] not in VERSIONS:
             raise PhotoIndexError(
-                f"{folder} has format version {content['version']}, this ceret reads version {VERSION}: "
-                "rebuild it with `ceret index`, or use the ceret that wrote it"
+                f"{folder} has format version {content['version']}, this ceret reads versions 1 to {VERSIONS[-1]}: use the "
+                "ceret that wrote it, or delete the folder and build it again with `ceret index`"
             )
         if content.pop("sha256") != _checksum(content):
             raise ValueError("its checksum does not match")
         return _parse(content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        message = (
-            f"{path} is damaged ({type(error).__name__}: {error}): restore it, or rebuild the index with `ceret index`"
-        )
-        raise CorruptIndexError(message) from error
+        raise CorruptIndexError(
+            f"{path} is damaged ({type(error).__name__}: {error}): restore it from a copy, or delete {folder} and build it "
+            "again with `ceret index`"
+        ) from error
 
 
 def _no_index(folder: Path) -> PhotoIndexError:
@@ -215,7 +277,8 @@ def _parse(content: dict[str, Any]) -> Manifest:
     for segment in fields.pop("segments"):
         files = {name: StoredFile(**stored) for name, stored in segment.pop("files").items()}
         skipped = tuple(Skipped(**item) for item in segment.pop("skipped"))
-        segments.append(Segment(files=files, skipped=skipped, **segment))
+        removed = _rows(segment.pop("removed", ""), segment["count"])
+        segments.append(Segment(files=files, skipped=skipped, removed=removed, **segment))
     sources = tuple(Source(**source) for source in fields.pop("sources"))
     return Manifest(segments=tuple(segments), sources=sources, **fields)
 
@@ -227,5 +290,5 @@ def check_weights(path: Path, manifest: Manifest, descriptor: Descriptor) -> Non
         built, found = (sha256[:12] if sha256 else "none" for sha256 in hashes)
         raise PhotoIndexError(
             f"{path} was built with weights {built}, but {descriptor.spec} has weights {found} now: put the old weights "
-            "back, or build the index anew with `ceret index`"
+            "back, or delete the index and build it again with `ceret index`"
         )

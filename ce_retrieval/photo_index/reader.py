@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +14,20 @@ import numpy as np
 from ce_retrieval.descriptors import Descriptor, make_descriptor
 from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError
 from ce_retrieval.holes.strategies import center_holes
-from ce_retrieval.photo_index.manifest import Manifest, Segment, check_weights, read_manifest
-from ce_retrieval.photo_index.segments import PhotoRecord, check_segment, file_problem, read_grids, read_table
+from ce_retrieval.photo_index.manifest import Manifest, check_weights, read_manifest
+from ce_retrieval.photo_index.segments import (
+    PhotoRecord,
+    check_segment,
+    kept_rows,
+    read_grids,
+    read_table,
+)
 from ce_retrieval.photo_index.where import matching_rows
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource, decode_photo, open_source
 
 if TYPE_CHECKING:
     from indexes.base import SearchResult
     from indexes.masked import MaskedIndex
-
-
-@dataclass(frozen=True)
-class Verification:
-    """The number of files checked, and one line for each problem."""
-
-    files: int
-    problems: tuple[str, ...]
 
 
 class PhotoIndex:
@@ -56,7 +54,8 @@ class PhotoIndex:
         Raises
         ------
         PhotoIndexError
-            There is no index, it has another format version, its build was stopped, or its weights have changed.
+            There is no index, it has another format version, its build was stopped, its photos have all vanished, or its
+            weights have changed.
         CheckpointError
             Its weights are missing.
         CorruptIndexError
@@ -68,6 +67,10 @@ class PhotoIndex:
             raise PhotoIndexError(
                 f"the build of {path} was stopped after {manifest.count} photos: run the same `ceret index` command "
                 "again to resume it"
+            )
+        if not manifest.count:
+            raise PhotoIndexError(
+                f"{path} holds no photo any more: put its photos back and run `ceret add {path}`, or delete it"
             )
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda segment: check_segment(path, segment), manifest.segments))
@@ -96,7 +99,12 @@ class PhotoIndex:
         """The records of all photos as a pyarrow table; row = id."""
         import pyarrow as pa
 
-        tables = [read_table(self.path, segment) for segment in self.manifest.segments]
+        tables = [
+            read_table(self.path, segment).take(pa.array(kept_rows(segment)))
+            if segment.removed
+            else read_table(self.path, segment)
+            for segment in self.manifest.segments
+        ]
         return pa.concat_tables(tables).combine_chunks()  # in one piece: `take` would join the pieces each time
 
     @functools.cached_property
@@ -114,8 +122,9 @@ class PhotoIndex:
     def grids(self) -> Iterator[np.ndarray]:
         """Yield the stored grids float16 (n, G, C), segment by segment, in the order of the ids."""
         for segment in self.manifest.segments:
-            if segment.count:
-                yield read_grids(self.path, segment)
+            if segment.count > len(segment.removed):
+                grids = read_grids(self.path, segment)
+                yield grids[kept_rows(segment)] if segment.removed else grids
 
     def search(
         self, grids: np.ndarray, weights: np.ndarray, k: int, allowed: np.ndarray | None = None
@@ -183,17 +192,29 @@ class PhotoIndex:
 
         PhotoError if it vanished, or if its SHA-256 is not the recorded one.
         """
+        return decode_photo(self.read_bytes(record), name=self.name_of(record), size=size)
+
+    def read_bytes(self, record: PhotoRecord) -> bytes:
+        """Return the encoded bytes of a photo; PhotoError if it vanished, or if its SHA-256 is not the recorded one."""
         name = self.name_of(record)
         try:
             source = self._source(record.source)
             data = source.read(PhotoItem(record.key, offset=record.offset, length=record.length))
         except (OSError, PhotoError, SourceError) as error:
+            root = self.manifest.sources[record.source].root
+            moved = (
+                "" if os.path.lexists(root) else f"; if {root} has moved, run `ceret relocate {self.path} {root} NEW`"
+            )
             raise PhotoError(
-                f"{name} of {self.path} cannot be read any more: put it back, or rebuild the index"
+                f"{name} of {self.path} cannot be read any more: put it back, or bring the index up to date with "
+                f"`ceret add {self.path}`{moved}"
             ) from error
         if hashlib.sha256(data).hexdigest() != record.sha256:
-            raise PhotoError(f"{name} has changed since it was indexed: restore it, or rebuild {self.path}")
-        return decode_photo(data, name=name, size=size)
+            raise PhotoError(
+                f"{name} has changed since it was indexed: restore it, or bring the index up to date with "
+                f"`ceret add {self.path}`"
+            )
+        return data
 
     def _source(self, number: int) -> PhotoSource:
         if number not in self._sources:
@@ -201,37 +222,3 @@ class PhotoIndex:
             # Unchecked: the items are known, and checking a whole folder or tar would take seconds.
             self._sources[number] = open_source(entry.root, kind=entry.kind, check=False)
         return self._sources[number]
-
-
-def verify_index(path: str | Path) -> Verification:
-    """Check every file of an index, and that its parts agree; unlike `open`, list all problems."""
-    path = Path(path)
-    manifest = read_manifest(path)
-    problems = []
-    for segment in manifest.segments:
-        broken = False
-        for name, stored in segment.files.items():
-            file = path / "segments" / segment.name / name
-            problem = file_problem(file, stored)
-            if problem:
-                broken = True
-                problems.append(f"{file} {problem}")
-        if not broken:
-            problems += _disagreements(path, manifest, segment)
-    if not manifest.complete:
-        problems.append(
-            f"the build was stopped after {manifest.count} photos: run the same `ceret index` command again"
-        )
-    return Verification(sum(len(segment.files) for segment in manifest.segments), tuple(problems))
-
-
-def _disagreements(path: Path, manifest: Manifest, segment: Segment) -> list[str]:
-    """Return where a segment's content differs from what the manifest says."""
-    problems = []
-    shape, expected = read_grids(path, segment).shape, (segment.count, manifest.cells, manifest.channels)
-    if shape != expected:
-        problems.append(f"{path}: segment {segment.name} has grids of shape {shape}, expected {expected}")
-    table = read_table(path, segment)
-    if table.num_rows != segment.count or table.column_names != [f.name for f in fields(PhotoRecord)]:
-        problems.append(f"{path}: segment {segment.name} has {table.num_rows} records of columns {table.column_names}")
-    return problems

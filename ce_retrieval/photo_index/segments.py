@@ -14,6 +14,7 @@ import numpy as np
 
 from ce_retrieval.errors import CorruptIndexError
 from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, StoredFile, digest
+from ce_retrieval.photos.base import NO_STAMP
 from ce_retrieval.storage import intended_name, new_folder, storage_errors, write_file
 
 VECTORS = "vectors.h5"
@@ -58,13 +59,22 @@ def write_segment(
     name: str,
     grids: np.ndarray,
     records: Sequence[PhotoRecord],
+    stamps: np.ndarray,
     *,
     items: int,
     keys_sha256: str,
     skipped: Sequence[Skipped],
 ) -> Segment:
-    """Write grids float16 (n, G, C) and n records as the segment `name` of the index `folder`, whole or not at all."""
-    contents = {VECTORS: _vectors_file(grids), PHOTOS: _photos_file(records)}
+    """Write n photos as the segment `name` of the index `folder`, whole or not at all.
+
+    Parameters
+    ----------
+    grids : float16 (n, G, C)
+    records : n records
+    stamps : int64 (n, 2)
+        Size in bytes and time of change in ns of the file that held each photo when it was read.
+    """
+    contents = {VECTORS: _vectors_file(grids, stamps), PHOTOS: _photos_file(records)}
     with new_folder(folder / "segments" / name) as temporary:
         for file, content in contents.items():
             write_file(temporary / file, content)
@@ -72,13 +82,14 @@ def write_segment(
     return Segment(name, items, len(records), keys_sha256, files, tuple(skipped))
 
 
-def _vectors_file(grids: np.ndarray) -> memoryview:
+def _vectors_file(grids: np.ndarray, stamps: np.ndarray) -> memoryview:
     """Return the bytes of an HDF5 file, made in memory so that one plain write stores it."""
     import h5py
 
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.create_dataset("grids", data=grids, track_times=False)
+        file.create_dataset("stamps", data=stamps, track_times=False)
     return buffer.getbuffer()
 
 
@@ -130,22 +141,36 @@ def check_segment(folder: Path, segment: Segment) -> None:
         problem = file_problem(path, stored)
         if problem:
             raise CorruptIndexError(
-                f"{path} {problem}: restore it from a copy, or rebuild the index with `ceret index`"
+                f"{path} {problem}: restore it from a copy, or delete {folder} and build it again with `ceret index`"
             )
 
 
 def read_grids(folder: Path, segment: Segment) -> np.ndarray:
-    """Return the grids float16 (n, G, C) of a checked segment."""
+    """Return the grids float16 (n, G, C) of a checked segment, those of removed photos too."""
+    return _dataset(folder, segment, "grids")
+
+
+def read_stamps(folder: Path, segment: Segment) -> np.ndarray:
+    """Return the stamps int64 (n, 2) of a checked segment; NO_STAMP in one that was written without them."""
+    return _dataset(folder, segment, "stamps")
+
+
+def _dataset(folder: Path, segment: Segment, name: str) -> np.ndarray:
     import h5py
 
     with h5py.File(folder / "segments" / segment.name / VECTORS, "r") as file:
-        return file["grids"][:]
+        return file[name][:] if name in file else np.full((segment.count, 2), NO_STAMP, np.int64)
 
 
 def read_table(folder: Path, segment: Segment) -> Any:
-    """Return the records of a checked segment as a pyarrow table with PhotoRecord's columns."""
+    """Return the records of a checked segment as a pyarrow table with PhotoRecord's columns, those of removed photos too."""
     import pyarrow.parquet as pq
 
     # Not pq.read_table: that imports pyarrow.dataset, which takes a quarter of a second.
     with pq.ParquetFile(folder / "segments" / segment.name / PHOTOS) as file:
         return file.read()
+
+
+def kept_rows(segment: Segment) -> np.ndarray:
+    """Return the rows of a segment that are not removed: int64, ascending."""
+    return np.delete(np.arange(segment.count), np.array(segment.removed, np.int64))

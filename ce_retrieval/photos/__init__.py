@@ -3,7 +3,9 @@
 from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS, IMAGE_SUFFIXES, PhotoItem, PhotoSource
 from ce_retrieval.photos.decode import DecodedPhoto, LargePhotoError, decode_photo
 from ce_retrieval.photos.files import load_photo, save_photo
-from ce_retrieval.photos.sources import SOURCES, FileSource, FolderSource, open_source, open_sources
+from ce_retrieval.photos.folder_sources import FileSource, FolderSource
+from ce_retrieval.photos.opening import Sources, open_sources
+from ce_retrieval.photos.sources import SOURCES, open_source
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -15,6 +17,7 @@ __all__ = [
     "LargePhotoError",
     "PhotoItem",
     "PhotoSource",
+    "Sources",
     "decode_photo",
     "load_photo",
     "open_source",

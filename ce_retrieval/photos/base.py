@@ -1,11 +1,12 @@
-"""The protocol of photo sources, their items, which file names are photos, and what is passed over."""
+"""The protocol of photo sources, their items, what they pass over, and which file names are photos."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from typing import Protocol
@@ -28,52 +29,82 @@ UNREAD_SUFFIXES = (
     *(".psd", ".psb", ".xcf", ".kra", ".svg"),
     *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"),
 )
+#: What `stamp` returns where there is no file to look at.
+NO_STAMP = (-1, -1)
 
 _MASK = re.compile(r"(.+)[_-]mask|mask[_-](.+)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoItem:
-    """One photo of a source, not yet read."""
+    """One photo of a source, not yet read.
 
-    key: str  # its name within the source: a posix path, valid UTF-8
+    Attributes
+    ----------
+    key : str
+        Its name within the source: a posix path, valid UTF-8.
+    label, caption, licence : str
+        As the source gives them, else "".
+    offset : int
+        Of its bytes in a tar, or its row in a parquet table; else -1.
+    length : int
+        Of its bytes in a tar; else -1.
+    path : str
+        Where it has a file of its own, the file's real path; else "".
+    """
+
+    key: str
     label: str = ""
     caption: str = ""
     licence: str = ""
-    offset: int = -1  # of its bytes in a tar, or its row in a parquet table; else -1
-    length: int = -1  # of its bytes in a tar; else -1
+    offset: int = -1
+    length: int = -1
+    path: str = field(default="", compare=False)
 
 
 @dataclass
 class PassedOver:
-    """How many files a folder holds that are not taken for photos.
+    """What a source did not take on its last walk.
 
     Attributes
     ----------
+    folders : key of a subfolder, with "/" at its end -> why it cannot be listed
+    suffixes : suffix -> number of files
+        Images of kinds that are not read, and shards beside photos.
+    repeats : int
+        Links to photos, or to folders of photos, that are read elsewhere.
     results : int
-        Files that ceret wrote.
+        Images that ceret wrote.
     outputs : int
-        Further files where the results of the running command go.
+        Other images where the results of the running command go.
     masks : int
         Masks beside their photos (`masks_beside`).
     """
 
+    folders: dict[str, str] = field(default_factory=dict)
+    suffixes: Counter[str] = field(default_factory=Counter)
+    repeats: int = 0
     results: int = 0
     outputs: int = 0
     masks: int = 0
 
-    def notes(self, root: str) -> list[str]:
-        """Return one line for each kind of file that was passed over in the source at `root`."""
-        told = (
-            (self.results, "that ceret wrote"),
-            (self.outputs, "where the results go"),
-            (self.masks, "that are the masks of photos beside them, by their names"),
-        )
-        return [
-            f"{plain_text(root)}: passed over {count} file{'s' if count > 1 else ''} {what}"
-            for count, what in told
-            if count
-        ]
+    def notes(self, root: str) -> list[tuple[str, str]]:
+        """Return the source at `root` with a line for each kind of file that was passed over in it."""
+        lines = [unread(suffix, count) for suffix, count in sorted(self.suffixes.items())]
+        if self.repeats:
+            links = f"{self.repeats} links lead" if self.repeats > 1 else "a link leads"
+            lines.append(f"{links} to photos that are read already; each photo counts once")
+        not_photos = {
+            "that ceret wrote": self.results,
+            "where the results go": self.outputs,
+            "that are the masks of photos beside them, by their names": self.masks,
+        }
+        lines += [f"passed over {n} file{'s' if n > 1 else ''} {what}" for what, n in not_photos.items() if n]
+        return [(plain_text(root), line) for line in lines]
+
+    def unlisted(self, root: str) -> list[tuple[str, str]]:
+        """Return the path of each folder that could not be listed in the source at `root`, and why."""
+        return [(f"{plain_text(root)}/{key}", reason) for key, reason in self.folders.items()]
 
 
 class PhotoSource(Protocol):
@@ -91,6 +122,12 @@ class PhotoSource(Protocol):
 
     def read(self, item: PhotoItem) -> bytes:
         """Return the encoded bytes of one item, from any thread; PhotoError if that is not possible."""
+
+    def stamp(self, item: PhotoItem) -> tuple[int, int]:
+        """Return size in bytes and time of change in ns of the file that holds the item; NO_STAMP if it is gone."""
+
+    def rest(self) -> None:
+        """Drop what is held in memory for the next read."""
 
     def close(self) -> None:
         """Release files; the source cannot be read afterwards."""
@@ -140,6 +177,12 @@ def photos_with_masks(names: Collection[str]) -> set[str]:
     return {name for name in names if os.path.splitext(name)[0] in masked}
 
 
+def unread(suffix: str, count: int) -> str:
+    """Return the line that tells of files with a suffix that were passed over."""
+    line = f"{count} file{'s' if count > 1 else ''} with suffix {suffix} {'were' if count > 1 else 'was'} not looked at"
+    return f"{line}: {remedy_for(suffix)}" if unread_suffix(f"name{suffix}") else line
+
+
 def plain_text(name: str) -> str:
     r"""Return a file name as valid UTF-8: bytes that are not (surrogates) become a visible \xNN."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -148,3 +191,12 @@ def plain_text(name: str) -> str:
 def first_folder(key: str) -> str:
     """Return the first folder of a key, which serves as its label; "" if it has none."""
     return key.split("/", 1)[0] if "/" in key else ""
+
+
+def stamp_of(path: str | int) -> tuple[int, int]:
+    """Return the size in bytes and the time of change in ns of a file or its descriptor; NO_STAMP if it is gone."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return NO_STAMP
+    return status.st_size, status.st_mtime_ns

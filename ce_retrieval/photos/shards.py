@@ -14,7 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ce_retrieval.errors import PhotoError, SourceError
-from ce_retrieval.photos.base import PassedOver, PhotoItem, first_folder, photo_suffixes, plain_text
+from ce_retrieval.photos.base import (
+    NO_STAMP,
+    PassedOver,
+    PhotoItem,
+    first_folder,
+    photo_suffixes,
+    plain_text,
+    stamp_of,
+    unread_suffix,
+)
 from ce_retrieval.photos.files import MAX_BYTES
 
 _log = logging.getLogger(__name__)
@@ -86,7 +95,9 @@ class TarSource:
     def count(self) -> int:
         """Return the number of photos; the first call scans and checks all headers (SourceError)."""
         if self._count is None:
-            self._count = sum(_photo_extension(sample) is not None for sample in _samples(self._members()))
+            self.passed_over = PassedOver()
+            samples = _samples(self._members(self.passed_over))
+            self._count = sum(_photo_extension(sample) is not None for sample in samples)
         return self._count
 
     def read(self, item: PhotoItem) -> bytes:
@@ -101,6 +112,13 @@ class TarSource:
             raise PhotoError(f"{name}: the tar ends {item.length - len(data)} bytes early; was it replaced or cut?")
         return data
 
+    def stamp(self, item: PhotoItem) -> tuple[int, int]:
+        """Return size and time of change of the tar."""
+        return stamp_of(self._descriptor) if self._closer.alive else NO_STAMP
+
+    def rest(self) -> None:
+        """Nothing is held."""
+
     def close(self) -> None:
         """Close the tar; a later `read` raises PhotoError."""
         self._closer()
@@ -113,7 +131,7 @@ class TarSource:
         except (OSError, OverflowError) as error:
             raise PhotoError(f"{name}: cannot be read: {error}") from None
 
-    def _members(self) -> Iterator[tarfile.TarInfo]:
+    def _members(self, passed_over: PassedOver | None = None) -> Iterator[tarfile.TarInfo]:
         """Yield the regular members in order; SourceError at the first unsafe one, and at any damage."""
         last = -1
         try:
@@ -125,6 +143,8 @@ class TarSource:
                         raise SourceError(f"{self.root}: damaged at byte {last}; make or fetch it again")
                     last = tar.offset
                     if member.isreg():
+                        if passed_over and (suffix := unread_suffix(member.name)):
+                            passed_over.suffixes[suffix] += 1
                         yield member
                 # The parser takes a damaged header for the end; but only a block of zeros is the end.
                 file.seek(tar.offset)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ce_retrieval.errors import PhotoError, SourceError
-from ce_retrieval.photos.base import PassedOver, PhotoItem
+from ce_retrieval.photos.base import PassedOver, PhotoItem, stamp_of
 
 _IMAGE_NAMES = ("image", "jpg", "jpeg", "png", "webp", "img", "photo", "bytes")
 _KEY_NAMES = ("__key__", "key", "id", "file_name", "filename", "path", "url")
@@ -105,6 +105,15 @@ class ParquetSource:
         if data is None:
             raise PhotoError(f"{name}: row {item.offset} holds no bytes in column {self._image!r}")
         return data
+
+    def stamp(self, item: PhotoItem) -> tuple[int, int]:
+        """Return size and time of change of the table."""
+        return stamp_of(self.root)
+
+    def rest(self) -> None:
+        """Drop the cache."""
+        with self._lock:
+            self._cache.clear()
 
     def close(self) -> None:
         """Close the table and drop its cache; a later `read` raises PhotoError."""

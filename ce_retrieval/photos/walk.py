@@ -2,84 +2,156 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from ce_retrieval.errors import SourceError
 from ce_retrieval.own_files import own_names
-from ce_retrieval.photos.base import PassedOver, masks_beside, plain_text
+from ce_retrieval.photos.base import PassedOver, is_image_name, masks_beside, plain_text
 
 
-class _Walk(NamedTuple):
-    """What a walk takes: files whose name is `chosen`, but nothing in the folders `apart` (device and inode)."""
+class Found(NamedTuple):
+    """A file of a walk.
 
-    root: str
-    chosen: Callable[[str], bool]
-    passed_over: PassedOver
-    apart: frozenset[tuple[int, int] | None]
-    with_masks: bool
+    Attributes
+    ----------
+    relative : str
+        Posix path from the root.
+    path : str
+        Real path.
+    linked : bool
+        Whether it is a link, or lies in a linked folder.
+    """
+
+    relative: str
+    path: str
+    linked: bool
+
+
+class _Folder(NamedTuple):
+    """A folder of a walk.
+
+    Attributes
+    ----------
+    above : the real paths of the folders that contain it, and its own.
+    names : of its entries, see `_names`.
+    not_photos : as `not_photos` returns them.
+    counted : "" for a folder whose files are yielded, else the field of PassedOver that counts its images.
+    """
+
+    relative: str
+    path: str
+    linked: bool
+    above: frozenset[str]
+    names: Iterator[tuple[str, bool]]
+    not_photos: dict[str, str]
+    counted: str
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether files and folders of this name are never looked at."""
+    return name.startswith(".")
 
 
 def walk(
     root: str,
     chosen: Callable[[str], bool],
-    passed_over: PassedOver,
-    apart: Iterable[str | os.PathLike[str]] = (),
+    passed_over: PassedOver | None = None,
+    is_read_elsewhere: Callable[[str], bool] = lambda path: False,
     *,
+    apart: Collection[str] = (),
     with_masks: bool = False,
-) -> Iterator[str]:
-    """Yield the relative posix paths of the files under `root` whose name is chosen, sorted as whole strings.
+) -> Iterator[Found]:
+    """Yield the files under `root` whose name is chosen, sorted by their whole path (code points).
 
-    Passed over and counted in `passed_over` are results of ceret, masks beside their photos unless `with_masks`, and what
-    lies in the folders `apart`.
+    Memory holds the names of one branch of folders, never the whole tree. Links are followed, except those to a folder that
+    contains them.
+
+    Parameters
+    ----------
+    root : str
+    chosen : callable
+        Of a name without its folder.
+    passed_over : PassedOver or None
+        Gets the subfolders that cannot be listed, and counts links that are not followed because of `is_read_elsewhere`,
+        results of ceret, masks beside their photos, and the images in the folders `apart`: none of these are yielded.
+    is_read_elsewhere : callable
+        Of the real path of a linked folder: whether its photos are read at their own place.
+    apart : real paths
+    with_masks : bool
+        Yield masks beside their photos.
+
+    Raises
+    ------
+    SourceError
+        `root` itself cannot be listed.
     """
-    places = frozenset(_identity(os.fspath(path)) for path in apart) - {None}
-    yield from _walk_folder(_Walk(root, chosen, passed_over, places, with_masks), "", frozenset([_identity(root)]))
-
-
-def _walk_folder(walked: _Walk, relative: str, above: frozenset) -> Iterator[str]:
-    """Walk one folder below the root; above: the identities of the folders that contain it, and its own."""
-    folder = os.path.join(walked.root, relative) if relative else walked.root
+    real = os.path.realpath(root)
     try:
-        with os.scandir(folder) as entries:
-            # A folder sorts as "name/", so that the walk follows the order of the whole paths.
-            names = sorted(
-                entry.name + "/" if _is_folder(entry) else entry.name
-                for entry in entries
-                if not entry.name.startswith(".")
-            )
+        branch = [_folder(root, "", real, False, frozenset([real]), with_masks, "")]
     except OSError as error:
-        raise SourceError(f"{plain_text(folder)}: cannot be listed: {error.strerror}; make it readable") from None
-    own, passed_over = own_names(folder, set(names)), walked.passed_over
-    masks = set() if walked.with_masks else masks_beside(names)
-    for name in names:
+        raise SourceError(f"{plain_text(root)}: {_why(error)}; make it readable") from None
+    passed_over = passed_over or PassedOver()
+    while branch:
+        folder = branch[-1]
+        name, is_link = next(folder.names, ("", False))
+        if not name:
+            branch.pop()
+            continue
+        relative = folder.relative + name
+        path = (
+            os.path.realpath(os.path.join(root, relative))
+            if is_link
+            else os.path.join(folder.path, name.removesuffix("/"))
+        )
+        linked = folder.linked or is_link
+        counted = folder.not_photos.get(name) or folder.counted
         if not name.endswith("/"):
-            if not walked.chosen(name):
-                continue
-            passed_over.results += name in own
-            passed_over.masks += name in masks and name not in own
-            if name not in own and name not in masks:
-                yield relative + name
-            continue
-        identity = _identity(os.path.join(walked.root, relative, name))
-        if identity is not None and identity in above:
-            continue
-        if name not in own and identity not in walked.apart:
-            yield from _walk_folder(walked, relative + name, above | {identity})
-            continue
-        results, others = _counted(walked, relative + name, above | {identity})
-        passed_over.results += results + (others if name in own else 0)
-        passed_over.outputs += 0 if name in own else others
+            if counted and is_image_name(name):
+                setattr(passed_over, counted, getattr(passed_over, counted) + 1)
+            elif not counted and chosen(name):
+                yield Found(relative, path, linked)
+        elif is_link and is_read_elsewhere(path):
+            passed_over.repeats += 1
+        elif path not in folder.above:
+            counted = counted or ("outputs" if path in apart else "")
+            try:
+                branch.append(_folder(root, relative, path, linked, folder.above | {path}, with_masks, counted))
+            except OSError as error:
+                if not counted:
+                    passed_over.folders[plain_text(relative)] = _why(error)
 
 
-def _counted(walked: _Walk, relative: str, above: frozenset) -> tuple[int, int]:
-    """Return how many files a folder that is passed over holds: results by their names, and others."""
-    counted, others = PassedOver(), 0
-    with contextlib.suppress(SourceError):  # a folder that cannot be listed
-        others = sum(1 for _ in _walk_folder(walked._replace(passed_over=counted), relative, above))
-    return counted.results, others + counted.masks + counted.outputs
+def not_photos(folder: str, names: Collection[str], *, with_masks: bool = False) -> dict[str, str]:
+    """Return which entries of a folder are results of ceret or, unless `with_masks`, masks: the field of PassedOver."""
+    masks = () if with_masks else masks_beside(names)
+    return {**dict.fromkeys(masks, "masks"), **dict.fromkeys(own_names(folder, names), "results")}
+
+
+def _folder(
+    root: str, relative: str, path: str, linked: bool, above: frozenset[str], with_masks: bool, counted: str
+) -> _Folder:
+    """List a folder of a walk; OSError."""
+    place = os.path.join(root, relative)
+    names = _names(place)
+    others = not_photos(place, {name for name, _ in names}, with_masks=with_masks)
+    return _Folder(relative, path, linked, above, iter(names), others, counted)
+
+
+def _why(error: OSError) -> str:
+    return f"the folder cannot be listed: {(error.strerror or str(error)).lower()}"
+
+
+def _names(folder: str) -> list[tuple[str, bool]]:
+    """Return the sorted names in a folder, those of folders with a "/" at their end, and which are links; OSError."""
+    with os.scandir(folder) as entries:
+        # A folder sorts as "name/", so that the walk follows the order of the whole paths.
+        return sorted(
+            (entry.name + "/" if _is_folder(entry) else entry.name, entry.is_symlink())
+            for entry in entries
+            if not is_hidden(entry.name)
+        )
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -87,11 +159,3 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads to itself
         return False
-
-
-def _identity(folder: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(folder)
-    except OSError:  # gone in the meantime: listing it says so
-        return None
-    return status.st_dev, status.st_ino

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from ce_retrieval.errors import PhotoError, SettingsError, SourceError
 from ce_retrieval.own_files import foreign
+from ce_retrieval.pool import worker_pool
 from ce_retrieval.storage import new_file
 
 FORMAT = 1
@@ -56,16 +56,16 @@ class PackReport:
 
     Attributes
     ----------
-    count : number of photos.
-    skipped : (key, reason) of those that could not be read.
+    count : photos.
+    skipped : (key, reason) of photos and folders that could not be read.
     fingerprint : SHA-256 of keys and pixels.
-    notes : a line for each kind of file that was not taken for a photo.
+    notes : (path, line) for each kind of file that was passed over.
     """
 
     count: int
     skipped: tuple[tuple[str, str], ...]
     fingerprint: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def _decoded(source: Any, size: int, workers: int) -> Iterator[list[tuple[Any, np.ndarray | PhotoError]]]:
@@ -81,7 +81,7 @@ def _decoded(source: Any, size: int, workers: int) -> Iterator[list[tuple[Any, n
             return error
 
     items = iter(source.items())
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+    with worker_pool(workers) as pool:
         while block := list(islice(items, _BLOCK)):
             yield list(zip(block, pool.map(decode, block), strict=True))
 
@@ -114,8 +114,9 @@ class _Packer:
         if not self.keys:
             reason = self.skipped[0][1] if self.skipped else "it is empty"
             raise SourceError(f"{source.root}: no photo could be read ({reason})")
-        notes = source.passed_over.notes(source.root)
-        return PackReport(len(self.keys), tuple(self.skipped), self.digest.hexdigest(), tuple(notes))
+        skipped = (*self.skipped, *source.passed_over.folders.items())
+        notes = tuple(source.passed_over.notes(source.root))
+        return PackReport(len(self.keys), skipped, self.digest.hexdigest(), notes)
 
 
 def _check_size(size: int) -> None:
@@ -260,7 +261,7 @@ def open_photos(
 
     Returns
     -------
-    The photos, and how packing them went.
+    The photos, and what was skipped.
 
     Raises
     ------

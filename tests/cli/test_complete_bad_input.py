@@ -132,7 +132,7 @@ def test_a_changed_scene_is_passed_over_and_recorded(ceret, photo, mask, spoilt,
     assert "own.png has changed since it was indexed" in note
     record = json.loads((tmp_path / "out" / "photo.json").read_text())
     (line,) = record["dropped"]
-    assert "own.png has changed since it was indexed: restore it, or rebuild" in line
+    assert "own.png has changed since it was indexed: restore it, or bring the index up to date with `ceret add" in line
     assert record["candidates"] and not any(c["photo"].endswith("own.png") for c in record["candidates"])
 
 
@@ -156,7 +156,10 @@ def test_no_usable_scene_is_one_line_that_says_why(ceret, one_line_error, photo,
     arguments = ["complete", photo, "--mask", mask, "--index", spoilt, "--rerank", "rim", "--method", *options]
     error = one_line_error(ceret(*arguments, "--out", tmp_path / "out"))
     assert "none of the 3 scenes can be read (restore lost files): " in error and "photo.png: " in error
-    assert "own.png of" in error and "cannot be read any more: put it back, or rebuild the index" in error
+    assert (
+        "own.png of" in error
+        and "cannot be read any more: put it back, or bring the index up to date with `ceret add" in error
+    )
     assert not list((tmp_path / "out").rglob("*.*")), "nothing else has filled it"
 
 

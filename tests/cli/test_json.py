@@ -38,9 +38,10 @@ def test_index_and_add(ceret, few, crop_folder, tmp_path):
     built = answer(ceret("index", few, "--out", out, "--features", "thumbnail:4", "--size", 32, "--json"))
     ((name, reason),) = built.pop("skipped_files")
     assert name == str(few / "bad.jpg") and "not a photo" in reason
-    assert built == {"index": str(out), "photos": 3, "added": 3, "present": 0, "skipped": 1}
+    none = {"changed": [], "vanished": [], "refused": [], "notes": []}
+    assert built == {"index": str(out), "photos": 3, "added": 3, "present": 0, "skipped": 1, **none}
     again = ceret("index", few, "--out", out, "--features", "thumbnail:4", "--size", 32)
-    assert again.stdout == f"{out}: 3 photos, 3 of them from an earlier run; 0 files skipped\n"
+    assert again.stdout == f"{out}: 3 photos, 3 of them from an earlier run; 1 files skipped\n"
     arguments = ["add", out, crop_folder / "photo1"]
     first = answer(ceret(*arguments, "--json"))
     assert first == {
@@ -50,6 +51,7 @@ def test_index_and_add(ceret, few, crop_folder, tmp_path):
         "present": 0,
         "skipped": 0,
         "skipped_files": [],
+        **none,
     }
     second = answer(ceret(*arguments, "--json"))
     assert second == {**first, "added": 0, "present": 15}
@@ -65,7 +67,7 @@ def test_pack_and_train(ceret, few, tmp_path, monkeypatch):
     packed = answer(ceret("pack", few, "--out", out, "--size", 40, "--json"))
     ((name, reason),) = packed.pop("skipped_files")
     assert name == "bad.jpg" and reason
-    assert packed == {"out": str(out), "photos": 3, "size": 40, "skipped": 1}
+    assert packed == {"out": str(out), "photos": 3, "size": 40, "skipped": 1, "notes": []}
     summary = Summary(steps=4, seconds=1.5, best_step=2, best={"l2": 3.25, "psnr": math.inf}, weights=tmp_path / "best")
     monkeypatch.setattr("ce_retrieval.training.trainer.train", lambda *_, **__: summary)
     arguments = ["train", out, "--out", tmp_path / "run", "--steps", 4, "--set", "size=32"]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.errors import EvaluationError, PhotoIndexError
+from ce_retrieval.errors import EvaluationError
 from ce_retrieval.evaluation import collection as module
 from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, read_collection
-from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
+from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 
@@ -119,9 +119,19 @@ def test_a_collection_that_changed_is_refused(own_collection, tmp_path):
     Image.fromarray(np.full((96, 96, 3), 90, np.uint8)).save(photos / "03.png")
     shutil.rmtree(index.path)
     build_index([photos], index.path, IndexSettings("thumbnail:16", "none", 64, 1))
-    with pytest.raises(EvaluationError, match=r"not of the same photos.*delete .*hog.ceret"):
+    with pytest.raises(EvaluationError, match=r"not of the same photos.*delete .*hog.ceret.*`ceret add "):
         indexes_for(["hog"], PhotoIndex.open(index.path), tmp_path / "out", silent)
-    # one more photo
-    shutil.copy(photos / "01.png", photos / "99.png")
-    with pytest.raises((EvaluationError, PhotoIndexError), match=r"hog.ceret"):
-        indexes_for(["hog"], index, tmp_path / "out", silent)
+    # one photo less
+    (photos / "01.png").unlink()
+    with pytest.raises(EvaluationError, match=r"not of the same photos.*delete .*gist.ceret"):
+        indexes_for(["gist"], index, tmp_path / "out", silent)
+
+
+def test_a_collection_that_has_grown_is_evaluated_in_its_own_order(own_collection, tmp_path):
+    photos, index = own_collection
+    shutil.copy(photos / "01.png", photos / "00a.png")
+    add_photos(index.path, [photos])
+    grown = PhotoIndex.open(index.path)
+    shutil.copy(photos / "01.png", photos / "99.png")  # not of the collection
+    made = indexes_for(["thumbnail:8"], grown, tmp_path / "out", silent)["thumbnail:8"]
+    assert made.table.equals(grown.table) and made.table.column("key")[-1].as_py() == "00a.png"

@@ -7,7 +7,10 @@ what is left, then an undisturbed child goes on. Prints one JSON line per n; end
 With `command`, children that run `ceret index` are killed at random moments instead, each when there are more segments than
 before; prints one JSON line per kill.
 
-usage: kill_driver.py build|add|command PHOTOS MORE FOLDER
+update: photos that were indexed change, vanish, come back and become readable, and new ones come. relocate: PHOTOS moves to
+MORE.
+
+usage: kill_driver.py build|add|update|relocate|command PHOTOS MORE FOLDER
 """
 
 import builtins
@@ -25,7 +28,7 @@ import traceback
 from pathlib import Path
 
 from ce_retrieval import storage
-from ce_retrieval.errors import CeretError, SourceError
+from ce_retrieval.errors import CeretError, PhotoIndexError, SourceError
 from ce_retrieval.photo_index import (
     IndexSettings,
     add_photos,
@@ -33,6 +36,7 @@ from ce_retrieval.photo_index import (
     build_index,
     builder,
     read_manifest,
+    relocate_index,
     verify_index,
 )
 from cli.main import main as ceret
@@ -147,6 +151,9 @@ def kill_at_every_step(index, prepare, act):
         found = state(index)
         try:
             act()
+        except PhotoIndexError as error:
+            if "no source of" not in str(error):  # it is relocated already
+                raise
         except SourceError as error:
             return json.dumps({"between": found, "error": str(error)})
         return json.dumps({"between": found, "after": state(index)})
@@ -186,13 +193,30 @@ def kill_at_random_moments(index, act, kills):
         print(json.dumps({"segments": whole, "left": left}), flush=True)
 
 
+def change(photos, index):
+    """Change indexed photos in every way that an update knows."""
+    names = sorted(photos.rglob("*.png"))
+    away = names[0].rename(photos.parent / "away.png")
+    add_photos(index, [photos], workers=2)
+    away.rename(names[0])
+    (photos / "bad.png").write_bytes(names[1].read_bytes())
+    names[2].write_bytes(names[1].read_bytes())
+    names[3].unlink()
+    for number in range(3):
+        (photos / f"new{number}.png").write_bytes(names[1].read_bytes())
+    (photos / "new9.png").write_bytes(b"")
+    (photos / "unread.gif").touch()
+
+
 def main():
     what, photos, more, folder = sys.argv[1], *map(Path, sys.argv[2:])
     first, index = folder / "first.ceret", folder / "index.ceret"
 
     def act():
-        if what == "add":
-            add_photos(index, [photos, more], workers=2)
+        if what == "relocate":
+            relocate_index(index, photos, more)
+        elif what in ("add", "update"):
+            add_photos(index, [photos, more] if what == "add" else [photos], workers=2)
         elif what == "command":
             command = ["index", photos, "--out", index, "--features", SETTINGS.features, "--size", SETTINGS.size]
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
@@ -202,7 +226,7 @@ def main():
 
     def prepare():
         shutil.rmtree(index, ignore_errors=True)
-        if what == "add":
+        if what not in ("build", "command"):
             shutil.copytree(first, index)
 
     def build_first():
@@ -215,6 +239,10 @@ def main():
     for name in in_child(build_first).split():
         with contextlib.suppress(ImportError):  # not all are modules of a file
             importlib.import_module(name)
+    if what == "update":
+        in_child(lambda: change(photos, first))
+    if what == "relocate":
+        photos.rename(more)
     if what == "command":
         kill_at_random_moments(index, act, kills=6)
     else:

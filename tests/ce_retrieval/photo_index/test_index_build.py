@@ -134,7 +134,9 @@ def test_building_again_changes_nothing_and_names_what_is_new(photos, index, hel
     assert (report.count, report.added, report.present) == (30, 0, 30)
     assert helpers.contents(index) == before
     helpers.write_photos(photos, [77])
-    with pytest.raises(PhotoIndexError, match=r"odd/0077.png is new.*ceret add"):
+    with pytest.raises(
+        PhotoIndexError, match=rf"1 new \(.*odd/0077.png\); bring it up to date with `ceret add {index} "
+    ):
         build_index([photos], index, helpers.SETTINGS)
     assert helpers.contents(index) == before
 

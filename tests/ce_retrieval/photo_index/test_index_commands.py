@@ -50,16 +50,18 @@ def test_an_index_is_built_described_grown_and_checked(tmp_path, photos, small_s
     assert (about["photos"], about["features"], about["hole"], about["skipped"]) == (30, "thumbnail:8", "none", 1)
     assert about["skipped_files"][0][0] == str(photos / "bad.jpg")
     assert "thumbnail:8" in ceret("info", out).stdout
-    again = {"index": str(out), "photos": 30, "added": 0, "present": 30, "skipped": 0, "skipped_files": []}
+    bad = [str(photos / "bad.jpg"), "the file is empty (0 bytes)"]
+    none = {"changed": [], "vanished": [], "refused": [], "notes": []}
+    again = {"index": str(out), "photos": 30, "added": 0, "present": 30, "skipped": 1, "skipped_files": [bad], **none}
     assert json.loads(ceret("index", photos, "--out", out, *BUILD, "--json").stdout) == again
     helpers.write_photos(photos, range(100, 103))
-    assert "3 photos added, 31 were there already, 33 in all" in ceret("add", out, photos).stdout
+    assert "3 photos added, 30 were there already, 33 in all; 1 files skipped" in ceret("add", out, photos).stdout
     (photos / "worse.jpg").write_bytes(b"")
     report = json.loads(ceret("add", out, photos, "--json").stdout)
-    assert (report["photos"], report["added"], report["present"]) == (33, 0, 34)
-    assert report["skipped_files"] == [[str(photos / "worse.jpg"), "the file is empty (0 bytes)"]]
+    assert (report["photos"], report["added"], report["present"]) == (33, 0, 33)
+    assert report["skipped_files"] == [bad, [str(photos / "worse.jpg"), "the file is empty (0 bytes)"]]
     assert ceret("verify", out).stdout == f"{out}: 12 files checked, 0 problems\n"
-    assert json.loads(ceret("verify", out, "--json").stdout) == {"files": 12, "problems": []}
+    assert json.loads(ceret("verify", out, "--json").stdout) == {"files": 12, "photos": None, "problems": []}
 
 
 def test_verify_lists_the_problems_and_exits_with_1(index):
@@ -95,7 +97,10 @@ def test_another_format_version(index, query, photos, tmp_path):
         ["complete", *query, "--index", index, "--out", tmp_path / "filled"],
     )
     for command in commands:
-        assert "has format version 99, this ceret reads version 1: rebuild" in error_of(*command)
+        assert (
+            "has format version 99, this ceret reads versions 1 to 2: use the ceret that wrote it, or delete"
+            in error_of(*command)
+        )
 
 
 @pytest.mark.parametrize("harm", ["truncated", "altered"])
@@ -110,7 +115,10 @@ def test_a_harmed_segment(index, query, photos, helpers, harm):
         ["index", photos, "--out", index, *BUILD],
     ):
         error = error_of(*command)
-        assert str(path) in error and "restore it from a copy, or rebuild" in error
+        assert (
+            str(path) in error
+            and f"restore it from a copy, or delete {index} and build it again with `ceret index`" in error
+        )
     assert helpers.contents(index) == before
 
 
@@ -176,7 +184,9 @@ def test_wrong_usage_has_exit_code_2(photos, tmp_path):
         ["index", photos, *out, "--workers", 0],
         ["index", photos, *out, "--max-memory", "much"],
         ["index", photos, *out, "--size", 0],
-        ["add", tmp_path],
+        ["add"],
+        ["relocate", tmp_path, tmp_path],
+        ["verify", tmp_path, "--workers", 0],
         ["nonsense"],
     )
     for command in commands:

@@ -63,9 +63,11 @@ def test_verify_lists_every_problem(index):
 
 def test_an_index_of_another_version_says_both(index, photos):
     content = json.loads((index / "manifest.json").read_bytes())
-    (index / "manifest.json").write_text(json.dumps({**content, "version": 2, "news": 1}))
+    (index / "manifest.json").write_text(json.dumps({**content, "version": 3, "news": 1}))
     for act in (PhotoIndex.open, read_manifest, verify_index, lambda path: add_photos(path, [photos])):
-        with pytest.raises(PhotoIndexError, match="has format version 2, this ceret reads version 1: rebuild"):
+        with pytest.raises(
+            PhotoIndexError, match="has format version 3, this ceret reads versions 1 to 2: use the ceret that"
+        ):
             act(index)
 
 

@@ -36,9 +36,9 @@ def drive(what, photos, more, folder):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def kill_everywhere(what, photos, more, folder, ended="done"):
+def kill_everywhere(what, photos, more, folder, ended="done", steps=40):
     lines = drive(what, photos, more, folder)
-    assert len(lines) > 40, "hardly any step was met"
+    assert len(lines) > steps, "hardly any step was met"
     assert [line["ended"] for line in lines[:-1]] == ["killed"] * (len(lines) - 1)
     assert lines[-1]["ended"] == ended or lines[-1]["ended"].startswith(f"{ended}: ")
     return lines
@@ -69,6 +69,24 @@ def test_an_addition_killed_at_any_step_keeps_what_was_and_is_finished_by_the_ne
         later = json.loads(line["later"])
         assert later["between"] in ("1 whole segments", "2 whole segments", "3 whole segments")
         assert later["after"] == "3 whole segments"
+        assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
+
+
+def test_an_update_killed_at_any_step_is_finished_by_the_next_run_to_the_same_bytes(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(5))
+    (photos / "bad.png").write_bytes(b"no photo")
+    lines = kill_everywhere("update", photos, photos, work_folder)
+    for line in lines:
+        later = json.loads(line["later"])
+        assert later["between"] in ("1 whole segments", "2 whole segments") and later["after"] == "2 whole segments"
+        assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
+
+
+def test_a_relocation_killed_at_any_step_is_made_or_not(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(4))
+    lines = kill_everywhere("relocate", photos, tmp_path / "moved", work_folder, steps=10)
+    for line in lines:
+        assert json.loads(line["later"]) == {"between": "1 whole segments", "after": "1 whole segments"}
         assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
 
 
@@ -122,18 +140,19 @@ def test_a_stopped_build_is_not_opened_but_says_how_to_go_on(photos, tmp_path, s
     assert (report.count, report.added, report.present) == (30, 14, 16)
 
 
-def test_sources_that_changed_in_between_are_refused_and_what_was_done_stays(photos, tmp_path, small_segments, helpers):
+def test_a_stopped_build_whose_photos_changed_goes_on_and_names_them(photos, tmp_path, small_segments, helpers):
     out = tmp_path / "out.ceret"
     interrupted_build(photos, out, helpers.SETTINGS, after=20)
-    before = helpers.contents(out)
-    gone = photos / "even" / "0002.png"
-    data = gone.read_bytes()
-    gone.unlink()
-    with pytest.raises(PhotoIndexError, match="begun from other photos"):
-        build_index([photos], out, helpers.SETTINGS)
-    assert helpers.contents(out) == before
-    gone.write_bytes(data)
-    assert build_index([photos], out, helpers.SETTINGS).count == 30
+    (photos / "even" / "0002.png").unlink()
+    (photos / "even" / "0004.png").write_bytes(helpers.encoded(99))
+    helpers.write_photos(photos, [1], prefix="a")  # before all that is done already
+    report = build_index([photos], out, helpers.SETTINGS)
+    assert (report.count, report.added, report.present) == (30, 15, 14)
+    assert report.changed == (str(photos / "even" / "0004.png"),)
+    assert report.vanished == (str(photos / "even" / "0002.png"),)
+    opened = PhotoIndex.open(out)
+    assert {opened.name_of(record) for record in opened.records(range(30))} == set(map(str, photos.rglob("*.png")))
+    assert verify_index(out, photos=True).problems == ()
 
 
 def test_a_build_begun_with_other_libraries_is_not_mixed(photos, tmp_path, small_segments, helpers, monkeypatch):

@@ -126,7 +126,10 @@ def test_links_are_followed_and_loops_are_not(tmp_path):
     (root / "a" / "up").symlink_to(root)
     (elsewhere / "back").symlink_to(root)
     source = open_source(root)
-    assert keys(source) == ["a/1.jpg", "linked.jpg", "other/2.jpg"]
+    assert keys(source) == ["a/1.jpg", "linked.jpg"], "other/2.jpg is linked.jpg"
+    assert source.read(PhotoItem("linked.jpg")) == b"2.jpg"
+    (root / "linked.jpg").unlink()
+    assert keys(source) == ["a/1.jpg", "other/2.jpg"]
     assert source.read(PhotoItem("other/2.jpg")) == b"2.jpg"
 
 
@@ -137,17 +140,41 @@ def test_no_key_leads_out_of_the_folder(folder, key):
         open_source(folder).read(PhotoItem(key))
 
 
-def test_a_folder_that_cannot_be_listed(folder, monkeypatch):
+def refuse_to_list(monkeypatch, name):
+    """Make folders of this name unreadable, for root too."""
     scandir = os.scandir
 
     def refuse(path):
-        if os.fspath(path).rstrip("/").endswith("a-b"):
+        if os.path.basename(os.fspath(path).rstrip("/")) == name:
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(SourceError, match=r"a-b/?: cannot be listed: Permission denied"):
-        open_source(folder).count()
+
+
+def test_a_subfolder_that_cannot_be_listed_is_passed_over_and_named(folder, monkeypatch):
+    refuse_to_list(monkeypatch, "a-b")
+    source = open_source(folder)
+    assert keys(source) == [name for name in sorted(NAMES) if not name.startswith("a-b/")]
+    reason = "the folder cannot be listed: permission denied"
+    assert source.passed_over.unlisted(source.root) == [(f"{folder}/a-b/", reason)]
+    refuse_to_list(monkeypatch, "photos")
+    with pytest.raises(SourceError, match=f"{folder}: {reason}; make it readable"):
+        open_source(folder)
+
+
+def test_images_that_are_not_read_are_counted(folder):
+    for name in ("one.PSD", "a/two.psd", "three.gif", "cat.txt"):
+        (folder / name).touch()
+    source = open_source(folder)
+    assert keys(source) == sorted(NAMES)
+    told = ("1 file with suffix .gif was", "2 files with suffix .psd were")
+    notes = [f"{one} not looked at: convert them to JPEG or PNG" for one in told]
+    assert source.passed_over.notes(source.root) == [(str(folder), note) for note in notes]
+    for name in NAMES:
+        (folder / name).unlink()
+    with pytest.raises(SourceError, match=rf"no photo in it \(.jpg.*; {notes[0]}; {notes[1]}"):
+        open_source(folder)
 
 
 def test_a_single_photo(tmp_path):
@@ -175,7 +202,7 @@ def test_nothing_to_open(tmp_path):
     (tmp_path / "notes.docx").touch()
     with pytest.raises(SourceError, match=r"notes.docx: not a known kind.*folder, a .tar, a .parquet"):
         open_source(tmp_path / "notes.docx")
-    with pytest.raises(SettingsError, match="'zip': use one of folder, tar, parquet, file"):
+    with pytest.raises(SettingsError, match="'zip': use one of folder, tar, parquet, file, files"):
         open_source(tmp_path, "zip")
     with pytest.raises(SourceError, match="not a folder"):
         open_source(tmp_path / "notes.docx", "folder")

@@ -71,7 +71,9 @@ def test_without_a_usable_scene_nothing_else_fills(tmp_path, scenes, truth, alig
                 PhotoError, match=r"^none of the 4 scenes can be read .restore lost files.: .*; and 1 more$"
             ) as caught:
                 completer.complete(of_size(truth, *shape), hole)
-            assert "\n" not in str(caught.value) and "put it back, or rebuild the index" in str(caught.value)
+            assert "\n" not in str(caught.value) and "put it back, or bring the index up to date with" in str(
+                caught.value
+            )
     assert PatchCompleter(None, PATCHES).complete(truth, HOLE).index is None  # asked for, patches of the photo serve
 
 

@@ -1,0 +1,179 @@
+"""What has changed since photos were indexed: the photos that sources hold now, compared with the rows of the index."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ce_retrieval.errors import PhotoError
+from ce_retrieval.photo_index.batches import Task
+from ce_retrieval.photo_index.rows import FOLDERS, Name, Rows
+from ce_retrieval.photos import PhotoItem, PhotoSource
+from ce_retrieval.photos.base import NO_STAMP, first_folder
+from ce_retrieval.pool import WorkerPool, batched, in_order, worker_pool
+
+AT_ONCE = 32  # items that a thread compares in one call
+
+Check = Callable[[PhotoSource, PhotoItem], str | None]  # tries to read a photo: why it cannot be used, or None
+
+
+@dataclass
+class Comparison:
+    """How the photos of some sources differ from the rows of an index.
+
+    Attributes
+    ----------
+    todo : set of (name, offset)
+        Items to describe: `new` and `changed` ones.
+    new, changed, vanished : list of name
+        Photos that the index did not have (or could not read), that have another content, that are gone.
+    present : int
+        Photos that are as they were.
+    skipped : name -> reason
+        Photos that still cannot be read.
+    kept : bool (n,)
+        Rows that hold now.
+    settled : set of name
+        Photos that the index had skipped, and that are gone or can be read now.
+    """
+
+    kept: np.ndarray
+    todo: set[tuple[Name, int]] = field(default_factory=set)
+    new: list[Name] = field(default_factory=list)
+    changed: list[Name] = field(default_factory=list)
+    vanished: list[Name] = field(default_factory=list)
+    present: int = 0
+    skipped: dict[Name, str] = field(default_factory=dict)
+    settled: set[Name] = field(default_factory=set)
+
+
+def compare(
+    rows: Rows, sources: Mapping[int, PhotoSource], areas: Sequence[str], check: Check, workers: int
+) -> Comparison:
+    """Compare the photos of sources with the rows of an index.
+
+    A photo is as it was if its file has the recorded size and time of change, or else the recorded SHA-256. A row that was
+    removed holds again when its photo is back. A photo has vanished if its file is missing in one of `areas`, or its item in
+    a tar or table of `sources`; what cannot be looked at has not vanished.
+
+    Parameters
+    ----------
+    rows : Rows
+    sources : number -> source
+        Numbers as in the manifest of `rows`; new sources have higher ones.
+    areas : list of str
+        Real paths of files and folders in which missing photos are looked for.
+    check : Check
+        Tries those photos again that could not be read.
+    workers : int
+        Threads.
+    """
+    found = Comparison(rows.kept.copy())
+    seen_rows = np.zeros(len(rows.keys), bool)
+    seen: set[Name] = set()
+    with worker_pool(workers) as pool:
+        for name, item, verdict in _verdicts(pool, workers, rows, sources, check):
+            seen.add(name)
+            known = rows.of(name)
+            found.kept[[row for row in known if not seen_rows[row]]] = False
+            seen_rows[known] = True
+            if isinstance(verdict, str):
+                found.skipped[name] = verdict
+                continue
+            if verdict is None:
+                found.todo.add((name, item.offset))
+            else:
+                found.kept[verdict] = True
+                found.present += bool(rows.kept[verdict])
+            if verdict is None or not rows.kept[verdict]:
+                (found.changed if rows.kept[known].any() else found.new).append(name)
+    missing = _missing(rows, seen, sources, areas)
+    for name in sorted(missing):
+        gone = [row for row in rows.of(name) if rows.kept[row]]
+        found.kept[gone] = False
+        found.vanished += [name] * bool(gone)
+    found.settled = {name for name in rows.skipped if name in missing or (name in seen and name not in found.skipped)}
+    return found
+
+
+def tasks_of(rows: Rows, sources: Mapping[int, PhotoSource], todo: set[tuple[Name, int]]) -> Iterator[Task]:
+    """Yield the items to describe, under the names by which the index knows them."""
+    for number, source in sources.items():
+        for item in source.items():
+            name = rows.name_of(number, item)
+            if (name, item.offset) not in todo:
+                continue
+            if name == (number, item.key):
+                yield Task(number, item)
+            else:
+                in_folder = rows.manifest.sources[name[0]].kind == "folder"
+                yield Task(name[0], PhotoItem(name[1], first_folder(name[1]) if in_folder else ""))
+
+
+def _verdicts(
+    pool: WorkerPool, workers: int, rows: Rows, sources: Mapping[int, PhotoSource], check: Check
+) -> Iterator[tuple[Name, PhotoItem, int | str | None]]:
+    """Yield each item with the row that it still is, or why it cannot be read, or None: it is to be described."""
+
+    def judge(batch: list[tuple[Name, PhotoSource, PhotoItem]]) -> list[tuple[Name, PhotoItem, int | str | None]]:
+        judged = []
+        for name, source, item in batch:
+            if pool.stopping.is_set():
+                raise CancelledError
+            judged.append((name, item, _verdict(rows, name, source, item, check)))
+        return judged
+
+    for number, source in sources.items():
+        named = ((rows.name_of(number, item), source, item) for item in source.items())
+        for judged in in_order(pool, judge, batched(named, AT_ONCE), 4 * workers):
+            yield from judged
+        source.rest()
+
+
+def _verdict(rows: Rows, name: Name, source: PhotoSource, item: PhotoItem, check: Check) -> int | str | None:
+    known = rows.of(name)
+    if known:
+        stamp = source.stamp(item)
+        row = rows.with_stamp(known, item, stamp) if stamp != NO_STAMP else None
+        if row is None:
+            with contextlib.suppress(PhotoError):
+                row = rows.with_hash(known, item, hashlib.sha256(source.read(item)).hexdigest())
+        if row is not None:
+            return row
+    return check(source, item) if name in rows.skipped else None
+
+
+def _missing(rows: Rows, seen: set[Name], sources: Mapping[int, PhotoSource], areas: Sequence[str]) -> set[Name]:
+    """Return the photos, described or skipped, that are gone."""
+    missing: set[Name] = set()
+    for number, source in enumerate(rows.manifest.sources):
+        root = os.path.realpath(source.root)
+        below = [area for area in areas if area.startswith(os.path.join(root, ""))]
+        whole = any(root == area or root.startswith(os.path.join(area, "")) for area in areas)
+        is_folder = source.kind in FOLDERS
+        if not (whole or number in sources or (is_folder and below)):
+            continue
+        kept = np.flatnonzero(rows.kept & (rows.sources == number)).tolist()
+        names = {(number, rows.keys[row]) for row in kept} | {name for name in rows.skipped if name[0] == number}
+        if is_folder:
+            inside = tuple(os.path.join(area, "") for area in below)
+            paths = {name: os.path.join(root, name[1]) for name in names - seen}
+            missing |= {name for name, path in paths.items() if (whole or path.startswith(inside)) and _is_gone(path)}
+        elif (source.kind != "file" and number in sources) or _is_gone(root):
+            missing |= names - seen
+    return missing
+
+
+def _is_gone(path: str) -> bool:
+    """Tell a path that does not exist from one that cannot be looked at."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,270 @@
+"""Bringing an index up to date with its sources: what a build, a resumed build and an addition have in common."""
+
+import dataclasses
+import functools
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ce_retrieval.errors import SourceError
+from ce_retrieval.photo_index.batches import Pipeline, Progress, Task
+from ce_retrieval.photo_index.compare import Comparison, compare, tasks_of
+from ce_retrieval.photo_index.manifest import Manifest, Skipped, Source, write_manifest
+from ce_retrieval.photo_index.rows import FOLDERS, Rows
+from ce_retrieval.photo_index.segments import read_table
+from ce_retrieval.photos import PhotoItem, PhotoSource, Sources, open_source
+from ce_retrieval.photos.base import unread
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """How a build or an addition ended.
+
+    Attributes
+    ----------
+    count : int
+        Photos in the index.
+    added : int
+        Photos that this run added.
+    present : int
+        Photos of an earlier run that are as they were.
+    changed, vanished : tuple of str
+        Photos of an earlier run that have another content now and were described anew, and those that are gone.
+    skipped : tuple of (name, reason)
+        Photos and folders that this run could not read.
+    refused : tuple of (path, reason)
+        Given paths that hold no photo.
+    notes : tuple of (path, line)
+        What else was passed over, by kind.
+    """
+
+    count: int
+    added: int
+    present: int
+    skipped: tuple[tuple[str, str], ...] = ()
+    changed: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+class Update:
+    """One run over the photos of some sources. Needs the index's lock.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Its `sources` are filled here.
+    manifest : Manifest
+        Of the index on disk.
+    sources : Sources
+    progress : callable or None
+    areas : list of path
+        Files and folders, besides the given ones, in which missing photos are looked for.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        Of the index as far as the run has come.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        manifest: Manifest,
+        sources: Sources,
+        progress: Progress | None,
+        areas: Iterable[str] = (),
+    ) -> None:
+        self.manifest = self._on_disk = self._before = manifest
+        self._pipeline, self._opened, self._progress = pipeline, sources, progress
+        roots = (source.root for source in sources if source.kind in FOLDERS)
+        self._areas = list({os.path.realpath(path) for path in (*sources.given, *roots, *areas)})
+        self._sources = self._numbered()
+
+    def _numbered(self) -> dict[int, PhotoSource]:
+        """Return the sources by their number in the manifest; new ones have numbers after the last."""
+        known: dict[tuple[str, str], int] = {}
+        for number, old in enumerate(self.manifest.sources):
+            known.setdefault((old.kind, os.path.realpath(old.root)), number)
+        free = itertools.count(len(self.manifest.sources))
+        places = [(source.kind, os.path.realpath(source.root)) for source in self._opened]
+        return {
+            known[place] if place in known else next(free): source
+            for place, source in zip(places, self._opened, strict=True)
+        }
+
+    @functools.cached_property
+    def _rows(self) -> Rows:
+        return Rows(self._pipeline.folder, self._before)
+
+    @functools.cached_property
+    def comparison(self) -> Comparison:
+        """How the sources' photos differ from the index."""
+
+        def check(source: PhotoSource, item: PhotoItem) -> str | None:
+            read = self._pipeline.read(source, item)
+            return read if isinstance(read, str) else None
+
+        return compare(self._rows, self._sources, self._areas, check, self._pipeline.workers)
+
+    def run(self) -> None:
+        """Remove what does not hold any more, then describe what is new or has changed."""
+        total = sum(source.count() for source in self._opened)
+        done = 0
+        tasks: Iterator[Task] = (Task(n, item) for n, source in self._sources.items() for item in source.items())
+        if self.manifest.segments:
+            self._remove()
+            self._write()
+            self._keep_new_sources()
+            tasks = tasks_of(self._rows, self._sources, self.comparison.todo)
+            done = total - len(self.comparison.todo)
+        self._pipeline.sources = self._readable()
+        self.manifest = self._pipeline.run(self.manifest, tasks, done, total, self._progress)
+        self._on_disk = self.manifest
+        self._note_passed_over()
+
+    def finish(self) -> BuildReport:
+        """Write the manifest of the finished run."""
+        self.manifest = dataclasses.replace(self.manifest, complete=True)
+        self._write()
+        return self.report()
+
+    def report(self) -> BuildReport:
+        """Return how the run ended, or without a run, how the index is."""
+        newly = [one for segment in self.manifest.segments[len(self._before.segments) :] for one in segment.skipped]
+        skipped = {(one.source, one.key): one.reason for one in newly if one.is_photo}
+        found = self.comparison if self._before.segments else None
+        if found:
+            skipped = {**found.skipped, **skipped}
+        name = self.manifest.name_of
+        return BuildReport(
+            count=self.manifest.count,
+            added=sum(one not in skipped for one in found.new) if found else self.manifest.count,
+            present=found.present if found else 0,
+            skipped=(*((name(*one), reason) for one, reason in skipped.items()), *self._opened.unlisted()),
+            changed=tuple(name(*one) for one in found.changed) if found else (),
+            vanished=tuple(name(*one) for one in found.vanished) if found else (),
+            refused=tuple(self._opened.refused),
+            notes=tuple(self._opened.notes()),
+        )
+
+    def _keep_new_sources(self) -> None:
+        """Add the new sources to the manifest that have photos of their own to describe; the others get negative numbers."""
+        found, old = self.comparison, len(self.manifest.sources)
+        used = sorted({number for (number, _), _ in found.todo if number >= old})
+        unused = [number for number in self._sources if number >= old and number not in used]
+        added = tuple(Source(self._sources[number].kind, self._sources[number].root) for number in used)
+        self.manifest = dataclasses.replace(self.manifest, sources=(*self.manifest.sources, *added))
+        numbers = {number: old + place for place, number in enumerate(used)}
+        numbers |= {number: -1 - place for place, number in enumerate(unused)}
+        self._sources = {numbers.get(number, number): source for number, source in self._sources.items()}
+        found.todo = {((numbers.get(number, number), key), offset) for (number, key), offset in found.todo}
+        found.new = [(numbers.get(number, number), key) for number, key in found.new]
+
+    def _remove(self) -> None:
+        """Mark the rows that do not hold any more, and correct what is noted of photos that could not be read."""
+        found = self.comparison
+
+        def still(one: Skipped) -> bool:
+            return not one.is_photo or (one.source, one.key) not in found.settled
+
+        def with_reason(one: Skipped) -> Skipped:
+            return dataclasses.replace(one, reason=found.skipped.get((one.source, one.key), one.reason))
+
+        segments = [
+            dataclasses.replace(
+                segment, removed=removed, skipped=tuple(with_reason(one) for one in segment.skipped if still(one))
+            )
+            for segment, removed in zip(self.manifest.segments, self._rows.split(~found.kept), strict=True)
+        ]
+        self.manifest = dataclasses.replace(self.manifest, segments=tuple(segments))
+
+    def _readable(self) -> dict[int, PhotoSource]:
+        """Return the sources by number, with those that are not given but hold one of the photos to describe."""
+        readable = dict(self._sources)
+        todo = self.comparison.todo if self._before.segments else ()
+        for number in {number for (number, _), _ in todo} - set(readable):
+            source = self.manifest.sources[number]
+            readable[number] = open_source(source.root, source.kind, check=False)
+        return readable
+
+    def _note_passed_over(self) -> None:
+        """Keep what the sources passed over with the last segment."""
+        noted = [
+            Skipped(number, key, reason)
+            for number, source in self._sources.items()
+            if number >= 0
+            for key, reason in (
+                *source.passed_over.folders.items(),
+                *((f"**/*{suffix}", unread(suffix, count)) for suffix, count in source.passed_over.suffixes.items()),
+            )
+        ]
+        old = {one for one in self.manifest.passed_over if not one.is_photo and one.source in self._sources}
+        if set(noted) == old or not self.manifest.segments:
+            return
+        segments = [
+            dataclasses.replace(segment, skipped=tuple(one for one in segment.skipped if one not in old))
+            for segment in self.manifest.segments
+        ]
+        segments[-1] = dataclasses.replace(segments[-1], skipped=(*segments[-1].skipped, *sorted(noted, key=_order)))
+        self.manifest = dataclasses.replace(self.manifest, segments=tuple(segments))
+
+    def _write(self) -> None:
+        if self.manifest != self._on_disk:
+            write_manifest(self._pipeline.folder, self.manifest)
+            self._on_disk = self.manifest
+
+
+def _order(one: Skipped) -> tuple[int, str]:
+    return one.source, one.key
+
+
+class OwnPaths:
+    """The paths of the photos that an index has, for bringing it up to date without being given any.
+
+    Attributes
+    ----------
+    paths : list of str
+    areas : list of str
+        Where photos may have vanished that are not below one of `paths`.
+    lost : list of (path, reason)
+        Sources that are not there and may have moved: nothing is known of their photos.
+
+    Raises
+    ------
+    SourceError
+        No photo is there any more.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.paths: list[str] = []
+        self.areas: list[str] = []
+        self.lost: list[tuple[str, str]] = []
+        keys = _keys(path, manifest)
+        for number, source in enumerate(manifest.sources):
+            if os.path.lexists(source.root):
+                names = (os.path.join(source.root, key) for key in keys[number]) if number in keys else (source.root,)
+                self.paths += [name for name in names if os.path.lexists(name)]
+                self.areas.append(source.root)
+            elif source.kind in FOLDERS or not os.path.isdir(os.path.dirname(source.root)):
+                remedy = f"put it back, or if it has moved run `ceret relocate {path} {source.root} NEW`"
+                self.lost.append((source.root, f"is not there: {remedy}"))
+            else:
+                self.areas.append(source.root)
+        if not self.paths:
+            raise SourceError(" ".join(self.lost[0]) if self.lost else f"no photo of {path} is there any more")
+
+
+def _keys(path: Path, manifest: Manifest) -> dict[int, Sequence[str]]:
+    """Return the keys of the photos, described or skipped, of each source that is some files of a folder."""
+    keys: dict[int, dict[str, None]] = {n: {} for n, source in enumerate(manifest.sources) if source.kind == "files"}
+    for segment in manifest.segments if keys else ():
+        table = read_table(path, segment)
+        for number, key in zip(table.column("source").to_pylist(), table.column("key").to_pylist(), strict=True):
+            keys.get(number, {})[key] = None
+    for skipped in manifest.skipped:
+        keys.get(skipped.source, {})[skipped.key] = None
+    return {number: list(found) for number, found in keys.items()}
