@@ -166,7 +166,7 @@ def masked_stem(stem: str) -> str:
 
 def masks_beside(names: Collection[str]) -> set[str]:
     """Return which of the images in a folder are the masks of others, by their names."""
-    stems = {name: os.path.splitext(name)[0] for name in names if is_image_name(name)}
+    stems = {name: os.path.splitext(name)[0] for name in names if is_image_name(name) or unread_suffix(name)}
     photos = set(stems.values())
     return {name for name, stem in stems.items() if masked_stem(stem) in photos}
 

@@ -135,7 +135,8 @@ class FolderSource:
         """Return whether an entry of a folder is not passed over by its name."""
         if folder not in self._not_photos:
             try:
-                names = {f"{one.name}/" if one.is_dir() else one.name for one in os.scandir(folder)}
+                with os.scandir(folder) as entries:
+                    names = {f"{one.name}/" if one.is_dir() else one.name for one in entries}
             except OSError:
                 names = set()
             self._not_photos[folder] = not_photos(folder, names)

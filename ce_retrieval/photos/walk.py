@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ce_retrieval.errors import SourceError
 from ce_retrieval.own_files import own_names
-from ce_retrieval.photos.base import PassedOver, is_image_name, masks_beside, plain_text
+from ce_retrieval.photos.base import PassedOver, is_image_name, masks_beside, plain_text, unread_suffix
 
 
 class Found(NamedTuple):
@@ -108,7 +108,7 @@ def walk(
         linked = folder.linked or is_link
         counted = folder.not_photos.get(name) or folder.counted
         if not name.endswith("/"):
-            if counted and is_image_name(name):
+            if counted and (is_image_name(name) or unread_suffix(name)):
                 setattr(passed_over, counted, getattr(passed_over, counted) + 1)
             elif not counted and chosen(name):
                 yield Found(relative, path, linked)
