@@ -1,6 +1,10 @@
 """The errors that a user can cause. Each message is one line: what is wrong, what was expected, the remedy."""
 
+import re
 from collections.abc import Sequence
+
+# Control characters, line and paragraph separators, what turns the direction of writing, and bytes that are not UTF-8.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class CeretError(Exception):
@@ -17,6 +21,10 @@ class InstallationError(CeretError):
 
 class PhotoError(CeretError):
     """A photo cannot be read or used: not an image, truncated, too large, or too small."""
+
+
+class SamePhotoError(PhotoError):
+    """A scene is the very photo that it should fill, or a copy of it."""
 
 
 class SourceError(CeretError):
@@ -65,6 +73,19 @@ class TrainingError(CeretError):
 
 class CheckpointError(CeretError):
     """A checkpoint is missing, truncated, altered, or of another architecture."""
+
+
+def one_line(text: str) -> str:
+    r"""Return text with visible escapes in place of control characters: a file name may hold a newline or move a cursor.
+
+    A byte of a name that is not valid UTF-8 becomes \xNN, as in `photos.base.plain_text`.
+    """
+
+    def escape(found: re.Match[str]) -> str:
+        code = ord(found[0])
+        return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else found[0].encode("unicode_escape").decode()
+
+    return _UNSEEN.sub(escape, text)
 
 
 def some(names: Sequence[str], most: int = 3) -> str:

@@ -137,6 +137,15 @@ def writer_lock(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def is_lock(path: Path) -> bool:
+    """Return whether a file is one that `writer_lock` wrote: it holds a process number, or nothing."""
+    try:
+        with open(path, "rb") as file:
+            return path.name == LOCK and re.fullmatch(rb"\d{0,20}\n?", file.read(32)) is not None
+    except OSError:
+        return False
+
+
 def _temporary(path: Path) -> Path:
     """A free name beside `path`: random, since two threads may write the same path at once."""
     return path.with_name(f".{path.name[:_NAME_KEPT]}.{os.urandom(8).hex()}.tmp")

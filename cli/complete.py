@@ -7,7 +7,7 @@ import click
 
 from cli.completion_options import chosen_settings, completer_options
 from cli.options import json_option, mask_options, max_pixels_option
-from cli.output import print_json, progress_bar, warn_passed_over, with_options
+from cli.output import note, print_json, progress_bar, say, warn_passed_over, with_options
 
 _PATH = click.Path(path_type=Path)
 
@@ -42,18 +42,20 @@ def command(
     Finished results are skipped. Photos that fail are listed at the end, and the exit code is then 1. STEM.json says
     where every filled pixel came from.
     """
-    from ce_retrieval.completion.folders import MaskReading, complete_folder, finished, plan_jobs
+    from ce_retrieval.completion.folders import complete_folder, finished
     from ce_retrieval.completion.methods import METHODS, make_completer
+    from ce_retrieval.completion.plan import MaskReading, Outcome, plan_jobs
 
     given = chosen_settings(method, index_path is not None, settings)
     if candidate_fills and not METHODS[method].has_candidates:
         raise click.UsageError(f"--method {method} makes one fill: leave out --save-candidates")
-    jobs = plan_jobs(photo, mask, out)
-    completer = make_completer(method, index_path, workers=workers, settings=given)
-    reading = MaskReading(invert, alpha)
-    with progress_bar("completing") as progress:
-        more: dict[str, Any] = {"candidate_fills": candidate_fills, "max_pixels": max_pixels}
-        outcomes = list(complete_folder(completer, jobs, out, reading=reading, progress=progress, **more))
+    plan = plan_jobs(photo, mask, out, reading := MaskReading(invert, alpha))
+    outcomes = [one for one in plan if isinstance(one, Outcome)]
+    if len(outcomes) < len(plan):
+        completer = make_completer(method, index_path, workers=workers, settings=given)
+        with progress_bar("completing") as progress:
+            more: dict[str, Any] = {"candidate_fills": candidate_fills, "max_pixels": max_pixels}
+            outcomes = list(complete_folder(completer, plan, out, reading=reading, progress=progress, **more))
     written, skipped, failed = finished(outcomes)
     about = [_translated(outcome.as_json()) for outcome in outcomes]
     if failed and not photo.is_dir():
@@ -61,19 +63,20 @@ def command(
     if as_json:
         print_json(about)
     elif photo.is_dir():
-        click.echo(f"{out}: {written} completed, {skipped} done before, {len(failed)} failed")
+        say(f"{out}: {written} completed, {skipped} done before, {len(failed)} failed")
     else:
-        click.echo(f"{about[0]['written']}{' (done before)' if skipped else ''}")
-    warn_passed_over(jobs.notes)
-    notes = [f"note: {one['photo']}: {one['hint']}" for one in about if one["hint"]]
-    for line in [*notes, *(f"failed: {one['error']}" for one in about if one["error"])]:
-        click.echo(line, err=True)
+        say(f"{about[0]['written']}{' (done before)' if skipped else ''}")
+    warn_passed_over(plan.notes)
+    for one in about:
+        if one["hint"]:
+            note(f"note: {one['photo']}: {one['hint']}")
+    for error in (one["error"] for one in about if one["error"]):
+        note(f"failed: {error}")
     if failed:
         raise SystemExit(1)
 
 
 def _translated(outcome: dict[str, Any]) -> dict[str, Any]:
     """Return an outcome whose error and hint name options."""
-    return {
-        name: with_options(value) if name in ("error", "hint") and value else value for name, value in outcome.items()
-    }
+    texts = {name: with_options(outcome[name]) for name in ("error", "hint") if outcome[name]}
+    return {**outcome, **texts}

@@ -8,7 +8,7 @@ import click
 
 from ce_retrieval.evaluation.settings import EvaluationSettings
 from cli.options import index_option, json_option, weights_option
-from cli.output import print_json, steps_bar, warn_skipped
+from cli.output import note, print_json, say, steps_bar, warn_passed_over, warn_skipped
 
 DEFAULTS = EvaluationSettings(methods=())
 
@@ -59,15 +59,15 @@ def command(
     names = tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor, weights)
     with steps_bar() as progress:
         evaluation = evaluate(photos, index, out, EvaluationSettings(names, weights=weights, **settings), progress)
+    written = write_report(evaluation, out)
+    warn_passed_over(evaluation.passed_over)
     warn_skipped([*evaluation.unreadable, *evaluation.unserved], "query photo")
     for leak in evaluation.leaks:
         what = f"{'the mirror image of ' if leak.mirrored else ''}{leak.photo}"
-        click.echo(f"near-duplicate: {leak.query} of {what} (similarity {leak.similarity:.2f})", err=True)
-    if not as_json:
-        click.echo(f"{markdown_table(evaluation)}\n")
-    written = write_report(evaluation, out)
+        note(f"near-duplicate: {leak.query} of {what} (similarity {leak.similarity:.2f})")
     if as_json:
         print_json({**json.loads((out / "results.json").read_bytes()), "written": [str(path) for path in written]})
         return
-    for line in [*notes(evaluation), *(f"written: {path}" for path in written)]:
-        click.echo(line)
+    files = [f"written: {path}" for path in written]
+    for line in [*markdown_table(evaluation).splitlines(), "", *notes(evaluation), *files]:
+        say(line)

@@ -7,7 +7,7 @@ import click
 from ce_retrieval.photo_index import read_manifest
 from cli.index import command as index_command
 from cli.options import json_option
-from cli.output import print_json, with_options
+from cli.output import print_json, say, with_options
 
 
 @click.command()
@@ -50,6 +50,6 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         if isinstance(value, dict):
             lines = [", ".join(f"{library} {version}" for library, version in value.items())]
         for line in lines:
-            click.echo(f"{name.replace('_', ' '):<12} {line}")
+            say(f"{name.replace('_', ' '):<12} {line}")
     for photo, reason in named if list_skipped else ():
-        click.echo(f"{photo}: {reason}")
+        say(f"{photo}: {reason}")

@@ -1,6 +1,11 @@
-"""What commands print: results to stdout, progress to stderr, and errors as one line."""
+"""What commands print, after all files are written: results to stdout, progress and notes to stderr, errors as one line.
+
+What a terminal cannot show is escaped, and so are control characters: file names may hold any.
+"""
 
 import contextlib
+import errno
+import io
 import json
 import os
 import re
@@ -11,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ce_retrieval.errors import CeretError, one_line
 from cli.options import options_of
 
 if TYPE_CHECKING:
@@ -27,13 +33,16 @@ def one_line_errors(running: Callable[[], click.Command | None]) -> Iterator[Non
     """
     try:
         yield
-    except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-        raise  # click handles its own errors, and ends quietly when the reader of stdout has gone
+    except click.ClickException as error:
+        vars(error)["message"] = _shown(error.message, sys.stderr)
+        raise
+    except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+        raise  # click handles these, and ends quietly when the reader of stdout has gone
     except Exception as error:
         line = _one_line(error)
         if line is None:
             raise
-        raise click.ClickException(with_options(line, running())) from error
+        raise click.ClickException(_shown(with_options(line, running()), sys.stderr)) from error
 
 
 def with_options(line: str, command: click.Command | None = None) -> str:
@@ -50,14 +59,12 @@ def with_options(line: str, command: click.Command | None = None) -> str:
 
 def _one_line(error: Exception) -> str | None:
     """Return what to tell the user of an error, or None for a fault of the program."""
-    from ce_retrieval.errors import CeretError
-
     if isinstance(error, CeretError):
-        return " ".join(str(error).split())
+        return str(error)
     from indexes.base import EngineError  # after CeretError, which may say that `indexes` is not ours
 
     if isinstance(error, EngineError):
-        return " ".join(str(error).split())
+        return str(error)
     if isinstance(error, MemoryError):
         return "out of memory: use smaller photos, or fewer --workers"
     if isinstance(error, OSError):
@@ -66,11 +73,50 @@ def _one_line(error: Exception) -> str | None:
     return None
 
 
+def say(line: str) -> None:
+    """Print a line of a result to stdout."""
+    _print(_shown(line, sys.stdout))
+
+
+def note(line: str) -> None:
+    """Print a line to stderr; where that is not possible, it is lost, and the work goes on."""
+    try:
+        click.echo(_shown(line, sys.stderr), err=True)
+    except OSError:
+        sys.stderr = io.StringIO()  # or Python would try again at its end
+
+
 def print_json(value: Any) -> None:
     """Print JSON to stdout; paths become texts, and infinite or undefined (NaN) numbers null."""
     plain = json.loads(json.dumps(value, default=os.fspath), parse_constant=lambda _: None)
-    text = json.dumps(plain, indent=1, ensure_ascii=False)
-    click.echo(text.encode(errors="backslashreplace"))  # file names need not be valid UTF-8: JSON's own escapes
+    text = json.dumps(plain, indent=1, ensure_ascii=not _is_utf8(sys.stdout))
+    # Control characters, and names that are not valid UTF-8, as JSON's own escapes.
+    text = re.sub("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    _print(text.encode(errors="backslashreplace"))
+
+
+def _print(text: str | bytes) -> None:
+    """Print to stdout; an error of one line where that is not possible, but quietly where its reader has gone."""
+    try:
+        click.echo(text)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        sys.stdout = io.StringIO()  # as above
+        reason = (error.strerror or str(error)).lower()
+        raise click.ClickException(
+            f"stdout cannot be written: {reason}; what the command writes to files is there"
+        ) from error
+
+
+def _shown(line: str, stream: Any) -> str:
+    """Return a line as a stream can show it: control characters and what its encoding lacks become escapes."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return one_line(line).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _is_utf8(stream: Any) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").replace("_", "") == "utf8"
 
 
 def print_result(text: str, value: Any, as_json: bool) -> None:
@@ -78,7 +124,7 @@ def print_result(text: str, value: Any, as_json: bool) -> None:
     if as_json:
         print_json(value)
     else:
-        click.echo(text)
+        say(text)
 
 
 def print_built(text: str, index: Path, report: "BuildReport", as_json: bool) -> None:
@@ -102,19 +148,19 @@ def warn_built(report: "BuildReport") -> None:
 def warn_passed_over(notes: Sequence[tuple[str, str]]) -> None:
     """Say on stderr which folders and what kinds of files were passed over: the first twenty, then how many more."""
     for path, line in notes[:20]:
-        click.echo(f"note: {path}: {line}", err=True)
+        note(f"note: {path}: {line}")
     if len(notes) > 20:
-        click.echo(f"note: and {len(notes) - 20} more", err=True)
+        note(f"note: and {len(notes) - 20} more")
 
 
 def list_cut(lines: Sequence[str], title: str) -> None:
     """List lines on stderr, the first twenty, then how many more; `title` has a place for their number and a plural s."""
     if lines:
-        click.echo(f"{title.format(len(lines), 's' if len(lines) > 1 else '')}:", err=True)
+        note(f"{title.format(len(lines), 's' if len(lines) > 1 else '')}:")
     for line in lines[:20]:
-        click.echo(f"  {line}", err=True)
+        note(f"  {line}")
     if len(lines) > 20:
-        click.echo(f"  and {len(lines) - 20} more", err=True)
+        note(f"  and {len(lines) - 20} more")
 
 
 @contextlib.contextmanager

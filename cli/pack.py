@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ce_retrieval.training.packing import SIZES, WORKERS, pack_photos
+from ce_retrieval.training.packing import SIZES, WORKERS, check_place, pack_photos
 from cli.options import json_option
 from cli.output import print_result, progress_bar, warn_passed_over, warn_skipped
 
@@ -29,6 +29,7 @@ def command(photos: Path, out: Path, size: int, workers: int, as_json: bool) -> 
     """
     from ce_retrieval.photos import open_source
 
+    check_place(out)
     source = open_source(str(photos))
     try:
         with progress_bar("packing") as progress:

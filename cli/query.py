@@ -15,7 +15,7 @@ from cli.options import (
     mask_options,
     max_pixels_option,
 )
-from cli.output import print_json, with_options
+from cli.output import note, print_json, say, with_options
 
 
 @click.command()
@@ -46,31 +46,34 @@ def command(
     from ce_retrieval.figures import CELL, neighbour_sheet
     from ce_retrieval.holes.files import polarity_hint, read_mask
     from ce_retrieval.photo_index import PhotoIndex
-    from ce_retrieval.photos import load_photo, save_photo
+    from ce_retrieval.photos import load_photo
+    from ce_retrieval.photos.files import check_place, save_result
     from ce_retrieval.retrieval.search import default_focus, find_neighbors, neighbor_photos
 
+    if out:
+        check_place(out, {"photo": photo, "mask": mask})
     pixels, _, _, encoding = load_photo(photo, max_pixels=max_pixels)
-    hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha)
+    hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha, photo=photo)
     index = PhotoIndex.open(index_path)
     px = default_focus(index.descriptor) if isinstance(focus, str) else focus
     apart_from = photo if exclude_same_source else None
     neighbors = find_neighbors(index, pixels, hole, k, focus=px, where=where, apart_from=apart_from)
     for hint in filter(None, [polarity_hint(hole), *encoding.faults]):
-        click.echo(f"note: {with_options(hint)}", err=True)
+        note(f"note: {with_options(hint)}")
     opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
     if out and opened:
         captions = [f"{n.rank}  {Path(n.record.key).name}\n{n.distance:.4f}" for n, _ in opened]
         sheet = neighbour_sheet(pixels, hole, [picture for _, picture in opened], captions, title=photo.name)
-        save_photo(out, sheet)
+        save_result(out, sheet)
     if as_json:
         search = {"focus": px, "where": where, "exclude_same_source": exclude_same_source}
         print_json({"photo": str(photo), **search, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
     else:
         for neighbor in neighbors:
-            click.echo(f"{neighbor.rank:3d}  {neighbor.distance:.5f}  {neighbor.name}")
+            say(f"{neighbor.rank:3d}  {neighbor.distance:.5f}  {neighbor.name}")
         if opened:
-            click.echo(f"picture: {out}")
+            say(f"picture: {out}")
     for line in dropped:
-        click.echo(f"not in the picture: {line}", err=True)
+        note(f"not in the picture: {line}")
     if out and not opened:
         raise click.ClickException(f"{out} is not written: none of the neighbours' photos can be read")

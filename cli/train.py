@@ -10,7 +10,7 @@ import click
 from ce_retrieval.training.config import ENGINES, Schedule, TrainConfig
 from ce_retrieval.training.presets import changed, preset_config
 from cli.options import json_option
-from cli.output import print_result, steps_bar, warn_passed_over, warn_skipped
+from cli.output import note, print_result, steps_bar, warn_passed_over, warn_skipped
 from cli.train_options import train_options
 
 
@@ -29,9 +29,11 @@ def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any)
     require_torch("training")
     from ce_retrieval.holes.files import load_shapes
     from ce_retrieval.training import open_photos
+    from ce_retrieval.training.run_folder import check_place
     from ce_retrieval.training.team import choose_device, team_of
     from ce_retrieval.training.trainer import train
 
+    check_place(out, resume=options["resume"])
     named = {key: options[key] for key in ("masks", "batch", "rate", "adversarial", "seed", "steps", "minutes")}
     config = changed(preset_config(preset, **named), options["settings"])
     device, side = choose_device(options["device"]), config.network.size
@@ -41,10 +43,11 @@ def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any)
     inputs["shapes"] = load_shapes(options["shapes"]) if options["shapes"] else None
     with team_of(device) as team, steps_bar(shown=team.leads) as bar:
         progress = partial(bar, "decoding")
-        packed, read = open_photos(photos, options["size"] or side * 5 // 4, progress=progress)
+        open_all = partial(open_photos, apart=[out], progress=progress)
+        packed, read = open_all(photos, options["size"] or side * 5 // 4)
         warn_skipped(read.skipped)
         warn_passed_over(read.notes)
-        held_out = open_photos(options["val"], side, progress=progress)[0] if options["val"] else None
+        held_out = open_all(options["val"], side)[0] if options["val"] else None
         report = partial(_report, bar, config)
         summary = train(config, packed, out, device=device, team=team, held_out=held_out, report=report, **inputs)
     if team.leads:
@@ -58,4 +61,5 @@ def _report(bar: Any, config: TrainConfig, now: Any) -> None:
     bar("training", now.step, total, speed)
     if now.metrics:
         figures = "  ".join(f"{name} {value:.3f}" for name, value in now.metrics.items())
-        click.echo(f"step {now.step}  {speed}  {now.left / 60:.1f} min left\n  {figures}", err=True)
+        note(f"step {now.step}  {speed}  {now.left / 60:.1f} min left")
+        note(f"  {figures}")

@@ -7,7 +7,7 @@ import click
 
 from ce_retrieval.photo_index import verify_index
 from cli.options import json_option
-from cli.output import print_json, progress_bar
+from cli.output import print_json, progress_bar, say
 
 
 @click.command()
@@ -30,8 +30,8 @@ def command(index_path: Path, photos: bool, workers: int, as_json: bool) -> None
         print_json({"files": found.files, "photos": found.photos, "problems": list(found.problems)})
     else:
         for problem in found.problems:
-            click.echo(problem)
+            say(problem)
         checked = f"{found.files} files{f' and {found.photos} photos' if photos else ''}"
-        click.echo(f"{index_path}: {checked} checked, {len(found.problems)} problems")
+        say(f"{index_path}: {checked} checked, {len(found.problems)} problems")
     if found.problems:
         raise SystemExit(1)

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from ce_retrieval import CeretError, IndexSettings, PhotoIndex, SceneCompleter, SceneSettings, build_index
-from ce_retrieval.completion.folders import complete_folder, finished, plan_jobs
+from ce_retrieval.completion.folders import complete_folder, finished
+from ce_retrieval.completion.plan import plan_jobs
 
 
 def main(photos: str, masks: str, folder: str, out: str, where: str | None = None) -> None:

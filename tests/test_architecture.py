@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "errors": 0,
     "installation": 1,
+    "own_files": 1,
     "pixels": 1,
     "pool": 1,
     "storage": 1,

@@ -68,7 +68,7 @@ class Completer(ABC, Generic[Ready]):
         photos : uint8 (H, W, 3) each, of any sizes.
         holes : bool (H, W) each, True = missing.
         candidate_fills : also fill the photo from each candidate alone (`Completion.fills`).
-        origins : the photos' files, for the setting `exclude_same_source`.
+        origins : the photos' files, by which their copies are known; the setting `exclude_same_source` needs them.
 
         Returns
         -------

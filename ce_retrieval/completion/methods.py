@@ -152,7 +152,7 @@ def complete(
     index : an open index or its path; methods `scenes` and `retrieval` need one.
     method : a key of `METHODS`.
     candidate_fills : also fill the whole photo from each candidate alone (`Completion.fills`).
-    origin : the photo's file, for the setting `exclude_same_source`.
+    origin : the photo's file, by which its copies are known; the setting `exclude_same_source` needs it.
     workers : threads in all; None for all cores.
     settings : fields of the method's settings class: SceneSettings, RetrievalSettings, PatchSettings, NetworkSettings.
 

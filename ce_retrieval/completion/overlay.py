@@ -13,10 +13,11 @@ import numpy as np
 
 from ce_retrieval.completion.blend.paste import Blender, insert, scene_patch
 from ce_retrieval.completion.completer import Completer
-from ce_retrieval.completion.rerank.candidates import CandidateFinder, Query, Ranked, resolved
-from ce_retrieval.completion.result import Candidate, Completion
+from ce_retrieval.completion.rerank.candidates import CandidateFinder, resolved
+from ce_retrieval.completion.rerank.query import Query, Ranked
+from ce_retrieval.completion.result import Candidate, Completion, copy_line
 from ce_retrieval.completion.settings import DEFAULT_K, RetrievalSettings
-from ce_retrieval.errors import CeretError, PhotoError, SettingsError
+from ce_retrieval.errors import CeretError, PhotoError, SamePhotoError, SettingsError
 from ce_retrieval.photo_index import Origin, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import crop, hole_box, to_unit
@@ -67,20 +68,23 @@ class RetrievalCompleter(Completer[Query]):
 
     def _fill(self, ready: Query, candidate_fills: bool, workers: int) -> Completion:
         """Fill the photo from the k best scenes, opened at their own resolution; the next one replaces an unreadable one."""
-        query, ranked = ready, self._finder.rank(ready)
+        query, ranked = ready, self._finder.rank(ready, listed=self._k)
         averages = self.settings.fill == "mean"
         box = hole_box(query.hole, margin=1)  # all that a fill depends on
         inner = crop(box)
         total: np.ndarray | None = None
         kept: list[Ranked] = []
         fills: list[np.ndarray] = []
-        dropped = list(ranked.dropped)
+        dropped, copies = list(ranked.dropped), list(ranked.copies)
         for candidate in ranked.order:
             if len(kept) == self._k:
                 break
             if averages or candidate_fills or total is None:
                 try:
                     scene = self._finder.opened(candidate.neighbor, query)
+                except SamePhotoError as error:
+                    copies.append(str(error))
+                    continue
                 except PhotoError as error:
                     dropped.append(str(error))
                     continue
@@ -90,7 +94,7 @@ class RetrievalCompleter(Completer[Query]):
                 total = fill if total is None else total + fill if averages else total
             kept.append(candidate)
         if total is None:
-            raise PhotoError(f"none of the {len(dropped)} nearest scenes can be read, the first: {dropped[0]}")
+            raise _nothing_left(dropped, copies)
         used = len(kept) if averages else 1
         return Completion(
             best=insert(query.photo, query.hole, inner, total / used),
@@ -116,8 +120,9 @@ class RetrievalCompleter(Completer[Query]):
             index=self.about,
             network=self.network,
             fills=fills,
-            dropped=tuple(dropped),
+            dropped=(*dropped, *map(copy_line, copies)),
             lost=tuple(dropped),
+            copies=tuple(copies),
             grey=query.grey,
         )
 
@@ -125,3 +130,14 @@ class RetrievalCompleter(Completer[Query]):
         """Return the fill float32 (h, w, 3) in [0, 1] of a crop of a photo from a scene's patch, uint8 (h, w, 3)."""
         source = to_unit(patch)
         return source if self.settings.fill == "paste" else self._blender.blend(source, photo, hole)
+
+
+def _nothing_left(lost: list[str], copies: list[str]) -> PhotoError:
+    count = len(lost) + len(copies)
+    if not copies:
+        return PhotoError(f"none of the {count} nearest scenes can be read, the first: {lost[0]}")
+    rest = f" or cannot be read, the first: {lost[0]}" if lost else ""
+    return PhotoError(
+        f"every one of the {count} nearest scenes is a copy of the photo itself, as {copies[0]}{rest}: index others, or set "
+        "`allow_same_photo`"
+    )

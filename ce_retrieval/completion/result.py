@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.figures import neighbour_sheet
-from ce_retrieval.photos import DecodedPhoto, save_photo
-from ce_retrieval.photos.files import save_filled
+from ce_retrieval.own_files import SOFTWARE, beside_name, check_free, is_own, read_record
+from ce_retrieval.photos import DecodedPhoto
+from ce_retrieval.photos.files import save_filled, save_result
 from ce_retrieval.pixels import hole_box
 from ce_retrieval.retrieval.search import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
 
 FROM_SCENE, SHIFTED = 255, 128  # values of a seam
-MOST_BYTES = 255  # of a file's name
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class Completion:
         FROM_SCENE where pixels are the scene's, SHIFTED where the blend was allowed to change the photo's own, 0 where no
         pixel may differ. None: only the hole was filled.
     dropped : why scenes were left out, one line each; lost: those of them that could not be read any more.
+    copies : names of scenes that were left out since they are the photo itself or copies of it.
     grey : whether all known pixels of the photo are grey, so that scenes were turned to grey.
     expected : where the expected content came from: "network", "scenes" (the mean of the best), or None.
     """
@@ -105,6 +106,7 @@ class Completion:
     seam: np.ndarray | None = None
     dropped: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
     grey: bool = False
     expected: str | None = None
 
@@ -113,6 +115,22 @@ class Completion:
         """A line on scenes that vanished or changed since they were indexed, "" where there are none."""
         count = len(self.lost)
         return f"{count} scene{'s' if count > 1 else ''} could not be read, the first: {self.lost[0]}" if count else ""
+
+    @property
+    def refusal(self) -> str:
+        """A line on scenes that are the photo itself, "" where there are none."""
+        count = len(self.copies)
+        if not count:
+            return ""
+        what = (
+            "1 scene is the photo itself or a copy of it"
+            if count == 1
+            else f"{count} scenes are the photo itself or copies"
+        )
+        return (
+            f"{what}, and {'was' if count == 1 else 'were'} left out, the first: {self.copies[0]}; set `allow_same_photo` to "
+            f"fill from {'it' if count == 1 else 'them'}"
+        )
 
     def provenance(self) -> dict[str, Any]:
         """Return where every filled pixel came from, as JSON types.
@@ -166,7 +184,8 @@ class Completion:
 
         Raises
         ------
-        StorageError : the folder or a file cannot be written.
+        StorageError : the folder or a file cannot be written, or a file that ceret did not write stands in its place: then
+            nothing is written.
 
         Notes
         -----
@@ -190,6 +209,9 @@ class Completion:
         for candidate, fill in zip(self.candidates, self.fills, strict=bool(self.fills)):
             pictures[f"{beside}/{candidate.rank:02d}.png"] = fill
             filled[f"{beside}/{candidate.rank:02d}.png"] = self.hole
+        for name in (*pictures, f"{stem}.json"):
+            check_free(folder / name)
+        stale = [old for old in (folder / beside).glob("[0-9]*.png") if self.fills and is_own(old)]
         make_folder(folder / beside if len(pictures) > 1 else folder)
         with storage_errors(folder / f"{stem}.json"), contextlib.suppress(FileNotFoundError):
             os.lstat(folder / f"{stem}.json")  # too long a name is refused before anything is written
@@ -198,14 +220,14 @@ class Completion:
             if like is not None and name in filled:
                 save_filled(folder / name, pixels, like, filled[name])
             else:
-                save_photo(folder / name, pixels)
+                save_result(folder / name, pixels)
             with storage_errors(folder / name):
                 files[name] = _sha256(folder / name)
-        for old in (folder / beside).glob("[0-9]*.png") if self.fills else ():
+        for old in stale:
             if f"{beside}/{old.name}" not in files:
                 old.unlink()
         encoding = {"encoding": like.encoding.about()} if like is not None else {}
-        text = json_lines({**(about or {}), "files": files, **encoding, **self.provenance()})
+        text = json_lines({"software": SOFTWARE, **(about or {}), "files": files, **encoding, **self.provenance()})
         # A name that is not valid UTF-8 is written with JSON's own escapes. Nothing waits for the disk: what a loss of
         # power leaves half written has another hash, and is made again.
         replace_file(folder / f"{stem}.json", text.encode(errors="backslashreplace"), synced=False)
@@ -217,22 +239,18 @@ class Completion:
         return neighbour_sheet(self.best, self.hole, self.thumbnails, captions, title="photo")
 
 
-def beside_name(stem: str) -> str:
-    """Return the name of the folder of pictures beside a result, cut where a file system would refuse it."""
-    name = f"{stem}.candidates"
-    if len(os.fsencode(name)) <= MOST_BYTES:
-        return name
-    end = f"~{hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]}.candidates"
-    return os.fsencode(stem)[: MOST_BYTES - len(end)].decode(errors="ignore") + end
+def copy_line(name: str) -> str:
+    """Return the line on a scene that is a copy of the photo."""
+    return f"{name}: the photo itself, or a copy of it"
 
 
 def read_saved(folder: str | Path, stem: str) -> dict[str, Any] | None:
     """Return the JSON that `Completion.save` wrote, or None where it is missing or a picture is not the one it names."""
     folder = Path(folder)
+    record = read_record(folder / f"{stem}.json")
     try:
-        record = json.loads((folder / f"{stem}.json").read_bytes())
-        whole = all(_sha256(folder / name) == sha256 for name, sha256 in record["files"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        whole = record is not None and all(_sha256(folder / name) == sha256 for name, sha256 in record["files"].items())
+    except (OSError, TypeError):
         return None
     return record if whole else None
 

@@ -93,6 +93,7 @@ class SearchSettings(_Checked):
     weights : file of a network's weights, None for those of the package.
     where : expression of `photo_index.where` that every scene must satisfy, None for all scenes.
     exclude_same_source : leave out photos of the query's own folder, and near-duplicates of it (`search_apart`).
+    allow_same_photo : fill from the photo itself and its copies too (`photos.copies`): what was removed may come back.
     """
 
     rerank: str = _setting("guided", choices=("none", "rim", "guided"), help="Order of the candidates.")
@@ -111,6 +112,9 @@ class SearchSettings(_Checked):
     )
     exclude_same_source: bool = _setting(
         False, help="Leave out photos of the query's own folder, and near-duplicates of it."
+    )
+    allow_same_photo: bool = _setting(
+        False, help="Fill from the photo itself and its copies too: what was removed may come back."
     )
 
     def __post_init__(self) -> None:

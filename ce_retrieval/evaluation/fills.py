@@ -115,6 +115,7 @@ def _completion_settings(material: Material, method: Method) -> dict[str, Any]:
         "focus": method.focus,
         "candidates": settings.candidates,
         "weights": settings.weights if method.rerank == "guided" else None,
+        "allow_same_photo": True,  # the leak guard has looked at the whole photos
     }
     if method.completion == "retrieval":
         k = min(settings.k, len(material.indexes[method.base])) if method.fill == "mean" else 1

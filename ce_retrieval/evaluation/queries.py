@@ -53,13 +53,17 @@ class Queries:
 
 
 def read_queries(
-    paths: Sequence[str | Path], size: int, settings: EvaluationSettings, report: Progress
-) -> tuple[Queries, list[LeftOut]]:
+    paths: Sequence[str | Path], size: int, settings: EvaluationSettings, report: Progress, out: Path
+) -> tuple[Queries, list[LeftOut], list[tuple[str, str]]]:
     """Read the photos at size x size and give each its hole, which depends on the seed and the photo's key only.
+
+    Parameters
+    ----------
+    out : where the results go: a subfolder that is not read.
 
     Returns
     -------
-    The photos, and what could not be read or was passed over.
+    The photos, those that could not be read, and (path, line) for each kind of file that was passed over.
 
     Raises
     ------
@@ -68,13 +72,13 @@ def read_queries(
     MaskError, SourceError : the errors of reading masks and sources.
     """
     _check_masks(settings)
-    sources = open_sources(paths)
+    sources = open_sources(paths, apart=[out])
     entries = [(source, item) for source in sources for item in source.items()]
     if settings.limit is not None and settings.limit < len(entries):
         chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(entries))[: settings.limit])
         entries = [entries[row] for row in chosen]
     names, labels, photos = [], [], []
-    unreadable = [LeftOut(*one) for one in (*sources.refused, *sources.notes())]
+    unreadable = [LeftOut(*one) for one in sources.refused]
     with worker_pool(os.cpu_count() or 1) as pool:
         results = pool.map(lambda entry: _read(entry[0], entry[1], size), entries)
         for number, ((_, item), photo) in enumerate(zip(entries, results, strict=True), start=1):
@@ -85,11 +89,12 @@ def read_queries(
                 labels.append(item.label)
                 photos.append(photo)
             report("reading the queries", number, len(entries))
+    passed_over = sources.notes()
     sources.close()
     if not photos:
         first = f", the first: {unreadable[0].name}: {unreadable[0].reason}" if unreadable else ""
         raise EvaluationError(f"no query photo could be read ({len(unreadable)} skipped{first}): give other photos")
-    return Queries(names, labels, np.stack(photos), _holes(names, size, settings)), unreadable
+    return Queries(names, labels, np.stack(photos), _holes(names, size, settings)), unreadable, passed_over
 
 
 def _read(source: PhotoSource, item: PhotoItem, size: int) -> np.ndarray | LeftOut:

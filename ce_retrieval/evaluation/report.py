@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ce_retrieval.evaluation.measuring import PRECISION_K
+from ce_retrieval.evaluation.place import ROWS_A_SHEET, TABLE, check_place, sheet_name
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.figures import contact_sheet
-from ce_retrieval.photos import save_photo
+from ce_retrieval.own_files import RESULTS, is_own
+from ce_retrieval.photos.files import save_result
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
-
-ROWS_A_SHEET = 8
 
 
 def markdown_table(evaluation: Evaluation) -> str:
@@ -61,22 +61,24 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
 
     Raises
     ------
-    StorageError : a file cannot be written.
+    StorageError : a file cannot be written, or would replace one that ceret did not write.
     """
     out = Path(out)
+    check_place(out)
     make_folder(out)
-    written = [out / "table.md"]
+    earlier = [sheet for sheet in out.glob("sheet-[0-9][0-9].png") if is_own(sheet)]
+    written = [out / TABLE]
     replace_file(written[0], ("\n".join([markdown_table(evaluation), "", *notes(evaluation)]) + "\n").encode())
     columns = ["photo", *(result.method.name for result in evaluation.results), "truth"]
     for number, start in enumerate(range(0, len(evaluation.sheet), ROWS_A_SHEET), start=1):
         part = slice(start, start + ROWS_A_SHEET)
         sheet = contact_sheet(evaluation.sheet[part], row_labels=evaluation.sheet_names[part], column_labels=columns)
-        written.append(out / f"sheet-{number:02d}.png")
-        save_photo(written[-1], sheet)
-    for stale in set(out.glob("sheet-[0-9][0-9].png")) - set(written):
+        written.append(out / sheet_name(number))
+        save_result(written[-1], sheet)
+    for stale in set(earlier) - set(written):
         with storage_errors(stale):
             stale.unlink()
-    written.append(out / "results.json")
+    written.append(out / RESULTS)
     text = json.dumps(_results(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
     replace_file(written[-1], (text + "\n").encode())
     return written

@@ -19,6 +19,7 @@ from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.leaks import Leak, LeakGuard
 from ce_retrieval.evaluation.measuring import MethodResult, failures, measure_method, results_of, sheet_rows
 from ce_retrieval.evaluation.methods import Method, parse_methods
+from ce_retrieval.evaluation.place import SHEET_ROWS, check_place
 from ce_retrieval.evaluation.queries import Queries, read_queries, unserved
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
 from ce_retrieval.metrics import SSIM_WINDOW
@@ -29,7 +30,6 @@ from ce_retrieval.storage import make_folder
 
 SCENE_BYTES = 1 << 30  # decoded photos of the collection that are kept
 RING = 8  # px, width of the flat ring that the search `ring` compares
-SHEET_ROWS = 16  # photos on the contact sheets
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Evaluation:
     about : what a reader needs to know to read the figures.
     sheet : a row of pictures a photo: the photo with its hole, each method's fill, the truth.
     sheet_names : the names of the sheet's photos.
+    passed_over : (path, line) for each kind of file that was not taken for a query photo.
     """
 
     settings: EvaluationSettings
@@ -57,6 +58,7 @@ class Evaluation:
     about: Mapping[str, Any]
     sheet: Sequence[Sequence[np.ndarray]]
     sheet_names: Sequence[str]
+    passed_over: Sequence[tuple[str, str]] = ()
 
 
 def evaluate(
@@ -79,7 +81,7 @@ def evaluate(
     ------
     SettingsError : unknown method or masks.
     EvaluationError : the index is too small for SSIM, the collection has changed, or no query is left to measure.
-    StorageError : `out` cannot be written.
+    StorageError : `out` cannot be written, or holds a file in the place of a result that ceret did not write.
     CeretError : the errors of reading photos and masks, of searching, and of building an index.
 
     Notes
@@ -90,8 +92,9 @@ def evaluate(
     """
     report = progress or (lambda what, done, total: None)
     methods = _methods(settings, index)
+    check_place(Path(out))
     make_folder(Path(out))
-    queries, unreadable = read_queries(photos, index.manifest.size, settings, report)
+    queries, unreadable, passed_over = read_queries(photos, index.manifest.size, settings, report, Path(out))
     networks = _networks(methods, settings)
     refused = _refused(queries, index, methods, networks.values())
     queries = queries.only(np.array([row for row in range(len(queries)) if row not in refused]))
@@ -117,6 +120,7 @@ def evaluate(
         about=_about(index, indexes, networks),
         sheet=list(sheet.values()),
         sheet_names=[material.queries.names[row] for row in sheet],
+        passed_over=passed_over,
     )
 
 

@@ -14,8 +14,10 @@ from PIL import Image
 
 from ce_retrieval.errors import MaskError
 from ce_retrieval.holes.strategies import resize_hole, uniforms_for
+from ce_retrieval.holes.turned import turn_for
+from ce_retrieval.own_files import own_names
 from ce_retrieval.photos import DEFAULT_MAX_PIXELS
-from ce_retrieval.photos.base import photo_suffixes
+from ce_retrieval.photos.base import photo_suffixes, photos_with_masks
 from ce_retrieval.photos.exif import TURNS, exif_of, orientation_of
 from ce_retrieval.photos.files import read_bytes
 from ce_retrieval.photos.formats import format_of, open_image, without_warnings
@@ -30,7 +32,14 @@ OBJECT_CLASSES = 20  # PASCAL VOC: 1-20 are objects, 0 is background, 255 the bo
 MIN_SHAPE_SHARE = 0.01  # share of its file that a shape must fill: enlarged, smaller ones would look like blocks
 
 
-def read_mask(path: str | Path, shape: tuple[int, int] | None, *, invert: bool = False, alpha: bool = False) -> Bools:
+def read_mask(
+    path: str | Path,
+    shape: tuple[int, int] | None,
+    *,
+    invert: bool = False,
+    alpha: bool = False,
+    photo: str | Path | None = None,
+) -> Bools:
     """Read a mask file as a hole.
 
     Parameters
@@ -45,6 +54,8 @@ def read_mask(path: str | Path, shape: tuple[int, int] | None, *, invert: bool =
     alpha : bool
         read the alpha channel in place of the brightness. Transparent is the hole, even in part (below 255): the colour of
         an edge pixel is mixed with what was there before. With `invert`, opaque is the hole, even in part (above 0).
+    photo : path or None
+        the photo's file: where its EXIF orientation explains another size of the mask, the error says so.
 
     Returns
     -------
@@ -57,7 +68,7 @@ def read_mask(path: str | Path, shape: tuple[int, int] | None, *, invert: bool =
         everything missing. The message names the argument that would read the file, if there is one.
     """
     name = str(path)
-    colours, opacity = _read(name, shape)
+    colours, opacity = _read(name, shape, photo)
     # Where the alpha channel is a mask too, the messages below suggest it.
     offer = opacity is not None and not alpha and _is_mask(opacity)
     remedy = "; its alpha channel could be the mask: set `alpha`" if offer else ""
@@ -89,17 +100,27 @@ def polarity_hint(hole: Bools) -> str:
 
 
 def mask_paths(folder: str | Path) -> list[Path]:
-    """Return the mask files of a folder, without its subfolders, sorted by name; MaskError if there are none."""
+    """Return the mask files of a folder, without its subfolders, sorted by name; MaskError if there are none.
+
+    Results of ceret are passed over, and photos whose masks lie beside them.
+    """
     root = Path(folder)
     if not root.is_dir():
         raise MaskError(f"mask folder {root} does not exist: give a folder of mask images")
     try:
-        paths = sorted(p for p in root.iterdir() if p.suffix.lower() in MASK_SUFFIXES and not p.name.startswith("."))
+        names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
+        left_out = own_names(str(root), names) | photos_with_masks(names)
+        paths = sorted(root / name for name in names - left_out if is_mask_name(name))
     except OSError as error:
         raise MaskError(f"mask folder {root} cannot be read ({error.strerror}): check its permissions") from error
     if not paths:
         raise MaskError(f"mask folder {root} holds no mask: expected images ({', '.join(MASK_SUFFIXES)})")
     return paths
+
+
+def is_mask_name(name: str) -> bool:
+    """Return whether a file name has the suffix of a mask, in upper or lower case."""
+    return name.lower().endswith(MASK_SUFFIXES)
 
 
 def holes_from_folder(folder: str | Path, seed: int, photo_ids: Sequence[str], size: int) -> Bools:
@@ -182,10 +203,10 @@ class _Mask(NamedTuple):
     alpha: Photo | None
 
 
-def _read(name: str, shape: tuple[int, int] | None) -> _Mask:
-    """Read a mask of `shape`; MaskError."""
+def _read(name: str, shape: tuple[int, int] | None, photo: str | Path | None = None) -> _Mask:
+    """Read a mask of `shape`, and of a photo's file; MaskError."""
     with _mask_errors(name):
-        image = _open(name, shape)
+        image = _open(name, shape, photo)
         colours, alpha = layout_of(image, dark_is_8_bit=True)
         if alpha is None and image.has_transparency_data:  # which is not used
             alpha = Image.new("L", colours.size, 255)
@@ -207,7 +228,7 @@ def _mask_errors(name: str) -> Iterator[None]:
         raise MaskError(f"mask {name} cannot be read as an image ({reason}): give a PNG, white = hole") from error
 
 
-def _open(name: str, shape: tuple[int, int] | None) -> Image.Image:
+def _open(name: str, shape: tuple[int, int] | None, photo: str | Path | None = None) -> Image.Image:
     """Open and decode an image of any format that Pillow reads; its size is checked first, so that none fills the memory."""
     data = read_bytes(name)
     kind = format_of(data)
@@ -217,23 +238,26 @@ def _open(name: str, shape: tuple[int, int] | None) -> Image.Image:
         if shape is None and width * height > DEFAULT_MAX_PIXELS:
             raise MaskError(f"mask {name} is {width}x{height} pixels, over {DEFAULT_MAX_PIXELS}: make it smaller")
         if shape is not None and width * height != shape[0] * shape[1]:
-            _check_size(name, image, shape)
+            _check_size(name, image, shape, photo)
         if kind == "TIFF":
             check_tiff(image)
         image.load()
     if shape is not None:
-        _check_size(name, image, shape)
+        _check_size(name, image, shape, photo)
     return image
 
 
-def _check_size(name: str, image: Image.Image, shape: tuple[int, int]) -> None:
+def _check_size(name: str, image: Image.Image, shape: tuple[int, int], photo: str | Path | None) -> None:
     """Raise MaskError unless an image, turned upright, has the size (H, W)."""
     width, height = image.size[::-1] if orientation_of(exif_of(image)) >= 5 else image.size
     if (height, width) != tuple(shape):
-        raise MaskError(
-            f"mask {name} is {width}x{height} pixels, its photo is {shape[1]}x{shape[0]}: "
-            "masks are not resized; save the mask at the photo's size"
+        turn = turn_for(photo) if photo is not None and (width, height) == tuple(shape) else ""
+        remedy = (
+            f"the photo's EXIF orientation turns it, and the mask fits the unturned photo; {turn}"
+            if turn
+            else "masks are not resized; save the mask at the photo's size"
         )
+        raise MaskError(f"mask {name} is {width}x{height} pixels, its photo is {shape[1]}x{shape[0]}: {remedy}")
 
 
 def _upright(image: Image.Image, part: Image.Image) -> np.ndarray:

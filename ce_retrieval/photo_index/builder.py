@@ -26,7 +26,7 @@ from ce_retrieval.photo_index.segments import check_segment, clear_leftovers, is
 from ce_retrieval.photo_index.settings import IndexSettings
 from ce_retrieval.photo_index.update import BuildReport, OwnPaths, Update
 from ce_retrieval.photos import PhotoItem, open_source, open_sources
-from ce_retrieval.storage import LOCK, make_folder, storage_errors, writer_lock
+from ce_retrieval.storage import LOCK, is_lock, make_folder, storage_errors, writer_lock
 
 
 def build_index(
@@ -65,7 +65,7 @@ def build_index(
     descriptor = _descriptor(settings)
     budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
     _check_place(out)
-    with contextlib.closing(open_sources(paths)) as sources:
+    with contextlib.closing(open_sources(paths, apart=[out])) as sources:
         fresh = _fresh_manifest(descriptor, settings, [Source(source.kind, source.root) for source in sources])
         make_folder(out)
         with writer_lock(out):
@@ -127,7 +127,7 @@ def add_photos(
         manifest = read_manifest(path)
         _clear_and_check(path, manifest)
         own = OwnPaths(path, manifest) if not paths else None
-        with contextlib.closing(open_sources(own.paths if own else paths)) as sources:
+        with contextlib.closing(open_sources(own.paths if own else paths, apart=[path])) as sources:
             sources.refused += own.lost if own else ()
             pipeline = Pipeline(path, descriptor, {}, settings.workers, budget.decode)
             update = Update(pipeline, manifest, sources, progress, own.areas if own else ())
@@ -208,9 +208,12 @@ def _check_place(out: Path) -> None:
     with storage_errors(out):
         if out.exists() and not out.is_dir():
             raise PhotoIndexError(f"{out} is a file: choose another folder")
-        if not out.is_dir() or (out / MANIFEST).exists():
+        if not out.is_dir():
             return
-        foreign = sorted(child.name for child in out.iterdir() if child.name != LOCK and not is_leftover(child))
+        if (out / MANIFEST).exists():
+            read_manifest(out)  # that of other software is an error, before anything is written
+            return
+        foreign = sorted(child.name for child in out.iterdir() if not is_lock(child) and not is_leftover(child))
     if foreign:
         raise PhotoIndexError(f"{out} is not empty and not an index (it holds {foreign[0]}): choose another")
 

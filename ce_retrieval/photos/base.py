@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -30,6 +31,8 @@ UNREAD_SUFFIXES = (
 )
 #: What `stamp` returns where there is no file to look at.
 NO_STAMP = (-1, -1)
+
+_MASK = re.compile(r"(.+)[_-]mask|mask[_-](.+)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,20 @@ class PassedOver:
         Images of kinds that are not read, and shards beside photos.
     repeats : int
         Links to photos, or to folders of photos, that are read elsewhere.
+    results : int
+        Images that ceret wrote.
+    outputs : int
+        Other images where the results of the running command go.
+    masks : int
+        Masks beside their photos (`masks_beside`).
     """
 
     folders: dict[str, str] = field(default_factory=dict)
     suffixes: Counter[str] = field(default_factory=Counter)
     repeats: int = 0
+    results: int = 0
+    outputs: int = 0
+    masks: int = 0
 
     def notes(self, root: str) -> list[tuple[str, str]]:
         """Return (path, line) for each folder and each kind of file that was passed over in the source at `root`."""
@@ -84,6 +96,12 @@ class PassedOver:
         if self.repeats:
             links = f"{self.repeats} links lead" if self.repeats > 1 else "a link leads"
             lines.append(f"{links} to photos that are read already; each photo counts once")
+        not_photos = {
+            "that ceret wrote": self.results,
+            "where the results go": self.outputs,
+            "that are the masks of photos beside them, by their names": self.masks,
+        }
+        lines += [f"passed over {n} file{'s' if n > 1 else ''} {what}" for what, n in not_photos.items() if n]
         return [*folders, *((root, line) for line in lines)]
 
 
@@ -136,6 +154,25 @@ def remedy_for(suffix: str) -> str:
     if suffix in EXTRA_SUFFIXES:
         return f"pip install 'ceret[{EXTRA_SUFFIXES[suffix]}]' reads them"
     return "convert them to JPEG or PNG"
+
+
+def masked_stem(stem: str) -> str:
+    """Return the stem of the photo whose mask has this stem: "a" for "a_mask", "a-mask" and "mask_a"; "" for other stems."""
+    found = _MASK.fullmatch(stem)
+    return (found[1] or found[2]) if found else ""
+
+
+def masks_beside(names: Collection[str]) -> set[str]:
+    """Return which of the images in a folder are the masks of others, by their names."""
+    stems = {name: os.path.splitext(name)[0] for name in names if is_image_name(name) or unread_suffix(name)}
+    photos = set(stems.values())
+    return {name for name, stem in stems.items() if masked_stem(stem) in photos}
+
+
+def photos_with_masks(names: Collection[str]) -> set[str]:
+    """Return which files of a folder have masks beside them, by their names: the others of `masks_beside`."""
+    masked = {masked_stem(os.path.splitext(name)[0]) for name in names if is_image_name(name)}
+    return {name for name in names if os.path.splitext(name)[0] in masked}
 
 
 def unread(suffix: str, count: int) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.errors import PhotoError, SettingsError
+from ce_retrieval.errors import PhotoError, SettingsError, StorageError
+from ce_retrieval.own_files import check_free, marked
 from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
 from ce_retrieval.photos.decode import DecodedPhoto, decode_photo
 from ce_retrieval.pixels import Bools, Photo
@@ -81,13 +83,20 @@ def save_photo(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
     StorageError
         the file cannot be written.
     """
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}: expected uint8 (H, W, 3)")
     target = Path(path)
-    if target.suffix.lower() not in _WRITERS:
-        raise SettingsError(f"{target}: unknown photo suffix {target.suffix!r}; use one of {', '.join(_WRITERS)}")
-    kind, options = _WRITERS[target.suffix.lower()]
-    _save(target, pixels, kind, options)
+    replace_file(target, _encoded(target, pixels), synced=False)
+
+
+def save_result(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
+    """Write a picture as `save_photo` does, but replace only what ceret wrote; a PNG is marked as its own.
+
+    Raises
+    ------
+    StorageError
+        `path` holds a file of others, or cannot be written. Otherwise as `save_photo`.
+    """
+    target = Path(path)
+    _replace_own(target, _encoded(target, pixels))
 
 
 def save_filled(path: Path, pixels: Photo, photo: DecodedPhoto, filled: Bools) -> None:
@@ -105,15 +114,57 @@ def save_filled(path: Path, pixels: Photo, photo: DecodedPhoto, filled: Bools) -
     Raises
     ------
     StorageError
-        the file cannot be written.
+        `path` holds a file of others, or cannot be written.
     """
     encoding = photo.encoding
     carried = {"icc_profile": encoding.conversion.carried, "exif": encoding.exif}
     options = {**_WRITERS[".png"][1], **{name: value for name, value in carried.items() if value}}
-    _save(path, encoding.encoded(pixels, photo.pixels, filled), "PNG", options)
+    _replace_own(path, _bytes(encoding.encoded(pixels, photo.pixels, filled), "PNG", options))
 
 
-def _save(path: Path, pixels: Photo, kind: str, options: dict[str, Any]) -> None:
+def check_place(path: str | os.PathLike[str], inputs: Mapping[str, Path]) -> None:
+    """Raise an error now where `save_result` would raise one later, or would overwrite an input of the run.
+
+    Parameters
+    ----------
+    path : path of a file
+    inputs : path by what it is
+        as for `own_files.check_free`.
+
+    Raises
+    ------
+    SettingsError
+        `path` has no suffix of `save_photo`.
+    StorageError
+        `path` holds an input or a file of others, or lies in no folder.
+    """
+    target = Path(path)
+    _check_suffix(target)
+    check_free(target, inputs)
+    if not target.parent.is_dir():
+        raise StorageError(f"cannot write {target}: {target.parent} is not a folder; make it, or choose another place")
+
+
+def _check_suffix(target: Path) -> None:
+    if target.suffix.lower() not in _WRITERS:
+        raise SettingsError(f"{target}: unknown photo suffix {target.suffix!r}; use one of {', '.join(_WRITERS)}")
+
+
+def _encoded(target: Path, pixels: np.ndarray) -> bytes:
+    """Return pixels uint8 (H, W, 3) as the file `target` should hold them."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}: expected uint8 (H, W, 3)")
+    _check_suffix(target)
+    return _bytes(pixels, *_WRITERS[target.suffix.lower()])
+
+
+def _bytes(pixels: np.ndarray, kind: str, options: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
-    replace_file(path, buffer.getbuffer(), synced=False)
+    return buffer.getvalue()
+
+
+def _replace_own(target: Path, data: bytes) -> None:
+    """Write a picture of ceret in place of nothing, or of another one."""
+    check_free(target)
+    replace_file(target, marked(data) if target.suffix.lower() == ".png" else data, synced=False)

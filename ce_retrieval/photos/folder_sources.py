@@ -18,7 +18,7 @@ from ce_retrieval.photos.base import (
     unread_suffix,
 )
 from ce_retrieval.photos.files import read_bytes
-from ce_retrieval.photos.walk import Found, is_hidden, walk
+from ce_retrieval.photos.walk import Found, is_hidden, not_photos, walk
 
 PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
 SHARD_SUFFIXES = (".tar", *PARQUET_SUFFIXES)
@@ -63,14 +63,17 @@ class FolderSource:
 
     An item's key is its relative posix path, and its label the first folder of the key. Items are sorted by key (code
     points). Links are followed, but a file is an item once, at its own place where the folder holds it. Hidden files and
-    folders (leading dot), files without a photo's suffix, and subfolders that cannot be listed are passed over
-    (`passed_over`). A photo that cannot be read is still an item: `read` says why.
+    folders (leading dot), files without a photo's suffix, subfolders that cannot be listed, results of ceret, masks beside
+    their photos, and the subfolders `apart` are passed over (`passed_over`). A photo that cannot be read is still an item:
+    `read` says why.
     """
 
     kind = "folder"
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], apart: Iterable[str | os.PathLike[str]] = ()) -> None:
         self.root = os.path.abspath(path)
+        self._apart = frozenset(map(os.path.realpath, apart))
+        self._not_photos: dict[str, dict[str, str]] = {}  # of folders that `holds` has asked about
         self.passed_over = PassedOver()
         self.beside = FileSources()
         self.beside.sources.append(self)
@@ -90,7 +93,7 @@ class FolderSource:
                 passed_over.suffixes[suffix] += 1
             return False
 
-        for found in walk(self.root, chosen, passed_over, self.beside.hold_folder):
+        for found in walk(self.root, chosen, passed_over, self.beside.hold_folder, apart=self._apart):
             if self.beside.owns(self, found):
                 key = plain_text(found.relative)
                 yield PhotoItem(key, first_folder(key), path=found.path)
@@ -116,14 +119,28 @@ class FolderSource:
 
     def holds(self, path: str) -> bool:
         """Return whether the walk reaches the photo with this real path without a link."""
-        return is_image_name(path) and self.holds_folder(path)
+        folder, name = os.path.split(path)
+        return is_image_name(name) and self.holds_folder(folder) and not is_hidden(name) and self._takes(folder, name)
 
     def holds_folder(self, path: str) -> bool:
         """Return whether the walk reaches the folder with this real path without a link."""
         if path == self._path:
             return True
-        inside = path.removeprefix(self._path.rstrip("/") + "/")
-        return inside != path and not any(is_hidden(part) for part in inside.split("/"))
+        folder, name = os.path.split(path)
+        if not path.startswith(self._path.rstrip("/") + "/") or is_hidden(name) or path in self._apart:
+            return False
+        return self.holds_folder(folder) and self._takes(folder, f"{name}/")
+
+    def _takes(self, folder: str, name: str) -> bool:
+        """Return whether an entry of a folder is not passed over by its name."""
+        if folder not in self._not_photos:
+            try:
+                with os.scandir(folder) as entries:
+                    names = {f"{one.name}/" if one.is_dir() else one.name for one in entries}
+            except OSError:
+                names = set()
+            self._not_photos[folder] = not_photos(folder, names)
+        return name not in self._not_photos[folder]
 
     def rest(self) -> None:
         """Nothing is held."""

@@ -53,9 +53,9 @@ def near_duplicates(photo: np.ndarray, hole: np.ndarray, others: np.ndarray) -> 
         return found
     for flip in (1, -1):
         query, visible = photo[:, ::flip], np.ascontiguousarray(~hole[:, ::flip])
-        shares = _area(visible.astype(np.float32), COARSE)
+        shares = area(visible.astype(np.float32), COARSE)
         correlations = _visible_coarse(others, visible, shares) @ _visible_coarse(query[None], visible, shares)[0]
-        grey, seen = _visible_fine(query, visible)
+        grey, seen = visible_fine(query, visible)
         close = np.flatnonzero((correlations >= MIN_COARSE) & ~found)
         pairs = [(fine(others[number]), grey, seen) for number in close]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -77,27 +77,35 @@ def similarity(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None 
     -------
     -1 to 1; 0 where fewer than MIN_VISIBLE pixels can be compared.
     """
-    import cv2
-
-    unmoved = _correlation(still, moved, visible)
+    unmoved = correlation(still, moved, visible)
     if unmoved >= NEAR_DUPLICATE:
         return unmoved
+    aligned, shift = aligned_correlation(still, moved, visible)
+    return unmoved if shift > MAX_SHIFT else max(unmoved, aligned)
+
+
+def aligned_correlation(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None) -> tuple[float, float]:
+    """Align two pictures, as in `similarity`; return the correlation of their detail, and how far a corner moved, in px.
+
+    The distance is infinite where the two have nothing in common to align.
+    """
+    import cv2
+
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
     mask = None if visible is None else visible.astype(np.uint8)
     try:
         start = np.eye(2, 3, dtype=np.float32)
         _, warp = cv2.findTransformECC(still, moved, start, cv2.MOTION_AFFINE, criteria, mask, 5)
-    except cv2.error:  # no convergence: the two have nothing in common to align
-        return unmoved
+    except cv2.error:  # no convergence
+        return -1.0, np.inf
     corners = np.array([[0, 0, 1], [0, FINE - 1, 1], [FINE - 1, 0, 1], [FINE - 1, FINE - 1, 1]]).T
-    if np.abs(warp @ corners - corners[:2]).max() > MAX_SHIFT:
-        return unmoved
+    shift = float(np.abs(warp @ corners - corners[:2]).max())
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     aligned = cv2.warpAffine(moved, warp, (FINE, FINE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     if visible is not None:
         shares = visible.astype(np.float32)
         visible = cv2.warpAffine(shares, warp, (FINE, FINE), flags=flags, borderMode=cv2.BORDER_REPLICATE) > 0.999
-    return max(unmoved, _correlation(still, aligned, visible))
+    return correlation(still, aligned, visible), shift
 
 
 def coarse(photos: np.ndarray) -> np.ndarray:
@@ -105,17 +113,17 @@ def coarse(photos: np.ndarray) -> np.ndarray:
 
     Their products are correlations.
     """
-    values = np.stack([_area(photo, COARSE).ravel() for photo in photos]).astype(np.float32)
+    values = np.stack([area(photo, COARSE).ravel() for photo in photos]).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6)
 
 
 def fine(photo: np.ndarray) -> np.ndarray:
     """Return the grey picture float32 (FINE, FINE) of a photo uint8 (S, S, 3)."""
-    return to_grey(_area(photo, FINE).astype(np.float32))
+    return to_grey(area(photo, FINE).astype(np.float32))
 
 
-def _area(picture: np.ndarray, side: int) -> np.ndarray:
+def area(picture: np.ndarray, side: int) -> np.ndarray:
     """Resize to side x side by means over areas; unlike `resize_area` also where the picture grows."""
     import cv2
 
@@ -125,7 +133,7 @@ def _area(picture: np.ndarray, side: int) -> np.ndarray:
 def _visible_coarse(photos: np.ndarray, visible: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Return `coarse` of the visible pixels bool (S, S) alone; shares (COARSE, COARSE): the visible part of each pixel."""
     shown = np.maximum(shares, 1e-6)[:, :, None]
-    small = [_area(photo.astype(np.float32) * visible[:, :, None], COARSE) / shown for photo in photos]
+    small = [area(photo.astype(np.float32) * visible[:, :, None], COARSE) / shown for photo in photos]
     values = np.stack(small).reshape(len(small), -1)
     weights = np.repeat(shares.ravel(), 3)
     values -= (values @ weights / weights.sum())[:, None]
@@ -133,12 +141,12 @@ def _visible_coarse(photos: np.ndarray, visible: np.ndarray, shares: np.ndarray)
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6)
 
 
-def _visible_fine(photo: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def visible_fine(photo: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return `fine` of the visible pixels bool (S, S), continued smoothly under the hole, and its visible pixels, bool."""
     import cv2
 
-    grey = to_grey(_area(photo.astype(np.float32) * visible[:, :, None], FINE))
-    shares = _area(visible.astype(np.float32), FINE)
+    grey = to_grey(area(photo.astype(np.float32) * visible[:, :, None], FINE))
+    shares = area(visible.astype(np.float32), FINE)
     seen = shares > 0.999
     grey /= np.maximum(shares, 1e-6)
     mean = grey[seen].mean() if seen.any() else 0
@@ -158,7 +166,7 @@ def _blurred(grey: np.ndarray, sigma: float, visible: np.ndarray | None) -> np.n
     return sums / np.maximum(cv2.GaussianBlur(shares, (0, 0), sigma), 1e-3)
 
 
-def _detail(grey: np.ndarray, visible: np.ndarray | None) -> np.ndarray:
+def detail(grey: np.ndarray, visible: np.ndarray | None) -> np.ndarray:
     """Return the band-passed picture divided by its local contrast, without its border."""
     low, high = (_blurred(grey, sigma, visible) for sigma in BAND)
     band = low - high
@@ -166,9 +174,9 @@ def _detail(grey: np.ndarray, visible: np.ndarray | None) -> np.ndarray:
     return (band / contrast)[EDGE:-EDGE, EDGE:-EDGE]
 
 
-def _correlation(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None) -> float:
+def correlation(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None) -> float:
     """Return the correlation of the visible detail of two pictures; 0 if one of them has hardly any."""
-    a, b = _detail(still, visible), _detail(moved, visible)
+    a, b = detail(still, visible), detail(moved, visible)
     if visible is not None:
         inner = visible[EDGE:-EDGE, EDGE:-EDGE]
         if np.count_nonzero(inner) < MIN_VISIBLE:

@@ -6,7 +6,7 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ce_retrieval.errors import SourceError, some
 from ce_retrieval.photos.base import PhotoSource, is_image_name, plain_text, unread, unread_suffix
@@ -54,24 +54,27 @@ class Sources(list[PhotoSource]):
             source.close()
 
 
-def open_sources(paths: Iterable[str | os.PathLike[str]]) -> Sources:
+def open_sources(paths: Iterable[str | os.PathLike[str]], apart: Iterable[str | os.PathLike[str]] = ()) -> Sources:
     """Open several sources in the given order.
 
     A path that does not exist may be a pattern: `train-*.tar`, or WebDataset's `train-{000..146}.tar`. A folder with shards
     (tar, parquet; at any depth) and without a photo stands for its shards, in the order of their paths; a folder with a
     photo stands for its photos alone. Several photos of one folder are one source. What lies within another given folder is
-    read as part of it. Of several paths, those that hold no photo are passed over (`Sources.refused`).
+    read as part of it. Of several paths, those that hold no photo are passed over (`Sources.refused`). apart: subfolders that
+    are not read, where results go.
 
     Raises
     ------
     SourceError
         `paths` is empty, a path does not exist, or none holds a photo.
     """
+    places = [os.path.realpath(path) for path in apart]
     sources = Sources(tuple(dict.fromkeys(os.path.abspath(found) for path in paths for found in _matches(path))))
     try:
-        for path, names, unread_suffixes in _plan(sources):
+        for path, names, unread_suffixes in _plan(sources, places):
             try:
-                sources.append(FilesSource(path, names, unread_suffixes) if names else open_source(path))
+                source = FilesSource(path, names, unread_suffixes) if names else open_source(path, apart=places)
+                sources.append(source)
             except SourceError as error:
                 sources.refuse(path, error)
     except BaseException:
@@ -83,9 +86,9 @@ def open_sources(paths: Iterable[str | os.PathLike[str]]) -> Sources:
     return sources
 
 
-def _plan(sources: Sources) -> Iterator[tuple[str, list[str], list[str]]]:
+def _plan(sources: Sources, apart: Sequence[str]) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yield what to open: a path, or a folder with the names of some of its photos, and the suffixes of unread images."""
-    paths = list(dict.fromkeys(_expanded(sources)))
+    paths = list(dict.fromkeys(_expanded(sources, apart)))
     if len(paths) > 1:
         for path in filter(_leads_up, paths):
             sources.refused.append((plain_text(path), "a link to a folder that contains it"))
@@ -93,7 +96,7 @@ def _plan(sources: Sources) -> Iterator[tuple[str, list[str], list[str]]]:
     first: dict[str, str] = {}  # real path -> path; of a file and a link to it, the file
     for path in sorted(paths, key=os.path.islink):
         first.setdefault(os.path.realpath(path), path)
-    folders = {real: FolderSource(path) for real, path in first.items() if os.path.isdir(real)}
+    folders = {real: FolderSource(path, apart) for real, path in first.items() if os.path.isdir(real)}
 
     def is_part(real: str) -> bool:
         others = (folder for other, folder in folders.items() if other != real)
@@ -122,22 +125,24 @@ def _plan(sources: Sources) -> Iterator[tuple[str, list[str], list[str]]]:
     sources.suffixes.update(suffix for suffixes in others.values() for suffix in suffixes)
 
 
-def _expanded(sources: Sources) -> Iterator[str]:
+def _expanded(sources: Sources, apart: Sequence[str]) -> Iterator[str]:
     """Yield the given paths, with the shards of a folder in its place; SourceError if one does not exist."""
     for path in sources.given:
         if not os.path.lexists(path):
             raise SourceError(f"{path}: no such file or folder; check the path")
         try:
-            yield from _shards_in(path) or [path]
+            yield from _shards_in(path, apart) or [path]
         except SourceError as error:
             sources.refuse(path, error)
 
 
-def _shards_in(path: str) -> list[str]:
+def _shards_in(path: str, apart: Sequence[str]) -> list[str]:
     """Return the shards in a folder without a photo; else nothing."""
-    if not os.path.isdir(path) or next(walk(path, is_image_name), None) is not None:
+    if not os.path.isdir(path) or next(walk(path, is_image_name, apart=apart), None) is not None:
         return []
-    return [os.path.join(path, found.relative) for found in walk(path, lambda name: bool(shard_suffix(name)))]
+    return [
+        os.path.join(path, found.relative) for found in walk(path, lambda name: bool(shard_suffix(name)), apart=apart)
+    ]
 
 
 def _leads_up(path: str) -> bool:

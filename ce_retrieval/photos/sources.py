@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ce_retrieval.errors import SettingsError, SourceError
-from ce_retrieval.photos.base import IMAGE_SUFFIXES, PhotoSource, is_image_name, remedy_for, unread, unread_suffix
+from ce_retrieval.photos.base import IMAGE_SUFFIXES, PhotoSource, is_image_name, remedy_for, unread_suffix
 from ce_retrieval.photos.folder_sources import (
     PARQUET_SUFFIXES,
     SHARD_SUFFIXES,
@@ -41,7 +41,13 @@ SOURCES: dict[str, Callable[[str], PhotoSource]] = {
 }
 
 
-def open_source(path: str | os.PathLike[str], kind: str | None = None, *, check: bool = True) -> PhotoSource:
+def open_source(
+    path: str | os.PathLike[str],
+    kind: str | None = None,
+    *,
+    check: bool = True,
+    apart: Iterable[str | os.PathLike[str]] = (),
+) -> PhotoSource:
     """Open one source of photos.
 
     Parameters
@@ -53,6 +59,8 @@ def open_source(path: str | os.PathLike[str], kind: str | None = None, *, check:
     check : bool
         look for a photo first, and scan a tar for unsafe names and damage. False is for reading items that are already
         known, and just as safe: nothing is ever extracted.
+    apart : paths
+        subfolders of a folder that are not read: where results go.
 
     Raises
     ------
@@ -68,7 +76,7 @@ def open_source(path: str | os.PathLike[str], kind: str | None = None, *, check:
         kind = _kind_of(where)
     if kind not in SOURCES:
         raise SettingsError(f"unknown kind of photo source {kind!r}: use one of {', '.join(SOURCES)}")
-    source = SOURCES[kind](where)
+    source = FolderSource(where, apart) if kind == "folder" else SOURCES[kind](where)
     if check:
         try:
             _check_holds_photos(source)
@@ -101,9 +109,7 @@ def _check_holds_photos(source: PhotoSource) -> None:
         if next(source.items(), None) is None:
             suffixes = source.passed_over.suffixes
             shards = sum(suffixes[suffix] for suffix in SHARD_SUFFIXES)
-            others = [
-                unread(suffix, count) for suffix, count in sorted(suffixes.items()) if suffix not in SHARD_SUFFIXES
-            ]
+            others = [line for _, line in source.passed_over.notes(source.root)]
             remedy = f"it holds {shards} shards: give those" if shards else "; ".join(others) or "check the path"
             raise SourceError(f"{source.root}: no photo in it ({', '.join(IMAGE_SUFFIXES)}); {remedy}")
     elif source.count() == 0:

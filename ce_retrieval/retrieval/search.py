@@ -175,9 +175,14 @@ def search_apart(
             return found
         allowed[copies] = False
         looked_at.update(new)
-    raise FilterError(
-        f"every photo of {index.path} that may be found is from the query's own folder or a near-duplicate of it: "
-        "leave out `exclude_same_source`"
+    raise nothing_apart(index, "leave out `exclude_same_source`")
+
+
+def nothing_apart(index: PhotoIndex, remedy: str) -> FilterError:
+    """Return the error for a query for which `search_apart` has no photo."""
+    return FilterError(
+        f"every photo of {index.path} that may be found is from the query's own folder or a near-duplicate of it: {remedy}, "
+        "or index others"
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.errors import PhotoError, SettingsError, SourceError
+from ce_retrieval.own_files import foreign
 from ce_retrieval.pool import worker_pool
 from ce_retrieval.storage import new_file
 
 FORMAT = 1
 SIZES = (16, 4096)  # sides of packed photos, px
 WORKERS = 2
+PACKED_SUFFIXES = (".h5", ".hdf5")
 _BLOCK = 256
 
 
@@ -120,6 +123,30 @@ def _check_size(size: int) -> None:
         raise SettingsError(f"`size` is {size}: expected {SIZES[0]} to {SIZES[1]} px")
 
 
+def check_place(out: str | Path) -> None:
+    """Raise an error unless packed photos can be written to `out`: a new NAME.h5, or one that `pack_photos` wrote.
+
+    SettingsError for another suffix; StorageError where the file would replace one of others.
+    """
+    path = Path(out)
+    if path.suffix.lower() not in PACKED_SUFFIXES:
+        raise SettingsError(f"`out` is {path}: expected NAME.h5, since training knows packed photos by their suffix")
+    if os.path.lexists(path) and not _is_packed(path):
+        raise foreign(path)
+
+
+def _is_packed(path: Path) -> bool:
+    import h5py
+
+    try:
+        if path.stat().st_size == 0:
+            return True
+        with h5py.File(path, "r") as file:
+            return {"format", "count", "fingerprint"} <= file.attrs.keys() and "pixels" in file
+    except OSError:
+        return False
+
+
 def pack_photos(
     source: Any,
     out: str | Path,
@@ -144,9 +171,9 @@ def pack_photos(
 
     Raises
     ------
-    SettingsError : `size` or `workers` is out of range.
+    SettingsError : `size` or `workers` is out of range, or `out` has another suffix than .h5 or .hdf5.
     SourceError : no photo can be read.
-    StorageError : the file cannot be written.
+    StorageError : the file cannot be written, or would replace one that ceret did not write.
 
     Notes
     -----
@@ -155,6 +182,7 @@ def pack_photos(
     import h5py
 
     _check_size(size)
+    check_place(out)
     total = source.count()
     with new_file(Path(out), synced=False) as temporary, h5py.File(temporary, "w") as file:
         packer = _Packer(file.create_dataset("pixels", (max(total, 1), size, size, 3), np.uint8))
@@ -213,7 +241,12 @@ def open_packed(path: str | Path) -> PackedPhotos:
 
 
 def open_photos(
-    path: str | Path, size: int, *, workers: int = WORKERS, progress: Callable[[int, int], None] | None = None
+    path: str | Path,
+    size: int,
+    *,
+    apart: Iterable[str | Path] = (),
+    workers: int = WORKERS,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[PackedPhotos, PackReport]:
     """Open packed photos, or decode any photo source into memory.
 
@@ -221,6 +254,7 @@ def open_photos(
     ----------
     path : HDF5 file of `pack_photos`, or a folder, tar shard or parquet file.
     size : side to decode photos at that are not packed, 16 to 4096 px.
+    apart : subfolders that are not read.
     workers : threads that decode.
     progress : called with (done, total).
 
@@ -233,12 +267,12 @@ def open_photos(
     SettingsError : `size` or `workers` is out of range.
     SourceError : the file is not one of packed photos, or no photo can be read.
     """
-    if Path(path).suffix.lower() in (".h5", ".hdf5"):
-        photos = open_packed(path)
-        return photos, PackReport(len(photos), (), photos.fingerprint)
+    if Path(path).suffix.lower() in PACKED_SUFFIXES:
+        packed = open_packed(path)
+        return packed, PackReport(len(packed), (), packed.fingerprint)
     from ce_retrieval.photos import open_source
 
-    source = open_source(path)
+    source = open_source(path, apart=apart)
     try:
         return photos_in_memory(source, size, workers=workers, progress=progress)
     finally:

@@ -23,12 +23,33 @@ from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.learner import Learner
 
 _KEPT = 2
+_RESULTS = ("best.safetensors", "best-float16.safetensors", "metrics.csv", "samples/step-*.png")
+
+
+def check_place(path: str | Path, *, resume: bool) -> None:
+    """Raise TrainingError where a run in this folder would replace files that are not its own.
+
+    With `resume`, the files beside a checkpoint are its own. A new run replaces none.
+    """
+    folder = Path(path)
+    if next(folder.glob("checkpoints/step-*"), None) is not None:
+        if resume:
+            return
+        raise TrainingError(f"{folder} already holds a run: set `resume` to continue it, or use another `out`")
+    for name in _RESULTS:
+        found = next(folder.glob(name), None)
+        if found is not None:
+            raise TrainingError(
+                f"{found} is there already, and {folder / 'checkpoints'} has no checkpoint to resume from: use another `out`, or "
+                "move it away"
+            )
 
 
 class RunFolder:
     """`checkpoints/step-NNNNNNNN/{network,training}.safetensors`, `best.safetensors`, `metrics.csv`, `samples/`."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, resume: bool) -> None:
+        check_place(path, resume=resume)
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best.safetensors"

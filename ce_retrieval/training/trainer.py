@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ce_retrieval.errors import TrainingError
 from ce_retrieval.models.build import build_network
 from ce_retrieval.models.checkpoint import load_tensors, restore
 from ce_retrieval.models.compression import MOST_PHOTOS
@@ -106,14 +105,12 @@ def train(
     ------
     SettingsError : the batch does not suit the photos or the processes.
     TrainingError : too few or too small photos; a loss that is not finite or diverges (the last good checkpoint is
-        kept); too little memory (the message names the batch that fits); a folder that holds another run.
+        kept); too little memory (the message names the batch that fits); a folder that holds another run or its results.
     StorageError : a checkpoint cannot be written.
     CheckpointError : the checkpoint to resume from is damaged, or `begin_with` holds another network.
     """
     engine, schedule, team = engine or Engine(), schedule or Schedule(), team or Team()
-    folder = RunFolder(out)
-    if not resume and folder.newest() is not None:
-        raise TrainingError(f"{folder.path} already holds a run: set `resume` to continue it, or use another `out`")
+    folder = RunFolder(out, resume=resume)
     fingerprint = photos.fingerprint
     if held_out is None:
         photos, held_out = split_photos(photos, config.seed)

@@ -16,6 +16,7 @@ from ce_retrieval.errors import TrainingError
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.inference import encode_photos, predict_photos, predicted_part
+from ce_retrieval.own_files import marked
 from ce_retrieval.pixels import Bools, Floats, Photo, to_bytes
 from ce_retrieval.storage import replace_file
 from ce_retrieval.training.holes import HoleMaker
@@ -137,7 +138,7 @@ def save_grid(path: Path, grid: Photo) -> None:
 
     buffer = io.BytesIO()
     Image.fromarray(grid).save(buffer, "PNG")
-    replace_file(path, buffer.getvalue())
+    replace_file(path, marked(buffer.getvalue()))
 
 
 def metrics_row(step: int, elapsed: float, loss: float, figures: dict[str, float]) -> dict[str, Any]:

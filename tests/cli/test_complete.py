@@ -253,7 +253,7 @@ def test_bad_input_is_one_line(ceret, one_line_error, photo, mask, photos, crop_
         ({"mask": tmp_path / "empty.png"}, "marks nothing as missing"),
         ({"mask": tmp_path / "other.png"}, "99x80 pixels, its photo is 100x80"),
         ({"mask": tmp_path / "masks"}, "add photo.png"),
-        ({"mask": photo}, "colour picture"),
+        ({"mask": photo}, "is given as its own mask"),
         ({"index": tmp_path / "nowhere.ceret"}, "no index at"),
         ({"index": tmp_path / "masks"}, "not a ceret index"),
         ({"index": tmp_path / "center.ceret"}, "built with the hole protocol 'center'"),

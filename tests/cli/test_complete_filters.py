@@ -53,15 +53,27 @@ def test_another_filter_is_another_result(ceret, own, crop_index, tmp_path):
         assert "done before" in ceret(*arguments, *filters).stdout
 
 
-def test_a_copy_elsewhere_is_not_filled_from_itself(ceret, own, crop_index, tmp_path):
+@pytest.mark.parametrize("method", METHODS)
+def test_a_copy_elsewhere_is_not_filled_from_itself(ceret, own, crop_index, tmp_path, method):
     photo, mask = own
     shutil.copy(photo, tmp_path / "copy.png")
-    arguments = ["complete", tmp_path / "copy.png", "--mask", mask, "--index", crop_index, *METHODS["scenes"]]
-    for filters, itself in (([], True), (["--exclude-same-source"], False)):
-        assert ceret(*arguments, "--out", tmp_path / "out", *filters).exit_code == 0
-        used = [c["photo"] for c in json.loads((tmp_path / "out" / "copy.json").read_text())["candidates"]]
+    arguments = ["complete", tmp_path / "copy.png", "--mask", mask, "--index", crop_index, "--method", method]
+    note = (
+        f"note: {tmp_path / 'copy.png'}: 1 scene is the photo itself or a copy of it, and was left out, the first: {photo}; set "
+        "--allow-same-photo to fill from it\n"
+    )
+    for options, itself, told in (
+        ([], False, note),
+        (["--allow-same-photo"], True, ""),
+        (["--exclude-same-source"], False, ""),
+    ):
+        result = ceret(*arguments, *METHODS[method], "--out", tmp_path / "out", *options)
+        assert (result.exit_code, result.stderr) == (0, told)
+        record = json.loads((tmp_path / "out" / "copy.json").read_text())
+        used = [c["photo"] for c in record["candidates"]]
         assert (str(photo) in used) is itself
-        assert any("/photo2/" in name for name in used), "its neighbours of another file stay"
+        assert any("/photo2/" in name for name in used) or method == "patchmatch", "its neighbours of another file stay"
+        assert (f"{photo}: the photo itself, or a copy of it" in record["dropped"]) is bool(told)
 
 
 @pytest.mark.parametrize(

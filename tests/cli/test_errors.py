@@ -26,7 +26,7 @@ def fail(monkeypatch):
     ("message", "line"),
     [
         ("give more `max_memory`, or fewer `workers`", "give more --max-memory, or fewer --workers"),
-        ("another `out`:\n  `features` and `hole`", "another --out: --features and --hole"),
+        ("another `out`:\n  `features`", "another --out:\\n  --features"),
         # What is not an argument of this command, or not in backticks, stays as it is.
         ("`k`, max_memory, `max_memory is`, `ceret index`", "`k`, max_memory, `max_memory is`, `ceret index`"),
     ],
@@ -41,7 +41,7 @@ def test_options_that_are_not_named_as_their_argument(ceret, one_line_error, fai
     fail("ce_retrieval.retrieval.search.check_query", SettingsError("`k`, `exclude_same_source`, `invert`, `alpha`"))
     result = ceret("query", photo, "--mask", mask, "--index", crop_index)
     assert one_line_error(result) == "Error: -k, --exclude-same-source, --invert-mask, --mask-alpha"
-    fail("ce_retrieval.completion.folders.plan_jobs", SettingsError("`k`, `terms`, `candidate_fills`, `weights`"))
+    fail("ce_retrieval.completion.plan.plan_jobs", SettingsError("`k`, `terms`, `candidate_fills`, `weights`"))
     result = ceret("complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path)
     assert one_line_error(result) == "Error: -k, --term, --save-candidates, --weights"
 

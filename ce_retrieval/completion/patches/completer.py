@@ -120,6 +120,7 @@ class PatchCompleter(Completer[_Photo]):
             network=self.network,
             dropped=found.dropped if found else (),
             lost=found.lost if found else (),
+            copies=found.copies if found else (),
             grey=found.grey if found else False,
             expected=found.expected if found else None,
         )

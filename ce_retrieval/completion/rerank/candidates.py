@@ -6,66 +6,34 @@ J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 20
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ce_retrieval.completion.rerank.network_guided import NetworkGuide
+from ce_retrieval.completion.rerank.own_photo import OwnPhoto
+from ce_retrieval.completion.rerank.query import Query, Ranked, Ranking
 from ce_retrieval.completion.rerank.rim import rim_distance, rim_weights
 from ce_retrieval.completion.settings import SearchSettings
-from ce_retrieval.errors import CeretError, PhotoError
+from ce_retrieval.errors import CeretError, FilterError, PhotoError, SamePhotoError
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import Origin, PhotoIndex, SameSource, allowed_photos
 from ce_retrieval.photo_index.photo_cache import PhotoCache
-from ce_retrieval.pixels import grey_as_rgb, is_grey
+from ce_retrieval.pixels import is_grey
 from ce_retrieval.retrieval.query import check_query, hinted, square_query
-from ce_retrieval.retrieval.search import Neighbor, default_focus, neighbors_of, search_apart, search_contexts
+from ce_retrieval.retrieval.search import (
+    Neighbor,
+    default_focus,
+    neighbors_of,
+    nothing_apart,
+    search_apart,
+    search_contexts,
+)
 
 CACHE_BYTES = 1 << 30
 
 Settings = TypeVar("Settings", bound=SearchSettings)
-
-
-@dataclass(frozen=True)
-class Query:
-    """A photo with a hole that was searched.
-
-    Attributes
-    ----------
-    photo, hole : uint8 (H, W, 3) and bool (H, W), at the photo's own size.
-    square, square_hole : uint8 (S, S, 3) and bool (S, S), the same at the index's size.
-    expected : float32 (S, S, 3), the network's fill for a guided re-rank, else None.
-    neighbors : the nearest contexts, nearest first.
-    grey : whether all known pixels of the photo are grey, so that scenes are compared, and fill, in grey.
-    """
-
-    photo: np.ndarray
-    hole: np.ndarray
-    square: np.ndarray
-    square_hole: np.ndarray
-    expected: np.ndarray | None
-    neighbors: Sequence[Neighbor]
-    grey: bool
-
-    def seen(self, pixels: np.ndarray) -> np.ndarray:
-        """Return pixels (..., 3) of scenes as they are compared with this photo: in grey where it is grey."""
-        return grey_as_rgb(pixels) if self.grey and len(pixels) else pixels
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A neighbour, and the distances by which the re-rank has placed it."""
-
-    neighbor: Neighbor
-    scores: dict[str, float] = field(default_factory=dict)
-
-
-class Ranking(NamedTuple):
-    """Neighbours, the best first, and a line for each that cannot be read."""
-
-    order: Sequence[Ranked]
-    dropped: tuple[str, ...]
 
 
 def resolved(settings: Settings, index: PhotoIndex) -> Settings:
@@ -122,7 +90,7 @@ class CandidateFinder:
     ) -> list[Query | CeretError]:
         """Search for all photos as one batch; an error of one takes its place and spares the others.
 
-        origins: the photos' files, read where `exclude_same_source` is set.
+        origins: the photos' files, by which their copies are known; None: by their pixels alone.
         """
         results: list[Any] = [None] * len(photos)
         squares: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -135,10 +103,11 @@ class CandidateFinder:
         if self._same is None:
             contexts = self._search(squares, results)
         else:
-            contexts = self._search_apart(self._same, squares, results, origins)
+            contexts = self._search_apart(self._same, photos, holes, squares, results, origins)
         for number in squares.keys() - contexts.keys():
             results[number] = hinted(results[number], holes[number])
         expected = self._expected(photos, holes, squares, contexts, results)
+        guarded = not self._settings.allow_same_photo
         for number in expected if self._network_fill else contexts:
             query = Query(
                 photo=photos[number],
@@ -148,6 +117,7 @@ class CandidateFinder:
                 expected=expected.get(number),
                 neighbors=contexts[number],
                 grey=is_grey(photos[number], holes[number]),
+                own=OwnPhoto(photos[number], holes[number], squares[number], origins[number]) if guarded else None,
             )
             if query.expected is not None:
                 query = replace(query, expected=query.seen(query.expected))
@@ -175,6 +145,8 @@ class CandidateFinder:
     def _search_apart(
         self,
         same: SameSource,
+        photos: Sequence[np.ndarray],
+        holes: Sequence[np.ndarray],
         squares: dict[int, tuple[np.ndarray, np.ndarray]],
         results: list[Any],
         origins: Sequence[Origin | None],
@@ -190,11 +162,23 @@ class CandidateFinder:
             query = self._index, square, self._count, same, origins[number]
             try:
                 found = search_apart(*query, focus=self._focus, allowed=self._allowed, read=read)
+            except FilterError:
+                own = OwnPhoto(photos[number], holes[number], square, origins[number])
+                results[number] = self._nothing_apart(square, own)
+                continue
             except CeretError as error:
                 results[number] = error
                 continue
             contexts[number] = neighbors_of(self._index, found.ids[0], found.scores[0])
         return contexts
+
+    def _nothing_apart(self, square: tuple[np.ndarray, np.ndarray], own: OwnPhoto) -> FilterError:
+        """Return the error for a query with no photo apart from its own source, with a way that works."""
+        neighbors = self._search({0: square}, [None]).get(0, [])
+        scenes = self.scenes.get([neighbor.id for neighbor in neighbors])
+        copies = own.among([neighbors[position] for position in scenes.positions], scenes.photos)
+        too = " and set `allow_same_photo`" if copies.all() and not self._settings.allow_same_photo else ""
+        return nothing_apart(self._index, f"leave out `exclude_same_source`{too}")
 
     @property
     def _focus(self) -> float | None:
@@ -227,15 +211,27 @@ class CandidateFinder:
             return {}
         return dict(zip(ready, network.fills(list(ready.values()), self._index.manifest.size), strict=True))
 
-    def rank(self, query: Query) -> Ranking:
-        """Order the neighbours by the settings' `rerank`; a re-rank leaves out those that cannot be read."""
+    def rank(self, query: Query, *, listed: int = 0) -> Ranking:
+        """Order the neighbours by the settings' `rerank`, without copies of the photo and those that cannot be read.
+
+        Without a re-rank so many are looked at that the first `listed` are not copies: `opened` refuses the others.
+        """
         if self._settings.rerank == "none":
-            return Ranking([Ranked(neighbor) for neighbor in query.neighbors], ())
+            copies = self._copies_among_first(query, listed)
+            order = [Ranked(neighbor) for neighbor in query.neighbors if neighbor.id not in copies]
+            return Ranking(order, (), tuple(copies.values()))
         scenes = self.scenes.get([neighbor.id for neighbor in query.neighbors])
-        if not len(scenes.photos):
-            return Ranking([], scenes.dropped)
         found = [query.neighbors[position] for position in scenes.positions]
-        photos = query.seen(scenes.photos)
+        copies = self._copies(query, found, scenes.photos)
+        kept = [row for row, neighbor in enumerate(found) if neighbor.id not in copies]
+        if not kept:
+            return Ranking([], scenes.dropped, tuple(copies.values()))
+        photos = scenes.photos if len(kept) == len(found) else scenes.photos[kept]
+        best = self._ordered(query, [found[row] for row in kept], query.seen(photos))
+        return Ranking(best, scenes.dropped, tuple(copies.values()))
+
+    def _ordered(self, query: Query, neighbors: Sequence[Neighbor], photos: np.ndarray) -> list[Ranked]:
+        """Order neighbours by their photos uint8 (n, S, S, 3)."""
         if self._guide is None:
             order = rims = rim_distance(query.square, photos, rim_weights(query.square_hole))
             scores = [{"rim": float(rim)} for rim in rims]
@@ -244,25 +240,52 @@ class CandidateFinder:
             guided = self._guide.scores(query.square, query.square_hole, query.expected, photos)
             order = guided.score
             scores = [{"rim": float(r), "content": float(c)} for r, c in zip(guided.rim, guided.content, strict=True)]
-        ranked = [Ranked(neighbor, each) for neighbor, each in zip(found, scores, strict=True)]
-        return Ranking([ranked[i] for i in np.argsort(order, kind="stable")], scenes.dropped)
+        ranked = [Ranked(neighbor, each) for neighbor, each in zip(neighbors, scores, strict=True)]
+        return [ranked[i] for i in np.argsort(order, kind="stable")]
+
+    @staticmethod
+    def _copies(query: Query, neighbors: Sequence[Neighbor], photos: np.ndarray) -> dict[int, str]:
+        """Return the names of those scenes uint8 (n, S, S, 3) that are copies of the photo, by their id."""
+        if query.own is None:
+            return {}
+        found = query.own.among(neighbors, photos)
+        return {neighbor.id: neighbor.name for neighbor, is_copy in zip(neighbors, found, strict=True) if is_copy}
+
+    def _copies_among_first(self, query: Query, listed: int) -> dict[int, str]:
+        """Return as `_copies` those that are nearer than the first `listed` neighbours that are not copies."""
+        copies: dict[int, str] = {}
+        looked_at = 0
+        while query.own and (part := query.neighbors[looked_at : listed + len(copies)]):
+            looked_at += len(part)
+            scenes = self.scenes.get([neighbor.id for neighbor in part])
+            copies |= self._copies(query, [part[position] for position in scenes.positions], scenes.photos)
+        return copies
 
     def more(self, query: Query) -> str:
         """Return the settings that would place scenes beyond the query's neighbours, "" where there are none left."""
         return "aligned" if len(query.neighbors) == self._count < self._searched else ""
 
     def opened(self, neighbor: Neighbor, query: Query) -> np.ndarray:
-        """Return a scene uint8 (h, w, 3) to fill a photo from, at its own size; PhotoError where it cannot be read.
+        """Return a scene uint8 (h, w, 3) to fill a photo from, at its own size.
 
         A photo that has the index's size and shape gets the scene as the index saw it, at that size.
+
+        Raises
+        ------
+        PhotoError : the scene cannot be read.
+        SamePhotoError : it is the photo itself, or a copy of it.
         """
         size = self._index.manifest.size
         if query.hole.shape != (size, size):
-            return query.seen(self._index.read_photo(neighbor.record).pixels)
-        found = self.scenes.get([neighbor.id])
-        if found.dropped:
-            raise PhotoError(found.dropped[0])
-        return query.seen(found.photos[0])
+            scene = self._index.read_photo(neighbor.record).pixels
+        else:
+            found = self.scenes.get([neighbor.id])
+            if found.dropped:
+                raise PhotoError(found.dropped[0])
+            scene = found.photos[0]
+        if query.own and query.own.among([neighbor], scene[None])[0]:
+            raise SamePhotoError(neighbor.name)
+        return query.seen(scene)
 
 
 def _about(index: PhotoIndex) -> dict[str, Any]:

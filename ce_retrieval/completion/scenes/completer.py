@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ce_retrieval.completion.completer import Completer
-from ce_retrieval.completion.rerank.candidates import CandidateFinder, Query, resolved
+from ce_retrieval.completion.rerank.candidates import CandidateFinder, resolved
+from ce_retrieval.completion.rerank.query import Query
 from ce_retrieval.completion.result import Candidate, Completion
 from ce_retrieval.completion.scenes.compose import (
     Composite,
@@ -50,7 +51,7 @@ class Composites(NamedTuple):
     small : uint8 (h, w, 3) each
         the photo filled from each at the working size.
     working : the photo at that size.
-    dropped, lost, grey, expected : as in `Completion`.
+    dropped, lost, copies, grey, expected : as in `Completion`.
     """
 
     candidates: Sequence[Candidate]
@@ -58,6 +59,7 @@ class Composites(NamedTuple):
     working: Working
     dropped: tuple[str, ...]
     lost: tuple[str, ...]
+    copies: tuple[str, ...]
     grey: bool
     expected: str | None
 
@@ -131,9 +133,15 @@ class SceneCompleter(Completer[Query]):
             small.append(at_working_size(region, one))
         if not kept:
             raise dropped.nothing_left()
-        candidates, working = self._candidates(region, kept), region.working
         return Composites(
-            candidates, small, working, tuple(dropped.lines), tuple(dropped.lost), query.grey, order.expected
+            candidates=self._candidates(region, kept),
+            small=small,
+            working=region.working,
+            dropped=tuple(dropped.lines),
+            lost=tuple(dropped.lost),
+            copies=tuple(dropped.copies),
+            grey=query.grey,
+            expected=order.expected,
         )
 
     def _prepare(
@@ -170,6 +178,7 @@ class SceneCompleter(Completer[Query]):
             fills=fills,
             dropped=tuple(dropped.lines),
             lost=tuple(dropped.lost),
+            copies=tuple(dropped.copies),
             grey=ready.grey,
             expected=order.expected,
             method=self.method,
@@ -197,6 +206,7 @@ class SceneCompleter(Completer[Query]):
             return query.neighbors
         ranking = self._finder.rank(query)
         dropped.lose(*ranking.dropped)
+        dropped.lose_copies(*ranking.copies)
         if not ranking.order:
             raise dropped.nothing_left()
         return [ranked.neighbor for ranked in ranking.order]

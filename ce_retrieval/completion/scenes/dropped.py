@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ce_retrieval.completion.result import copy_line
 from ce_retrieval.errors import PhotoError
 
 SHOWN_REASONS = 3
@@ -18,18 +19,25 @@ class Dropped:
     ----------
     lines : one line for each scene.
     lost : those of them whose scene cannot be read any more.
+    copies : names of those scenes that are copies of the photo.
     more : as above.
     """
 
     def __init__(self, more: str) -> None:
         self.lines: list[str] = []
         self.lost: list[str] = []
+        self.copies: list[str] = []
         self.more = more
 
     def lose(self, *lines: str) -> None:
         """Add scenes that vanished or changed since they were indexed."""
         self.lines += lines
         self.lost += lines
+
+    def lose_copies(self, *names: str) -> None:
+        """Add scenes that are copies of the photo."""
+        self.lines += [copy_line(name) for name in names]
+        self.copies += names
 
     def refuse(self, *lines: str) -> None:
         """Add scenes that could be read and do not fit."""
@@ -38,8 +46,11 @@ class Dropped:
     def nothing_left(self) -> PhotoError:
         """Return the error for a photo whose scenes are all left out."""
         count, all_lost = len(self.lines), len(self.lost) == len(self.lines)
-        remedies = [] if all_lost else ["mark a smaller one", "index others"]
+        fits = len(self.lost) + len(self.copies) == len(self.lines)
+        remedies = [] if fits else ["mark a smaller one"]
+        remedies += [] if all_lost else ["index others"]
         remedies += ["restore lost files"] if self.lost else []
+        remedies += ["set `allow_same_photo`"] if self.copies else []
         remedies += [f"choose a larger {self.more}"] if self.more else []
         shown = "; ".join(self.lines[:SHOWN_REASONS])
         rest = f"; and {count - SHOWN_REASONS} more" if count > SHOWN_REASONS else ""

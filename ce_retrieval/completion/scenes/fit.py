@@ -19,7 +19,7 @@ from ce_retrieval.completion.scenes.region import Region
 from ce_retrieval.completion.scenes.seam import GROWTH, Seam, SeamFinder
 from ce_retrieval.completion.scenes.terms import GIST_SIDE
 from ce_retrieval.completion.working_size import sampled
-from ce_retrieval.errors import CeretError, PhotoError
+from ce_retrieval.errors import CeretError, PhotoError, SamePhotoError
 from ce_retrieval.pixels import Bools, Photo, crop, hole_box, resize, resize_area
 from ce_retrieval.retrieval.search import Neighbor
 
@@ -28,7 +28,7 @@ LOOK = 32  # px, side of the pictures by which near-duplicates are found
 
 # A further ranking term: (what the scene shows, photo, hole), all of the region's box -> a distance, lower is better.
 Term = Callable[[Photo, Photo, Bools], float]
-# Reads a scene uint8 (h, w, 3); raises PhotoError where it cannot be read.
+# Reads a scene uint8 (h, w, 3); raises PhotoError where it cannot be read, SamePhotoError where it must not be used.
 Open = Callable[[Neighbor], Photo]
 
 
@@ -149,7 +149,9 @@ def _chunks(
         start += len(chunk)
         ready = []
         for found in pool.map(open_one, chunk):
-            if isinstance(found, PhotoError):
+            if isinstance(found, SamePhotoError):
+                dropped.lose_copies(str(found))
+            elif isinstance(found, PhotoError):
                 dropped.lose(str(found))
             else:
                 ready.append(found)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.completion.rerank.candidates import Query
+from ce_retrieval.completion.rerank.query import Query
 from ce_retrieval.completion.rerank.rim import SAME_PLACE
 from ce_retrieval.completion.scenes.dropped import Dropped
 from ce_retrieval.completion.scenes.fit import Fitted

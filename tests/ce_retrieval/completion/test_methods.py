@@ -72,6 +72,7 @@ OF_SCENES = {
     "candidates": 5,
     "where": "width > 9",
     "exclude_same_source": True,
+    "allow_same_photo": True,
     "aligned": 9,
     "terms": {},
     "trust": 0.0,

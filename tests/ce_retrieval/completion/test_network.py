@@ -10,8 +10,9 @@ from PIL import Image
 pytest.importorskip("torch")
 
 from ce_retrieval.completion.blend.poisson import PoissonSolver
-from ce_retrieval.completion.folders import Job, complete_folder
+from ce_retrieval.completion.folders import complete_folder
 from ce_retrieval.completion.network import NetworkCompleter
+from ce_retrieval.completion.plan import Job
 from ce_retrieval.completion.settings import NetworkSettings, ranges
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError, SettingsError
 from ce_retrieval.models.checkpoint import load_network

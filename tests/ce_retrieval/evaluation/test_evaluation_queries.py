@@ -17,7 +17,7 @@ from ce_retrieval.photos import load_photo
 
 
 def read(folder, report=lambda what, done, total: None, **settings):
-    return read_queries([folder], 64, EvaluationSettings((), **settings), report)
+    return read_queries([folder], 64, EvaluationSettings((), **settings), report, folder / "out")[:2]
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy import ndimage
 
 from ce_retrieval.errors import MaskError
 from ce_retrieval.holes import files
 from ce_retrieval.holes.files import holes_from_folder, load_shapes, polarity_hint, read_mask
 from ce_retrieval.holes.strategies import holes_for
+from ce_retrieval.photos import load_photo
 
 SHAPE = (60, 80)
 
@@ -129,6 +130,40 @@ def test_exif_orientation_is_applied(hole, save):
     assert (read_mask(path, SHAPE[::-1]) == np.rot90(hole, -1)).all()
     with pytest.raises(MaskError, match="60x80"):
         read_mask(path, SHAPE)
+
+
+TURNS = {
+    5: "mirror the mask along its main diagonal",
+    6: "turn the mask by 90 degrees clockwise",
+    7: "mirror the mask along its other diagonal",
+    8: "turn the mask by 90 degrees counterclockwise",
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_mask_of_the_unturned_photo(hole, save, tmp_path, orientation):
+    """What the error says makes the mask fit."""
+    stored = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / "photo.jpg", exif=exif)
+    shape = load_photo(tmp_path / "photo.jpg").pixels.shape[:2]
+    path = save(grey(hole))
+    if orientation < 5:
+        assert (read_mask(path, shape, photo=tmp_path / "photo.jpg") == hole).all()
+        return
+    with pytest.raises(
+        MaskError, match=f"EXIF orientation turns it, .* unturned photo; {TURNS[orientation]}$"
+    ) as error:
+        read_mask(path, shape, photo=tmp_path / "photo.jpg")
+    one_line(error)
+    with pytest.raises(MaskError, match="save the mask at the photo's size"):
+        read_mask(save(grey(hole)[:-1]), shape, photo=tmp_path / "photo.jpg")
+    turned = {5: hole.T, 6: np.rot90(hole, -1), 7: np.rot90(hole.T, 2), 8: np.rot90(hole)}[orientation]
+    path = save(grey(np.ascontiguousarray(turned)))
+    assert (read_mask(path, shape, photo=tmp_path / "photo.jpg") == turned).all()
+    with Image.open(save(grey(hole), "stored.png", exif=exif)) as stored_mask:
+        np.testing.assert_array_equal(np.asarray(ImageOps.exif_transpose(stored_mask)) > 0, turned)
 
 
 @pytest.mark.parametrize("level", [0, 255])

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from ce_retrieval import RetrievalCompleter, RetrievalSettings, complete, load_photo
-from ce_retrieval.completion.folders import complete_folder, plan_jobs
+from ce_retrieval.completion.folders import complete_folder
+from ce_retrieval.completion.plan import plan_jobs
 from ce_retrieval.errors import FilterError, PhotoError
 from ce_retrieval.photo_index import Origin
 
@@ -96,12 +97,12 @@ def test_a_folder_leaves_out_each_photos_own(index, crop_folder, tmp_path):
         assert str(crop_folder / f"photo{number}" / "05.png") not in used
         assert len(used) == 40 and not any(name.endswith("07.png") for name in used)
     run(exclude_same_source=True, where="width < 100")
-    plain = run()
+    plain = run(allow_same_photo=True)
     assert plain[0]["candidates"][0]["photo"] == str(crop_folder / "photo0" / "05.png")
-    run()
+    run(allow_same_photo=True)
     photos.rename(tmp_path / "moved")
     photos = tmp_path / "moved"
-    run()
+    run(allow_same_photo=True)
     run(exclude_same_source=True)
     (tmp_path / "moved").rename(tmp_path / "again")
     photos = tmp_path / "again"

@@ -31,7 +31,7 @@ def completers(index) -> dict:
         "scenes, without a seam": SceneCompleter(index, replace(SCENES, seam=0.0)),
         "scenes of a size": SceneCompleter(index, replace(SCENES, side=50)),
         "patches": PatchCompleter(index, PatchSettings(rerank="rim", sources=2)),
-        "blend": RetrievalCompleter(index, BY_RETRIEVAL),
+        "blend": RetrievalCompleter(index, replace(BY_RETRIEVAL, allow_same_photo=True)),
         "mean": RetrievalCompleter(index, replace(BY_RETRIEVAL, fill="mean")),
         "paste": RetrievalCompleter(index, replace(BY_RETRIEVAL, fill="paste")),
     }

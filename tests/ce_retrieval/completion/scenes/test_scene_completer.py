@@ -56,7 +56,7 @@ def test_a_shifted_scene_is_found_and_fills_the_hole(index, completer, photo, ho
 def test_a_scene_of_another_size_is_brought_to_the_photos(tmp_path, photo, hole, others, size):
     """Larger by 1/0.9, a scale of the search; by 1.2, which is none; and so large that it is brought down before."""
     index = index_of(tmp_path, {"own": of_size(photo, *size), **others})
-    done = SceneCompleter(index, SETTINGS).complete(photo, hole)
+    done = SceneCompleter(index, replace(SETTINGS, allow_same_photo=True)).complete(photo, hole)
     best = done.candidates[0]
     assert stems(done)[0] == "own"
     assert best.scale == pytest.approx((SHAPE[0] / size[0], SHAPE[1] / size[1]), rel=0.02)
@@ -134,7 +134,8 @@ def test_top_and_pick(index, completer, photo, hole):
 
 def test_a_copy_of_a_scene_is_not_a_second_candidate(tmp_path, photo, hole, others, monkeypatch):
     noisy = np.clip(photo + np.random.default_rng(0).normal(0, 3, photo.shape), 0, 255).astype(np.uint8)
-    completer = SceneCompleter(index_of(tmp_path, {"a": photo, "b": noisy, **others}), SETTINGS)
+    index = index_of(tmp_path, {"a": photo, "b": noisy, **others})
+    completer = SceneCompleter(index, replace(SETTINGS, allow_same_photo=True))
     names = stems(completer.complete(photo, hole))
     assert names[0] == "a" and "b" not in names and len(names) == 4
     monkeypatch.setattr(ranking, "DUPLICATE", 0.0)

@@ -1,0 +1,21 @@
+"""The files that an evaluation writes."""
+
+from pathlib import Path
+
+from ce_retrieval.own_files import RESULTS, check_free
+
+TABLE = "table.md"
+SHEET_ROWS = 16  # photos on the contact sheets
+ROWS_A_SHEET = 8
+
+
+def sheet_name(number: int) -> str:
+    """Return the file name of a contact sheet, counted from 1."""
+    return f"sheet-{number:02d}.png"
+
+
+def check_place(out: Path) -> None:
+    """Raise StorageError where an evaluation would replace a file in `out` that ceret did not write."""
+    sheets = range(1, SHEET_ROWS // ROWS_A_SHEET + 1)
+    for name in (TABLE, RESULTS, *map(sheet_name, sheets)):
+        check_free(out / name)

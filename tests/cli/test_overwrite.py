@@ -1,0 +1,209 @@
+"""No command replaces an input, or a file that ceret did not write: an error before any work."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ce_retrieval import load_photo
+
+RETRIEVAL = ("--method", "retrieval", "--rerank", "rim", "-k", 2)
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def refused(ceret, one_line_error, tmp_path, monkeypatch):
+    """Run a command that must fail before it opens an index or reads a photo; return its error."""
+
+    def run(*arguments: object) -> str:
+        before = contents(tmp_path)
+        with monkeypatch.context() as patch:
+            for work in (
+                "ce_retrieval.photo_index.reader.PhotoIndex.open",
+                "ce_retrieval.photos.decode.decode_photo",
+                "ce_retrieval.completion.methods.make_completer",
+            ):
+                patch.setattr(work, lambda *_, **__: pytest.fail("work was done first"))
+            line = one_line_error(ceret(*arguments))
+        assert contents(tmp_path) == before
+        return line
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["photo.png", "mask.png", "notes.png", "notes.jpg", "linked.png"])
+def test_query_replaces_its_own_pictures_alone(ceret, refused, photo, mask, crop_index, tmp_path, name):
+    Image.new("RGB", (9, 9)).save(tmp_path / "notes.png")
+    Image.new("RGB", (9, 9)).save(tmp_path / "notes.jpg")
+    (tmp_path / "linked.png").symlink_to(photo)
+    arguments = ["query", photo, "--mask", mask, "--index", crop_index, "-k", 2, "--out"]
+    kind = {"photo.png": "overwrite the photo", "linked.png": "overwrite the photo", "mask.png": "overwrite the mask"}
+    assert kind.get(name, "ceret did not write it") in refused(*arguments, tmp_path / name)
+
+
+def test_query_draws_its_picture_again(ceret, photo, mask, crop_index, tmp_path):
+    arguments = ["query", photo, "--mask", mask, "--index", crop_index, "-k", 2, "--out", tmp_path / "sheet.png"]
+    (tmp_path / "sheet.png").touch()  # as mktemp does
+    for _ in range(2):
+        assert ceret(*arguments).exit_code == 0
+    assert load_photo(tmp_path / "sheet.png").width > 200
+
+
+def test_complete_beside_files_of_others(refused, photo, mask, crop_index, tmp_path):
+    (tmp_path / "photos").mkdir()
+    beach = tmp_path / "photos" / "beach.jpg"
+    Image.open(photo).save(beach)
+    arguments = ["complete", beach, "--mask", mask, "--index", crop_index, *RETRIEVAL, "--out", beach.parent]
+    (tmp_path / "photos" / "beach.json").write_text('{"caption": "a beach"}')
+    assert "beach.json is there already, and ceret did not write it" in refused(*arguments)
+    (tmp_path / "photos" / "beach.json").unlink()
+    shutil.copy(photo, tmp_path / "photos" / "beach.png")
+    assert "beach.png is there already" in refused(*arguments)
+    (tmp_path / "photos" / "beach.png").unlink()
+    (tmp_path / "photos" / "beach.candidates").mkdir()
+    shutil.copy(photo, tmp_path / "photos" / "beach.candidates" / "01.png")
+    assert "01.png is there already" in refused(*arguments)
+
+
+def test_a_retouched_result_is_kept(ceret, one_line_error, photo, mask, crop_index, tmp_path):
+    arguments = ["complete", photo, "--mask", mask, "--index", crop_index, *RETRIEVAL, "--out", tmp_path / "out"]
+    assert ceret(*arguments, "--save-candidates").exit_code == 0
+    (tmp_path / "out" / "photo.candidates" / "011.png").write_bytes(b"mine")
+    assert ceret(*arguments, "--save-candidates", "--fill", "paste").exit_code == 1, "011.png could be replaced"
+    (tmp_path / "out" / "photo.candidates" / "011.png").unlink()
+    assert ceret(*arguments, "--save-candidates", "--fill", "paste").exit_code == 0, "its own results are replaced"
+    Image.new("RGB", (9, 9)).save(tmp_path / "out" / "photo.png")
+    assert "or it has changed since" in one_line_error(ceret(*arguments))
+    assert load_photo(tmp_path / "out" / "photo.png").width == 9
+
+
+def test_a_result_of_ones_own_as_the_photo(ceret, refused, photo, mask, crop_index, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--mask", mask, "--index", crop_index, *RETRIEVAL, "--out", out]
+    assert ceret("complete", photo, *arguments).exit_code == 0
+    assert "overwrite the photo" in refused("complete", out / "photo.png", *arguments)
+
+
+def test_two_photos_of_one_name_into_one_folder(ceret, one_line_error, photo, mask, crop_index, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.open(photo).rotate(180).save(other / "photo.jpg")
+    arguments = ["--mask", mask, "--index", crop_index, *RETRIEVAL, "--out", tmp_path / "out"]
+    assert ceret("complete", photo, *arguments).exit_code == 0
+    before = contents(tmp_path / "out")
+    line = one_line_error(ceret("complete", other / "photo.jpg", *arguments))
+    assert f"is the result of another photo, {photo}: choose another folder" in line
+    assert contents(tmp_path / "out") == before
+    (tmp_path / "moved").mkdir()
+    photo.rename(tmp_path / "moved" / "photo.png")
+    assert "done before" in ceret("complete", tmp_path / "moved" / "photo.png", *arguments).stdout
+    Image.open(tmp_path / "moved" / "photo.png").rotate(180).save(tmp_path / "moved" / "photo.png")
+    assert "another photo" in one_line_error(ceret("complete", tmp_path / "moved" / "photo.png", *arguments))
+
+
+def test_relative_paths_name_one_photo_wherever_they_are_given(
+    ceret, one_line_error, photo, mask, crop_index, tmp_path, monkeypatch
+):
+    arguments = ["complete", "x.png", "--mask", mask, "--index", crop_index, *RETRIEVAL, "--out", tmp_path / "out"]
+    for name, turn in (("a", 0), ("b", 180)):
+        (tmp_path / name).mkdir()
+        Image.open(photo).rotate(turn).save(tmp_path / name / "x.png")
+    monkeypatch.chdir(tmp_path / "a")
+    assert ceret(*arguments).exit_code == 0
+    record = json.loads((tmp_path / "out" / "x.json").read_text())
+    assert record["photo"]["path"] == str(tmp_path / "a" / "x.png") and record["mask"]["path"] == str(mask)
+    monkeypatch.chdir(tmp_path / "b")
+    assert "result of another photo" in one_line_error(ceret(*arguments))
+    monkeypatch.chdir(tmp_path / "a")
+    Image.open("x.png").rotate(180).save("x.png")
+    assert ceret(*arguments).exit_code == 0, "the photo at its place was edited"
+
+
+def test_one_photo_of_a_folder_is_refused_and_the_others_are_done(ceret, photo, mask, crop_index, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "out").mkdir()
+    for name in ("a", "b"):
+        shutil.copy(photo, tmp_path / "photos" / f"{name}.png")
+    (tmp_path / "out" / "a.json").write_text("mine")
+    arguments = ["--mask", mask, "--index", crop_index, *RETRIEVAL, "--out", tmp_path / "out"]
+    result = ceret("complete", tmp_path / "photos", *arguments)
+    assert (result.exit_code, result.stdout) == (1, f"{tmp_path / 'out'}: 1 completed, 0 done before, 1 failed\n")
+    assert "a.json is there already" in result.stderr and (tmp_path / "out" / "a.json").read_text() == "mine"
+    assert not (tmp_path / "out" / "a.png").exists() and (tmp_path / "out" / "b.png").exists()
+
+
+@pytest.mark.parametrize("name", ["table.md", "results.json", "sheet-01.png", "sheet-02.png"])
+def test_evaluate_replaces_its_own_results_alone(ceret, one_line_error, photo, crop_folder, crop_index, tmp_path, name):
+    out = tmp_path / "out"
+    arguments = ["evaluate", crop_folder / "photo1", "--index", crop_index, "--methods", "smooth", "--keep-leaks"]
+    arguments += ["--limit", 2, "--out", out]
+    out.mkdir()
+    shutil.copy(photo, out / name)
+    assert f"{name} is there already" in one_line_error(ceret(*arguments))
+    assert contents(out) == {(out / name).relative_to(out): photo.read_bytes()}
+
+
+def test_evaluate_again_and_sheets_of_others(ceret, photo, crop_folder, crop_index, tmp_path):
+    arguments = ["evaluate", crop_folder / "photo1", "--index", crop_index, "--methods", "smooth", "--keep-leaks"]
+    for limit in (9, 2):
+        assert ceret(*arguments, "--limit", limit, "--out", tmp_path / "out").exit_code == 0
+        if limit == 9:
+            assert (tmp_path / "out" / "sheet-02.png").exists()
+            (tmp_path / "out" / "results.json").unlink()  # as a run that was stopped leaves it
+            shutil.copy(photo, tmp_path / "out" / "sheet-07.png")
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["results.json", "sheet-01.png", "sheet-07.png", "table.md"]
+
+
+def test_pack_replaces_packed_photos_alone(ceret, refused, crop_folder, tmp_path):
+    photos = tmp_path / "col"
+    shutil.copytree(crop_folder / "photo3", photos)
+    error = refused("pack", photos, "--out", photos / "00.png", "--size", 16)
+    assert "--out is" in error and "expected NAME.h5" in error
+    (tmp_path / "notes.h5").write_text("mine")
+    assert "ceret did not write it" in refused("pack", photos, "--out", tmp_path / "notes.h5", "--size", 16)
+    for _ in range(2):
+        assert ceret("pack", photos, "--out", tmp_path / "a.h5", "--size", 16).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "metrics.csv", "samples/step-00000002.png"])
+def test_train_replaces_nothing(ceret, refused, crop_folder, tmp_path, name):
+    pytest.importorskip("torch")
+    path = tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    shutil.copytree(crop_folder / "photo3", tmp_path / "photos")
+    for more in ((), ("--resume",)):
+        error = refused("train", tmp_path / "photos", "--out", tmp_path / "run", "--steps", 1, *more)
+        assert f"{name} is there already" in error and "use another --out" in error
+
+
+def test_index_takes_no_folder_of_others(ceret, one_line_error, crop_folder, tmp_path):
+    arguments = ["index", crop_folder / "photo3", "--features", "thumbnail:8", "--size", 16, "--out"]
+    for name, text in (("notes.txt", "mine"), ("manifest.json", "{}"), ("lock", "my own lock")):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text(text)
+        one_line_error(ceret(*arguments, folder))
+        assert (folder / name).read_text() == text and os.listdir(folder) == [name]
+
+
+def test_the_library_refuses_too(photo, mask, crop_index, tmp_path):
+    from ce_retrieval import complete, read_mask
+    from ce_retrieval.errors import StorageError
+
+    pixels = load_photo(photo).pixels
+    done = complete(pixels, read_mask(mask, pixels.shape[:2]), crop_index, method="retrieval", rerank="rim")
+    for name in ("photo.png", "photo.json"):
+        place = tmp_path / name.partition(".")[2]
+        place.mkdir()
+        (place / name).write_bytes(np.full(9, 65, np.uint8).tobytes())
+        with pytest.raises(StorageError, match="ceret did not write it"):
+            done.save(place / "photo.png")
+        assert os.listdir(place) == [name]
