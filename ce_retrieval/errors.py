@@ -1,6 +1,7 @@
 """The errors that a user can cause. Each message is one line: what is wrong, what was expected, the remedy."""
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class CeretError(Exception):
@@ -67,7 +68,21 @@ class CheckpointError(CeretError):
     """A checkpoint is missing, truncated, altered, or of another architecture."""
 
 
-def some(names: Sequence[str], most: int = 3) -> str:
+def some(names: Sequence[str], most: int = 3, between: str = ", ") -> str:
     """Return names for a message: the first few, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return between.join(names[:most]) + more
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """Return a value that a user gave, for a message: texts in quotes, the rest as Python prints it, and long ones cut."""
+    try:
+        return cut(repr(value) if isinstance(value, str) else str(value), most)
+    except ValueError:  # Python prints no whole number of more than 4300 digits
+        return "a number of thousands of digits"
+
+
+def cut(text: str, most: int = 60) -> str:
+    """Return a text in one line of at most this many characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."

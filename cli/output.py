@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ce_retrieval.errors import CeretError, SettingsError
 from cli.options import options_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def one_line_errors(running: Callable[[], click.Command | None]) -> Iterator[None]:
     """Turn the library's errors into `Error: ...` on stderr and exit code 1; no other code does this.
+
+    A bad value of an argument is a usage error, with exit code 2, as those that click finds.
 
     Parameters
     ----------
@@ -33,7 +36,12 @@ def one_line_errors(running: Callable[[], click.Command | None]) -> Iterator[Non
         line = _one_line(error)
         if line is None:
             raise
-        raise click.ClickException(with_options(line, running())) from error
+        command = running()
+        text = with_options(line, command)
+        if isinstance(error, SettingsError) and command:
+            group = click.get_current_context()
+            raise click.UsageError(text, click.Context(command, group, group.invoked_subcommand)) from error
+        raise click.ClickException(text) from error
 
 
 def with_options(line: str, command: click.Command | None = None) -> str:
@@ -50,8 +58,6 @@ def with_options(line: str, command: click.Command | None = None) -> str:
 
 def _one_line(error: Exception) -> str | None:
     """Return what to tell the user of an error, or None for a fault of the program."""
-    from ce_retrieval.errors import CeretError
-
     if isinstance(error, CeretError):
         return " ".join(str(error).split())
     from indexes.base import EngineError  # after CeretError, which may say that `indexes` is not ours

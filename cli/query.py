@@ -6,7 +6,9 @@ from pathlib import Path
 import click
 
 from ce_retrieval.completion.settings import DEFAULT_K
+from ce_retrieval.settings import COUNT
 from cli.options import (
+    PATH,
     default_k,
     filter_options,
     focus_option,
@@ -16,16 +18,17 @@ from cli.options import (
     max_pixels_option,
 )
 from cli.output import print_json, with_options
+from cli.values import number
 
 
 @click.command()
-@click.argument("photo", type=click.Path(path_type=Path))
+@click.argument("photo", type=PATH)
 @mask_options
 @index_option()
-@click.option("-k", type=click.IntRange(1), show_default=default_k(DEFAULT_K), help="Neighbours.")
+@click.option("-k", type=number(COUNT), show_default=default_k(DEFAULT_K), help="Neighbours.")
 @focus_option
 @filter_options
-@click.option("--out", type=click.Path(path_type=Path), help="Also write a picture: the query and its neighbours.")
+@click.option("--out", type=PATH, help="Also write a picture: the query and its neighbours.")
 @max_pixels_option
 @json_option
 def command(

@@ -16,6 +16,7 @@ FLOORS = {
     "installation": 1,
     "pixels": 1,
     "pool": 1,
+    "settings": 1,
     "storage": 1,
     "metrics": 2,
     "figures": 2,
@@ -44,7 +45,7 @@ HEAVY = {
     "onnxruntime",
     "ortools",
 }
-LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py")
+LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py", "values.py")
 
 
 def files(package):
