@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 # Control characters, line and paragraph separators, what turns the direction of writing, and bytes that are not UTF-8.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -88,7 +89,21 @@ def one_line(text: str) -> str:
     return _UNSEEN.sub(escape, text)
 
 
-def some(names: Sequence[str], most: int = 3) -> str:
+def some(names: Sequence[str], most: int = 3, between: str = ", ") -> str:
     """Return names for a message: the first few, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return between.join(names[:most]) + more
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """Return a value that a user gave, for a message: texts in quotes, the rest as Python prints it, and long ones cut."""
+    try:
+        return cut(repr(value) if isinstance(value, str) else str(value), most)
+    except ValueError:  # Python prints no whole number of more than 4300 digits
+        return "a number of thousands of digits"
+
+
+def cut(text: str, most: int = 60) -> str:
+    """Return a text in one line of at most this many characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."

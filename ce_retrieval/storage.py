@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import fnmatch
 import os
 import re
 import shutil
@@ -26,8 +27,30 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"cannot write {path}: {reason}; free space or choose another folder") from error
 
 
+def check_place(folder: Path) -> None:
+    """Raise StorageError where a folder can neither be written to nor made; to be called before long work."""
+    place = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+    if not place.is_dir():
+        raise StorageError(f"cannot write {folder}: {place} is not a folder; choose another folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StorageError(f"cannot write {folder}: no permission to write in {place}; choose another folder")
+
+
+def check_target(path: Path) -> None:
+    """Raise StorageError where no file can be put: its folder is missing, or what stands there is not a regular file."""
+    if os.path.lexists(path) and not path.is_symlink() and not path.is_file():
+        what = "a folder: add the name of a file" if path.is_dir() else "a device or a pipe: choose a file"
+        raise StorageError(f"cannot write {path}: it is {what}")
+    if not path.parent.exists():
+        raise StorageError(
+            f"cannot write {path}: the folder {path.parent} does not exist; make it, or choose another folder"
+        )
+    check_place(path.parent)
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents; StorageError where that is not possible."""
+    check_place(folder)
     with storage_errors(folder):
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
@@ -63,8 +86,9 @@ def new_file(path: Path, *, synced: bool = True) -> Iterator[Path]:
     Raises
     ------
     StorageError
-        the file cannot be written, or the block raised an OSError.
+        the file cannot be written, something other than a file stands there, or the block raised an OSError.
     """
+    check_target(path)
     temporary = _temporary(path)
     with storage_errors(path):
         try:
@@ -102,6 +126,29 @@ def new_folder(path: Path) -> Iterator[Path]:
             _sync(path.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def clear_leftovers(folder: Path, pattern: str) -> None:
+    """Delete the temporary files and folders that killed writers left, unless a process holds a lock on them.
+
+    Parameters
+    ----------
+    folder : Path
+        where they lie.
+    pattern : str
+        of the names that they were meant for, as in "step-*".
+    """
+    if not folder.is_dir():
+        return
+    with storage_errors(folder):
+        entries = [entry for entry in folder.iterdir() if fnmatch.fnmatchcase(intended_name(entry.name) or "", pattern)]
+    for entry in entries:
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+            continue
+        with contextlib.suppress(OSError), open(entry, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            entry.unlink(missing_ok=True)
 
 
 def intended_name(name: str) -> str | None:

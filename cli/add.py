@@ -5,16 +5,16 @@ from pathlib import Path
 import click
 
 from ce_retrieval.photo_index import IndexSettings, add_photos
-from cli.options import json_option, work_options
+from cli.options import PATH, json_option, work_options
 from cli.output import print_built, progress_bar, warn_built
 
 DEFAULTS = IndexSettings()
 
 
 @click.command()
-@click.argument("index_path", metavar="NAME.ceret", type=click.Path(path_type=Path))
-@click.argument("sources", nargs=-1, metavar="[SOURCE...]", type=click.Path(path_type=Path))
-@work_options(DEFAULTS.workers, DEFAULTS.max_memory)
+@click.argument("index_path", metavar="NAME.ceret", type=PATH)
+@click.argument("sources", nargs=-1, metavar="[SOURCE...]", type=PATH)
+@work_options(DEFAULTS)
 @json_option
 def command(index_path: Path, sources: tuple[Path, ...], workers: int, max_memory: int, as_json: bool) -> None:
     """Bring an index up to date with SOURCES, or with its own sources if none are given.

@@ -6,18 +6,16 @@ from typing import Any
 import click
 
 from cli.completion_options import chosen_settings, completer_options
-from cli.options import json_option, mask_options, max_pixels_option
+from cli.options import PATH, json_option, mask_options, max_pixels_option, workers_option
 from cli.output import note, print_json, progress_bar, say, warn_passed_over, with_options
-
-_PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("photo", metavar="PHOTO|FOLDER", type=_PATH)
+@click.argument("photo", metavar="PHOTO|FOLDER", type=PATH)
 @mask_options
-@click.option("--out", required=True, metavar="DIR", type=_PATH, help="Where STEM.png and STEM.json go.")
+@click.option("--out", required=True, metavar="DIR", type=PATH, help="Where STEM.png and STEM.json go.")
 @completer_options
-@click.option("--workers", type=click.IntRange(1), show_default="all cores", help="Threads in all.")
+@workers_option(None, "Threads in all.", show_default="all cores")
 @click.option("--save-candidates", "candidate_fills", is_flag=True, help="Also write the fill of each candidate.")
 @max_pixels_option
 @json_option

@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from typing import Any, NamedTuple
 
 import click
 
 from ce_retrieval.completion.methods import DEFAULT_METHOD, METHODS, settings_of
-from ce_retrieval.completion.settings import TERM_WEIGHTS, Range
-from ce_retrieval.errors import SettingsError
-from cli.options import Decorator, Focus, index_option, option_name
-from cli.output import with_options
-
-
-class TermWeight(click.ParamType):
-    """TERM=VALUE, the weight of a ranking term."""
-
-    name = "term=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
-        """Return the term and its weight."""
-        name, _, text = str(value).partition("=")
-        try:
-            weight = float(text)
-        except ValueError:
-            weight = -1.0
-        if name not in TERM_WEIGHTS or not 0 <= weight < float("inf"):
-            self.fail(
-                f"{value!r}: expected TERM=VALUE, TERM one of {', '.join(TERM_WEIGHTS)}, VALUE 0 or more", param, ctx
-            )
-        return name, weight
+from ce_retrieval.settings import Range
+from cli.options import Decorator, index_option, option_name
+from cli.values import File, Focus, TermWeight, number
 
 
 class _Offered(NamedTuple):
-    """A setting that methods offer: its range, its annotation, and its default by method."""
+    """A setting that methods offer: its range, and its default by method."""
 
     allowed: Range
-    written: str
     defaults: dict[str, Any]
 
 
@@ -48,12 +27,12 @@ def _offered() -> dict[str, _Offered]:
     for method, about in METHODS.items():
         entries = {entry.name: entry for entry in fields(about.settings)}
         for name, allowed in about.options().items():
-            one = found.setdefault(name, _Offered(allowed, str(entries[name].type), {}))
+            one = found.setdefault(name, _Offered(allowed, {}))
             default = entries[name].default
             one.defaults[method] = None if default is MISSING else default
             if allowed.choices and one.allowed.choices:
                 both = dict.fromkeys((*one.allowed.choices, *allowed.choices))
-                found[name] = one._replace(allowed=one.allowed._replace(choices=tuple(both)))
+                found[name] = one._replace(allowed=replace(one.allowed, choices=tuple(both)))
     return found
 
 
@@ -70,14 +49,13 @@ def _option(name: str, offered: _Offered) -> Callable[..., Any]:
     elif name == "focus":
         more.update(type=Focus())
     elif name == "weights":
-        more.update(type=click.Path(), metavar="FILE")
+        more.update(type=File(), metavar="FILE")
     elif name == "where":
         more.update(metavar="EXPRESSION")
     elif allowed.choices:
         more.update(type=click.Choice(allowed.choices))
     elif allowed.low is not None:
-        number: Any = click.IntRange if offered.written.startswith("int") else click.FloatRange
-        more.update(type=number(allowed.low, allowed.high))
+        more.update(type=number(allowed))
     return click.option(option_name(name), name, **more)
 
 
@@ -107,7 +85,7 @@ def chosen_settings(method: str, has_index: bool, values: dict[str, Any]) -> dic
 
     Raises
     ------
-    click.UsageError : method, index and settings do not go together.
+    SettingsError, click.UsageError : method, index and settings do not go together.
     """
     source = click.get_current_context().get_parameter_source
     unset = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP, None)
@@ -121,8 +99,5 @@ def chosen_settings(method: str, has_index: bool, values: dict[str, Any]) -> dic
         raise click.UsageError(f"--method {method} uses no index: leave out --index")
     if "terms" in given:
         given["terms"] = dict(given["terms"])
-    try:
-        settings_of(method, given, has_index=has_index)
-    except SettingsError as error:
-        raise click.UsageError(with_options(str(error))) from error
+    settings_of(method, given, has_index=has_index)
     return given

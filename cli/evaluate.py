@@ -7,14 +7,12 @@ from typing import Any
 import click
 
 from ce_retrieval.evaluation.settings import EvaluationSettings
-from cli.options import index_option, json_option, weights_option
+from cli.options import PATH, index_option, json_option, number_option, weights_option
 from cli.output import note, print_json, say, steps_bar, warn_passed_over, warn_skipped
-
-DEFAULTS = EvaluationSettings(methods=())
 
 
 @click.command()
-@click.argument("photos", nargs=-1, required=True, metavar="PHOTOS...", type=click.Path(path_type=Path))
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTOS...", type=PATH)
 @index_option()
 @click.option(
     "--methods",
@@ -23,19 +21,17 @@ DEFAULTS = EvaluationSettings(methods=())
 )
 @click.option(
     "--masks",
-    default=DEFAULTS.masks,
+    default=EvaluationSettings.masks,
     show_default=True,
     metavar="STRATEGY|FOLDER",
     help="center, block, region, or mask files.",
 )
-@click.option("--shapes", type=click.Path(), help="Object masks for the region strategy (PASCAL palette PNGs).")
-@click.option(
-    "--seed", default=DEFAULTS.seed, show_default=True, help="Decides the holes and the photos on the sheets."
-)
-@click.option("--limit", type=click.IntRange(1), help="How many photos to measure, drawn by the seed [default: all].")
+@click.option("--shapes", type=PATH, help="Object masks for the region strategy (PASCAL palette PNGs).")
+@number_option("seed", EvaluationSettings, "Decides the holes and the photos on the sheets.")
+@number_option("limit", EvaluationSettings, "How many photos to measure, drawn by the seed [default: all].")
 @click.option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
 @weights_option
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Where the results go.")
+@click.option("--out", required=True, metavar="DIR", type=PATH, help="Where the results go.")
 @json_option
 def command(
     photos: tuple[Path, ...],
@@ -56,7 +52,7 @@ def command(
     from ce_retrieval.photo_index import PhotoIndex
 
     index = PhotoIndex.open(index_path)
-    names = tuple(methods.split(",")) if methods else default_methods(index.manifest.descriptor, weights)
+    names = tuple(methods.split(",")) if methods is not None else default_methods(index.manifest.descriptor, weights)
     with steps_bar() as progress:
         evaluation = evaluate(photos, index, out, EvaluationSettings(names, weights=weights, **settings), progress)
     written = write_report(evaluation, out)

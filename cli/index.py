@@ -5,16 +5,16 @@ from pathlib import Path
 import click
 
 from ce_retrieval.photo_index import IndexSettings, build_index
-from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
-from cli.options import json_option, work_options
+from ce_retrieval.settings import ranges
+from cli.options import PATH, json_option, number_option, work_options
 from cli.output import print_built, progress_bar, warn_built
 
 DEFAULTS = IndexSettings()
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=click.Path(path_type=Path))
-@click.option("--out", required=True, metavar="NAME.ceret", type=click.Path(path_type=Path), help="The index to write.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=PATH)
+@click.option("--out", required=True, metavar="NAME.ceret", type=PATH, help="The index to write.")
 @click.option(
     "--features",
     default=DEFAULTS.features,
@@ -24,20 +24,14 @@ DEFAULTS = IndexSettings()
 )
 @click.option(
     "--hole",
-    type=click.Choice(HOLE_PROTOCOLS),
+    type=click.Choice(ranges(IndexSettings)["hole"].choices or ()),
     default=DEFAULTS.hole,
     show_default=True,
     help="none: photos are described whole, and queries may have any hole; center: each is described without its centre, as "
     "in the paper, and queries must have that hole.",
 )
-@click.option(
-    "--size",
-    type=click.IntRange(1),
-    default=DEFAULTS.size,
-    show_default=True,
-    help="Side to which photos are resized, px.",
-)
-@work_options(DEFAULTS.workers, DEFAULTS.max_memory)
+@number_option("size", IndexSettings, "Side to which photos are resized, px.")
+@work_options(DEFAULTS)
 @json_option
 def command(
     sources: tuple[Path, ...],

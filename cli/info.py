@@ -6,12 +6,12 @@ import click
 
 from ce_retrieval.photo_index import read_manifest
 from cli.index import command as index_command
-from cli.options import json_option
+from cli.options import PATH, json_option
 from cli.output import print_json, say, with_options
 
 
 @click.command()
-@click.argument("index_path", metavar="NAME.ceret", type=click.Path(path_type=Path))
+@click.argument("index_path", metavar="NAME.ceret", type=PATH)
 @click.option(
     "--skipped",
     "list_skipped",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ce_retrieval.errors import CeretError, one_line
+from ce_retrieval.errors import CeretError, SettingsError, one_line
 from cli.options import options_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def one_line_errors(running: Callable[[], click.Command | None]) -> Iterator[None]:
     """Turn the library's errors into `Error: ...` on stderr and exit code 1; no other code does this.
+
+    A bad value of an argument is a usage error, with exit code 2, as those that click finds.
 
     Parameters
     ----------
@@ -42,7 +44,12 @@ def one_line_errors(running: Callable[[], click.Command | None]) -> Iterator[Non
         line = _one_line(error)
         if line is None:
             raise
-        raise click.ClickException(_shown(with_options(line, running()), sys.stderr)) from error
+        command = running()
+        text = _shown(with_options(line, command), sys.stderr)
+        if isinstance(error, SettingsError) and command:
+            group = click.get_current_context()
+            raise click.UsageError(text, click.Context(command, group, group.invoked_subcommand)) from error
+        raise click.ClickException(text) from error
 
 
 def with_options(line: str, command: click.Command | None = None) -> str:

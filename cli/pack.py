@@ -4,22 +4,23 @@ from pathlib import Path
 
 import click
 
-from ce_retrieval.training.packing import SIZES, WORKERS, check_place, pack_photos
-from cli.options import json_option
+from ce_retrieval.training.packing import SIZES, THREADS, check_place, pack_photos
+from cli.options import PATH, json_option, workers_option
 from cli.output import print_result, progress_bar, warn_passed_over, warn_skipped
+from cli.values import number
 
 
 @click.command("pack")
-@click.argument("photos", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="HDF5 file to write, NAME.h5.")
+@click.argument("photos", type=PATH)
+@click.option("--out", type=PATH, required=True, help="HDF5 file to write, NAME.h5.")
 @click.option(
     "--size",
-    type=click.IntRange(*SIZES),
+    type=number(SIZES),
     default=160,
     show_default=True,
     help="Side of the packed photos, px; crops are taken from them.",
 )
-@click.option("--workers", type=click.IntRange(1), default=WORKERS, show_default=True, help="Threads that decode.")
+@workers_option(THREADS, "Threads that decode.")
 @json_option
 def command(photos: Path, out: Path, size: int, workers: int, as_json: bool) -> None:
     """Decode PHOTOS (folder, tar shard, parquet) once into uint8 pixels of SIZE x SIZE.

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from ce_retrieval.completion.settings import DEFAULT_K
 from cli.options import (
-    default_k,
+    PATH,
     filter_options,
     focus_option,
     index_option,
     json_option,
+    k_option,
     mask_options,
     max_pixels_option,
 )
@@ -19,13 +19,13 @@ from cli.output import note, print_json, say, with_options
 
 
 @click.command()
-@click.argument("photo", type=click.Path(path_type=Path))
+@click.argument("photo", type=PATH)
 @mask_options
 @index_option()
-@click.option("-k", type=click.IntRange(1), show_default=default_k(DEFAULT_K), help="Neighbours.")
+@k_option
 @focus_option
 @filter_options
-@click.option("--out", type=click.Path(path_type=Path), help="Also write a picture: the query and its neighbours.")
+@click.option("--out", type=PATH, help="Also write a picture: the query and its neighbours.")
 @max_pixels_option
 @json_option
 def command(

@@ -5,16 +5,14 @@ from pathlib import Path
 import click
 
 from ce_retrieval.photo_index import relocate_index
-from cli.options import json_option
+from cli.options import PATH, json_option
 from cli.output import list_cut, print_result
-
-_PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("index_path", metavar="NAME.ceret", type=_PATH)
-@click.argument("old", type=_PATH)
-@click.argument("new", type=_PATH)
+@click.argument("index_path", metavar="NAME.ceret", type=PATH)
+@click.argument("old", type=PATH)
+@click.argument("new", type=PATH)
 @json_option
 def command(index_path: Path, old: Path, new: Path, as_json: bool) -> None:
     """Replace the place OLD of an index's photos by NEW.

@@ -9,13 +9,13 @@ import click
 
 from ce_retrieval.training.config import ENGINES, Schedule, TrainConfig
 from ce_retrieval.training.presets import changed, preset_config
-from cli.options import json_option
+from cli.options import PATH, json_option
 from cli.output import note, print_result, steps_bar, warn_passed_over, warn_skipped
 from cli.train_options import train_options
 
 
 @click.command("train")
-@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("photos", type=PATH)
 @train_options
 @json_option
 def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any) -> None:
@@ -24,23 +24,27 @@ def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any)
     Give --steps or --minutes. Writes OUT/best.safetensors (and a float16 copy), OUT/metrics.csv and OUT/samples. For
     several GPUs or machines start it with torchrun.
     """
+    named = {key: options[key] for key in ("masks", "batch", "rate", "adversarial", "seed", "steps", "minutes")}
+    config = changed(preset_config(preset, **named), options["settings"])
     from ce_retrieval.models.requirements import require_torch
 
     require_torch("training")
     from ce_retrieval.holes.files import load_shapes
+    from ce_retrieval.models.checkpoint import load_tensors
     from ce_retrieval.training import open_photos
-    from ce_retrieval.training.run_folder import check_place
+    from ce_retrieval.training.run_folder import RunFolder
     from ce_retrieval.training.team import choose_device, team_of
     from ce_retrieval.training.trainer import train
 
-    check_place(out, resume=options["resume"])
-    named = {key: options[key] for key in ("masks", "batch", "rate", "adversarial", "seed", "steps", "minutes")}
-    config = changed(preset_config(preset, **named), options["settings"])
     device, side = choose_device(options["device"]), config.network.size
     inputs: dict[str, Any] = {name: options[name] for name in ("resume", "begin_with")}
     inputs["engine"] = ENGINES[options["engine"]]
     inputs["schedule"] = Schedule(options["validate_every"], options["checkpoint_every"])
     inputs["shapes"] = load_shapes(options["shapes"]) if options["shapes"] else None
+    # What fails for these fails before the photos are decoded.
+    RunFolder(out).check(resume=options["resume"])
+    if options["begin_with"]:
+        load_tensors(options["begin_with"])
     with team_of(device) as team, steps_bar(shown=team.leads) as bar:
         progress = partial(bar, "decoding")
         open_all = partial(open_photos, apart=[out], progress=progress)

@@ -17,6 +17,7 @@ FLOORS = {
     "own_files": 1,
     "pixels": 1,
     "pool": 1,
+    "settings": 1,
     "storage": 1,
     "metrics": 2,
     "figures": 2,
@@ -45,7 +46,7 @@ HEAVY = {
     "onnxruntime",
     "ortools",
 }
-LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py")
+LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py", "values.py")
 
 
 def files(package):

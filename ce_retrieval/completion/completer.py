@@ -14,6 +14,7 @@ from ce_retrieval.completion.result import Completion
 from ce_retrieval.errors import CeretError, SettingsError
 from ce_retrieval.photo_index import Origin, Origins
 from ce_retrieval.pool import worker_pool
+from ce_retrieval.settings import WORKERS
 
 Ready = TypeVar("Ready")
 
@@ -34,8 +35,8 @@ class Completer(ABC, Generic[Ready]):
     network: dict[str, Any] | None = None
 
     def __init__(self, settings: Any, workers: int | None) -> None:
-        if workers is not None and workers < 1:
-            raise SettingsError(f"workers is {workers}: expected 1 or more, or None for all cores")
+        if workers is not None:
+            WORKERS.check("`workers`", workers)
         self.settings = settings
         self.workers = workers or os.cpu_count() or 1
 
@@ -80,7 +81,7 @@ class Completer(ABC, Generic[Ready]):
         """
         if candidate_fills and not METHODS[self.method].has_candidates:
             raise SettingsError(
-                f"method {self.method} makes one fill and has no candidates: leave `candidate_fills` out"
+                f"`method` {self.method} makes one fill and has no candidates: leave `candidate_fills` out"
             )
         results: list[Any] = list(self._prepare(photos, holes, origins or [None] * len(photos)))
         ready = [number for number, result in enumerate(results) if not isinstance(result, CeretError)]

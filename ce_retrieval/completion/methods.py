@@ -12,15 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ce_retrieval.completion.settings import (
-    NetworkSettings,
-    PatchSettings,
-    Range,
-    RetrievalSettings,
-    SceneSettings,
-    ranges,
-)
-from ce_retrieval.errors import SettingsError
+from ce_retrieval.completion.settings import NetworkSettings, PatchSettings, RetrievalSettings, SceneSettings
+from ce_retrieval.errors import SettingsError, shown
+from ce_retrieval.settings import Range, ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,20 +101,21 @@ def make_completer(
 def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) -> Any:
     """Return the settings of a method with these fields; SettingsError where method, fields and index do not fit together."""
     if method not in METHODS:
-        raise SettingsError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
+        raise SettingsError(f"`method` {shown(method)} is unknown: choose one of {', '.join(METHODS)}")
     about = METHODS[method]
     known = ranges(about.settings)
     for name in settings:
         if name not in known:
-            raise SettingsError(f"method {method} has no setting {name!r}: choose among {', '.join(known)}")
+            raise SettingsError(f"`method` {method} has no setting {shown(name)}: choose among {', '.join(known)}")
     if about.index == "required" and not has_index:
         others = " or ".join(name for name, other in METHODS.items() if other.index != "required")
-        raise SettingsError(f"method {method} needs an index: give one, or use method {others}")
+        raise SettingsError(f"`method` {method} needs an `index`: give one, or use `method` {others}")
     if about.index == "none" and has_index:
-        raise SettingsError(f"method {method} uses no index: leave it out")
+        raise SettingsError(f"`method` {method} uses no `index`: leave it out")
     unread = [name for name in settings if name not in about.without_index]
     if about.index == "optional" and not has_index and unread:
-        raise SettingsError(f"without an index, method {method} does not read {', '.join(unread)}: give an index")
+        names = ", ".join(f"`{name}`" for name in unread)
+        raise SettingsError(f"without an `index`, `method` {method} does not read {names}: give one, or leave them out")
     chosen = about.settings(**settings)
     if chosen.weights is not None and not _runs_network(method, chosen, has_index):
         raise SettingsError("no network is used by these settings: leave `weights` out, or set `rerank` to guided")

@@ -17,7 +17,7 @@ from ce_retrieval.completion.rerank.candidates import CandidateFinder, resolved
 from ce_retrieval.completion.rerank.query import Query, Ranked
 from ce_retrieval.completion.result import Candidate, Completion, copy_line
 from ce_retrieval.completion.settings import DEFAULT_K, RetrievalSettings
-from ce_retrieval.errors import CeretError, PhotoError, SamePhotoError, SettingsError
+from ce_retrieval.errors import CeretError, PhotoError, SamePhotoError
 from ce_retrieval.photo_index import Origin, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import crop, hole_box, to_unit
@@ -51,8 +51,7 @@ class RetrievalCompleter(Completer[Query]):
     ) -> None:
         settings = resolved(settings or RetrievalSettings(), index)
         self._k = min(DEFAULT_K, len(index)) if settings.k is None else settings.k
-        if self._k > len(index):
-            raise SettingsError(f"k is {self._k}, but {index.path} holds {len(index)} photos: choose 1 to {len(index)}")
+        index.check_k(self._k)
         super().__init__(replace(settings, k=self._k), workers)
         self.index = index
         self._finder = CandidateFinder(

@@ -5,12 +5,10 @@ Imports no heavy library, so that the command line's help is instant.
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field, fields
-from numbers import Integral, Real
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
 
 from ce_retrieval.errors import SettingsError
+from ce_retrieval.settings import COUNT, MOST, SEED, Checked, Range, check_focus, setting
 
 DEFAULT_K = 20  # candidates of method `retrieval`, or all of a smaller collection
 # With at least this many scenes, the mean of the best tenth serves as the expected content; with fewer, single scenes show
@@ -27,58 +25,11 @@ TERM_WEIGHTS = {
     "content": 3.0,
     "detail": 8.0,
 }
-
-
-class Range(NamedTuple):
-    """The values that a setting may have: one of `choices`, or numbers from `low` to `high`; None: no bound.
-
-    help: one sentence for those who set it on the command line; "" for settings of the library alone.
-    """
-
-    choices: tuple[str, ...] | None = None
-    low: float | None = None
-    high: float | None = None
-    help: str = ""
-
-
-def _setting(default: Any, **allowed: Any) -> Any:
-    return field(default=default, metadata={"range": Range(**allowed)})
-
-
-def ranges(settings: Any) -> dict[str, Range]:
-    """Return the range of every field of a settings class, by name."""
-    return {entry.name: entry.metadata["range"] for entry in fields(settings)}
+TERM_WEIGHT = Range(low=0, high=MOST, help="Weight of a ranking term, TERM=VALUE; 0 turns it off.")
 
 
 @dataclass(frozen=True)
-class _Checked:
-    """Settings that refuse values out of their range with a SettingsError when they are made."""
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if isinstance(value, os.PathLike):  # results write the settings as JSON
-                object.__setattr__(self, entry.name, os.fspath(value))
-            if value is not None or "None" not in str(entry.type):
-                _check(entry.name, value, entry.metadata["range"], whole=str(entry.type).startswith("int"))
-
-
-def _check(name: str, value: Any, allowed: Range, *, whole: bool) -> None:
-    """Raise SettingsError for a value out of its range; whole: the range is of whole numbers."""
-    if allowed.choices and value not in allowed.choices:
-        raise SettingsError(f"{name} is {value!r}: choose one of {', '.join(allowed.choices)}")
-    if allowed.low is None:
-        return
-    if not isinstance(value, Integral if whole else Real):
-        raise SettingsError(f"{name} is {value!r}: expected a {'whole ' if whole else ''}number")
-    high = float("inf") if allowed.high is None else allowed.high
-    if not allowed.low <= float(value) <= high:
-        wanted = f"{allowed.low:g} or more" if allowed.high is None else f"{allowed.low:g} to {high:g}"
-        raise SettingsError(f"{name} is {value}: expected {wanted}")
-
-
-@dataclass(frozen=True)
-class SearchSettings(_Checked):
+class SearchSettings(Checked):
     """Which photos of the index are considered, and in which order.
 
     Attributes
@@ -96,31 +47,30 @@ class SearchSettings(_Checked):
     allow_same_photo : fill from the photo itself and its copies too (`photos.copies`): what was removed may come back.
     """
 
-    rerank: str = _setting("guided", choices=("none", "rim", "guided"), help="Order of the candidates.")
-    focus: float | str | None = _setting(
+    rerank: str = setting("guided", choices=("none", "rim", "guided"), help="Order of the candidates.")
+    focus: float | str | None = setting(
         "auto",
         help="Distance from the hole over which weights of the context fall by e, in pixels of the index's photo size; "
         "`none`: they do not fall; `auto`: the best for the index's features.",
     )
-    candidates: int = _setting(200, low=1)
-    weights: str | None = _setting(
+    candidates: int = setting(200, COUNT)
+    weights: str | None = setting(
         None, help="The network's weights, a checkpoint of `ceret train` [default: the package's]."
     )
-    where: str | None = _setting(
+    where: str | None = setting(
         None,
         help="Search only photos for which this holds, as in \"licence == 'CC0' and width >= 1024\".",
     )
-    exclude_same_source: bool = _setting(
+    exclude_same_source: bool = setting(
         False, help="Leave out photos of the query's own folder, and near-duplicates of it."
     )
-    allow_same_photo: bool = _setting(
+    allow_same_photo: bool = setting(
         False, help="Fill from the photo itself and its copies too: what was removed may come back."
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.focus in (None, "auto") or (not isinstance(self.focus, str) and 0 < self.focus < float("inf"))):
-            raise SettingsError(f"focus is {self.focus!r}: expected a positive number of pixels, None or 'auto'")
+        check_focus(self.focus)
 
 
 @dataclass(frozen=True)
@@ -133,10 +83,10 @@ class RetrievalSettings(SearchSettings):
     fill : "paste", "blend" (Poisson) or "mean" (of k blends).
     """
 
-    k: int | None = _setting(
-        None, low=1, help="Candidates kept, and blends in a mean [default: 20, or all of a smaller collection]."
+    k: int | None = setting(
+        None, COUNT, help="Candidates kept, and blends in a mean [default: 20, or all of a smaller collection]."
     )
-    fill: str = _setting(
+    fill: str = setting(
         "blend", choices=("paste", "blend", "mean"), help="How the scene or the prediction fills the hole."
     )
 
@@ -153,28 +103,25 @@ class PlacementSettings(SearchSettings):
     side : px, longest side at which a photo is worked on.
     """
 
-    aligned: int = _setting(200, low=1, help="Scenes that are placed, cut and ranked.")
-    terms: dict[str, float] = field(
-        default_factory=dict, metadata={"range": Range(help="Weight of a ranking term, TERM=VALUE; 0 turns it off.")}
-    )
-    trust: float = _setting(
+    aligned: int = setting(200, COUNT, help="Scenes that are placed, cut and ranked.")
+    terms: dict[str, float] = field(default_factory=dict, metadata={"range": Range(help=TERM_WEIGHT.help)})
+    trust: float = setting(
         0.2,
         low=0,
         high=1,
         help="Largest correction of the fill's colours towards the expected content, in [0, 1] units; 0 turns it off.",
     )
-    side: int = _setting(1024, low=16)
+    side: int = setting(1024, low=16, high=MOST)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, weight in self.terms.items():
-            if not 0 <= weight < float("inf"):
-                raise SettingsError(f"the weight of the term {name} is {weight}: expected 0 or more")
+            TERM_WEIGHT.check(f"`terms`: the weight of {name}", weight)
         asked = self.terms.get("content", 0.0) not in (0.0, TERM_WEIGHTS["content"])
         if asked and self.rerank != "guided" and self.aligned < AGREEING:
             raise SettingsError(
-                f"the term content needs a network (rerank 'guided') or {AGREEING} scenes: raise aligned to {AGREEING}, or leave "
-                "the term out"
+                f"`terms`: content needs a network (`rerank` guided) or {AGREEING} scenes: raise `aligned` to {AGREEING}, or "
+                "leave content out"
             )
 
 
@@ -191,10 +138,10 @@ class SceneSettings(PlacementSettings):
         than half their thickness, and 1 px at least (`scenes.seam_domain`). 0 keeps every known pixel.
     """
 
-    top: int = _setting(20, low=1, help="Candidates kept and shown.")
-    pick: int = _setting(1, low=1, help="Which candidate to write as the result (1 = best).")
-    mixed: bool = _setting(False, help="Blend with the stronger gradient of scene and photo.")
-    seam: float = _setting(
+    top: int = setting(20, COUNT, help="Candidates kept and shown.")
+    pick: int = setting(1, COUNT, help="Which candidate to write as the result (1 = best).")
+    mixed: bool = setting(False, help="Blend with the stronger gradient of scene and photo.")
+    seam: float = setting(
         16.0,
         low=0,
         high=40,
@@ -204,7 +151,7 @@ class SceneSettings(PlacementSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.pick > self.top:
-            raise SettingsError(f"pick is {self.pick}, but {self.top} candidates are kept: choose a larger top")
+            raise SettingsError(f"`pick` is {self.pick}, but {self.top} candidates are kept: choose a larger `top`")
 
 
 @dataclass(frozen=True)
@@ -219,15 +166,15 @@ class PatchSettings(PlacementSettings):
     seed : of the random search.
     """
 
-    start: str = _setting(
+    start: str = setting(
         "auto", choices=("auto", "smooth", "network", "scene"), help="The fill that patches begin with."
     )
-    sources: int = _setting(1, low=0)
-    seed: int = _setting(0, low=0)
+    sources: int = setting(1, low=0, high=MOST)
+    seed: int = setting(0, SEED)
 
 
 @dataclass(frozen=True)
-class NetworkSettings(_Checked):
+class NetworkSettings(Checked):
     """How method `network` completes a photo: by a network's prediction, without an index.
 
     Attributes
@@ -237,6 +184,6 @@ class NetworkSettings(_Checked):
     weights : file of the network's weights, None for those of the package.
     """
 
-    fill: str = _setting("paste", choices=("paste", "blend"), help="How the scene or the prediction fills the hole.")
-    mirror: bool = _setting(False)
-    weights: str | None = _setting(None, help="The network's weights.")
+    fill: str = setting("paste", choices=("paste", "blend"), help="How the scene or the prediction fills the hole.")
+    mirror: bool = setting(False)
+    weights: str | None = setting(None, help="The network's weights.")

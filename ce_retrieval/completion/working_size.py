@@ -64,7 +64,7 @@ def working_photo(photo: Photo, hole: Bools, side: float) -> Working:
     if hidden.all():
         raise MaskError(
             f"the hole leaves nothing of the photo visible at {small[1]}x{small[0]} px, the size at which this photo of "
-            f"{width}x{height} is completed: raise that size (by larger scenes in the index, or the setting side), or mark a "
+            f"{width}x{height} is completed: raise that size (by larger scenes in the index, or `side`), or mark a "
             "smaller hole"
         )
     shrunk[hidden] = 0

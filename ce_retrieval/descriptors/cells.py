@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.errors import DescriptorError, SettingsError
+from ce_retrieval.settings import FOCUS
 
 EMPTY = 0.5  # mid-grey: the colour of a cell without a visible pixel
 LARGEST = 65504.0  # of float16, in which an index stores features
@@ -159,8 +159,8 @@ def cell_weights(
     DescriptorError
         The hole has another size, or leaves no cell.
     """
-    if focus is not None and not (math.isfinite(focus) and focus > 0):
-        raise SettingsError(f"`focus` is {focus}: expected a positive number of pixels")
+    if focus is not None:
+        FOCUS.check("`focus`", focus)
     size = descriptor.size
     if hole is not None and (hole.shape != (size, size) or hole.dtype != np.bool_):
         raise DescriptorError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ce_retrieval.descriptors.encoder import LOCAL_LAYER, Encoder
 from ce_retrieval.descriptors.reconstruction import CELL, Reconstruction
-from ce_retrieval.errors import CheckpointError, SettingsError
+from ce_retrieval.errors import CheckpointError, SettingsError, cut
 
 if TYPE_CHECKING:
     from ce_retrieval.models.shipped import Weights
@@ -71,7 +71,7 @@ def _parts(argument: str | None) -> tuple[str | None, str | None]:
     layer, checkpoint = (head, rest if colon else None) if head in LAYERS else (None, argument)
     if checkpoint == "":
         raise SettingsError(
-            f"encoder:{argument}: expected encoder[:LAYER][:CHECKPOINT], as in encoder, encoder:context or encoder:FILE"
+            f"{cut(f'encoder:{argument}')}: expected encoder[:LAYER][:CHECKPOINT], as in encoder, encoder:context or encoder:FILE"
         )
     return layer, checkpoint
 

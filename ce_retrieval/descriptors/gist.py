@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.cells import cell_means, check_batch, grid_boxes
-from ce_retrieval.errors import SettingsError
+from ce_retrieval.errors import SettingsError, cut
 
 GRID = 4
 ORIENTATIONS = 6
@@ -192,5 +192,5 @@ def _lab(colours: NDArray[np.float32]) -> NDArray[np.float32]:
 def make_gist(argument: str | None, size: int) -> Gist:
     """Make ``gist``; SettingsError for an argument, or a size under 64 px or not a multiple of 4."""
     if argument is not None:
-        raise SettingsError(f"gist:{argument}: gist takes no parameter: write gist")
+        raise SettingsError(f"{cut(f'gist:{argument}')}: gist takes no parameter: write gist")
     return Gist(size)

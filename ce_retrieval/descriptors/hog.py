@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.cells import check_batch, grid_boxes
-from ce_retrieval.errors import SettingsError
+from ce_retrieval.errors import SettingsError, cut
 
 CELL = 8
 ORIENTATIONS = 9
@@ -77,4 +77,4 @@ def make_hog(argument: str | None, size: int) -> Hog:
         return Hog(size, side=2)
     if argument == "cells":
         return Hog(size, side=1)
-    raise SettingsError(f"hog:{argument}: expected hog (2x2 blocks) or hog:cells (single cells)")
+    raise SettingsError(f"{cut(f'hog:{argument}')}: expected hog (2x2 blocks) or hog:cells (single cells)")

@@ -15,7 +15,7 @@ from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.cells import LARGEST, check_batch, square_boxes
 from ce_retrieval.descriptors.onnx_files import model_files, model_hash
 from ce_retrieval.descriptors.onnx_sidecar import read_sidecar, sidecar_path
-from ce_retrieval.errors import DescriptorError, SettingsError
+from ce_retrieval.errors import DescriptorError, SettingsError, some
 from ce_retrieval.holes.strategies import resize_hole
 from ce_retrieval.pixels import resize, to_bytes, to_unit
 
@@ -134,7 +134,7 @@ class OnnxFeatures(Descriptor):
             (name,) = outputs
         if name is None or name not in outputs:
             why = "it has several outputs and its sidecar names none" if name is None else f"it has no output {name!r}"
-            raise DescriptorError(f'{self.spec}: {why}: write "output" with one of {", ".join(outputs)}')
+            raise DescriptorError(f'{self.spec}: {why}: write "output" with one of {some([*outputs], 10)}')
         if outputs[name] != "tensor(float)":
             raise DescriptorError(
                 f"{self.spec}: output {name} is {outputs[name]}, expected tensor(float): export it in float32"

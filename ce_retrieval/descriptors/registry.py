@@ -10,7 +10,7 @@ from ce_retrieval.descriptors.gist import make_gist
 from ce_retrieval.descriptors.hog import make_hog
 from ce_retrieval.descriptors.onnx import make_onnx
 from ce_retrieval.descriptors.thumbnail import make_thumbnail
-from ce_retrieval.errors import SettingsError
+from ce_retrieval.errors import SettingsError, cut, shown
 
 DESCRIPTORS: dict[str, Callable[[str | None, int], Descriptor]] = {
     "encoder": make_encoder,
@@ -42,9 +42,9 @@ def make_descriptor(spec: str, size: int) -> Descriptor:
     """
     name, colon, argument = spec.partition(":")
     if name not in DESCRIPTORS:
-        raise SettingsError(f"no descriptor is named {name!r}: choose one of {', '.join(sorted(DESCRIPTORS))}")
+        raise SettingsError(f"`features` {shown(spec)} are unknown: choose one of {', '.join(sorted(DESCRIPTORS))}")
     if size < 1:
-        raise SettingsError(f"{spec}: `size` is {size} px: expected a positive number")
+        raise SettingsError(f"{cut(spec)}: `size` is {size} px: expected 1 or more")
     return DESCRIPTORS[name](argument if colon else None, size)
 
 
@@ -53,8 +53,8 @@ def protocol_spec(spec: str, hole: str) -> str:
 
     All other specs come back as they are. Raises as `make_descriptor`.
     """
-    name, _, argument = spec.partition(":")
-    return protocol_layer(argument or None, hole) if name == "encoder" else spec
+    name, colon, argument = spec.partition(":")
+    return protocol_layer(argument if colon else None, hole) if name == "encoder" else spec
 
 
 def weights_hash(descriptor: Descriptor) -> str | None:

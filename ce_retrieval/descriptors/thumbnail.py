@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.cells import EMPTY, cell_means, check_batch, grid_boxes
-from ce_retrieval.errors import SettingsError
+from ce_retrieval.errors import SettingsError, cut
 
 DEFAULT_GRID = 32
 
@@ -32,7 +32,8 @@ class Thumbnail(Descriptor):
         if size % grid:
             grids = ", ".join(str(n) for n in range(1, size + 1) if size % n == 0)
             raise SettingsError(
-                f"thumbnail:{grid}: {grid} cells do not divide photos of {size} px: use thumbnail:N with N one of {grids}"
+                f"{cut(f'thumbnail:{grid}')}: these cells do not divide photos of {size} px: use thumbnail:N with N one of "
+                f"{grids}"
             )
         self.spec = "thumbnail" if grid == DEFAULT_GRID else f"thumbnail:{grid}"
         self.size = size
@@ -52,6 +53,8 @@ def make_thumbnail(argument: str | None, size: int) -> Thumbnail:
     """Make ``thumbnail`` or ``thumbnail:GRID``; SettingsError for a grid that is not a positive number or does not fit."""
     if argument is None:
         return Thumbnail(size)
-    if not (argument.isascii() and argument.isdigit() and int(argument) > 0):
-        raise SettingsError(f"thumbnail:{argument}: expected a number of cells per side, as in thumbnail:16")
+    if not (argument.isascii() and argument.isdigit() and len(argument) < 5 and int(argument) > 0):
+        raise SettingsError(
+            f"{cut(f'thumbnail:{argument}')}: expected a number of cells per side that divides {size}, as in thumbnail:16"
+        )
     return Thumbnail(size, int(argument))

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.descriptors import DESCRIPTORS, Descriptor, make_descriptor, protocol_spec
-from ce_retrieval.errors import DescriptorError, SettingsError
+from ce_retrieval.errors import DescriptorError, SettingsError, shown
 from ce_retrieval.evaluation.classical import CLASSICAL
 from ce_retrieval.models.network_fill import can_predict
 from ce_retrieval.retrieval.search import default_focus
+from ce_retrieval.settings import FOCUS
 
 # Brute-force searches over the pixels of a region, through every photo of the collection.
 #   oracle: the photo that is nearest under the hole, the limit of any fill from one photo;
@@ -89,11 +90,11 @@ def parse_methods(names: Sequence[str], size: int, hole: str = "none") -> list[M
     """
     methods = [_parse(name.strip(), size, hole) for name in names]
     if not methods:
-        raise SettingsError("no method is named: name at least one, for example thumbnail+rim or smooth")
+        raise SettingsError("`methods` names none: give at least one, for example thumbnail+rim or smooth")
     seen = [method.name for method in methods]
     for name in seen:
         if seen.count(name) > 1:
-            raise SettingsError(f"method {name} is named twice: name it once")
+            raise SettingsError(f"`methods` names {shown(name)} twice: name it once")
     return methods
 
 
@@ -112,23 +113,23 @@ def _parse(name: str, size: int, hole: str) -> Method:
             fill = part
         else:
             raise SettingsError(
-                f"method {name}: {part!r} does not fit there: expected FEATURES[@PX][+rim|+guided][+{'|+'.join(FILLS)}]"
+                f"`methods` {shown(name)}: {part!r} does not fit there: expected FEATURES[@PX][+rim|+guided][+{'|+'.join(FILLS)}]"
             )
     if base in CLASSICAL:
         if parts or at:
-            raise SettingsError(f"method {name}: a classical fill takes no additions: name it {base} alone")
+            raise SettingsError(f"`methods` {shown(name)}: a classical fill takes no additions: name it {base} alone")
         return Method(name, "classical", base)
     if base in PIXEL_SEARCHES:
         if at or rerank != "none" or fill not in ("paste", "blend"):
-            raise SettingsError(f"method {name}: {base} takes +blend alone: name it {base} or {base}+blend")
+            raise SettingsError(f"`methods` {shown(name)}: {base} takes +blend alone: name it {base} or {base}+blend")
         return Method(name, "pixels", base, fill=fill)
     if base.partition(":")[0] not in DESCRIPTORS:
         known = ", ".join([*DESCRIPTORS, NETWORK, PATCHES, *CLASSICAL, *PIXEL_SEARCHES])
-        raise SettingsError(f"method {name!r} is unknown: it begins with one of {known}")
+        raise SettingsError(f"`methods` {shown(name)} is unknown: it begins with one of {known}")
     try:
         descriptor = make_descriptor(protocol_spec(base, hole), size)
     except (DescriptorError, SettingsError) as error:
-        raise SettingsError(f"method {name}: {error}") from error
+        raise SettingsError(f"`methods` {shown(name)}: {error}") from error
     focus = _focus(name, focus_text) if at else "auto"
     # One spelling each, so that an index is shared and nothing is measured twice.
     suffix = "" if not at else "@none" if focus is None else f"@{focus:g}"
@@ -142,7 +143,7 @@ def _parse_network(name: str) -> Method:
     fill = "paste" if base == name else "blend"
     head, colon, checkpoint = base.partition(":")
     if head != NETWORK or (colon and not checkpoint):
-        raise SettingsError(f"method {name}: expected network[:CHECKPOINT][+blend]")
+        raise SettingsError(f"`methods` {shown(name)}: expected network[:CHECKPOINT][+blend]")
     return Method(name, "network", checkpoint, fill=fill)
 
 
@@ -152,7 +153,7 @@ def _focus(name: str, text: str) -> float | None:
     try:
         focus = float(text)
     except ValueError:
-        focus = 0.0
-    if not 0 < focus < math.inf:
-        raise SettingsError(f"method {name}: the focus {text!r} is not a positive number of pixels, nor `none`")
+        focus = math.nan
+    if not FOCUS.holds(focus):
+        raise SettingsError(f"`methods` {shown(name)}: the focus {shown(text)} is not {FOCUS} px, nor none")
     return focus

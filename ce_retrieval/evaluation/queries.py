@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ce_retrieval.descriptors import Descriptor, cell_weights
-from ce_retrieval.errors import CeretError, EvaluationError, PhotoError, SettingsError
+from ce_retrieval.errors import CeretError, EvaluationError, PhotoError, SettingsError, shown
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
 from ce_retrieval.holes.files import holes_from_folder, load_shapes
 from ce_retrieval.holes.strategies import STRATEGIES, holes_for, resize_hole
@@ -105,14 +105,14 @@ def _read(source: PhotoSource, item: PhotoItem, size: int) -> np.ndarray | LeftO
 
 
 def _check_masks(settings: EvaluationSettings) -> None:
-    if settings.masks not in STRATEGIES and not Path(settings.masks).is_dir():
+    if settings.masks not in STRATEGIES and not (settings.masks and Path(settings.masks).is_dir()):
         known = ", ".join(STRATEGIES)
         raise SettingsError(
-            f"masks {settings.masks!r} are unknown: choose one of {known}, or give a folder of mask files"
+            f"`masks` {shown(settings.masks)} are unknown: choose one of {known}, or give a folder of mask files"
         )
     if settings.shapes is not None and settings.masks != "region":
         raise SettingsError(
-            f"shapes belong to the masks 'region', and masks are {settings.masks!r}: leave shapes out, or use 'region'"
+            f"`shapes` belong to `masks` region, not {settings.masks}: leave `shapes` out, or set `masks` to region"
         )
 
 

@@ -192,7 +192,7 @@ def _without_leaks(
     kept = [row for row in range(len(queries)) if settings.keep_leaks or row not in leaks]
     if not kept:
         raise EvaluationError(
-            f"all {len(leaks)} photos have near-duplicates in {index.path}: give other photos, or set keep_leaks"
+            f"all {len(leaks)} photos have near-duplicates in {index.path}: give other photos, or set `keep_leaks`"
         )
     return np.array(kept)
 

@@ -1,17 +1,19 @@
 """What an evaluation measures; the defaults are also those of the command line."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ce_retrieval.completion.settings import DEFAULT_K, SceneSettings, SearchSettings
-from ce_retrieval.errors import SettingsError
+from ce_retrieval.settings import COUNT, SEED, Checked, setting
 
 Progress = Callable[[str, int, int], None]  # what is under way, done, in all
 
 
 @dataclass(frozen=True)
-class EvaluationSettings:
+class EvaluationSettings(Checked):
     """What is measured.
 
     Attributes
@@ -29,21 +31,15 @@ class EvaluationSettings:
     """
 
     methods: tuple[str, ...]
-    seed: int = 0
-    masks: str = "center"
-    shapes: str | None = None
-    keep_leaks: bool = False
-    limit: int | None = None
-    k: int = DEFAULT_K
-    candidates: int = SearchSettings.candidates
-    aligned: int = SceneSettings.aligned
-    weights: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, low in {"seed": 0, "limit": 1, "k": 1, "candidates": 1, "aligned": 1}.items():
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise SettingsError(f"{name} is {value}: expected {low} or more")
+    seed: int = setting(0, SEED)
+    masks: str = setting("center")
+    shapes: str | None = setting(None)
+    keep_leaks: bool = setting(False)
+    limit: int | None = setting(None, COUNT)
+    k: int = setting(DEFAULT_K, COUNT)
+    candidates: int = setting(SearchSettings.candidates, COUNT)
+    aligned: int = setting(SceneSettings.aligned, COUNT)
+    weights: str | None = setting(None)
 
 
 class LeftOut(NamedTuple):

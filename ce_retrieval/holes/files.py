@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ce_retrieval.errors import MaskError
 from ce_retrieval.holes.strategies import resize_hole, uniforms_for
@@ -106,7 +106,8 @@ def mask_paths(folder: str | Path) -> list[Path]:
     """
     root = Path(folder)
     if not root.is_dir():
-        raise MaskError(f"mask folder {root} does not exist: give a folder of mask images")
+        found = "is not a folder" if root.exists() else "does not exist"
+        raise MaskError(f"mask folder {root} {found}: give a folder of mask images")
     try:
         names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
         left_out = own_names(str(root), names) | photos_with_masks(names)
@@ -169,13 +170,13 @@ def load_shapes(folder: str | Path) -> list[Bools]:
         if image.mode not in ("P", "L"):
             raise MaskError(
                 f"shape file {path} is a {image.mode} image: expected a palette PNG whose values 1-{OBJECT_CLASSES} "
-                "are object classes; convert it, or leave the folder out for procedural shapes"
+                "are object classes; convert it, or leave out `shapes` for procedural ones"
             )
         shapes.extend(_pieces(_upright(image, image)))
     if not shapes:
         raise MaskError(
             f"shape folder {folder} holds no object: expected palette PNGs with classes 1-{OBJECT_CLASSES}; "
-            "leave the folder out for procedural shapes"
+            "leave out `shapes` for procedural ones"
         )
     return shapes
 
@@ -224,7 +225,11 @@ def _mask_errors(name: str) -> Iterator[None]:
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files, even SyntaxError
         if not os.path.lexists(name):
             raise MaskError(f"mask {name} does not exist: check the path") from error
+        if os.path.isdir(name):
+            raise MaskError(f"mask {name} is a folder: give a PNG, white = hole") from error
         reason = " ".join(str(error).removeprefix(f"{name}: ").split()) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):  # its text names an object in memory
+            reason = "the file is empty" if not os.path.getsize(name) else "it is not an image"
         raise MaskError(f"mask {name} cannot be read as an image ({reason}): give a PNG, white = hole") from error
 
 

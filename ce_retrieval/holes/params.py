@@ -33,15 +33,16 @@ class HoleParams:
         low, high = self.block_side
         if not (0 < low <= high and high * high <= self.max_share < 1):
             raise SettingsError(
-                f"block_side {self.block_side}: expected 0 < low <= high <= sqrt(max_share {self.max_share})"
+                f"`block_side` is {self.block_side}: expected 0 < low <= high <= {self.max_share**0.5:.3f}, the root of "
+                "`max_share`"
             )
         if not 0 < self.region_min_share <= self.max_share:
             raise SettingsError(
-                f"region_min_share {self.region_min_share}: expected a share up to max_share {self.max_share}"
+                f"`region_min_share` is {self.region_min_share}: expected a share up to `max_share`, {self.max_share}"
             )
         for name in ("block_count", "region_count"):
             if not 1 <= getattr(self, name)[0] <= getattr(self, name)[1]:
-                raise SettingsError(f"{name} {getattr(self, name)}: expected 1 <= low <= high")
+                raise SettingsError(f"`{name}` is {getattr(self, name)}: expected 1 <= low <= high")
 
 
 DEFAULT_HOLES = HoleParams()

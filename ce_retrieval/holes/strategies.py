@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.errors import MaskError, SettingsError
+from ce_retrieval.errors import MaskError, SettingsError, shown
 from ce_retrieval.holes.params import DEFAULT_HOLES, HoleParams, drawn_count
 from ce_retrieval.holes.regions import draws_for_regions, paste_regions
 from ce_retrieval.pixels import Bools, Photo
@@ -48,7 +48,7 @@ def holes_for(strategy: str, seed: int, photo_ids: Sequence[str], size: int, sha
         a shape has no pixel.
     """
     if strategy not in STRATEGIES:
-        raise SettingsError(f"no mask strategy {strategy!r}: choose one of {', '.join(STRATEGIES)}")
+        raise SettingsError(f"`strategy` {shown(strategy)} is unknown: choose one of {', '.join(STRATEGIES)}")
     return STRATEGIES[strategy](lambda n: uniforms_for(seed, photo_ids, n), size, shapes, DEFAULT_HOLES)
 
 
@@ -100,7 +100,7 @@ def _region(draw: Draw, size: int, shapes: Shapes | None, params: HoleParams) ->
     """Deformed object shapes, pasted anywhere (section 3.3 c): see `regions`."""
     _check_size(size)
     if shapes is not None and not len(shapes):
-        raise SettingsError("no shapes for region holes: give at least one, or None for procedural ones")
+        raise SettingsError("`shapes` holds none: give at least one, or None for procedural ones")
     return paste_regions(draw(draws_for_regions(shapes, params)), size, shapes, params)
 
 

@@ -30,7 +30,7 @@ NETWORKS: dict[type[NetworkConfig], Callable[[Any], ContextEncoder]] = {
 def build_network(config: NetworkConfig, *, seed: int = 0) -> ContextEncoder:
     """Build a network with initial weights drawn from `seed`: on the CPU, float32, in training mode.
 
-    The process's random state does not change. SettingsError where the architecture cannot take the configured size.
+    The process's random state does not change.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

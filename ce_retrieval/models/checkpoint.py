@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ce_retrieval.errors import CheckpointError
+from ce_retrieval.errors import CheckpointError, some
 from ce_retrieval.models.build import build_network
 from ce_retrieval.models.config import config_from_dict, config_to_dict
 from ce_retrieval.models.context_encoder import ContextEncoder
@@ -60,7 +60,8 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     name = str(path)
     if not Path(path).is_file():
-        raise CheckpointError(f"{name}: no such checkpoint file; give the path of a .safetensors file")
+        found = "a folder, not a checkpoint file" if Path(path).is_dir() else "no such checkpoint file"
+        raise CheckpointError(f"{name}: {found}; give the path of a .safetensors file")
     try:
         with safe_open(name, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -134,8 +135,7 @@ def restore(network: ContextEncoder, tensors: dict[str, Tensor], *, name: str) -
     own = network.state_dict()
     differing = sorted(set(own) ^ (set(tensors) - set(tensors_beside(tensors))))
     if differing:
-        more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
-        raise CheckpointError(f"{name}: its weights are of another network: {differing[0]}{more} not in both")
+        raise CheckpointError(f"{name}: its weights are of another network: {some(differing, 1)} not in both")
     for key, target in own.items():
         source = tensors[key]
         if source.shape != target.shape:

@@ -7,7 +7,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ce_retrieval.errors import SettingsError
 from ce_retrieval.models.config import CompactConfig
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.layers import ChannelNorm, ResidualBlock, ResidualMixer, smooth_fill
@@ -71,10 +70,6 @@ class Compact(ContextEncoder):
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__(config)
-        if config.size % 16:
-            raise SettingsError(f"size {config.size} does not suit compact: use a multiple of 16")
-        if config.shuffles not in (1, 2):
-            raise SettingsError(f"shuffles {config.shuffles} do not suit compact: use 1 or 2")
         low, middle, high = config.widths
         self.stem = nn.Conv2d(4, low, 5, stride=4, padding=2)
         nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")

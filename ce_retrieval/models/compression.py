@@ -110,9 +110,11 @@ def fit_compression(
 
 
 def _grids(network: ContextEncoder, photos: np.ndarray, layer: str, hole: np.ndarray | None) -> Iterator[np.ndarray]:
-    """Yield features float64 (B, G, C), batch by batch."""
+    """Yield features float64 (B, G, C), batch by batch; CheckpointError where they are not finite."""
     for start in range(0, len(photos), BATCH):
         grids = encode_photos(network, photos[start : start + BATCH], hole, layer=layer)
+        if not np.isfinite(grids).all():
+            raise CheckpointError(f"the features of layer {layer} are not finite in float16")
         yield grids.reshape(len(grids), -1, grids.shape[-1]).astype(np.float64)
 
 

@@ -5,20 +5,37 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
-from ce_retrieval.errors import CheckpointError
+from ce_retrieval.errors import CheckpointError, SettingsError
+from ce_retrieval.settings import Checked, Range, setting
 
 # The mean colour of ImageNet, RGB in [0, 1], which fills a hole before the network (section 5.1). The authors' released
 # code writes 117, 104, 123 into the channels R, G, B; the mean in RGB order is 123, 117, 104.
 MEAN_COLOUR = (123.0 / 255, 117.0 / 255, 104.0 / 255)
 
+_SIZE = Range(low=16, high=4096)
+_BLOCKS = Range(low=0, high=64)
+_COLOUR = Range(low=0, high=1)
+
 
 @dataclass(frozen=True)
-class DcganConfig:
+class _Network(Checked):
+    """What the configurations share; SettingsError for values that the architecture cannot have."""
+
+    called: ClassVar[str] = "the network's {}"
+
+
+@dataclass(frozen=True)
+class DcganConfig(_Network):
     """What the two networks of Figure 9a share: the photo's side in px, and the units of the bottleneck."""
 
-    size: int = 128
-    bottleneck: int = 4000
-    mean: tuple[float, float, float] = MEAN_COLOUR
+    size: int = setting(128, _SIZE)
+    bottleneck: int = setting(4000, low=1, high=65536)
+    mean: tuple[float, float, float] = setting(MEAN_COLOUR, _COLOUR)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size % 32:
+            raise SettingsError(f"the network's size is {self.size}: use a multiple of 32")
 
 
 @dataclass(frozen=True)
@@ -36,19 +53,26 @@ class PaperRandomConfig(DcganConfig):
 
 
 @dataclass(frozen=True)
-class PaperRegionConfig:
+class PaperRegionConfig(_Network):
     """Figure 9b: AlexNet to pool5, channel-wise layer, five up-convolutions; `pool_free` is the variant of section 4."""
 
     architecture: ClassVar[str] = "paper-region"
-    size: int = 227
-    pool_free: bool = False
-    dropout: float = 0.5
-    groups: int = 2
-    mean: tuple[float, float, float] = MEAN_COLOUR
+    size: int = setting(227, _SIZE)
+    pool_free: bool = setting(False)
+    dropout: float = setting(0.5, low=0, high=1, without_high=True)
+    groups: int = setting(2, low=1, high=32)
+    mean: tuple[float, float, float] = setting(MEAN_COLOUR, _COLOUR)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size < 67 or (self.size - 11) % 4:
+            raise SettingsError(f"the network's size is {self.size}: use 227, or 11 more than a multiple of 4, from 67")
+        if 32 % self.groups:
+            raise SettingsError(f"the network's groups are {self.groups}: choose one of 1, 2, 4, 8, 16, 32")
 
 
 @dataclass(frozen=True)
-class CompactConfig:
+class CompactConfig(_Network):
     """The default network: for any hole, residual blocks around channel-wise layers on 8 x 8 cells.
 
     Attributes
@@ -73,15 +97,22 @@ class CompactConfig:
     """
 
     architecture: ClassVar[str] = "compact"
-    size: int = 128
-    widths: tuple[int, int, int] = (64, 128, 256)
-    encoder_blocks: tuple[int, int, int] = (0, 1, 2)
-    decoder_blocks: tuple[int, int, int] = (0, 1, 1)
-    mixers: int = 2
-    skips: bool = True
-    residual: bool = True
-    shuffles: int = 1
-    mean: tuple[float, float, float] = MEAN_COLOUR
+    size: int = setting(128, _SIZE)
+    widths: tuple[int, int, int] = setting((64, 128, 256), low=1, high=8192)
+    encoder_blocks: tuple[int, int, int] = setting((0, 1, 2), _BLOCKS)
+    decoder_blocks: tuple[int, int, int] = setting((0, 1, 1), _BLOCKS)
+    mixers: int = setting(2, _BLOCKS)
+    skips: bool = setting(True)
+    residual: bool = setting(True)
+    shuffles: int = setting(1, low=1, high=2)
+    mean: tuple[float, float, float] = setting(MEAN_COLOUR, _COLOUR)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size % 16:
+            raise SettingsError(f"the network's size is {self.size}: use a multiple of 16")
+        if self.shuffles == 2 and self.widths[0] % 2:
+            raise SettingsError(f"the network's widths are {self.widths}: two shuffles need an even first one")
 
 
 NetworkConfig = PaperCenterConfig | PaperRandomConfig | PaperRegionConfig | CompactConfig
@@ -97,7 +128,7 @@ def config_to_dict(config: NetworkConfig) -> dict[str, Any]:
 
 
 def config_from_dict(values: dict[str, Any], *, name: str = "the checkpoint") -> NetworkConfig:
-    """Return the configuration of `config_to_dict`; CheckpointError for unknown or missing fields and architectures.
+    """Return the configuration of `config_to_dict`; CheckpointError for unknown or missing fields, or values out of range.
 
     name: where the values are from, for the message.
     """
@@ -113,4 +144,7 @@ def config_from_dict(values: dict[str, Any], *, name: str = "the checkpoint") ->
         differing = ", ".join(sorted(set(values) ^ expected))
         raise CheckpointError(f"{name}: its {architecture} configuration differs from this version's in: {differing}")
     arguments: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-    return kind(**arguments)
+    try:
+        return kind(**arguments)
+    except SettingsError as error:
+        raise CheckpointError(f"{name}: its {architecture} configuration is not valid ({error})") from None

@@ -58,7 +58,7 @@ class NetworkFill:
             part = cv2.dilate(part.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         if (hole & ~part).any():
             name = self.about["architecture"]
-            raise MaskError(f"the hole reaches outside the central half, all that {name} predicts: use other weights")
+            raise MaskError(f"the hole reaches outside the central half, all that {name} predicts: use other `weights`")
 
     def predict(self, photos: np.ndarray, holes: np.ndarray, *, mirror: bool = False) -> np.ndarray:
         """Return the raw predictions float32 (B, S, S, 3) for photos uint8 (B, S, S, 3) and holes bool (B, S, S).

@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ce_retrieval.errors import SettingsError
 from ce_retrieval.models.config import PaperCenterConfig, PaperRandomConfig
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.up_convolution import UpConvolution
@@ -47,8 +46,6 @@ class DcganEncoder(ContextEncoder):
 
     def __init__(self, config: PaperCenterConfig | PaperRandomConfig, decoder_widths: tuple[int, ...]) -> None:
         super().__init__(config)
-        if config.size % 32:
-            raise SettingsError(f"size {config.size} does not suit {config.architecture}: use a multiple of 32")
         widths = (3, *ENCODER_WIDTHS)
         steps = [down(a, b, norm=a != 3) for a, b in pairwise(widths)]
         side = config.size // 32

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ce_retrieval.errors import SettingsError
 from ce_retrieval.models.config import PaperRegionConfig
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.layers import ChannelWiseLinear
@@ -53,10 +52,6 @@ class PaperRegion(ContextEncoder):
 
     def __init__(self, config: PaperRegionConfig) -> None:
         super().__init__(config)
-        if config.size < 67 or (config.size - 11) % 4:
-            raise SettingsError(
-                f"size {config.size} does not suit paper-region: use 227 or 11 + a multiple of 4 from 67"
-            )
         groups = config.groups
         self.encoder = nn.Sequential(
             *_convolution(3, 96, 11, stride=4),

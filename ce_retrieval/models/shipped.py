@@ -45,7 +45,8 @@ def weights_path(name: str | None = None) -> Path:
     if name is not None:
         path = Path(os.path.abspath(os.path.expanduser(name)))
         if not path.is_file():
-            raise CheckpointError(f"{path}: no such checkpoint file; give the path of a .safetensors file")
+            found = "a folder, not a checkpoint file" if path.is_dir() else "no such checkpoint file"
+            raise CheckpointError(f"{path}: {found}; give the path of a .safetensors file")
         return path
     path = FOLDER / SHIPPED
     if not path.is_file():

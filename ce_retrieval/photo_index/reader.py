@@ -24,6 +24,7 @@ from ce_retrieval.photo_index.segments import (
 )
 from ce_retrieval.photo_index.where import matching_rows
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource, decode_photo, open_source
+from ce_retrieval.settings import COUNT
 
 if TYPE_CHECKING:
     from indexes.base import SearchResult
@@ -153,13 +154,14 @@ class PhotoIndex:
         self.check_k(k)
         if allowed is not None and k > np.count_nonzero(allowed):
             count = np.count_nonzero(allowed)
-            raise SettingsError(f"k is {k}, but {count} photos of {self.path} may be found: choose 1 to {count}")
+            raise SettingsError(f"`k` is {k}, but {count} photos of {self.path} may be found: choose 1 to {count}")
         return self.vectors.search(grids, weights, k, allowed)
 
     def check_k(self, k: int) -> None:
         """Raise SettingsError unless the index has k photos."""
-        if not 1 <= k <= len(self):
-            raise SettingsError(f"k is {k}, but {self.path} holds {len(self)} photos: choose 1 to {len(self)}")
+        COUNT.check("`k`", k)
+        if k > len(self):
+            raise SettingsError(f"`k` is {k}, but {self.path} holds {len(self)} photos: choose 1 to {len(self)}")
 
     def matching(self, where: str) -> np.ndarray:
         """Return which photos pass an expression such as "licence == 'CC0' and width >= 1024": bool (N,), maybe none.

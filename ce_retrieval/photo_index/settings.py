@@ -1,14 +1,16 @@
 """How an index is built."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass, field
 
-from ce_retrieval.errors import SettingsError
 from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
+from ce_retrieval.settings import WORKERS, Checked, setting
 
 
 @dataclass(frozen=True)
-class IndexSettings:
+class IndexSettings(Checked):
     """How an index is built; these are the command line's defaults.
 
     Attributes
@@ -27,17 +29,11 @@ class IndexSettings:
     Raises
     ------
     SettingsError
-        An unknown protocol, or fewer than one worker.
+        A value is out of its range.
     """
 
-    features: str = "encoder"
-    hole: str = "none"
-    size: int = 128
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    max_memory: int = 4 << 30
-
-    def __post_init__(self) -> None:
-        if self.hole not in HOLE_PROTOCOLS:
-            raise SettingsError(f"hole protocol {self.hole!r} is unknown: choose one of {', '.join(HOLE_PROTOCOLS)}")
-        if self.workers < 1:
-            raise SettingsError(f"workers is {self.workers}: expected 1 or more")
+    features: str = setting("encoder")
+    hole: str = setting("none", choices=HOLE_PROTOCOLS)
+    size: int = setting(128, low=1, high=4096)
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1, metadata={"range": WORKERS})
+    max_memory: int = setting(4 << 30, low=1 << 20, high=16 << 40)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from ce_retrieval.errors import FilterError
+from ce_retrieval.errors import FilterError, cut, shown
 
 TEXTS = ("key", "label", "caption", "licence", "source", "sha256")
 NUMBERS = ("width", "height")
@@ -85,24 +85,19 @@ def _source_texts(table: Any, roots: Sequence[str]) -> Any:
 
 def _parse(where: str) -> ast.expr:
     if not where:
-        raise FilterError("the filter is empty: give an expression such as \"licence == 'CC0' and width >= 1024\"")
+        raise FilterError("`where` is empty: give an expression such as \"licence == 'CC0' and width >= 1024\"")
     if len(where) > MAX_LENGTH:
-        raise FilterError(f"the filter is {len(where)} characters long: expected at most {MAX_LENGTH}")
+        raise FilterError(f"`where` is {len(where)} characters long: expected at most {MAX_LENGTH}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python's own, about escapes in texts
             return ast.parse(where, mode="eval").body
     except SyntaxError as error:
         place = f" at character {error.offset}" if error.offset else ""
-        raise FilterError(f"the filter {_short(where)!r} is not an expression: {error.msg}{place}") from error
+        raise FilterError(f"`where` {shown(where)} is not an expression: {error.msg}{place}") from error
     except (ValueError, RecursionError, MemoryError) as error:
         reason = "too many brackets" if not isinstance(error, ValueError) else str(error)
-        raise FilterError(f"the filter {_short(where)!r} is not an expression: {reason}") from error
-
-
-def _short(text: str, length: int = 60) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= length else f"{text[: length - 3]}..."
+        raise FilterError(f"`where` {shown(where)} is not an expression: {reason}") from error
 
 
 class _Evaluator:
@@ -186,7 +181,7 @@ class _Evaluator:
     def _operand(self, node: ast.expr) -> _Value:
         if isinstance(node, ast.Name):
             if node.id not in COLUMNS:
-                self._fail(f"names {_short(node.id)}, which is not a column: there are {', '.join(COLUMNS)}")
+                self._fail(f"names {cut(node.id)}, which is not a column: there are {', '.join(COLUMNS)}")
             return _Value("number" if node.id in NUMBERS else "text", self._column(node.id), True, node)
         if isinstance(node, ast.List | ast.Tuple | ast.Set):
             values = [self._constant(item) for item in node.elts]
@@ -226,7 +221,7 @@ class _Evaluator:
         )
 
     def _shown(self, node: ast.AST) -> str:
-        return _short(ast.get_source_segment(self._where, node) or type(node).__name__)
+        return cut(ast.get_source_segment(self._where, node) or type(node).__name__)
 
     def _fail(self, problem: str) -> NoReturn:
-        raise FilterError(f"the filter {_short(self._where)!r} {problem}")
+        raise FilterError(f"`where` {shown(self._where)} {problem}")

@@ -49,6 +49,8 @@ def read_bytes(path: str | os.PathLike[str], *, name: str | None = None) -> byte
             if status.st_size > MAX_BYTES:
                 raise PhotoError(f"{name}: {status.st_size} bytes are more than the {MAX_BYTES} that a photo may have")
             return file.readall()
+    except IsADirectoryError:
+        raise PhotoError(f"{name}: a folder; give a photo") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise PhotoError(f"{name}: cannot be read: {reason}") from None

@@ -14,11 +14,12 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.descriptors import Descriptor, cell_weights
-from ce_retrieval.errors import DescriptorError, FilterError, PhotoError, PhotoIndexError, SettingsError
+from ce_retrieval.errors import DescriptorError, FilterError, PhotoError, PhotoIndexError
 from ce_retrieval.photo_index import Origin, PhotoIndex, PhotoRecord, SameSource, allowed_photos
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos.near_duplicates import near_duplicates
 from ce_retrieval.retrieval.query import check_query, hinted, protocol_hole, square_query
+from ce_retrieval.settings import check_focus
 
 if TYPE_CHECKING:
     from indexes.base import SearchResult
@@ -235,11 +236,10 @@ def find_neighbors(
         As `search_contexts`.
     """
     check_query(photo, hole)
+    check_focus(focus)
     k = min(DEFAULT_K, len(index)) if k is None else k
     index.check_k(k)
     if isinstance(focus, str):
-        if focus != "auto":
-            raise SettingsError(f"focus is {focus!r}: expected a positive number of pixels, None or 'auto'")
         focus = default_focus(index.descriptor)
     query = square_query(photo, hole, index.manifest.size)
     allowed = allowed_photos(index, where)

@@ -10,54 +10,20 @@ from ce_retrieval.models.config import (
     CompactConfig,
     NetworkConfig,
     PaperCenterConfig,
-    PaperRegionConfig,
     config_from_dict,
     config_to_dict,
 )
+from ce_retrieval.settings import COUNT, MOST, SEED, Checked, Range, setting
 
+ADVERSARY_SIDE = 64  # px, the least side of what an adversary judges
 MASKS = ("center", "block", "region", "mixed", "none")
-
-MOST = 10**9  # largest value of numbers without a natural bound: float32 can still multiply two of them
-# Seeds of single steps are derived from a run's seed (times 64 million), and torch takes 64 bits.
-MOST_SEED = 2**32 - 1
-
-# Interval of every number of a run and of its networks: "(" and ")" exclude the end. nan lies in none of them.
-RANGES: dict[str, tuple[str, float, float, str]] = {
-    "mix": ("[", 0, MOST, "]"),
-    "batch": ("[", 1, 10**6, "]"),
-    "steps": ("[", 1, MOST, "]"),
-    "minutes": ("(", 0, MOST, "]"),
-    "rate": ("(", 0, MOST, "]"),
-    "beta1": ("[", 0, 1, ")"),
-    "weight_decay": ("[", 0, MOST, "]"),
-    "muon_rate": ("[", 0, MOST, "]"),
-    "warmup": ("[", 0, MOST, "]"),
-    "power": ("[", 1, 2, "]"),
-    "adversarial": ("[", 0, 1, ")"),
-    "discriminator_rate": ("[", 0, MOST, "]"),
-    "overlap": ("[", 0, 4096, "]"),
-    "overlap_weight": ("[", 0, MOST, "]"),
-    "average": ("[", 0, 1, ")"),
-    "clip": ("[", 0, MOST, "]"),
-    "view": ("(", 0, 1, "]"),
-    "jitter": ("[", 0, 1, "]"),
-    "seed": ("[", 0, MOST_SEED, "]"),
-    # Networks; the numbers of a tuple share one interval.
-    "size": ("[", 16, 4096, "]"),
-    "mean": ("[", 0, 1, "]"),
-    "bottleneck": ("[", 1, 65536, "]"),
-    "dropout": ("[", 0, 1, ")"),
-    "groups": ("[", 1, 32, "]"),
-    "widths": ("[", 1, 8192, "]"),
-    "encoder_blocks": ("[", 0, 64, "]"),
-    "decoder_blocks": ("[", 0, 64, "]"),
-    "mixers": ("[", 0, 64, "]"),
-    "shuffles": ("[", 1, 2, "]"),
-}
+_POSITIVE = Range(low=0, high=MOST, without_low=True)
+_AMOUNT = Range(low=0, high=MOST)
+_SHARE = Range(low=0, high=1, without_high=True)
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Checked):
     """Settings of a run. On one device a run of `steps` is a pure function of these and of the photos.
 
     Attributes
@@ -86,52 +52,55 @@ class TrainConfig:
 
     Raises
     ------
-    SettingsError : a number lies outside its interval of `RANGES`, or settings contradict each other.
+    SettingsError : a value is out of its range, or settings contradict each other.
     """
 
     network: NetworkConfig = field(default_factory=CompactConfig)
-    masks: str = "center"
-    mix: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    batch: int = 64
-    steps: int | None = None
-    minutes: float | None = None
-    rate: float = 1e-3
-    beta1: float = 0.9
-    weight_decay: float = 0.0
-    muon_rate: float = 0.0
-    warmup: int = 0
-    cosine: bool = False
-    power: int = 2
-    adversarial: float = 0.0
-    discriminator_rate: float = 0.1
-    overlap: int = 0
-    overlap_weight: float = 10.0
-    average: float = 0.0
-    clip: float = 0.0
-    view: float = 0.88
-    flip: bool = True
-    jitter: float = 0.0
-    seed: int = 0
+    masks: str = setting("center", choices=MASKS)
+    mix: tuple[float, float, float] = setting((1.0, 1.0, 1.0), _AMOUNT)
+    batch: int = setting(64, low=1, high=10**6)
+    steps: int | None = setting(None, COUNT)
+    minutes: float | None = setting(None, _POSITIVE)
+    rate: float = setting(1e-3, _POSITIVE)
+    beta1: float = setting(0.9, _SHARE)
+    weight_decay: float = setting(0.0, _AMOUNT)
+    muon_rate: float = setting(0.0, _AMOUNT)
+    warmup: int = setting(0, _AMOUNT)
+    cosine: bool = setting(False)
+    power: int = setting(2, low=1, high=2)
+    adversarial: float = setting(0.0, _SHARE)
+    discriminator_rate: float = setting(0.1, _AMOUNT)
+    overlap: int = setting(0, low=0, high=4096)
+    overlap_weight: float = setting(10.0, _AMOUNT)
+    average: float = setting(0.0, _SHARE)
+    clip: float = setting(0.0, _AMOUNT)
+    view: float = setting(0.88, low=0, high=1, without_low=True)
+    flip: bool = setting(True)
+    jitter: float = setting(0.0, low=0, high=1)
+    seed: int = setting(0, SEED)
 
     def __post_init__(self) -> None:
         """Check every setting."""
-        _check_numbers(self, "`{}`")
-        _check_numbers(self.network, "the network's {}")
-        if self.masks not in MASKS:
-            raise SettingsError(f"`masks` is {self.masks!r}: choose one of {', '.join(MASKS)}")
-        if len(self.mix) != 3 or sum(self.mix) == 0:
-            raise SettingsError(f"`mix` is {self.mix}: expected three numbers, not all of them 0")
+        super().__post_init__()
+        if sum(self.mix) == 0:
+            raise SettingsError(f"`mix` is {self.mix}: expected a number above 0 among the three")
         if (self.steps is None) == (self.minutes is None):
             raise SettingsError("give the length of the run either as `steps` or as `minutes`")
         self._check_network()
 
+    @property
+    def predicted_side(self) -> int:
+        """Side in px of the square that the network predicts."""
+        return self.network.size // 2 if isinstance(self.network, PaperCenterConfig) else self.network.size
+
     def _check_network(self) -> None:
         """Raise SettingsError for settings that this network cannot have."""
+        if self.adversarial and self.predicted_side < ADVERSARY_SIDE:
+            raise SettingsError(
+                f"`adversarial` is {self.adversarial}: an adversary needs predictions of {ADVERSARY_SIDE} px or more a side, "
+                f"not {self.predicted_side}; train without one, or a larger network"
+            )
         match network := self.network:
-            case PaperRegionConfig() if 32 % network.groups:
-                raise SettingsError(f"the network's groups are {network.groups}: choose one of 1, 2, 4, 8, 16, 32")
-            case CompactConfig() if network.shuffles == 2 and network.widths[0] % 2:
-                raise SettingsError(f"the network's widths are {network.widths}: two shuffles need an even first one")
             case PaperCenterConfig() if self.masks not in ("center", "none"):
                 raise SettingsError(
                     f"paper-center predicts the centre only: for `masks` {self.masks!r} use another preset"
@@ -162,7 +131,7 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Checked):
     """When a run measures and saves.
 
     Attributes
@@ -171,15 +140,9 @@ class Schedule:
     gallery : number of training photos that validation retrieves from, at least 1.
     """
 
-    validate_every: int = 500
-    checkpoint_every: int = 250
-    gallery: int = 1024
-
-    def __post_init__(self) -> None:
-        """Check every number."""
-        for name, value in asdict(self).items():
-            if value < 1:
-                raise SettingsError(f"`{name}` is {value}: expected 1 or more")
+    validate_every: int = setting(500, COUNT)
+    checkpoint_every: int = setting(250, COUNT)
+    gallery: int = setting(1024, COUNT)
 
 
 @dataclass(frozen=True)
@@ -205,20 +168,3 @@ ENGINES = {
     "compiled": Engine(compiled=True),
     "plain": Engine(bf16=False, channels_last=False, fused=False),  # eager float32 in contiguous layout, to compare
 }
-
-
-def _check_numbers(settings: Any, called: str) -> None:
-    """Raise SettingsError for a number outside its interval, or a fraction in a field of type int; called: its name."""
-    for entry in fields(settings):
-        value = getattr(settings, entry.name)
-        if entry.name not in RANGES or value is None:
-            continue
-        name = called.format(entry.name)
-        left, low, high, right = RANGES[entry.name]
-        for number in value if isinstance(value, tuple) else (value,):
-            above = number > low if left == "(" else number >= low
-            below = number < high if right == ")" else number <= high
-            if not (above and below):
-                raise SettingsError(f"{name} is {value}: expected a number in {left}{low}, {high}{right}")
-            if "int" in str(entry.type) and number % 1:
-                raise SettingsError(f"{name} is {value}: expected a whole number")

@@ -64,7 +64,7 @@ def shape_bank(shapes: Sequence[np.ndarray]) -> Tensor:
         bank.append((functional.interpolate(square, size=(side, side), mode="area") >= 0.5).float())
     bank = [shape for shape in bank if shape.any()]
     if not bank:
-        raise TrainingError(f"no shape is visible at {side} x {side} px: use other shapes or none")
+        raise TrainingError(f"no shape is visible at {side} x {side} px: use other `shapes`, or none")
     return torch.cat(bank)
 
 

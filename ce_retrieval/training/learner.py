@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from ce_retrieval.errors import CheckpointError
 from ce_retrieval.models.build import build_network
 from ce_retrieval.models.checkpoint import restore
-from ce_retrieval.models.config import PaperCenterConfig
 from ce_retrieval.models.discriminator import Discriminator
 from ce_retrieval.training.config import Engine, TrainConfig
 from ce_retrieval.training.losses import (
@@ -80,9 +79,7 @@ class Learner:
         """Return an adversary for the part that the network predicts."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed + 1)
-            size = self.config.network.size
-            side = size // 2 if isinstance(self.config.network, PaperCenterConfig) else size
-            return Discriminator(side).to(device=self.device, memory_format=layout).train()
+            return Discriminator(self.config.predicted_side).to(device=self.device, memory_format=layout).train()
 
     def update(self, photos: Tensor, holes: Tensor, progress: float) -> dict[str, Tensor]:
         """Make one step.

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import os
+import re
+import resource
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import PhotoError, SettingsError, SourceError
+from ce_retrieval.errors import PhotoError, SettingsError, SourceError, StorageError
 from ce_retrieval.own_files import foreign
 from ce_retrieval.pool import worker_pool
-from ce_retrieval.storage import new_file
+from ce_retrieval.settings import WORKERS, Range
+from ce_retrieval.storage import check_target, clear_leftovers, new_file, storage_errors
 
 FORMAT = 1
-SIZES = (16, 4096)  # sides of packed photos, px
-WORKERS = 2
+SIZES = Range(low=16, high=4096, whole=True)  # sides of packed photos, px
+THREADS = 2  # that decode, by default
 PACKED_SUFFIXES = (".h5", ".hdf5")
 _BLOCK = 256
 
@@ -70,8 +76,7 @@ class PackReport:
 
 def _decoded(source: Any, size: int, workers: int) -> Iterator[list[tuple[Any, np.ndarray | PhotoError]]]:
     """Yield blocks of (item, its pixels or the error), in the source's order; one block at a time is in memory."""
-    if workers < 1:
-        raise SettingsError(f"`workers` is {workers}: expected 1 or more")
+    WORKERS.check("`workers`", workers)
     from ce_retrieval.photos import decode_photo
 
     def decode(item: Any) -> np.ndarray | PhotoError:
@@ -118,9 +123,31 @@ class _Packer:
         return PackReport(len(self.keys), tuple(self.skipped), self.digest.hexdigest(), notes)
 
 
-def _check_size(size: int) -> None:
-    if not SIZES[0] <= size <= SIZES[1]:
-        raise SettingsError(f"`size` is {size}: expected {SIZES[0]} to {SIZES[1]} px")
+def _check_room(out: Path, count: int, size: int) -> None:
+    """Raise StorageError, before any photo is decoded, where the disk or the limit on files has no room for all."""
+    check_target(out)
+    with storage_errors(out):
+        room = shutil.disk_usage(out.parent).free
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    room = room if limit == resource.RLIM_INFINITY else min(room, limit)
+    needed = count * size * size * 3
+    if needed > room:
+        raise StorageError(
+            f"cannot write {out}: {count} photos of {size} px need {needed / 1e6:.1f} MB, and there is room for "
+            f"{room / 1e6:.1f} MB; free space, choose another folder, or a smaller `size`"
+        )
+
+
+@contextlib.contextmanager
+def _system_errors() -> Iterator[None]:
+    """Raise the system's error for what HDF5 makes of it: a RuntimeError where a file cannot even be closed."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        found = re.search(r"errno = (\d+)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from None
 
 
 def check_place(out: str | Path) -> None:
@@ -152,7 +179,7 @@ def pack_photos(
     out: str | Path,
     size: int,
     *,
-    workers: int = WORKERS,
+    workers: int = THREADS,
     progress: Callable[[int, int], None] | None = None,
 ) -> PackReport:
     """Decode every photo of a source once, resize it to a square whatever its shape, and write all of them to HDF5.
@@ -181,10 +208,12 @@ def pack_photos(
     """
     import h5py
 
-    _check_size(size)
+    SIZES.check("`size`", size)
     check_place(out)
-    total = source.count()
-    with new_file(Path(out), synced=False) as temporary, h5py.File(temporary, "w") as file:
+    out, total = Path(out), source.count()
+    _check_room(out, total, size)
+    clear_leftovers(out.parent, glob.escape(out.name))
+    with new_file(out, synced=False) as temporary, _system_errors(), h5py.File(temporary, "w") as file:
         packer = _Packer(file.create_dataset("pixels", (max(total, 1), size, size, 3), np.uint8))
         done = 0
         for block in _decoded(source, size, workers):
@@ -202,10 +231,10 @@ def pack_photos(
 
 
 def photos_in_memory(
-    source: Any, size: int, *, workers: int = WORKERS, progress: Callable[[int, int], None] | None = None
+    source: Any, size: int, *, workers: int = THREADS, progress: Callable[[int, int], None] | None = None
 ) -> tuple[PackedPhotos, PackReport]:
     """Do the same as `pack_photos`, but in memory: N * size^2 * 3 bytes."""
-    _check_size(size)
+    SIZES.check("`size`", size)
     packer = _Packer(np.empty((source.count(), size, size, 3), np.uint8))
     done = 0
     for block in _decoded(source, size, workers):
@@ -245,7 +274,7 @@ def open_photos(
     size: int,
     *,
     apart: Iterable[str | Path] = (),
-    workers: int = WORKERS,
+    workers: int = THREADS,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[PackedPhotos, PackReport]:
     """Open packed photos, or decode any photo source into memory.

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from ce_retrieval.errors import SettingsError
+from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.models.config import CompactConfig, PaperCenterConfig, PaperRandomConfig, PaperRegionConfig
+from ce_retrieval.settings import ranges
 from ce_retrieval.training.config import TrainConfig
 
 # Rates: section 5.1 and DCGAN for the joint loss; 1e-3 (centre) and 1e-4 (region) for reconstruction alone.
@@ -55,7 +56,7 @@ def preset_config(name: str, **changes: Any) -> TrainConfig:
     SettingsError : the preset is unknown, or settings are invalid.
     """
     if name not in PRESETS:
-        raise SettingsError(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
+        raise SettingsError(f"`preset` {shown(name)} is unknown: use one of {', '.join(PRESETS)}")
     values = dict(PRESETS[name])
     changes = {key: value for key, value in changes.items() if value is not None}
     joint = changes.get("adversarial", values.get("adversarial", 0.0)) > 0
@@ -94,14 +95,22 @@ def changed(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
             if entry.name != "network" and getattr(part, entry.name) is not None
         }
         if key not in owners:
-            raise SettingsError(f"setting {setting!r} names no field: use FIELD=VALUE with one of {', '.join(owners)}")
+            raise SettingsError(
+                f"`settings` {shown(setting)} names no field: use FIELD=VALUE with one of {', '.join(owners)}"
+            )
         owner: Any = owners[key]
         try:
             value = _parsed(text, getattr(owner, key))
-        except ValueError:
-            raise SettingsError(f"setting {setting!r}: expected a value like {getattr(owner, key)!r}") from None
-        part = replace(owner, **{key: value})
-        config = part if owner is config else replace(config, network=part)
+        except (ValueError, OverflowError):
+            allowed = ranges(type(owner))[key]
+            wanted = f"{allowed}, as in" if allowed.choices or allowed.low is not None else "a value like"
+            example = str(getattr(owner, key)).strip("()").replace(" ", "").lower()
+            raise SettingsError(f"`settings` {shown(setting)}: expected {wanted} {example}") from None
+        try:
+            part = replace(owner, **{key: value})
+            config = part if owner is config else replace(config, network=part)
+        except SettingsError as error:
+            raise SettingsError(f"`settings` {shown(setting)}: {error}") from None
     return config
 
 

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import shutil
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,51 +15,70 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ce_retrieval.errors import CheckpointError, StorageError, TrainingError
+from ce_retrieval.errors import CheckpointError, LockedIndexError, StorageError, TrainingError
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
 from ce_retrieval.models.compression import export_compressed
-from ce_retrieval.storage import make_folder, new_folder, replace_file
+from ce_retrieval.storage import check_place, clear_leftovers, make_folder, new_folder, replace_file, writer_lock
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.learner import Learner
 
 _KEPT = 2
-_RESULTS = ("best.safetensors", "best-float16.safetensors", "metrics.csv", "samples/step-*.png")
-
-
-def check_place(path: str | Path, *, resume: bool) -> None:
-    """Raise TrainingError where a run in this folder would replace files that are not its own.
-
-    With `resume`, the files beside a checkpoint are its own. A new run replaces none.
-    """
-    folder = Path(path)
-    if next(folder.glob("checkpoints/step-*"), None) is not None:
-        if resume:
-            return
-        raise TrainingError(f"{folder} already holds a run: set `resume` to continue it, or use another `out`")
-    for name in _RESULTS:
-        found = next(folder.glob(name), None)
-        if found is not None:
-            raise TrainingError(
-                f"{found} is there already, and {folder / 'checkpoints'} has no checkpoint to resume from: use another `out`, or "
-                "move it away"
-            )
 
 
 class RunFolder:
     """`checkpoints/step-NNNNNNNN/{network,training}.safetensors`, `best.safetensors`, `metrics.csv`, `samples/`."""
 
-    def __init__(self, path: str | Path, *, resume: bool) -> None:
-        check_place(path, resume=resume)
+    def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
+        self.samples = self.path / "samples"
         self.best = self.path / "best.safetensors"
+        self.half = self.path / "best-float16.safetensors"
+        self.metrics = self.path / "metrics.csv"
+
+    def check(self, *, resume: bool) -> None:
+        """Raise TrainingError where there is nothing to resume, or where a new run would replace what is there.
+
+        StorageError where the folder cannot be written. To be called before long work.
+        """
+        check_place(self.path)
+        newest = self.newest()
+        if resume and newest is None:
+            raise TrainingError(
+                f"{self.path} holds no checkpoint to resume from: leave out `resume` to start a run, or check `out`"
+            )
+        if resume:
+            self._rows()
+            return
+        if newest is not None:
+            raise TrainingError(f"{self.path} already holds a run: set `resume` to continue it, or use another `out`")
+        for path in (self.best, self.half, self.metrics, *sorted(self.samples.glob("step-*.png"))):
+            if path.exists():
+                raise TrainingError(f"{path} is there already, of another run: move it away, or use another `out`")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Make the folders, hold the right to write to them, and delete the temporary files of killed runs.
+
+        TrainingError where another process is writing to them.
+        """
         make_folder(self.checkpoints)
-        make_folder(self.path / "samples")
+        make_folder(self.samples)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(writer_lock(self.path))
+            except LockedIndexError as error:
+                raise TrainingError(str(error)) from None
+            for path in (self.best, self.half, self.metrics):
+                clear_leftovers(self.path, path.name)
+            clear_leftovers(self.checkpoints, "step-*")
+            clear_leftovers(self.samples, "step-*")
+            yield
 
     def newest(self) -> Path | None:
         """Return the folder of the newest whole checkpoint, or None."""
-        found = sorted(entry for entry in self.checkpoints.iterdir() if entry.name.startswith("step-"))
+        found = sorted(self.checkpoints.glob("step-*"))
         return found[-1] if found else None
 
     def save(self, learner: Learner, header: dict[str, Any]) -> None:
@@ -76,8 +96,8 @@ class RunFolder:
         for old in sorted(self.checkpoints.glob("step-*"))[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def resume(self, learner: Learner, fingerprint: str) -> dict[str, Any] | None:
-        """Load the newest checkpoint into the learner.
+    def resume(self, learner: Learner, fingerprint: str) -> dict[str, Any]:
+        """Load the newest checkpoint into the learner; `check` has found that there is one.
 
         Parameters
         ----------
@@ -86,7 +106,7 @@ class RunFolder:
 
         Returns
         -------
-        The checkpoint's header, or None where there is no checkpoint yet.
+        The checkpoint's header.
 
         Raises
         ------
@@ -94,8 +114,7 @@ class RunFolder:
         CheckpointError : the checkpoint is damaged.
         """
         newest = self.newest()
-        if newest is None:
-            return None
+        assert newest is not None, "`check` was called"
         network, header = load_tensors(newest / "network.safetensors")
         rest, other = load_tensors(newest / "training.safetensors")
         if header.get("kind") != "network" or other.get("kind") != "training" or other["step"] != header["step"]:
@@ -120,7 +139,7 @@ class RunFolder:
     def save_best(self, learner: Learner, header: dict[str, Any]) -> None:
         """Write the best weights: `best.safetensors` (float32) and `best-float16.safetensors`."""
         save_network(self.best, learner.network, extra=header, weights=self._detached(learner.weights()))
-        export_half(self.best, self.path / "best-float16.safetensors")
+        export_half(self.best, self.half)
 
     def finish(self, photos: np.ndarray, device: torch.device) -> None:
         """Add a compression of each layer to `best-float16.safetensors`, fitted to photos uint8 (N, S, S, 3).
@@ -128,8 +147,16 @@ class RunFolder:
         The local layer is fitted to whole photos, later ones to photos without their centre, as indexes store them.
         """
         hole = center_holes(1, photos.shape[1])[0]
-        target = self.path / "best-float16.safetensors"
-        export_compressed(self.best, target, photos, lambda layer: None if layer == "cells" else hole, device=device)
+
+        def hole_of(layer: str) -> np.ndarray | None:
+            return None if layer == "cells" else hole
+
+        try:
+            export_compressed(self.best, self.half, photos, hole_of, device=device)
+        except CheckpointError as error:
+            raise TrainingError(
+                f"{self.half}: {error}; the run is saved, but start a new one with a lower `rate`"
+            ) from None
 
     @staticmethod
     def _detached(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -137,12 +164,24 @@ class RunFolder:
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add a row to `metrics.csv`; drop rows of the same or a later step, which are from before a resume."""
-        path = self.path / "metrics.csv"
-        rows: list[dict[str, Any]] = []
-        with contextlib.suppress(FileNotFoundError), open(path, newline="") as file:
-            rows = [old for old in csv.DictReader(file) if int(old["step"]) < row["step"]]
+        rows = [old for old in self._rows() if int(old["step"]) < row["step"]]
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(row), extrasaction="ignore", restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows([*rows, row])
-        replace_file(path, text.getvalue().encode())
+        replace_file(self.metrics, text.getvalue().encode())
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """Return the rows of `metrics.csv`, none where there is no such file; TrainingError where it is something else."""
+        if not self.metrics.exists():
+            return []
+        try:
+            with open(self.metrics, newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            if all(row["step"].isdigit() for row in rows):
+                return rows
+        except (ValueError, KeyError, AttributeError, csv.Error):
+            pass
+        except OSError as error:
+            raise TrainingError(f"{self.metrics} cannot be read ({error.strerror}): make it readable") from None
+        raise TrainingError(f"{self.metrics} was altered and has no column of steps any more: move it away, and resume")

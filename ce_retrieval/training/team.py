@@ -11,7 +11,7 @@ import torch
 import torch.distributed as distributed
 from torch import nn
 
-from ce_retrieval.errors import SettingsError, TrainingError
+from ce_retrieval.errors import SettingsError, TrainingError, shown
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,15 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise SettingsError(f"`device` is {name!r}: choose auto, cpu, cuda or cuda:N") from None
+        raise SettingsError(f"`device` is {shown(name)}: choose auto, cpu, cuda or cuda:N") from None
     if device.type == "cpu":
         return device
     if device.type != "cuda":
-        raise SettingsError(f"`device` is {name!r}: choose auto, cpu, cuda or cuda:N")
+        raise SettingsError(f"`device` is {shown(name)}: choose auto, cpu, cuda or cuda:N")
     if not torch.cuda.is_available():
-        raise TrainingError(f"device {name!r} is not there: torch {torch.__version__} sees no GPU; use `device` cpu")
+        raise TrainingError(f"`device` {name} is not there: torch {torch.__version__} sees no GPU; use `device` cpu")
     index = int(os.environ.get("LOCAL_RANK", "0")) if device.index is None else device.index
     if index >= torch.cuda.device_count():
-        raise TrainingError(f"device cuda:{index} is not there: this machine has {torch.cuda.device_count()} GPU(s)")
+        raise TrainingError(f"`device` cuda:{index} is not there: this machine has {torch.cuda.device_count()} GPU(s)")
     torch.cuda.set_device(index)
     return torch.device("cuda", index)

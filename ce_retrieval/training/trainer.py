@@ -95,8 +95,8 @@ def train(
     shapes : bool arrays of any sizes, object masks for region holes; None: smooth blobs.
     engine : how a step is computed.
     schedule : when to validate and to save.
-    resume : continue from the newest checkpoint in `out`, if there is one. A run of `steps` then ends bit-identical to
-        one that was never interrupted.
+    resume : continue from the newest checkpoint in `out`. A run of `steps` then ends bit-identical to one that was never
+        interrupted.
     begin_with : file of weights to start from; None: random weights.
     team : the processes of the run; None: this one alone.
     report : called after every step whose losses have been read.
@@ -105,12 +105,14 @@ def train(
     ------
     SettingsError : the batch does not suit the photos or the processes.
     TrainingError : too few or too small photos; a loss that is not finite or diverges (the last good checkpoint is
-        kept); too little memory (the message names the batch that fits); a folder that holds another run or its results.
+        kept); too little memory (the message names the batch that fits); a folder that holds another run or its results,
+        or nothing to resume.
     StorageError : a checkpoint cannot be written.
     CheckpointError : the checkpoint to resume from is damaged, or `begin_with` holds another network.
     """
     engine, schedule, team = engine or Engine(), schedule or Schedule(), team or Team()
-    folder = RunFolder(out, resume=resume)
+    folder = RunFolder(out)
+    folder.check(resume=resume)
     fingerprint = photos.fingerprint
     if held_out is None:
         photos, held_out = split_photos(photos, config.seed)
@@ -124,12 +126,13 @@ def train(
     run = _Run(learner, folder, schedule, fingerprint, validation, elapsed=header["elapsed"] if header else 0.0)
     if header:
         run.best = header["best"]
-    with contextlib.closing(batches):
-        run.loop(batches, report)
-    if team.leads and folder.best.is_file():
-        chosen = np.random.default_rng([config.seed, 4]).permutation(len(photos))[:MOST_PHOTOS]
-        folder.finish(resized(photos.pixels[np.sort(chosen)], config.network.size), device)
-    team.wait()
+    with folder.writing() if team.leads else contextlib.nullcontext():
+        with contextlib.closing(batches):
+            run.loop(batches, report)
+        if team.leads and folder.best.is_file():
+            chosen = np.random.default_rng([config.seed, 4]).permutation(len(photos))[:MOST_PHOTOS]
+            folder.finish(resized(photos.pixels[np.sort(chosen)], config.network.size), device)
+        team.wait()
     return Summary(learner.step, run.clock.elapsed(), run.best["step"], run.best["metrics"], folder.best)
 
 
@@ -173,7 +176,7 @@ class _Run:
     def loop(self, batches: Batches, report: Callable[[Progress], None] | None) -> None:
         """Make steps until the run is done."""
         learner, clock, schedule = self.learner, self.clock, self.schedule
-        while not clock.done(learner.step):
+        while learner.step == 0 or not clock.done(learner.step):  # a run of no time at all makes one step
             known = self.guard.add(self._update(batches.draw(learner.step)))
             rate = clock.rate(learner.step)
             last = clock.done(learner.step)
@@ -213,7 +216,7 @@ class _Run:
             metrics, grid = self.validation.measure(self.judged, fast=self.learner.engine.bf16)
             step = self.learner.step
             self.folder.append_metrics(metrics_row(step, self.clock.elapsed(), self.guard.take_mean(), metrics))
-            save_grid(self.folder.path / "samples" / f"step-{step:08d}.png", grid)
+            save_grid(self.folder.samples / f"step-{step:08d}.png", grid)
             self._board(step, metrics)
             # L2 prefers blurred fills, and no figure says which of two sharp ones is better: with an adversary, the newest.
             newest = self.config.adversarial > 0

@@ -7,7 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ce_retrieval.errors import StorageError
-from ce_retrieval.storage import intended_name, new_file, new_folder, replace_file, write_file
+from ce_retrieval.storage import (
+    check_place,
+    clear_leftovers,
+    intended_name,
+    new_file,
+    new_folder,
+    replace_file,
+    write_file,
+)
 
 STEPS = ("fsync", "replace", "rename")
 
@@ -117,3 +125,33 @@ def test_temporary_names_tell_what_they_were_to_become(tmp_path):
         temporary.touch()
     for other in ("manifest.json", ".manifest.json", "x.1f.tmp", ".hidden.tmp", ".a.xyz.tmp"):
         assert intended_name(other) is None
+
+
+def test_only_a_file_is_ever_replaced(tmp_path):
+    """As root, a rename would put a file in the place of a device such as /dev/full."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in (
+        ("folder", "it is a folder: add the name of a file"),
+        ("pipe", "it is a device or a pipe: choose a file"),
+        ("none/a.png", "none does not exist; make it, or choose another folder"),
+    ):
+        with pytest.raises(StorageError, match=rf"^cannot write .*{name}: .*{message}"):
+            replace_file(tmp_path / name, b"data")
+    assert names(tmp_path) == ["folder", "pipe"] and (tmp_path / "pipe").is_fifo()
+
+
+def test_a_place_without_permission_is_named_before_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # root may write anywhere
+    for place in (tmp_path, tmp_path / "a" / "b"):
+        with pytest.raises(StorageError, match=f"no permission to write in {tmp_path}; choose another folder"):
+            check_place(place)
+    assert names(tmp_path) == []
+
+
+def test_leftovers_are_told_by_the_name_that_they_were_meant_for(tmp_path):
+    for name in (".a.h5.00ff.tmp", ".b.h5.00ff.tmp", ".a.h5.tmp", "a.h5.00ff.tmp", "a.h5"):
+        (tmp_path / name).write_text("text")
+    clear_leftovers(tmp_path, "a.h5")
+    assert names(tmp_path) == [".a.h5.tmp", ".b.h5.00ff.tmp", "a.h5", "a.h5.00ff.tmp"]
+    clear_leftovers(tmp_path / "none", "a.h5")

@@ -39,12 +39,19 @@ def mask(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def one_line_error() -> Callable[[Result], str]:
-    """Check that a run ended with one line on stderr and exit code 1, and return the line."""
+    """Check that a run ended with one line on stderr and exit code 1, and return the line.
+
+    A bad value of an option ends with exit code 2, and its line follows the two of click that name the command's help.
+    """
 
     def check(result: Result) -> str:
-        assert result.exit_code == 1, result.output
         assert isinstance(result.exception, SystemExit), result.exception
         lines = result.stderr.splitlines()
+        if lines[0].startswith("Usage: "):
+            assert result.exit_code == 2 and lines[1].startswith("Try 'main ") and lines[2] == "", result.output
+            lines = lines[3:]
+        else:
+            assert result.exit_code == 1, result.output
         assert len(lines) == 1 and lines[0].startswith("Error: "), result.stderr
         assert result.stdout == ""
         return lines[0]

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.settings import TERM_WEIGHTS, NetworkSettings, RetrievalSettings, SceneSettings, ranges
+from ce_retrieval.completion.settings import TERM_WEIGHTS, NetworkSettings, RetrievalSettings, SceneSettings
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
+from ce_retrieval.settings import ranges
 
 CERET = [sys.executable, "-c", "from cli.main import main; main()", "complete"]
 ROOT = Path(__file__).parents[2]
@@ -83,7 +84,7 @@ def test_options_that_do_not_go_together_are_named(ceret, photo, mask, crop_inde
         ),
         (["--method", "network", "--rerank", "guided"], "leave out --rerank"),
         (["--method", "network", "--save-candidates"], "leave out --save-candidates"),
-        (["--method", "network", "--weights", tiny_weights, "--fill", "mean"], "choose one of paste, blend"),
+        (["--method", "network", "--weights", tiny_weights, "--fill", "mean"], "expected one of paste, blend"),
         ([*RETRIEVAL, "--index", crop_index, "--weights", tiny_weights], NO_NETWORK),
         (["--index", crop_index, "--rerank", "rim", "--weights", tiny_weights], NO_NETWORK),
         (
@@ -159,7 +160,7 @@ def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
     )
     arguments = ["complete", photo, "--mask", mask, "--index", tmp_path / "a.ceret", "--out", tmp_path / "out"]
     arguments += ["--method", "retrieval"]
-    assert "k is 16, but" in one_line_error(ceret(*arguments, "-k", 16))
+    assert "-k is 16, but" in one_line_error(ceret(*arguments, "-k", 16))
     assert not (tmp_path / "out").exists()
     assert ceret(*arguments).exit_code == 0
     assert len(json.loads((tmp_path / "out" / "photo.json").read_text())["candidates"]) == 15

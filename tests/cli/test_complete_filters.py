@@ -82,9 +82,9 @@ def test_a_copy_elsewhere_is_not_filled_from_itself(ceret, own, crop_index, tmp_
         ("license == 'CC0'", "names license, which is not a column: there are key, label, caption, licence"),
         ("width == 'x'", "compares width, a number, with 'x', a text"),
         ("width >=", "is not an expression"),
-        ("", "the filter is empty"),
+        ("", "--where is empty"),
         ("width > 9000", "none of the 60 photos of"),
-        ("not " * 5000 + "width == 1", "the filter"),
+        ("not " * 4900 + "width == 1", "--where 'not not"),
     ],
     ids=lambda text: text[:30],
 )

@@ -34,7 +34,10 @@ def fail(monkeypatch):
 @pytest.mark.parametrize("kind", [SettingsError, CeretError, EngineError])
 def test_arguments_become_the_options_of_the_command(ceret, one_line_error, fail, tmp_path, kind, message, line):
     fail("cli.index.build_index", kind(message))
-    assert one_line_error(ceret("index", tmp_path, "--out", tmp_path / "a.ceret")) == f"Error: {line}"
+    result = ceret("index", tmp_path, "--out", tmp_path / "a.ceret")
+    assert one_line_error(result) == f"Error: {line}"
+    assert result.exit_code == (2 if kind is SettingsError else 1)
+    assert ("Try 'main index --help' for help." in result.stderr) == (kind is SettingsError)
 
 
 def test_options_that_are_not_named_as_their_argument(ceret, one_line_error, fail, photo, mask, crop_index, tmp_path):

@@ -124,11 +124,13 @@ def test_what_is_left_out_is_listed_on_stderr(ceret, queries, crop_folder, crop_
     ("options", "says"),
     [
         (["--methods", "sift"], "network, patchmatch, telea, navier-stokes, biharmonic, smooth, oracle, ring"),
-        (["--methods", "smooth,smooth"], "named twice"),
-        (["--methods", "thumbnail@far"], "not a positive number of pixels"),
+        (["--methods", "smooth,smooth"], "--methods names 'smooth' twice"),
+        (["--methods", "thumbnail@far"], "the focus 'far' is not a number from 0.1 to 1000000000 px, nor none"),
         (["--masks", "middle"], "choose one of center, block, region, or give a folder"),
-        (["--shapes", "."], "shapes belong to the masks 'region'"),
+        (["--shapes", "."], "--shapes belong to --masks region, not center"),
         (["--methods", "thumbnail:7"], "thumbnail:7"),
+        (["--methods", ""], "--methods '' is unknown: it begins with one of"),
+        (["--methods", "x" * 3000], "xxx... is unknown: it begins with one of"),
     ],
 )
 def test_bad_choices_name_what_there_is(ceret, one_line_error, queries, crop_index, tmp_path, options, says):

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ce_retrieval.settings import Range
 from cli.main import COMMANDS, main
-from cli.options import Focus, Memory
+from cli.values import Focus, Memory
 
 HEAVY = (
     "numpy",
@@ -62,7 +63,7 @@ def test_help_of_a_command(ceret, name):
 
 def test_every_command_module_is_a_command():
     modules = {path.stem for path in Path(importlib.import_module("cli").__file__).parent.glob("*.py")}
-    shared = {"__init__", "main", "options", "output", "completion_options", "train_options", "interrupt"}
+    shared = {"__init__", "main", "options", "output", "completion_options", "train_options", "values", "interrupt"}
     assert modules - shared == set(COMMANDS)
 
 
@@ -96,8 +97,8 @@ def test_usage_errors_end_with_2(ceret, photo, mask, crop_index, tmp_path):
         ([*good, "-k", "many"], "-k"),
         ([*good, "--fill", "magic"], "paste"),
         ([*good, "--rerank", "luck"], "rim"),
-        ([*good, "--focus", "-1"], "not a positive number of pixels"),
-        ([*good, "--focus", "inf"], "not a positive number of pixels"),
+        ([*good, "--focus", "-1"], "'-1' is not a number from 0.1 to 1000000000 px"),
+        ([*good, "--focus", "inf"], "not a number from 0.1"),
         ([*good, "--colour"], "No such option"),
         (["query", photo, "--index", crop_index], "Missing option '--mask'"),
         (["query", photo, photo, "--mask", mask, "--index", crop_index], "unexpected extra argument"),
@@ -108,11 +109,11 @@ def test_usage_errors_end_with_2(ceret, photo, mask, crop_index, tmp_path):
 
 
 def test_amounts_of_memory():
-    convert = Memory().convert
+    convert = Memory(Range(low=100, high=16 << 40)).convert
     for text, amount in (("4GB", 4 << 30), ("512 mb", 512 << 20), ("1.5G", 3 << 29), ("100", 100), ("2k", 2048)):
         assert convert(text, None, None) == amount
-    for text in ("", "GB", "4 XB", "-1GB", "1e3", "4GBB"):
-        with pytest.raises(click.BadParameter, match="4GB or 512MB"):
+    for text in ("", "GB", "4 XB", "-1GB", "1e3", "4GBB", "0", "99", "17TB", "9" * 400):
+        with pytest.raises(click.BadParameter, match="not an amount of memory from 100B to 16TB, as in 4GB or 512MB"):
             convert(text, None, None)
 
 
@@ -124,7 +125,7 @@ def test_focus_values():
         and convert("none", None, None) is None
     )
     for text in ("0", "nan", "wide"):
-        with pytest.raises(click.BadParameter, match="positive number"):
+        with pytest.raises(click.BadParameter, match=r"is not a number from 0\.1"):
             convert(text, None, None)
 
 

@@ -46,7 +46,7 @@ def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
     )
     arguments = ["query", photo, "--mask", mask, "--index", tmp_path / "a.ceret"]
     assert len(ceret(*arguments).stdout.splitlines()) == 15
-    assert "k is 20, but" in one_line_error(ceret(*arguments, "-k", 20))
+    assert "-k is 20, but" in one_line_error(ceret(*arguments, "-k", 20))
 
 
 def test_the_default_k_that_is_shown_is_that_of_the_library(ceret):
@@ -210,7 +210,7 @@ def test_filters(ceret, mask, crop_folder, crop_index, tmp_path):
         ("license == 'CC0'", "names license, which is not a column: there are key, label, caption, licence"),
         ("width == 'x'", "compares width, a number, with 'x', a text"),
         ("width >=", "is not an expression"),
-        ("", "the filter is empty"),
+        ("", "--where is empty"),
         ("caption.lower() == 'x'", "has caption.lower(), which filters do not support"),
         ("__import__('os').abort()", "calls __import__('os').abort"),
         ("key == '" + "x" * 30_000 + "'", "characters long"),

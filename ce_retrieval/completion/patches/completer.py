@@ -71,7 +71,9 @@ class PatchCompleter(Completer[_Photo]):
     ) -> None:
         settings = settings or PatchSettings()
         if settings.start == "scene" and index is None:
-            raise SettingsError("the start 'scene' needs an index: give one, or start from 'smooth' or 'network'")
+            raise SettingsError(
+                "`start` is 'scene', which needs an `index`: give one, or set `start` to smooth or network"
+            )
         if settings.start == "auto":
             settings = replace(settings, start="smooth" if index is None else "scene")
         super().__init__(settings, workers)
@@ -144,8 +146,8 @@ def _check_room(working: Working, hole: np.ndarray) -> None:
     if min(height, width) < PATCH:
         raise PhotoError(
             f"the photo is {hole.shape[1]}x{hole.shape[0]} px, and {width}x{height} at the size it is worked on at: patches "
-            f"need {PATCH}x{PATCH} px or more; raise that size (by larger scenes in the index, or the setting side), or "
-            "complete by scenes"
+            f"need {PATCH}x{PATCH} px or more; raise that size (by larger scenes in the index, or `side`), or use "
+            "`method` scenes"
         )
 
 

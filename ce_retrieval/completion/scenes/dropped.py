@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from ce_retrieval.completion.result import copy_line
-from ce_retrieval.errors import PhotoError
-
-SHOWN_REASONS = 3
+from ce_retrieval.errors import PhotoError, some
 
 
 class Dropped:
@@ -51,19 +49,18 @@ class Dropped:
         remedies += [] if all_lost else ["index others"]
         remedies += ["restore lost files"] if self.lost else []
         remedies += ["set `allow_same_photo`"] if self.copies else []
-        remedies += [f"choose a larger {self.more}"] if self.more else []
-        shown = "; ".join(self.lines[:SHOWN_REASONS])
-        rest = f"; and {count - SHOWN_REASONS} more" if count > SHOWN_REASONS else ""
+        remedies += [f"choose a larger `{self.more}`"] if self.more else []
+        lines = some(self.lines, between="; ")
         what = "the only scene cannot" if count == 1 else f"none of the {count} scenes can"
-        return PhotoError(f"{what} {'be read' if all_lost else 'fill the hole'} ({_either(remedies)}): {shown}{rest}")
+        return PhotoError(f"{what} {'be read' if all_lost else 'fill the hole'} ({_either(remedies)}): {lines}")
 
     def too_few(self, pick: int, left: int, *, cut: bool) -> PhotoError:
         """Return the error for fewer scenes left than `pick`; cut: whether a larger `top` would keep further ones."""
         remedies = ["choose 1" if left == 1 else f"choose 1 to {left}"]
-        remedies += ["a larger top"] if cut else []
-        remedies += [f"a larger {self.more}"] if self.more else []
+        remedies += ["a larger `top`"] if cut else []
+        remedies += [f"a larger `{self.more}`"] if self.more else []
         return PhotoError(
-            f"pick is {pick}, but {left} candidate{'s are' if left > 1 else ' is'} left: {_either(remedies)}"
+            f"`pick` is {pick}, but {left} candidate{'s are' if left > 1 else ' is'} left: {_either(remedies)}"
         )
 
 

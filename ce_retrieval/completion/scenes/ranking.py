@@ -23,7 +23,7 @@ from ce_retrieval.completion.scenes.fit import Fitted
 from ce_retrieval.completion.scenes.region import Region
 from ce_retrieval.completion.scenes.terms import GistDistance, HoleTerms, hole_terms
 from ce_retrieval.completion.settings import AGREEING, TERM_WEIGHTS, SceneSettings
-from ce_retrieval.errors import PhotoError, SettingsError
+from ce_retrieval.errors import PhotoError, SettingsError, shown
 from ce_retrieval.pixels import to_unit
 
 CONSENSUS = 20  # scenes whose blends are averaged, at most; the best tenth of fewer than 200
@@ -82,7 +82,7 @@ def term_weights(settings: SceneSettings, own_terms: Iterable[str]) -> dict[str,
     weights = {**TERM_WEIGHTS, **own}
     for name in settings.terms:
         if name not in weights:
-            raise SettingsError(f"no ranking term is called {name!r}: choose among {', '.join(weights)}")
+            raise SettingsError(f"`terms`: no ranking term is called {shown(name)}: choose among {', '.join(weights)}")
     return weights | settings.terms
 
 
@@ -174,7 +174,7 @@ def _refuse_not_finite(
         names = ", ".join(sorted(set(bad.values())))
         raise PhotoError(
             f"no scene can be ranked: of all {len(bad)} the distance by {names} is not finite; return numbers, or give that "
-            "ranking term the weight 0"
+            "term the weight 0 in `terms`"
         )
     for number, name in bad.items():
         dropped.refuse(f"{fitted[number].neighbor.name}: its distance by the ranking term {name} is not finite")

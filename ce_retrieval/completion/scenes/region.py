@@ -77,6 +77,6 @@ def region_of(working: Working, seam: float = 0.0, *, radius: float = RADIUS) ->
         height, width = working.hole.shape
         raise MaskError(
             f"every known pixel lies next to the hole, within reach of a seam of {seam:g} px, at the {width}x{height} px that "
-            "this photo is worked on at: nothing would be left of it; set seam to 0, or mark a smaller hole"
+            "this photo is worked on at: nothing would be left of it; set `seam` to 0, or mark a smaller hole"
         )
     return Region(working, box, working.photo[crop(box)], hole, near[crop(box)] & ~hole, domain, reach)

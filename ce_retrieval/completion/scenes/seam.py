@@ -185,7 +185,9 @@ class SeamFinder:
         )
         status = flow.solve(source, sink)
         if status != flow.OPTIMAL:
-            raise SolverError(f"no seam was found around a hole with {count} pixels in reach: {status}; set seam to 0")
+            raise SolverError(
+                f"no seam was found around a hole with {count} pixels in reach: {status}; set `seam` to 0"
+            )
         reached = np.zeros(count + 2, dtype=bool)
         reached[np.asarray(flow.get_source_side_min_cut(), dtype=np.intp)] = True
         return np.concatenate([reached[node], [True, False]])

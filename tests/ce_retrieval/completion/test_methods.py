@@ -8,8 +8,8 @@ import pytest
 from ce_retrieval import make_completer
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.methods import METHODS, settings_of
-from ce_retrieval.completion.settings import ranges
 from ce_retrieval.errors import SettingsError
+from ce_retrieval.settings import ranges
 
 WITH_INDEX = [name for name, method in METHODS.items() if method.index != "none"]
 WITHOUT_INDEX = [name for name, method in METHODS.items() if method.index != "required"]
@@ -46,23 +46,27 @@ def test_the_search_is_set_alike_for_all_methods_with_an_index(method):
 
 @pytest.mark.parametrize("has_index", [False, True])
 def test_an_unknown_method_names_those_there_are(has_index):
-    assert refused("magic", {}, has_index=has_index) == f"method 'magic' is unknown: choose one of {', '.join(METHODS)}"
+    assert (
+        refused("magic", {}, has_index=has_index) == f"`method` 'magic' is unknown: choose one of {', '.join(METHODS)}"
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_unknown_setting_names_those_of_the_method(method):
     said = refused(method, {"magic": 1}, has_index=METHODS[method].index == "required")
-    assert said == f"method {method} has no setting 'magic': choose among {', '.join(ranges(METHODS[method].settings))}"
+    assert (
+        said == f"`method` {method} has no setting 'magic': choose among {', '.join(ranges(METHODS[method].settings))}"
+    )
 
 
 @pytest.mark.parametrize("method", [name for name, about in METHODS.items() if about.index == "required"])
 def test_a_missing_index_names_what_needs_none(method):
     said = refused(method, {}, has_index=False)
-    assert said == f"method {method} needs an index: give one, or use method patchmatch or network"
+    assert said == f"`method` {method} needs an `index`: give one, or use `method` patchmatch or network"
 
 
 def test_an_index_that_is_not_used_is_named():
-    assert refused("network", {}, has_index=True) == "method network uses no index: leave it out"
+    assert refused("network", {}, has_index=True) == "`method` network uses no `index`: leave it out"
 
 
 READ_WITHOUT_SCENES = {"start": "network", "weights": None, "side": 60, "seed": 3}
@@ -84,7 +88,7 @@ def test_without_an_index_settings_of_the_scenes_are_refused():
     assert {*READ_WITHOUT_SCENES, *OF_SCENES} == set(ranges(METHODS["patchmatch"].settings))
     for name, value in OF_SCENES.items():
         said = refused("patchmatch", {**READ_WITHOUT_SCENES, name: value}, has_index=False)
-        assert said == f"without an index, method patchmatch does not read {name}: give an index"
+        assert said == f"without an `index`, `method` patchmatch does not read `{name}`: give one, or leave them out"
     chosen = settings_of("patchmatch", READ_WITHOUT_SCENES, has_index=False)
     assert {name: getattr(chosen, name) for name in READ_WITHOUT_SCENES} == READ_WITHOUT_SCENES
 
@@ -108,21 +112,28 @@ def test_weights_that_nothing_reads_are_named(method, settings, has_index):
 @pytest.mark.parametrize(
     ("method", "settings", "said"),
     [
-        ("scenes", {"aligned": 0}, "aligned is 0: expected 1 or more"),
-        ("scenes", {"aligned": 2.5}, "aligned is 2.5: expected a whole number"),
-        ("scenes", {"aligned": "many"}, "aligned is 'many': expected a whole number"),
-        ("scenes", {"aligned": None}, "aligned is None: expected a whole number"),
-        ("scenes", {"seam": 41}, "seam is 41: expected 0 to 40"),
-        ("scenes", {"seam": "wide"}, "seam is 'wide': expected a number"),
-        ("scenes", {"trust": float("nan")}, "trust is nan: expected 0 to 1"),
-        ("scenes", {"pick": 3, "top": 2}, "pick is 3, but 2 candidates are kept: choose a larger top"),
-        ("scenes", {"terms": {"rim": -1}}, "the weight of the term rim is -1: expected 0 or more"),
-        ("scenes", {"focus": "near"}, "focus is 'near': expected a positive number of pixels, None or 'auto'"),
-        ("retrieval", {"k": 0}, "k is 0: expected 1 or more"),
-        ("retrieval", {"fill": "smooth"}, "fill is 'smooth': choose one of paste, blend, mean"),
-        ("patchmatch", {"start": "here"}, "start is 'here': choose one of auto, smooth, network, scene"),
-        ("patchmatch", {"sources": -1}, "sources is -1: expected 0 or more"),
-        ("network", {"fill": "mean"}, "fill is 'mean': choose one of paste, blend"),
+        ("scenes", {"aligned": 0}, "`aligned` is 0: expected a whole number from 1 to 1000000000"),
+        ("scenes", {"aligned": 2.5}, "`aligned` is 2.5: expected a whole number from 1 to 1000000000"),
+        ("scenes", {"aligned": "many"}, "`aligned` is 'many': expected a whole number from 1 to 1000000000"),
+        ("scenes", {"aligned": None}, "`aligned` is None: expected a whole number from 1 to 1000000000"),
+        ("scenes", {"seam": 41}, "`seam` is 41: expected a number from 0 to 40"),
+        ("scenes", {"seam": "wide"}, "`seam` is 'wide': expected a number from 0 to 40"),
+        ("scenes", {"trust": float("nan")}, "`trust` is nan: expected a number from 0 to 1"),
+        ("scenes", {"pick": 3, "top": 2}, "`pick` is 3, but 2 candidates are kept: choose a larger `top`"),
+        ("scenes", {"terms": {"rim": -1}}, "`terms`: the weight of rim is -1: expected a number from 0 to 1000000000"),
+        (
+            "scenes",
+            {"terms": {"rim": 1e308}},
+            "`terms`: the weight of rim is 1e+308: expected a number from 0 to 1000000000",
+        ),
+        ("scenes", {"mixed": "no"}, "`mixed` is 'no': expected True or False"),
+        ("scenes", {"focus": 1e-300}, "`focus` is 1e-300: expected a number from 0.1 to 1000000000 px, None or 'auto'"),
+        ("scenes", {"focus": "near"}, "`focus` is 'near': expected a number from 0.1 to 1000000000 px, None or 'auto'"),
+        ("retrieval", {"k": 0}, "`k` is 0: expected a whole number from 1 to 1000000000"),
+        ("retrieval", {"fill": "smooth"}, "`fill` is 'smooth': expected one of paste, blend, mean"),
+        ("patchmatch", {"start": "here"}, "`start` is 'here': expected one of auto, smooth, network, scene"),
+        ("patchmatch", {"sources": -1}, "`sources` is -1: expected a whole number from 0 to 1000000000"),
+        ("network", {"fill": "mean"}, "`fill` is 'mean': expected one of paste, blend"),
     ],
 )
 def test_values_out_of_range_are_named(method, settings, said):
@@ -135,5 +146,5 @@ def test_numbers_of_numpy_are_numbers():
 
 
 def test_no_thread_at_all_is_refused(index):
-    with pytest.raises(SettingsError, match="workers is 0: expected 1 or more"):
+    with pytest.raises(SettingsError, match="`workers` is 0: expected a whole number from 1 to 1024"):
         make_completer("scenes", index, workers=0, settings={"rerank": "rim"})

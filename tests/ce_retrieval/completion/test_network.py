@@ -13,13 +13,14 @@ from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.folders import complete_folder
 from ce_retrieval.completion.network import NetworkCompleter
 from ce_retrieval.completion.plan import Job
-from ce_retrieval.completion.settings import NetworkSettings, ranges
+from ce_retrieval.completion.settings import NetworkSettings
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError, SettingsError
 from ce_retrieval.models.checkpoint import load_network
 from ce_retrieval.models.inference import fill_photos, predict_photos
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.pixels import resize
 from ce_retrieval.retrieval.query import square_query
+from ce_retrieval.settings import ranges
 
 FILLS = ranges(NetworkSettings)["fill"].choices
 SHAPES = [(32, 32), (100, 130), (21, 33)]
@@ -165,14 +166,14 @@ def test_a_folder_is_completed_and_not_done_twice(tiny_weights, photo, tmp_path)
 
 
 def test_what_is_missing_or_wrong_is_named_at_once(tiny_weights, tmp_path, monkeypatch):
-    with pytest.raises(SettingsError, match="fill is 'mean': choose one of paste, blend"):
+    with pytest.raises(SettingsError, match="`fill` is 'mean': expected one of paste, blend"):
         NetworkCompleter(NetworkSettings("mean", weights=str(tiny_weights)))
     with pytest.raises(CheckpointError, match="no such checkpoint file"):
         NetworkCompleter(NetworkSettings(weights=str(tmp_path / "none.safetensors")))
     (tmp_path / "bad.safetensors").write_bytes(tiny_weights.read_bytes()[:900])
     with pytest.raises(CheckpointError, match="truncated or no safetensors file"):
         NetworkFill(str(tmp_path / "bad.safetensors"))
-    with pytest.raises(SettingsError, match=r"method network .* has no candidates"):
+    with pytest.raises(SettingsError, match=r"`method` network .* has no candidates"):
         NetworkCompleter(NetworkSettings(weights=str(tiny_weights))).complete_many([], [], candidate_fills=True)
     monkeypatch.setattr("ce_retrieval.models.requirements.find_spec", lambda name: None)
     with pytest.raises(CeretError, match=r"needs torch and safetensors: pip install torch safetensors"):

@@ -49,9 +49,9 @@ def test_settings_are_those_of_the_method(photo, hole, index):
     assert Path(done.candidates[0].photo).exists()
     with pytest.raises(SettingsError, match="scenes has no setting 'k': choose among rerank"):
         ce_retrieval.complete(photo, hole, index, k=3)
-    with pytest.raises(SettingsError, match="method 'magic' is unknown: choose one of scenes"):
+    with pytest.raises(SettingsError, match="`method` 'magic' is unknown: choose one of scenes"):
         ce_retrieval.complete(photo, hole, index, method="magic")
-    with pytest.raises(SettingsError, match="scenes needs an index"):
+    with pytest.raises(SettingsError, match="`method` scenes needs an `index`"):
         ce_retrieval.complete(photo, hole)
     with pytest.raises(SettingsError, match="network makes one fill and has no candidates: leave `candidate_fills`"):
         ce_retrieval.complete(photo, hole, method="network", candidate_fills=True)

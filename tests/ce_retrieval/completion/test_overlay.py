@@ -12,11 +12,12 @@ from PIL import Image
 from scipy import ndimage
 
 from ce_retrieval.completion.overlay import RetrievalCompleter
-from ce_retrieval.completion.settings import RetrievalSettings, ranges
+from ce_retrieval.completion.settings import RetrievalSettings
 from ce_retrieval.errors import CeretError, DescriptorError, MaskError, PhotoError, SettingsError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos import load_photo
+from ce_retrieval.settings import ranges
 
 SETTINGS = RetrievalSettings(k=5, candidates=30, rerank="rim")
 FILLS = ranges(RetrievalSettings)["fill"].choices
@@ -209,12 +210,12 @@ def test_a_collection_that_is_gone_is_one_line(lossy, photo, odd_holes, rerank):
 
 def test_settings_are_checked_at_once(index):
     for change, message in (
-        ({"k": 61}, r"k is 61, but .* holds 60 photos: choose 1 to 60"),
-        ({"k": 0}, "k is 0"),
-        ({"candidates": 0}, "candidates is 0"),
-        ({"fill": "magic"}, "fill is 'magic': choose one of paste, blend, mean"),
-        ({"rerank": "luck"}, "rerank is 'luck': choose one of none, rim, guided"),
-        ({"focus": 0.0}, "focus is 0.0: expected a positive number of pixels"),
+        ({"k": 61}, r"`k` is 61, but .* holds 60 photos: choose 1 to 60"),
+        ({"k": 0}, "`k` is 0"),
+        ({"candidates": 0}, "`candidates` is 0"),
+        ({"fill": "magic"}, "`fill` is 'magic': expected one of paste, blend, mean"),
+        ({"rerank": "luck"}, "`rerank` is 'luck': expected one of none, rim, guided"),
+        ({"focus": 0.0}, "`focus` is 0.0: expected a number from 0.1 to 1000000000 px"),
     ):
         with pytest.raises(SettingsError, match=message):
             RetrievalCompleter(index, replace(SETTINGS, **change))

@@ -14,9 +14,10 @@ import pytest
 
 from ce_retrieval.completion.overlay import RetrievalCompleter
 from ce_retrieval.completion.result import Completion, json_lines, read_saved, run_lengths
-from ce_retrieval.completion.settings import RetrievalSettings, ranges
+from ce_retrieval.completion.settings import RetrievalSettings
 from ce_retrieval.errors import StorageError
 from ce_retrieval.photos import load_photo, save_photo
+from ce_retrieval.settings import ranges
 
 SETTINGS = RetrievalSettings(k=4, candidates=20, rerank="rim")
 FILLS = ranges(RetrievalSettings)["fill"].choices

@@ -81,10 +81,10 @@ def test_bad_holes_and_focus(centre):
     with pytest.raises(DescriptorError, match="uint8"):
         cell_weights(descriptor, centre.astype(np.uint8))
     for focus in (0, -1.0, math.inf, math.nan):
-        with pytest.raises(SettingsError, match="expected a positive number"):
+        with pytest.raises(SettingsError, match=r"`focus` is .*: expected a number from 0\.1 to"):
             cell_weights(descriptor, centre, focus)
     with pytest.raises(SettingsError, match="so small"):
-        cell_weights(descriptor, centre, 1e-3)
+        cell_weights(make_descriptor("thumbnail:4", 128), centre, 0.1)
     with pytest.raises(DescriptorError, match="none of the 225 cells"):
         cell_weights(descriptor, np.ones((128, 128), bool))
     sieve = np.zeros((128, 128), bool)
@@ -146,7 +146,7 @@ def test_specs_become_canonical():
         ("hog:cells", 7, "at least 8 px"),
         ("gist", 60, "at least 64"),
         ("gist", 130, "multiple of 4"),
-        ("thumbnail", 0, "positive"),
+        ("thumbnail", 0, "expected 1 or more"),
     ],
 )
 def test_bad_specs(spec, size, message):

@@ -239,7 +239,7 @@ def test_arguments_that_make_no_sense(folder):
         "encoder:contxt": (CheckpointError, "no such checkpoint.* or a layer: cells, context, bottleneck"),
         f"encoder:pool5:{folder}/best.safetensors": (CheckpointError, "no such checkpoint.* or a layer"),
         "encoder:/absent/weights.safetensors": (CheckpointError, "^/absent/weights.safetensors: no such checkpoint"),
-        f"encoder:{folder}": (CheckpointError, "no such checkpoint"),
+        f"encoder:{folder}": (CheckpointError, "a folder, not a checkpoint"),
     }
     for spec, (kind, message) in bad.items():
         with pytest.raises(kind, match=message) as caught:

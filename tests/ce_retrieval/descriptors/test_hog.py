@@ -150,7 +150,8 @@ def test_works_where_no_machine_code_can_be_kept(tmp_path):
     room = tmp_path / "ce_retrieval" / "descriptors"
     room.mkdir(parents=True)
     source = Path(__file__).resolve().parents[3] / "ce_retrieval"
-    shutil.copy(source / "errors.py", tmp_path / "ce_retrieval")
+    for name in ("errors", "settings"):
+        shutil.copy(source / f"{name}.py", tmp_path / "ce_retrieval")
     for name in ("base", "cells", "hog", "hog_kernel"):
         shutil.copy(source / "descriptors" / f"{name}.py", room)
     # A file where the cache's folder would be defeats even a user who may write anywhere.

@@ -1,5 +1,7 @@
 """The grammar of methods."""
 
+import re
+
 import pytest
 
 from ce_retrieval.errors import SettingsError
@@ -50,7 +52,7 @@ def test_every_spelling_has_one_name(spelled, name):
     (method,) = parse_methods([spelled], 128)
     assert method == parse_methods([name], 128)[0] and method.name == name
     assert method.descriptor.spec == name.partition("@")[0].partition("+")[0]
-    with pytest.raises(SettingsError, match=f"{name.replace('+', '.')} is named twice"):
+    with pytest.raises(SettingsError, match=f"`methods` names '{re.escape(name)}' twice"):
         parse_methods([spelled, "smooth", name], 128)
 
 
@@ -76,11 +78,12 @@ def test_every_spelling_has_one_name(spelled, name):
         ("network:", r"expected network\[:CHECKPOINT\]\[\+blend\]"),
         ("network+mean", r"expected network\[:CHECKPOINT\]"),
         ("network@4", "is unknown"),
-        ("hog@", "'' is not a positive number"),
-        ("hog@0", "not a positive number"),
-        ("hog@inf", "not a positive number"),
-        ("hog@nan", "not a positive number"),
-        ("thumbnail:7", "method thumbnail:7: "),
+        ("hog@", "the focus '' is not a number from 0.1 to 1000000000 px, nor none"),
+        ("hog@0", "not a number from"),
+        ("hog@inf", "not a number from"),
+        ("hog@1e-300", "not a number from"),
+        ("hog@nan", "not a number from"),
+        ("thumbnail:7", "`methods` 'thumbnail:7': thumbnail:7: these cells do not divide"),
     ],
 )
 def test_what_is_wrong_is_named(name, says):
@@ -112,7 +115,7 @@ def test_the_focus_in_pixels_is_the_descriptors_best_unless_named():
 
 
 def test_none_at_all():
-    with pytest.raises(SettingsError, match="no method is named"):
+    with pytest.raises(SettingsError, match="`methods` names none"):
         parse_methods([], 128)
 
 

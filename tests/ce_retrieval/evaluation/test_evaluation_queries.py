@@ -91,7 +91,7 @@ def test_shapes_are_pasted_and_belong_to_the_region_strategy(query_folder, tmp_p
     assert (own.holes != procedural.holes).any(axis=(1, 2)).sum() >= 10
     shares = own.holes.mean(axis=(1, 2))
     assert (shares > 0).all() and (shares <= 0.25).all()
-    with pytest.raises(SettingsError, match="shapes belong to the masks 'region', and masks are 'block'"):
+    with pytest.raises(SettingsError, match="`shapes` belong to `masks` region, not block"):
         read(query_folder, masks="block", shapes=str(tmp_path))
 
 
@@ -114,7 +114,7 @@ def test_a_folder_of_masks(query_folder, tmp_path):
 
 
 def test_unknown_masks_name_what_there_is(query_folder):
-    with pytest.raises(SettingsError, match="masks 'middle' are unknown: choose one of center, block, region, or"):
+    with pytest.raises(SettingsError, match="`masks` 'middle' are unknown: choose one of center, block, region, or"):
         read(query_folder, masks="middle")
 
 

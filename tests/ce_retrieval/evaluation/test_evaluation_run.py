@@ -180,7 +180,7 @@ def test_leaks_are_left_out_unless_kept(query_folder, crop_folder, opened, tmp_p
     kept = run(leaking, opened, tmp_path / "out", ("oracle",), keep_leaks=True)
     assert kept.leaks == found.leaks and len(kept.names) == 4
     assert any("kept" in note for note in notes(kept))
-    with pytest.raises(EvaluationError, match=r"all 1 photos have near-duplicates.*set keep_leaks"):
+    with pytest.raises(EvaluationError, match=r"all 1 photos have near-duplicates.*set `keep_leaks`"):
         run(leaking / "photo2/copy.jpg", opened, tmp_path / "out", ("oracle",))
 
 
@@ -309,7 +309,7 @@ def test_bad_input_is_refused_before_anything_is_done(query_folder, crop_folder,
     for changes, message in (
         ({"methods": ("sift",)}, "sift"),
         ({"masks": "middle"}, "middle"),
-        ({"masks": "block", "shapes": "x"}, "leave shapes out"),
+        ({"masks": "block", "shapes": "x"}, "leave `shapes` out"),
     ):
         settings = dataclasses.replace(EvaluationSettings(("oracle",)), **changes)
         with pytest.raises(SettingsError, match=message):
@@ -328,11 +328,11 @@ def test_bad_input_is_refused_before_anything_is_done(query_folder, crop_folder,
 
 def test_settings_out_of_range_are_named():
     for changes, message in (
-        ({"seed": -1}, "seed is -1: expected 0 or more"),
-        ({"limit": 0}, "limit is 0: expected 1 or more"),
-        ({"k": 0}, "k is 0: expected 1 or more"),
-        ({"candidates": 0}, "candidates is 0: expected 1 or more"),
-        ({"aligned": -3}, "aligned is -3: expected 1 or more"),
+        ({"seed": -1}, "`seed` is -1: expected a whole number from 0 to 4294967295"),
+        ({"limit": 0}, "`limit` is 0: expected a whole number from 1 to 1000000000"),
+        ({"k": 0}, "`k` is 0: expected a whole number from 1 to 1000000000"),
+        ({"candidates": 0}, "`candidates` is 0: expected a whole number from 1 to 1000000000"),
+        ({"aligned": -3}, "`aligned` is -3: expected a whole number from 1 to 1000000000"),
     ):
         with pytest.raises(SettingsError, match=message):
             EvaluationSettings(("oracle",), **changes)

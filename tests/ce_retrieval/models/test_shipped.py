@@ -36,7 +36,7 @@ def test_missing_weights_name_the_file_and_the_remedy(tmp_path, monkeypatch):
         assert "\n" not in str(caught.value)
     with pytest.raises(CheckpointError, match=r"absent\.safetensors: no such checkpoint"):
         weights_path(str(tmp_path / "absent.safetensors"))
-    with pytest.raises(CheckpointError, match="no such checkpoint"):
+    with pytest.raises(CheckpointError, match="a folder, not a checkpoint"):
         load_weights(str(tmp_path))
 
 

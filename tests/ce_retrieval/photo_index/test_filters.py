@@ -98,9 +98,9 @@ def test_what_lets_nothing_pass_or_is_no_filter(index, helpers, hole):
         with pytest.raises(FilterError, match=message):
             find_neighbors(opened, photo, hole, 3, where=where)
     assert allowed_photos(opened, None) is None
-    with pytest.raises(SettingsError, match="k is 31"):
+    with pytest.raises(SettingsError, match="`k` is 31"):
         find_neighbors(opened, photo, hole, 31, where="label == 'odd'")
-    with pytest.raises(SettingsError, match=r"k is 16, but 15 photos of .* may be found"):
+    with pytest.raises(SettingsError, match=r"`k` is 16, but 15 photos of .* may be found"):
         search_contexts(opened, photo[None], hole[None], 16, allowed=opened.matching("label == 'odd'"))
 
 

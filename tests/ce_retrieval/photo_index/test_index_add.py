@@ -103,8 +103,11 @@ def test_readers_that_open_while_a_writer_adds_see_a_whole_index(index, photos, 
 
 def test_k_out_of_range_says_how_many_there_are(index):
     opened = PhotoIndex.open(index)
-    for k in (0, 31):
-        with pytest.raises(SettingsError, match=f"k is {k}.*holds 30 photos: choose 1 to 30"):
+    for k, message in (
+        (0, "`k` is 0: expected a whole number from 1"),
+        (31, "`k` is 31, but .*holds 30 photos: choose 1 to 30"),
+    ):
+        with pytest.raises(SettingsError, match=message):
             opened.search(all_grids(opened)[:1], ONES, k)
 
 

@@ -172,8 +172,9 @@ def test_a_bad_source_or_setting_leaves_nothing_behind(photos, tmp_path, helpers
         ([helpers.write_tar(tmp_path / "abs.tar", [1], name="/{:04d}.png")], {}, SourceError, "absolute"),
         ([photos], {"features": "nonsense"}, SettingsError, "nonsense"),
         ([photos], {"hole": "left"}, SettingsError, "left"),
-        ([photos], {"workers": 0}, SettingsError, "workers is 0"),
+        ([photos], {"workers": 0}, SettingsError, "`workers` is 0: expected a whole number from 1 to 1024"),
         ([photos], {"max_memory": 1 << 20}, SettingsError, "`max_memory` 1MB is too little"),
+        ([photos], {"max_memory": 0}, SettingsError, "`max_memory` is 0: expected a whole number from 1048576"),
     ]
     for sources, change, error, message in cases:
         with pytest.raises(error, match=message):
@@ -183,7 +184,7 @@ def test_a_bad_source_or_setting_leaves_nothing_behind(photos, tmp_path, helpers
 
 def test_the_memory_that_an_error_asks_for_is_enough(photos, tmp_path, small_segments, helpers):
     with pytest.raises(SettingsError, match="give at least ") as caught:
-        build_index([photos], tmp_path / "out.ceret", dataclasses.replace(helpers.SETTINGS, max_memory=0))
+        build_index([photos], tmp_path / "out.ceret", dataclasses.replace(helpers.SETTINGS, max_memory=1 << 20))
     megabytes = int(str(caught.value).partition("give at least ")[2].partition("MB")[0])
     settings = dataclasses.replace(helpers.SETTINGS, max_memory=megabytes << 20)
     assert build_index([photos], tmp_path / "out.ceret", settings).count == 30

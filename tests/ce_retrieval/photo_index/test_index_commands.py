@@ -1,4 +1,4 @@
-"""`ceret index`, `add`, `info` and `verify`: what they print, and one line with exit code 1 for every bad input."""
+"""`ceret index`, `add`, `info` and `verify`: what they print, and one line for every bad input."""
 
 import json
 
@@ -24,8 +24,7 @@ def error_of(*arguments, code=1):
     done = ceret(*arguments, code=code)
     assert done.stdout == ""
     assert done.stderr.startswith("Error: " if code == 1 else "Usage: ")
-    if code == 1:
-        assert done.stderr.count("\n") == 1
+    assert done.stderr.count("\n") == (1 if code == 1 else 4)
     assert "Traceback" not in done.output
     return done.stderr
 
@@ -137,8 +136,8 @@ def test_places_that_cannot_be_written(photos, tmp_path):
 
 
 def test_k_larger_than_the_collection(index, query):
-    error = error_of("query", *query, "--index", index, "-k", 31)
-    assert "k is 31" in error and "choose 1 to 30" in error
+    error = error_of("query", *query, "--index", index, "-k", 31, code=2)
+    assert "-k is 31" in error and "choose 1 to 30" in error
     error_of("query", *query, "--index", index, "-k", 0, code=2)
 
 
@@ -196,8 +195,12 @@ def test_wrong_usage_has_exit_code_2(photos, tmp_path):
 
 def test_settings_that_cannot_be(photos, tmp_path):
     out = ["--out", tmp_path / "out.ceret"]
-    assert "no descriptor is named 'magic': choose one of" in error_of("index", photos, *out, "--features", "magic")
-    assert "do not divide" in error_of("index", photos, *out, "--features", "thumbnail:7", "--size", 32)
-    error = error_of("index", photos, *out, "--max-memory", "100MB", *BUILD)
+    error = error_of("index", photos, *out, "--features", "magic", code=2)
+    assert "--features 'magic' are unknown: choose one of encoder" in error
+    assert "do not divide" in error_of("index", photos, *out, "--features", "thumbnail:7", "--size", 32, code=2)
+    for empty in ("encoder:", "thumbnail:", "onnx:"):
+        assert f"Error: {empty}" in error_of("index", photos, *out, "--features", empty, code=2)
+    assert len(error_of("index", photos, *out, "--features", "thumbnail:" + "x" * 3000, code=2)) < 400
+    error = error_of("index", photos, *out, "--max-memory", "100MB", *BUILD, code=2)
     assert " 100MB is too little for thumbnail:8" in error and "give at least" in error
     assert not (tmp_path / "out.ceret").exists()

@@ -141,9 +141,9 @@ def test_every_column_can_be_named(table, column):
         ("caption == '\\ud800'", "not valid UTF-8"),
         ("width == 3" + " or width == 3" * MAX_LENGTH, "characters long: expected at most 20000"),
         ("(" * 5000 + "width == 3" + ")" * 5000, "is not an expression: too many"),
-        ("not " * 4900 + "width == 3", "the filter 'not not not"),
+        ("not " * 4900 + "width == 3", "`where` 'not not not"),
         ("not " * 60 + "width == 3", "nests deeper than 50"),
-        ("width == " + "-" * 9000 + "3", "the filter"),
+        ("width == " + "-" * 9000 + "3", "`where` 'width == ---"),
     ],
     ids=lambda text: text[:40],
 )

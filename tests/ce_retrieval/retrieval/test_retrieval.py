@@ -203,7 +203,7 @@ def test_bad_queries_are_named(indexes, crop_folder):
         find_neighbors(index, photo, np.ones((96, 96), bool), 5)
     with pytest.raises(PhotoError, match="7x96"):
         find_neighbors(index, photo[:, :7], centre[:, :7], 5)
-    with pytest.raises(SettingsError, match=r"k is 61, but .* holds 60 photos: choose 1 to 60"):
+    with pytest.raises(SettingsError, match=r"`k` is 61, but .* holds 60 photos: choose 1 to 60"):
         find_neighbors(index, photo, centre, 61)
     with pytest.raises(SettingsError, match="focus"):
         find_neighbors(index, photo, centre, 5, focus=-1.0)

@@ -31,6 +31,7 @@ def tiny_config():
 
 @pytest.fixture
 def few_channels(monkeypatch):
-    """Joint runs have an adversary of few channels: it takes seconds where the paper's takes minutes."""
+    """Joint runs have an adversary of few channels for small photos: it takes seconds where the paper's takes minutes."""
     learner = pytest.importorskip("ce_retrieval.training.learner")
     monkeypatch.setattr(learner, "Discriminator", small_adversary)
+    monkeypatch.setattr("ce_retrieval.training.config.ADVERSARY_SIDE", 16)

@@ -2,6 +2,9 @@
 
 import errno
 import os
+import resource
+import shutil
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -105,12 +108,54 @@ def test_a_full_disk_leaves_the_older_file(folder, tmp_path, monkeypatch):
     assert path.read_bytes() == before and not list(tmp_path.glob(".out*"))
 
 
+@pytest.fixture
+def limited():
+    """A function that sets the largest size of a file in bytes, until the test ends."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_room_is_said_before_any_photo_is_decoded(folder, tmp_path, monkeypatch, limited):
+    monkeypatch.setattr("ce_retrieval.photos.decode_photo", lambda *_, **__: 1 / 0)
+    needed = r"cannot write .*out.h5: 4 photos of 160 px need 0.3 MB, and there is room for 0.\d MB; free space, choose"
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4 * 160 * 160 * 3 - 1))
+        with pytest.raises(StorageError, match=needed):
+            pack_photos(open_source(str(folder)), tmp_path / "out.h5", 160)
+    limited(100_000)
+    with pytest.raises(StorageError, match=needed):
+        pack_photos(open_source(str(folder)), tmp_path / "out.h5", 160)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["photos"]
+
+
+@pytest.mark.parametrize("size", [500, 100_000, 4 * 160 * 160 * 3 + 1000])
+def test_a_disk_that_fills_up_while_packing(folder, tmp_path, monkeypatch, limited, size):
+    """Neither HDF5's own error nor its temporary file is left, at whichever write the disk is full."""
+    monkeypatch.setattr("ce_retrieval.training.packing._check_room", lambda *_: None)
+    limited(size)
+    with pytest.raises(
+        StorageError, match=r"^cannot write .*out\.h5: file too large; free space or choose another folder$"
+    ):
+        pack_photos(open_source(str(folder)), tmp_path / "out.h5", 160)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["photos"]
+
+
+def test_what_a_killed_process_left_is_deleted_but_not_what_another_writes(folder, tmp_path):
+    left, foreign, busy = (tmp_path / f".{name}.tmp" for name in ("out.h5.0123", "in.h5.0123", "out.h5.4567"))
+    left.write_bytes(b"gigabytes")
+    foreign.write_bytes(b"of another file")
+    with h5py.File(busy, "w"):
+        pack_photos(open_source(str(folder)), tmp_path / "out.h5", 48)
+    assert not left.exists() and foreign.exists() and busy.exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size": 8}, "`size` is 8: expected 16 to 4096 px"),
+        ({"size": 8}, "`size` is 8: expected a whole number from 16 to 4096"),
         ({"size": 5000}, "`size` is 5000"),
-        ({"size": 32, "workers": 0}, "`workers` is 0: expected 1 or more"),
+        ({"size": 32, "workers": 0}, "`workers` is 0: expected a whole number from 1 to 1024"),
     ],
 )
 def test_impossible_settings(folder, tmp_path, settings, message):

@@ -43,7 +43,7 @@ def run_all():
 
 
 def train_and_tell(folder, killed_after):
-    """Train from the newest checkpoint, if there is one; write every step down; be killed after one of them."""
+    """Train, from the newest checkpoint of a run that is there; write every step down; be killed after one of them."""
     torch.set_num_threads(1)
 
     def report(now):
@@ -54,18 +54,20 @@ def train_and_tell(folder, killed_after):
 
     config = preset_config("compact", network=TINY, batch=8, steps=16, warmup=2)
     options = {"device": CPU, "held_out": make_photos(10, 32, seed=1), "schedule": Schedule(8, 3, 8)}
-    train(config, make_photos(40, 40), folder, resume=True, report=report, **options)
+    train(config, make_photos(40, 40), folder, resume=folder.exists(), report=report, **options)
 
 
 def test_a_killed_process_resumes_bit_identical(tmp_path, run_all):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert run_all(train_and_tell, (whole, None)) == [0]
     assert run_all(train_and_tell, (parts, 8)) == [-signal.SIGKILL]
+    (parts / "checkpoints" / ".step-00000009.0123456789abcdef.tmp").mkdir()
     assert run_all(train_and_tell, (parts, None)) == [0]
     told = [[int(step) for step in (tmp_path / f"{run}.steps").read_text().split()] for run in ("whole", "parts")]
     # The newest checkpoint of the killed run is that of step 6.
     assert told == [list(range(1, 17)), [*range(1, 9), *range(7, 17)]]
     assert_same(final_state(whole, 16), final_state(parts, 16))
+    assert not list(parts.rglob(".*"))
 
 
 TEAM_CONFIG = preset_config("compact", network=TINY, batch=8, steps=8, warmup=2)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ce_retrieval.completion.patches.completer import PatchCompleter
-from ce_retrieval.completion.settings import PatchSettings, ranges
+from ce_retrieval.completion.settings import PatchSettings
 from ce_retrieval.errors import MaskError, SettingsError
+from ce_retrieval.settings import ranges
 
 SETTINGS = PatchSettings(rerank="rim", aligned=6)
 
@@ -68,14 +69,14 @@ def test_a_photo_larger_than_the_working_size(stripes, hole):
 
 
 def test_what_is_wrong_is_named(index, stripes, hole):
-    with pytest.raises(SettingsError, match="start is 'best': choose one of auto, smooth"):
+    with pytest.raises(SettingsError, match="`start` is 'best': expected one of auto, smooth"):
         replace(SETTINGS, start="best")
-    with pytest.raises(SettingsError, match="the start 'scene' needs an index"):
+    with pytest.raises(SettingsError, match="`start` is 'scene', which needs an `index`"):
         PatchCompleter(None, replace(SETTINGS, start="scene"))
-    with pytest.raises(SettingsError, match="sources is -1: expected 0 or more"):
+    with pytest.raises(SettingsError, match="`sources` is -1: expected a whole number from 0 to"):
         replace(SETTINGS, sources=-1)
     completer = PatchCompleter(None, SETTINGS)
-    with pytest.raises(SettingsError, match="method patchmatch makes one fill"):
+    with pytest.raises(SettingsError, match="`method` patchmatch makes one fill"):
         completer.complete_many([stripes], [hole], candidate_fills=True)
     results = completer.complete_many([stripes, stripes], [np.zeros_like(hole), hole])
     assert isinstance(results[0], MaskError)

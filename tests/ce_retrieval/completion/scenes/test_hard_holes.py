@@ -143,7 +143,7 @@ def test_a_scene_or_two_are_enough(tmp_path, scenes, truth, count):
     patches = ce_retrieval.complete(hidden(truth, hole), hole, index, method="patchmatch", rerank="rim", sources=20)
     assert stems(patches) == ["own", "cat"][:count]
     np.testing.assert_array_equal(patches.best[~hole], truth[~hole])
-    with pytest.raises(PhotoError, match=f"pick is 3, but {count} candidate.* left: choose 1( to 2)?$"):
+    with pytest.raises(PhotoError, match=f"`pick` is 3, but {count} candidate.* left: choose 1( to 2)?$"):
         ce_retrieval.complete(truth, hole, index, rerank="rim", pick=3)
 
 

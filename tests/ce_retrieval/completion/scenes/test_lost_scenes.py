@@ -68,7 +68,7 @@ def test_without_a_usable_scene_nothing_else_fills(tmp_path, scenes, truth, alig
         for shape in (SHAPE, (64, 64)):
             hole = hole_of(np.s_[20:40, 20:45], shape=shape)
             with pytest.raises(
-                PhotoError, match=r"^none of the 4 scenes can be read .restore lost files.: .*; and 1 more$"
+                PhotoError, match=r"^none of the 4 scenes can be read .restore lost files.: .* and 1 more$"
             ) as caught:
                 completer.complete(of_size(truth, *shape), hole)
             assert "\n" not in str(caught.value) and "put it back, or bring the index up to date with" in str(
@@ -120,7 +120,7 @@ def test_the_remedy_fits_the_reason(tmp_path, bundled_photos, index, truth, monk
     unfit = "scenes can fill the hole (mark a smaller one, or index others)"
     said = refused(wide, photo, hole)
     assert said.startswith(f"none of the 2 {unfit}: ") and said.count(".png: too small: 220x60 px, ") == 2
-    more = "the only scene cannot fill the hole (mark a smaller one, index others, or choose a larger aligned): "
+    more = "the only scene cannot fill the hole (mark a smaller one, index others, or choose a larger `aligned`): "
     assert refused(wide, photo, hole, aligned=1).startswith(more)
     assert refused(wide, photo, hole, aligned=1, candidates=1).startswith(more)
     (tmp_path / "scenes" / "a.png").unlink()
@@ -129,8 +129,8 @@ def test_the_remedy_fits_the_reason(tmp_path, bundled_photos, index, truth, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(ranking, "DUPLICATE", 9.0)
-        assert refused(index, truth, HOLE, pick=2) == "pick is 2, but 1 candidate is left: choose 1"
-    last = "pick is 3, but 2 candidates are left: choose 1 to 2, or a larger aligned"
+        assert refused(index, truth, HOLE, pick=2) == "`pick` is 2, but 1 candidate is left: choose 1"
+    last = "`pick` is 3, but 2 candidates are left: choose 1 to 2, or a larger `aligned`"
     assert refused(index, truth, HOLE, pick=3, aligned=2) == last
     assert refused(index, truth, HOLE, pick=3, aligned=2, candidates=2) == last
 
@@ -147,14 +147,16 @@ def test_a_pick_that_vanished_may_be_had_from_a_larger_top(index, truth, monkeyp
         return opened(neighbor, query)
 
     monkeypatch.setattr(completer._finder, "opened", vanishing)
-    with pytest.raises(PhotoError, match=r"^pick is 2, but 1 candidate is left: choose 1, or a larger top$"):
+    with pytest.raises(PhotoError, match=r"^`pick` is 2, but 1 candidate is left: choose 1, or a larger `top`$"):
         completer.complete(truth, HOLE)
 
 
 def test_a_term_that_is_no_number_is_named(index, truth):
     terms = {"mine": lambda *_: float("nan"), "fine": lambda *_: 1.0}
     for settings in (SETTINGS, replace(SETTINGS, aligned=1)):
-        with pytest.raises(PhotoError, match=r"^no scene can be ranked: .* by mine is not finite; .*weight 0$"):
+        with pytest.raises(
+            PhotoError, match=r"^no scene can be ranked: .* by mine is not finite; .*weight 0 in `terms`$"
+        ):
             SceneCompleter(index, settings, terms=terms).complete(truth, HOLE)
     weighed = replace(SETTINGS, terms={"mine": 0.0})
     assert stems(SceneCompleter(index, weighed, terms=terms).complete(truth, HOLE))[0] == "own"

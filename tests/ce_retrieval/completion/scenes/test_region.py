@@ -57,7 +57,7 @@ def test_a_seam_that_reaches_all_of_the_photo_is_named_before_scenes_are_opened(
     np.testing.assert_array_equal(kept.best[~hole], truth[~hole])
     monkeypatch.setattr(other_index, "read_photo", lambda *_: pytest.fail("a scene was opened"))
     with pytest.raises(
-        MaskError, match=r"seam of 16 px, at the 100x80 px .*; set seam to 0, or mark a smaller"
+        MaskError, match=r"seam of 16 px, at the 100x80 px .*; set `seam` to 0, or mark a smaller"
     ) as caught:
         SceneCompleter(other_index, SETTINGS).complete(truth, hole)
     assert "\n" not in str(caught.value)

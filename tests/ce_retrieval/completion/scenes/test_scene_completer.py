@@ -128,7 +128,7 @@ def test_top_and_pick(index, completer, photo, hole):
     assert len(done.candidates) == len(done.thumbnails) == 3 and not done.fills
     assert [c.share for c in done.candidates] == [0, 1, 0]
     np.testing.assert_array_equal(done.best, fills[1])
-    with pytest.raises(PhotoError, match=r"pick is 6, but 4 candidates are left: choose 1 to 4$"):
+    with pytest.raises(PhotoError, match=r"`pick` is 6, but 4 candidates are left: choose 1 to 4$"):
         SceneCompleter(index, replace(SETTINGS, pick=6)).complete(photo, hole)
 
 
@@ -196,7 +196,7 @@ def test_the_record_says_all(completer, photo, hole, tmp_path):
 
 
 def test_wrong_terms_are_named(index):
-    with pytest.raises(SettingsError, match="no ranking term is called 'beauty': choose among scene, context"):
+    with pytest.raises(SettingsError, match="`terms`: no ranking term is called 'beauty': choose among scene, context"):
         SceneCompleter(index, replace(SETTINGS, terms={"beauty": 1.0}))
     with pytest.raises(SettingsError, match="a ranking term 'gist' exists: give yours another name"):
         SceneCompleter(index, SETTINGS, terms={"gist": lambda shown, photo, hole: 0.0})
