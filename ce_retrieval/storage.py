@@ -27,16 +27,12 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"cannot write {path}: {reason}; free space or choose another folder") from error
 
 
-def check_place(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Raise StorageError where a folder can neither be written to nor made; to be called before long work."""
-    place = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
-    if not place.is_dir():
-        raise StorageError(f"cannot write {folder}: {place} is not a folder; choose another folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise StorageError(f"cannot write {folder}: no permission to write in {place}; choose another folder")
+    _check_writable(folder, next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one)))
 
 
-def check_target(path: Path) -> None:
+def check_file(path: Path) -> None:
     """Raise StorageError where no file can be put: its folder is missing, or what stands there is not a regular file."""
     if os.path.lexists(path) and not path.is_symlink() and not path.is_file():
         what = "a folder: add the name of a file" if path.is_dir() else "a device or a pipe: choose a file"
@@ -45,12 +41,21 @@ def check_target(path: Path) -> None:
         raise StorageError(
             f"cannot write {path}: the folder {path.parent} does not exist; make it, or choose another folder"
         )
-    check_place(path.parent)
+    _check_writable(path, path.parent)
+
+
+def _check_writable(path: Path, place: Path) -> None:
+    if not place.is_dir():
+        raise StorageError(f"cannot write {path}: {place} is not a folder; choose another folder")
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        raise StorageError(f"cannot write {path}: {place} is on a read-only file system; choose another folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StorageError(f"cannot write {path}: no permission to write in {place}; choose another folder")
 
 
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents; StorageError where that is not possible."""
-    check_place(folder)
+    check_folder(folder)
     with storage_errors(folder):
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +93,7 @@ def new_file(path: Path, *, synced: bool = True) -> Iterator[Path]:
     StorageError
         the file cannot be written, something other than a file stands there, or the block raised an OSError.
     """
-    check_target(path)
+    check_file(path)
     temporary = _temporary(path)
     with storage_errors(path):
         try:

@@ -88,7 +88,7 @@ finally:
     for number in range(12):
         crop = bundled_photos[1][12 * number : 12 * number + 96, 20 * number : 20 * number + 96]
         Image.fromarray(crop).save(tmp_path / "photos" / f"{number}.png")
-    Image.fromarray(bundled_photos[1][60:156, 100:196]).save(tmp_path / "photo.png")
+    Image.fromarray(bundled_photos[0][60:156, 100:196]).save(tmp_path / "photo.png")
     Image.fromarray(np.pad(np.full((24, 24), 255, np.uint8), 36)).save(tmp_path / "mask.png")
     search = ("--mask", "mask.png", "--index", "p.ceret", "--out", "filled", "--method", "retrieval", "--rerank", "rim")
     for words, printed in (

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ce_retrieval.own_files import RESULTS, check_free
+from ce_retrieval.storage import check_folder
 
 TABLE = "table.md"
 SHEET_ROWS = 16  # photos on the contact sheets
@@ -15,7 +16,8 @@ def sheet_name(number: int) -> str:
 
 
 def check_place(out: Path) -> None:
-    """Raise StorageError where an evaluation would replace a file in `out` that ceret did not write."""
+    """Raise StorageError where an evaluation cannot write to `out`, or would replace a file that ceret did not write."""
+    check_folder(out)
     sheets = range(1, SHEET_ROWS // ROWS_A_SHEET + 1)
     for name in (TABLE, RESULTS, *map(sheet_name, sheets)):
         check_free(out / name)

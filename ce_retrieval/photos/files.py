@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.errors import PhotoError, SettingsError, StorageError
+from ce_retrieval.errors import PhotoError, SettingsError
 from ce_retrieval.own_files import check_free, marked
 from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
 from ce_retrieval.photos.decode import DecodedPhoto, decode_photo
 from ce_retrieval.pixels import Bools, Photo
-from ce_retrieval.storage import replace_file
+from ce_retrieval.storage import check_file, replace_file
 
 #: Remedy for a photo with too many pixels, where the user can set `max_pixels`.
 RAISE_MAX_PIXELS = "raise `max_pixels`, or make it smaller"
@@ -143,8 +143,7 @@ def check_place(path: str | os.PathLike[str], inputs: Mapping[str, Path]) -> Non
     target = Path(path)
     _check_suffix(target)
     check_free(target, inputs)
-    if not target.parent.is_dir():
-        raise StorageError(f"cannot write {target}: {target.parent} is not a folder; make it, or choose another place")
+    check_file(target)
 
 
 def _check_suffix(target: Path) -> None:

@@ -21,7 +21,7 @@ from ce_retrieval.errors import PhotoError, SettingsError, SourceError, StorageE
 from ce_retrieval.own_files import foreign
 from ce_retrieval.pool import worker_pool
 from ce_retrieval.settings import WORKERS, Range
-from ce_retrieval.storage import check_target, clear_leftovers, new_file, storage_errors
+from ce_retrieval.storage import check_file, clear_leftovers, new_file, storage_errors
 
 FORMAT = 1
 SIZES = Range(low=16, high=4096, whole=True)  # sides of packed photos, px
@@ -125,7 +125,7 @@ class _Packer:
 
 def _check_room(out: Path, count: int, size: int) -> None:
     """Raise StorageError, before any photo is decoded, where the disk or the limit on files has no room for all."""
-    check_target(out)
+    check_file(out)
     with storage_errors(out):
         room = shutil.disk_usage(out.parent).free
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)

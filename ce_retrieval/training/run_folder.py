@@ -19,7 +19,7 @@ from ce_retrieval.errors import CheckpointError, LockedIndexError, StorageError,
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
 from ce_retrieval.models.compression import export_compressed
-from ce_retrieval.storage import check_place, clear_leftovers, make_folder, new_folder, replace_file, writer_lock
+from ce_retrieval.storage import check_folder, clear_leftovers, make_folder, new_folder, replace_file, writer_lock
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.learner import Learner
 
@@ -42,7 +42,7 @@ class RunFolder:
 
         StorageError where the folder cannot be written. To be called before long work.
         """
-        check_place(self.path)
+        check_folder(self.path)
         newest = self.newest()
         if resume and newest is None:
             raise TrainingError(

@@ -8,7 +8,7 @@ import pytest
 
 from ce_retrieval.errors import StorageError
 from ce_retrieval.storage import (
-    check_place,
+    check_folder,
     clear_leftovers,
     intended_name,
     new_file,
@@ -145,7 +145,7 @@ def test_a_place_without_permission_is_named_before_work(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # root may write anywhere
     for place in (tmp_path, tmp_path / "a" / "b"):
         with pytest.raises(StorageError, match=f"no permission to write in {tmp_path}; choose another folder"):
-            check_place(place)
+            check_folder(place)
     assert names(tmp_path) == []
 
 

@@ -55,11 +55,10 @@ def test_what_holds_no_photo_is_passed_over_and_named(query_folder, tmp_path, un
     (tmp_path / "q/notes.txt").touch()
     (tmp_path / "q/photo0/lost").mkdir()
     unlistable("lost")
-    queries, left_out = read_queries(
-        sorted((tmp_path / "q").iterdir()), 64, EvaluationSettings(()), lambda what, done, total: None
-    )
+    paths = [path for path in sorted((tmp_path / "q").iterdir()) if path.is_dir()]
+    queries, left_out, notes = read_queries(paths, 64, EvaluationSettings(()), lambda *_: None, tmp_path / "out")
     assert len(queries) == 12
-    assert [one.name for one in left_out] == [f"{tmp_path}/q/notes.txt", f"{tmp_path}/q/photo0/lost/"]
+    assert not left_out and notes == [(f"{tmp_path}/q/photo0/lost/", "the folder cannot be listed: permission denied")]
 
 
 def test_nothing_that_can_be_read(tmp_path):

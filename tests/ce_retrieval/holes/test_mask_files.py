@@ -210,8 +210,13 @@ def test_unreadable_files(tmp_path, hole, save):
     whole = save(noise, "whole.png").read_bytes()
     cut = tmp_path / "cut.png"
     cut.write_bytes(whole[: len(whole) // 2])
-    for path in (text, empty, cut, tmp_path):
-        with pytest.raises(MaskError, match="cannot be read as an image") as error:
+    for path, reason in (
+        (text, r"\(it is not an image\)"),
+        (empty, r"\(the file is empty\)"),
+        (cut, "cannot be read as an image"),
+        (tmp_path, "is a folder: give a PNG"),
+    ):
+        with pytest.raises(MaskError, match=reason) as error:
             read_mask(path, (300, 300))
         assert str(path) in one_line(error)
     with pytest.raises(MaskError, match="does not exist"):

@@ -51,7 +51,7 @@ def test_a_failed_save_leaves_what_was_there(tmp_path, pixels, monkeypatch):
 
 
 def test_where_nothing_can_be_saved(tmp_path, pixels):
-    with pytest.raises(StorageError, match=r"cannot write .*no such file or directory"):
+    with pytest.raises(StorageError, match=r"cannot write .*missing does not exist; make it, or"):
         save_photo(tmp_path / "missing" / "photo.png", pixels)
     for name in ("photo", "photo.gif"):
         with pytest.raises(SettingsError, match=r"unknown photo suffix.*\.png"):
@@ -65,7 +65,7 @@ def test_where_nothing_can_be_saved(tmp_path, pixels):
 def test_what_cannot_be_loaded(tmp_path):
     with pytest.raises(PhotoError, match=r"missing.jpg: cannot be read: No such file"):
         load_photo(tmp_path / "missing.jpg")
-    with pytest.raises(PhotoError, match=r"not a regular file|Is a directory"):
+    with pytest.raises(PhotoError, match="a folder; give a photo"):
         load_photo(tmp_path)
     with pytest.raises(PhotoError, match="null"):
         load_photo(str(tmp_path / "a\0b.jpg"))
