@@ -65,7 +65,7 @@ def main():
     parser.add_argument("--presets", default="compact,paper-region")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    photos, _ = open_photos(options.photos, 284)
+    photos, _ = open_photos([options.photos], 284)
     lines = [
         f"{torch.get_num_threads()} threads, torch {torch.__version__}, {len(photos)} photos packed at {photos.size} px",
         "",

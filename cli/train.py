@@ -15,11 +15,11 @@ from cli.train_options import train_options
 
 
 @click.command("train")
-@click.argument("photos", type=PATH)
+@click.argument("photos", type=PATH, nargs=-1, required=True)
 @train_options
 @json_option
-def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any) -> None:
-    """Train on PHOTOS: a file of `ceret pack`, a folder, a tar shard or parquet.
+def command(photos: tuple[Path, ...], preset: str, out: Path, as_json: bool, **options: Any) -> None:
+    """Train on PHOTOS: a file or shards of `ceret pack`, or folders, tar shards, parquet files, photos.
 
     Give --steps or --minutes. Writes OUT/best.safetensors (and a float16 copy), OUT/metrics.csv and OUT/samples. For
     several GPUs or machines start it with torchrun.
@@ -51,7 +51,7 @@ def command(photos: Path, preset: str, out: Path, as_json: bool, **options: Any)
         packed, read = open_all(photos, options["size"] or side * 5 // 4)
         warn_skipped(read.skipped)
         warn_passed_over(read.notes)
-        held_out = open_all(options["val"], side)[0] if options["val"] else None
+        held_out = open_all([options["val"]], side)[0] if options["val"] else None
         report = partial(_report, bar, config)
         summary = train(config, packed, out, device=device, team=team, held_out=held_out, report=report, **inputs)
     if team.leads:

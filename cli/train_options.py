@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ce_retrieval.training.config import ENGINES, MASKS, Schedule, TrainConfig
-from ce_retrieval.training.packing import SIZES
+from ce_retrieval.training.packed import SIZES
 from ce_retrieval.training.presets import PRESETS
 from cli.options import PATH, Decorator, number_option
 from cli.values import number

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from ce_retrieval.errors import SettingsError, TrainingError
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.holes import HoleMaker
-from ce_retrieval.training.packing import PackedPhotos
+from ce_retrieval.training.packed import PackedPhotos
 from ce_retrieval.training.team import Team
 
 

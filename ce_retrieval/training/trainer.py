@@ -23,7 +23,7 @@ from ce_retrieval.training.divergence import DivergenceGuard
 from ce_retrieval.training.holes import HoleMaker, hole_maker
 from ce_retrieval.training.learner import Learner
 from ce_retrieval.training.memory import is_out_of_memory, out_of_memory_error
-from ce_retrieval.training.packing import PackedPhotos
+from ce_retrieval.training.packed import PackedPhotos
 from ce_retrieval.training.run_folder import RunFolder
 from ce_retrieval.training.team import Team
 from ce_retrieval.training.validation import Validation, metrics_row, resized, save_grid

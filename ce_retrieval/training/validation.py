@@ -20,7 +20,7 @@ from ce_retrieval.own_files import marked
 from ce_retrieval.pixels import Bools, Floats, Photo, to_bytes
 from ce_retrieval.storage import replace_file
 from ce_retrieval.training.holes import HoleMaker
-from ce_retrieval.training.packing import PackedPhotos
+from ce_retrieval.training.packed import PackedPhotos
 
 _SHOWN = 8
 _BATCH = 64
