@@ -34,15 +34,15 @@ class Order:
                 f"`batch` is {batch}, but only {count} photos are left to train on: use {count} or less"
             )
         self.count, self.batch, self.seed = count, batch, seed
-        self._epoch, self._permutation = -1, np.empty(0, np.int64)
+        self._known: dict[torch.device, tuple[int, Tensor]] = {}  # the epoch and its permutation, on each device
 
-    def rows(self, step: int) -> np.ndarray:
-        """Return the row numbers of step `step` (from 0): int64 (batch,)."""
+    def rows(self, step: int, device: torch.device) -> Tensor:
+        """Return the row numbers of step `step` (from 0): int64 (batch,), on a device to which each epoch goes once."""
         epoch, place = divmod(step, self.count // self.batch)
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._permutation = np.random.default_rng([self.seed, epoch]).permutation(self.count)
-        return self._permutation[place * self.batch : (place + 1) * self.batch]
+        if self._known.get(device, (-1,))[0] != epoch:
+            permutation = np.random.default_rng([self.seed, epoch]).permutation(self.count)
+            self._known[device] = epoch, torch.from_numpy(permutation).to(device)
+        return self._known[device][1][place * self.batch : (place + 1) * self.batch]
 
 
 class Feed:
@@ -72,19 +72,21 @@ class Feed:
     def crops(self, step: int, tops: Tensor, lefts: Tensor, side: int) -> Tensor:
         """Return crops of the step's photos: uint8 (b, 3, side, side) on the device, channels_last; tops, lefts: int64 (b,)."""
         if self.device.type == "cpu" and self.resident:
-            rows = self.order.rows(step)[self.part]
+            rows = self.order.rows(step, self.device)[self.part]
             places = zip(rows.tolist(), tops.tolist(), lefts.tolist(), strict=True)
             return torch.stack([self.pixels[r, t : t + side, c : c + side] for r, t, c in places]).permute(0, 3, 1, 2)
-        photos = self.pixels if self.resident else self._streamed(step)
-        index = torch.as_tensor(self.order.rows(step)[self.part], device=self.device)
-        index = index if self.resident else torch.arange(len(index), device=self.device)
+        if self.resident:
+            photos, index = self.pixels, self.order.rows(step, self.device)[self.part]
+        else:
+            photos = self._streamed(step)
+            index = torch.arange(len(photos), device=self.device)
         span = torch.arange(side, device=self.device)
         crops = photos[index[:, None, None], (tops[:, None] + span)[:, :, None], (lefts[:, None] + span)[:, None, :]]
         return crops.permute(0, 3, 1, 2)
 
     def _gather(self, step: int) -> Tensor:
         """Return the step's photos, in pinned memory for a GPU."""
-        photos = self.pixels[torch.from_numpy(self.order.rows(step)[self.part].copy())]
+        photos = self.pixels[self.order.rows(step, torch.device("cpu"))[self.part]]
         return photos.pin_memory() if self.device.type == "cuda" else photos
 
     def _streamed(self, step: int) -> Tensor:

@@ -20,6 +20,8 @@ from ce_retrieval.models.config import PaperCenterConfig
 from ce_retrieval.training.config import MASKS, TrainConfig
 
 _BANK = 256
+_BEYOND = 8.0  # above every squared distance between two points of a photo, in [-1, 1]
+_HALVINGS = 20
 
 
 def _uniform(shape: tuple[int, ...], generator: Generator, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -158,7 +160,7 @@ class HoleMaker:
         """Return shapes, deformed (scale, rotation, stretch, shear, flip) and pasted anywhere (section 3.3 c).
 
         They are drawn at half resolution, and cover `region_min_share` to `max_share` of the photo: where their union is
-        larger or smaller, the pixels nearest the first shape's centre are kept or added.
+        larger or smaller, its pixels nearest the first shape's centre are kept, or the nearest others added.
         """
         assert self.bank is not None
         half = (self.size + 1) // 2
@@ -205,15 +207,18 @@ class HoleMaker:
         # A pixel here is four of the photo, fewer at the border of an odd side: 5 % more makes up for that.
         most = int(LIMITS.max_share * quarter)
         least = math.ceil(LIMITS.region_min_share * quarter * 1.05)
-        holes = field > 0.5
-        areas = holes.sum(dim=(1, 2))
-        wrong = ((areas > most) | (areas < least)).nonzero()[:, 0]
-        if len(wrong):
-            axis = (torch.arange(side, device=self.device) + 0.5) * 2 / side - 1
-            squared = (axis[None, None, :] - centre[wrong, 0, None, None]).square()
-            squared = squared + (axis[None, :, None] - centre[wrong, 1, None, None]).square()
-            score = ((field[wrong] > 0.5).float() * 100 - squared).flatten(1)
-            rank = score.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-            kept = rank < areas[wrong].clamp(least, most)[:, None]
-            holes[wrong] = kept.view(-1, side, side)
-        return holes
+        inside = field > 0.5
+        wanted = inside.sum(dim=(1, 2), keepdim=True).clamp(least, most)
+        axis = (torch.arange(side, device=self.device) + 0.5) * 2 / side - 1
+        squared = (axis[None, None, :] - centre[:, 0, None, None]).square()
+        squared = squared + (axis[None, :, None] - centre[:, 1, None, None]).square()
+        rank = squared + (~inside) * _BEYOND  # those inside come first, each kind by its distance
+        # Bisection for the largest radius within which there are not more pixels than wanted. All photos take part,
+        # those within the limits too: to choose the others would make the host wait for the device.
+        low = torch.zeros_like(wanted, dtype=torch.float32)
+        high = low + 2 * _BEYOND
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            fits = (rank <= middle).sum(dim=(1, 2), keepdim=True) <= wanted
+            low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
+        return rank <= low

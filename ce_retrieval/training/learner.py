@@ -71,7 +71,7 @@ class Learner:
         matrices = kernels(self.network)
         chosen = {id(parameter) for parameter in matrices}
         rest = [parameter for parameter in self.network.parameters() if id(parameter) not in chosen]
-        muon = Muon(matrices, config.muon_rate, config.weight_decay)
+        muon = Muon(matrices, config.muon_rate, config.weight_decay, compiled=self.engine.compiled)
         muon.param_groups[0]["initial_lr"] = config.muon_rate
         return [self._adam(rest, config.rate), muon]
 

@@ -48,6 +48,7 @@ class Muon(torch.optim.Optimizer):
         cells, cells), taken as one matrix per channel.
     rate : step size in units of the singular values of a kernel; a step is scaled by sqrt(max(1, rows / columns)).
     weight_decay : share of a parameter that a step of rate 1 removes.
+    compiled : the iteration through torch.compile.
 
     Notes
     -----
@@ -55,8 +56,11 @@ class Muon(torch.optim.Optimizer):
     needs about 40 % of the steps of AdamW for the same error (docs/training.md).
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], rate: float, weight_decay: float) -> None:
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], rate: float, weight_decay: float, *, compiled: bool = False
+    ) -> None:
         super().__init__(parameters, {"lr": rate, "weight_decay": weight_decay})
+        self._orthogonal: Callable[[Tensor], Tensor] = torch.compile(orthogonal) if compiled else orthogonal
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
@@ -73,7 +77,7 @@ class Muon(torch.optim.Optimizer):
                 ahead = parameter.grad.lerp(momentum, MOMENTUM)
                 matrix = ahead.flatten(1) if ahead.ndim == 4 else ahead
                 rows, columns = matrix.shape[-2:]
-                direction = orthogonal(matrix).view(ahead.shape)
+                direction = self._orthogonal(matrix).view(ahead.shape)
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(direction, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
 

@@ -19,11 +19,11 @@ def batches(config, photos, team=None, **options):
 
 def test_an_epoch_shows_every_photo_once():
     order = Order(25, 5, seed=3)
-    first = np.concatenate([order.rows(step) for step in range(5)])
-    second = np.concatenate([order.rows(step) for step in range(5, 10)])
+    first = np.concatenate([order.rows(step, CPU) for step in range(5)])
+    second = np.concatenate([order.rows(step, CPU) for step in range(5, 10)])
     assert sorted(first) == sorted(second) == list(range(25))
     assert list(first) != list(second)
-    np.testing.assert_array_equal(Order(25, 5, seed=3).rows(7), order.rows(7))
+    np.testing.assert_array_equal(Order(25, 5, seed=3).rows(7, CPU), order.rows(7, CPU))
 
 
 def test_steps_can_be_drawn_in_any_order(tiny_config, photos):
@@ -56,7 +56,7 @@ def test_a_crop_is_a_window_of_its_photo(tiny_config, photos):
         if side != 32:
             continue
         values = crops.add(1).mul(127.5).round().to(torch.uint8).numpy()
-        for row, crop in zip(made.order.rows(step), values, strict=True):
+        for row, crop in zip(made.order.rows(step, CPU), values, strict=True):
             assert (windows[row] == crop).all(axis=(2, 3, 4)).sum() == 1
             found += 1
     assert found
@@ -68,7 +68,7 @@ def test_a_whole_view_is_the_resized_photo(tiny_config, photos):
     config = tiny_config(view=1.0, flip=False, jitter=0.0)
     made = batches(config, photos)
     crops = made.draw(0)[0].add(1).mul(127.5).permute(0, 2, 3, 1).numpy()
-    for row, crop in zip(made.order.rows(0), crops, strict=True):
+    for row, crop in zip(made.order.rows(0, CPU), crops, strict=True):
         resized = np.asarray(Image.fromarray(photos.pixels[row]).resize((32, 32), Image.Resampling.BILINEAR))
         # Both round to uint8 between the two axes, Pillow to more bits.
         assert np.abs(crop - resized).max() < 2.1 and np.abs(crop - resized).mean() < 0.5
