@@ -11,6 +11,7 @@ card's measured bfloat16 rate in a large matrix product. Try it without a card b
 import argparse
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -103,9 +104,49 @@ def flops_a_step(config, photos, device):
 
 
 def measured_rate(device):
-    side = 8192 if device.type == "cuda" else 1024
+    side = 8192 if device.type == "cuda" else 128
     left, right = (torch.randn((side, side), device=device, dtype=torch.bfloat16) for _ in range(2))
     return 2 * side**3 / timed(lambda _number: left @ right, 20, device)
+
+
+VARIANTS = {
+    "full engine": {},
+    "without bf16": {"bf16": False},
+    "without channels_last": {"channels_last": False},
+    "without fused optimiser": {"fused": False},
+    "without torch.compile": {"compiled": False},
+    "without resident photos": {"resident": False},
+}
+
+
+def card_name(device):
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+
+
+def tables(batch, photos, device, steps, workers, size=227, variants=None):
+    """Yield the table as text, with one row more each time."""
+    config = preset_config("paper-region", batch=batch, steps=10**6)
+    config = replace(config, network=replace(config.network, size=size))
+    packed = synthetic_photos(max(photos, batch), size * 9 // 8)
+    flops, rate = flops_a_step(config, packed, device), measured_rate(device)
+    lines = [
+        f"{card_name(device)}, torch {torch.__version__}, batch {batch}, measured bf16 rate {rate / 1e12:.3g} TFLOP/s, "
+        f"{flops / batch / 1e9:.2f} GFLOP a photo (forward and backward)",
+        "",
+        f"| | photos/s | ratio | utilisation % | hours for the paper's schedule ({PAPER_HOURS} on its card) |",
+        "|---|---|---|---|---|",
+    ]
+    slow = baseline(config, packed, device, max(3, steps // 10), workers)
+    trials = {"eager float32 DataLoader loop": lambda: slow}
+    trials |= {
+        name: partial(engine, config, packed, device, steps, **parts) for name, parts in (variants or VARIANTS).items()
+    }
+    for name, trial in trials.items():
+        seconds = trial()
+        hours = PAPER_STEPS * PAPER_BATCH / (batch / seconds) / 3600
+        used = 100 * flops / seconds / rate
+        lines.append(f"| {name} | {batch / seconds:.0f} | {slow / seconds:.2f} | {used:.1f} | {hours:.2f} |")
+        yield "\n".join(lines) + "\n"
 
 
 def main():
@@ -118,38 +159,11 @@ def main():
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     device = choose_device(options.device)
-    config = preset_config("paper-region", batch=options.batch, steps=10**6)
-    photos = synthetic_photos(max(options.photos, options.batch), 256)
-    flops, rate = flops_a_step(config, photos, device), measured_rate(device)
-    slow = baseline(config, photos, device, max(3, options.steps // 10), options.workers)
-    rows = [("eager float32 DataLoader loop", slow)]
-    variants = {
-        "full engine": {},
-        "without bf16": {"bf16": False},
-        "without channels_last": {"channels_last": False},
-        "without fused optimiser": {"fused": False},
-        "without torch.compile": {"compiled": False},
-        "without resident photos": {"resident": False},
-    }
-    for name, parts in variants.items():
-        rows.append((name, engine(config, photos, device, options.steps, **parts)))
-        print(f"{name}: {options.batch / rows[-1][1]:.0f} photos/s", flush=True)
-    card = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-    lines = [
-        f"{card}, torch {torch.__version__}, batch {options.batch}, measured bf16 rate {rate / 1e12:.2f} TFLOP/s, "
-        f"{flops / options.batch / 1e9:.2f} GFLOP a photo (forward and backward)",
-        "",
-        f"| | photos/s | ratio | utilisation % | hours for the paper's schedule ({PAPER_HOURS} on its card) |",
-        "|---|---|---|---|---|",
-    ]
-    for name, seconds in rows:
-        hours = PAPER_STEPS * PAPER_BATCH / (options.batch / seconds) / 3600
-        used = 100 * flops / seconds / rate
-        lines.append(f"| {name} | {options.batch / seconds:.0f} | {slow / seconds:.2f} | {used:.1f} | {hours:.2f} |")
-    text = "\n".join(lines) + "\n"
+    for text in tables(options.batch, options.photos, device, options.steps, options.workers):
+        print(text.splitlines()[-1], flush=True)
+        if options.out:
+            options.out.write_text(f"# Training on a GPU\n\n{text}")
     print(text)
-    if options.out:
-        options.out.write_text(f"# Training on a GPU\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """What the tests of whole runs share: a stop in the middle, and the state that a run ends with."""
 
+import pytest
 import torch
 
 from ce_retrieval.models.checkpoint import load_tensors
 from ce_retrieval.training import Schedule
 
 CPU = torch.device("cpu")
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])]
 OFTEN = Schedule(validate_every=3, checkpoint_every=2, gallery=16)
 
 
