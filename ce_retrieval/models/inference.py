@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ce_retrieval.errors import MaskError, PhotoError
 from ce_retrieval.models.context_encoder import ContextEncoder
+from ce_retrieval.models.precision import has_bfloat16
 from ce_retrieval.pixels import to_bytes
 
 BATCH = 64  # photos per call of the network
@@ -34,8 +35,8 @@ def _batches(count: int) -> list[slice]:
 
 
 def _autocast(network: ContextEncoder, fast: bool) -> torch.autocast:
-    device = next(network.parameters()).device
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+    kind = next(network.parameters()).device.type
+    return torch.autocast(kind, torch.bfloat16, enabled=fast and has_bfloat16(kind))
 
 
 @torch.inference_mode()
@@ -60,7 +61,7 @@ def encode_photos(
     layer : str or None
         One of `network.LAYERS`, the last by default.
     fast : bool
-        bfloat16 arithmetic (relative error near 1 %) in place of float32.
+        bfloat16 arithmetic (relative error near 1 %) in place of float32, where the device has it in hardware.
 
     Returns
     -------

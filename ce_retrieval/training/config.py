@@ -151,7 +151,7 @@ class Engine:
 
     Attributes
     ----------
-    bf16 : autocast to bfloat16.
+    bf16 : autocast to bfloat16, where the device has it in hardware.
     channels_last : memory layout of maps and kernels.
     fused : optimisers in one kernel.
     compiled : networks through torch.compile.

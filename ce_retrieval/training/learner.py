@@ -13,6 +13,7 @@ from ce_retrieval.errors import CheckpointError
 from ce_retrieval.models.build import build_network
 from ce_retrieval.models.checkpoint import restore
 from ce_retrieval.models.discriminator import Discriminator
+from ce_retrieval.models.precision import has_bfloat16
 from ce_retrieval.training.config import Engine, TrainConfig
 from ce_retrieval.training.losses import (
     discriminator_loss,
@@ -163,7 +164,8 @@ class Learner:
             self.averaged[name].copy_(state[name])
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.engine.bf16)
+        kind = self.device.type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.engine.bf16 and has_bfloat16(kind))
 
     @contextlib.contextmanager
     def _random(self) -> Iterator[None]:

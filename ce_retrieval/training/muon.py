@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ce_retrieval.models.precision import has_bfloat16
+
 MOMENTUM = 0.95
 STEPS = 5
 # Coefficients of the quintic iteration: five steps bring the singular values to between 0.7 and 1.2, which is enough.
@@ -28,10 +30,10 @@ def orthogonal(matrices: Tensor) -> Tensor:
 
     Notes
     -----
-    Newton-Schulz iteration in bfloat16, as in K. Jordan's Muon.
+    Newton-Schulz iteration as in K. Jordan's Muon, in bfloat16 where the device has it.
     """
     wide = matrices.mT if matrices.shape[-2] > matrices.shape[-1] else matrices
-    x = wide.bfloat16()
+    x = wide.bfloat16() if has_bfloat16(wide.device.type) else wide.float()
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
     for _ in range(STEPS):
         gram = x @ x.mT
