@@ -15,6 +15,7 @@ import numpy as np
 from ce_retrieval.errors import CorruptIndexError
 from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, StoredFile, digest
 from ce_retrieval.photos.base import NO_STAMP
+from ce_retrieval.photos.tables import open_table
 from ce_retrieval.storage import intended_name, new_folder, storage_errors, write_file
 
 VECTORS = "vectors.h5"
@@ -167,10 +168,8 @@ def read_table(folder: Path, segment: Segment, columns: Sequence[str] | None = N
 
     Its columns are PhotoRecord's, or some of them.
     """
-    import pyarrow.parquet as pq
-
     # Not pq.read_table: that imports pyarrow.dataset, which takes a quarter of a second.
-    with pq.ParquetFile(folder / "segments" / segment.name / PHOTOS) as file:
+    with open_table(folder / "segments" / segment.name / PHOTOS) as file:
         return file.read(columns)
 
 

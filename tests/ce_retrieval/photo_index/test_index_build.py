@@ -4,13 +4,14 @@ import dataclasses
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ce_retrieval.descriptors import make_descriptor
 from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError
-from ce_retrieval.photo_index import PhotoIndex, build_index, read_manifest, verify_index
+from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, read_manifest, verify_index
 from ce_retrieval.photos import decode_photo
 
 BAD = {
@@ -223,6 +224,16 @@ def test_names_that_are_no_utf8_survive_the_manifest(tmp_path, small_segments, h
     opened = PhotoIndex.open(out)
     assert opened.manifest.sources[0].root == str(folder)
     np.testing.assert_array_equal(opened.read_photo(opened.records([0])[0]).pixels, helpers.pixels(0))
+
+
+@pytest.mark.parametrize("name", [b"my:i.ceret", b"s3:i.ceret", b"\xfe.ceret"])
+def test_an_index_may_have_any_name(photos, tmp_path, monkeypatch, small_segments, helpers, name):
+    """By a path with a colon, pyarrow would look for another machine."""
+    monkeypatch.chdir(tmp_path)
+    out = Path(os.fsdecode(name))
+    build_index([photos], out, helpers.SETTINGS)
+    assert len(PhotoIndex.open(out).records(range(3))) == 3
+    assert verify_index(out, photos=True).problems == () and add_photos(out, [photos]).present == 30
 
 
 def test_captions_with_half_a_surrogate_pair_are_stored_visibly(tmp_path, helpers):
