@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ce_retrieval.errors import LockedIndexError, StorageError
+from ce_retrieval.reading import open_regular
 
 LOCK = "lock"
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]+\.tmp", re.DOTALL)
@@ -34,14 +35,19 @@ def check_folder(folder: Path) -> None:
 
 def check_file(path: Path) -> None:
     """Raise StorageError where no file can be put: its folder is missing, or what stands there is not a regular file."""
-    if os.path.lexists(path) and not path.is_symlink() and not path.is_file():
-        what = "a folder: add the name of a file" if path.is_dir() else "a device or a pipe: choose a file"
-        raise StorageError(f"cannot write {path}: it is {what}")
+    check_is_file(path)
     if not path.parent.exists():
         raise StorageError(
             f"cannot write {path}: the folder {path.parent} does not exist; make it, or choose another folder"
         )
     _check_writable(path, path.parent)
+
+
+def check_is_file(path: Path) -> None:
+    """Raise StorageError where a folder, a pipe or a device stands; a link can be replaced, whatever it leads to."""
+    if os.path.lexists(path) and not path.is_symlink() and not path.is_file():
+        what = "a folder: add the name of a file" if path.is_dir() else "a device or a pipe: choose a file"
+        raise StorageError(f"cannot write {path}: it is {what}")
 
 
 def _check_writable(path: Path, place: Path) -> None:
@@ -151,7 +157,7 @@ def clear_leftovers(folder: Path, pattern: str) -> None:
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
             continue
-        with contextlib.suppress(OSError), open(entry, "rb") as file:
+        with contextlib.suppress(OSError), open_regular(entry) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             entry.unlink(missing_ok=True)
 
@@ -169,6 +175,7 @@ def writer_lock(folder: Path) -> Iterator[None]:
     The lock is the operating system's (flock on the file `lock`), so a killed writer leaves none behind.
     """
     path = folder / LOCK
+    check_is_file(path)
     with storage_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -192,7 +199,7 @@ def writer_lock(folder: Path) -> Iterator[None]:
 def is_lock(path: Path) -> bool:
     """Return whether a file is one that `writer_lock` wrote: it holds a process number, or nothing."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return path.name == LOCK and re.fullmatch(rb"\d{0,20}\n?", file.read(32)) is not None
     except OSError:
         return False

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.figures import neighbour_sheet
-from ce_retrieval.own_files import SOFTWARE, beside_name, check_free, is_own, read_record
+from ce_retrieval.own_files import SOFTWARE, beside_name, check_free, is_own, read_record, sealed_json
 from ce_retrieval.photos import DecodedPhoto
 from ce_retrieval.photos.files import save_filled, save_result
 from ce_retrieval.pixels import hole_box
+from ce_retrieval.reading import read_regular
 from ce_retrieval.retrieval.search import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
 
@@ -228,9 +229,8 @@ class Completion:
                 old.unlink()
         encoding = {"encoding": like.encoding.about()} if like is not None else {}
         text = json_lines({"software": SOFTWARE, **(about or {}), "files": files, **encoding, **self.provenance()})
-        # A name that is not valid UTF-8 is written with JSON's own escapes. Nothing waits for the disk: what a loss of
-        # power leaves half written has another hash, and is made again.
-        replace_file(folder / f"{stem}.json", text.encode(errors="backslashreplace"), synced=False)
+        # Nothing waits for the disk: what a loss of power leaves half written has another hash, and is made again.
+        replace_file(folder / f"{stem}.json", sealed_json(text), synced=False)
         return folder / f"{stem}.png"
 
     def sheet(self) -> np.ndarray:
@@ -267,7 +267,7 @@ def json_lines(value: dict[str, Any]) -> str:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_regular(path)).hexdigest()
 
 
 def run_lengths(hole: np.ndarray) -> list[int]:

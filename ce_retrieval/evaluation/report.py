@@ -10,7 +10,7 @@ from ce_retrieval.evaluation.measuring import PRECISION_K
 from ce_retrieval.evaluation.place import ROWS_A_SHEET, TABLE, check_place, sheet_name
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.figures import contact_sheet
-from ce_retrieval.own_files import RESULTS, is_own
+from ce_retrieval.own_files import RESULTS, is_own, sealed_json, sealed_text
 from ce_retrieval.photos.files import save_result
 from ce_retrieval.storage import make_folder, replace_file, storage_errors
 
@@ -68,7 +68,8 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
     make_folder(out)
     earlier = [sheet for sheet in out.glob("sheet-[0-9][0-9].png") if is_own(sheet)]
     written = [out / TABLE]
-    replace_file(written[0], ("\n".join([markdown_table(evaluation), "", *notes(evaluation)]) + "\n").encode())
+    table = "\n".join([markdown_table(evaluation), "", *notes(evaluation)])
+    replace_file(written[0], sealed_text(f"{table}\n\n"))
     columns = ["photo", *(result.method.name for result in evaluation.results), "truth"]
     for number, start in enumerate(range(0, len(evaluation.sheet), ROWS_A_SHEET), start=1):
         part = slice(start, start + ROWS_A_SHEET)
@@ -80,7 +81,7 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
             stale.unlink()
     written.append(out / RESULTS)
     text = json.dumps(_results(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
-    replace_file(written[-1], (text + "\n").encode())
+    replace_file(written[-1], sealed_json(f"{text}\n"))
     return written
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ce_retrieval.errors import PhotoError, SourceError, some
 from ce_retrieval.photos.base import PassedOver, PhotoItem, stamp_of
+from ce_retrieval.reading import open_regular
 
 _IMAGE_NAMES = ("image", "jpg", "jpeg", "png", "webp", "img", "photo", "bytes")
 _KEY_NAMES = ("__key__", "key", "id", "file_name", "filename", "path", "url")
@@ -47,6 +48,7 @@ class ParquetSource:
         self.root = os.path.abspath(path)
         self.passed_over = PassedOver()
         try:
+            open_regular(self.root).close()  # a named pipe would block
             self._file = pq.ParquetFile(self.root)
         except (pa.ArrowException, OSError) as error:
             raise SourceError(

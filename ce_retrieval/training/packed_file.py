@@ -29,17 +29,17 @@ def check_packed(out: Path) -> None:
     """
     if out.suffix.lower() not in SUFFIXES:
         raise SettingsError(f"`out` is {out}: expected NAME.h5, since training knows packed photos by their suffix")
+    check_file(out)
     if os.path.lexists(out) and not _is_packed(out):
         raise foreign(out)
-    check_file(out)
 
 
 def _is_packed(path: Path) -> bool:
     import h5py
 
     try:
-        if path.stat().st_size == 0 and path.is_file():
-            return True
+        if not path.is_file() or path.stat().st_size == 0:
+            return path.is_file()
         with h5py.File(path, "r") as file:
             return {"format", "count", "fingerprint"} <= file.attrs.keys() and "pixels" in file
     except OSError:

@@ -19,6 +19,7 @@ from ce_retrieval.errors import CheckpointError, LockedIndexError, StorageError,
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
 from ce_retrieval.models.compression import export_compressed
+from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import check_folder, clear_leftovers, make_folder, new_folder, replace_file, writer_lock
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.learner import Learner
@@ -176,8 +177,7 @@ class RunFolder:
         if not self.metrics.exists():
             return []
         try:
-            with open(self.metrics, newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
+            rows = list(csv.DictReader(io.StringIO(read_regular(self.metrics).decode(), newline="")))
             if all(row["step"].isdigit() for row in rows):
                 return rows
         except (ValueError, KeyError, AttributeError, csv.Error):

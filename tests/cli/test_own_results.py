@@ -137,6 +137,18 @@ def test_an_index_among_its_shards(ceret, crop_folder, tmp_path):
         assert "1 photos added, 1 were there already, 2 in all; 0 files skipped" in added.stdout, added.output
 
 
+def test_pictures_are_known_by_their_mark_wherever_they_lie(ceret, photos, hole, crop_index, tmp_path):
+    """The picture of a query, a result away from its record, a contact sheet of another name."""
+    query = ["query", photos / "00.png", "--mask", hole, "--index", crop_index, "-k", 2]
+    assert ceret(*query, "--out", photos / "NEAR.PNG").exit_code == 0
+    assert ceret("complete", photos / "00.png", "--mask", hole, "--index", crop_index, *FILL, "--out", tmp_path / "o")
+    shutil.copy(tmp_path / "o" / "00.png", photos / "sub" / "filled.png")
+    shutil.copy(tmp_path / "o" / "00.candidates" / "sheet.png", photos / "overview.png")
+    built = ceret("index", photos, "--out", tmp_path / "a.ceret", *BUILD)
+    assert built.stdout == f"{tmp_path / 'a.ceret'}: 4 photos; 0 files skipped\n"
+    assert built.stderr == f"note: {photos}: passed over 3 files that ceret wrote\n"
+
+
 def test_a_folder_of_results_alone_says_so(ceret, one_line_error, messy, hole, crop_index, tmp_path):
     error = one_line_error(ceret("index", messy / "filled", "--out", tmp_path / "a.ceret", *BUILD))
     assert "no photo in it" in error and "passed over 20 files that ceret wrote" in error
