@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import fields
@@ -79,8 +80,15 @@ class RunFolder:
 
     def newest(self) -> Path | None:
         """Return the folder of the newest whole checkpoint, or None."""
-        found = sorted(self.checkpoints.glob("step-*"))
+        found = self._steps()
         return found[-1] if found else None
+
+    def _steps(self) -> list[Path]:
+        """Return the folders of the checkpoints that runs wrote, the newest last; not copies of them under other names."""
+        found = {
+            int(path.name.removeprefix("step-")): path for path in self.checkpoints.glob("step-*") if _is_step(path)
+        }
+        return [found[step] for step in sorted(found)]
 
     def save(self, learner: Learner, header: dict[str, Any]) -> None:
         """Write a checkpoint to a temporary folder, rename it, and remove all but the two newest."""
@@ -94,7 +102,7 @@ class RunFolder:
             last = self.newest()
             kept = f"{last} is whole, resume from it" if last else "no earlier one exists"
             raise StorageError(f"{error} ({kept})") from None
-        for old in sorted(self.checkpoints.glob("step-*"))[:-_KEPT]:
+        for old in self._steps()[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
     def resume(self, learner: Learner, fingerprint: str) -> dict[str, Any]:
@@ -185,3 +193,7 @@ class RunFolder:
         except OSError as error:
             raise TrainingError(f"{self.metrics} cannot be read ({error.strerror}): make it readable") from None
         raise TrainingError(f"{self.metrics} was altered and has no column of steps any more: move it away, and resume")
+
+
+def _is_step(path: Path) -> bool:
+    return re.fullmatch(r"step-([0-9]{8}|[1-9][0-9]{8,})", path.name) is not None and path.is_dir()
