@@ -26,7 +26,6 @@ from ce_retrieval.metrics import SSIM_WINDOW
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
-from ce_retrieval.storage import make_folder
 
 SCENE_BYTES = 1 << 30  # decoded photos of the collection that are kept
 RING = 8  # px, width of the flat ring that the search `ring` compares
@@ -93,7 +92,6 @@ def evaluate(
     report = progress or (lambda what, done, total: None)
     methods = _methods(settings, index)
     check_place(Path(out))
-    make_folder(Path(out))
     queries, unreadable, passed_over = read_queries(photos, index.manifest.size, settings, report, Path(out))
     networks = _networks(methods, settings)
     refused = _refused(queries, index, methods, networks.values())

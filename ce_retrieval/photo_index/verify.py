@@ -10,6 +10,7 @@ from ce_retrieval.photo_index.manifest import Manifest, Segment, read_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segments import PhotoRecord, file_problem, kept_rows, read_grids, read_stamps, read_table
 from ce_retrieval.pool import batched, in_order, worker_pool
+from ce_retrieval.settings import WORKERS
 
 AT_ONCE = 16  # photos that a thread checks in one call
 
@@ -51,7 +52,16 @@ def verify_index(
         Threads that read photos; None: one a core.
     progress : callable or None
         Called with the photos done and the photos in total.
+
+    Raises
+    ------
+    SettingsError
+        `workers` is out of range.
+    PhotoIndexError
+        There is no index at `path`, or its manifest is damaged.
     """
+    if workers is not None:
+        WORKERS.check("`workers`", workers)
     path = Path(path)
     manifest = read_manifest(path)
     problems, whole = [], []
