@@ -6,7 +6,7 @@ import fnmatch
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ce_retrieval.errors import LockedIndexError, StorageError
@@ -111,6 +111,19 @@ def new_file(path: Path, *, synced: bool = True) -> Iterator[Path]:
                 _sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def taken_back(paths: Iterable[Path]) -> Iterator[None]:
+    """Delete, if the block fails, what it has put at these paths: files, and empty folders; what was there before stays."""
+    new = [path for path in paths if not os.path.lexists(path)]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            with contextlib.suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+        raise
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.figures import contact_sheet
 from ce_retrieval.own_files import RESULTS, is_own, sealed_json, sealed_text
 from ce_retrieval.photos.files import save_result
-from ce_retrieval.storage import make_folder, replace_file, storage_errors
+from ce_retrieval.storage import make_folder, replace_file, storage_errors, taken_back
 
 
 def markdown_table(evaluation: Evaluation) -> str:
@@ -58,6 +58,7 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
     """Write table.md, sheet-NN.png and results.json into `out`; return the paths.
 
     results.json comes last: where it stands, everything is written. Further sheets of an earlier evaluation are removed.
+    Where a file cannot be written, no new one is left.
 
     Raises
     ------
@@ -65,23 +66,24 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
     """
     out = Path(out)
     check_place(out)
-    make_folder(out)
     earlier = [sheet for sheet in out.glob("sheet-[0-9][0-9].png") if is_own(sheet)]
-    written = [out / TABLE]
-    table = "\n".join([markdown_table(evaluation), "", *notes(evaluation)])
-    replace_file(written[0], sealed_text(f"{table}\n\n"))
-    columns = ["photo", *(result.method.name for result in evaluation.results), "truth"]
-    for number, start in enumerate(range(0, len(evaluation.sheet), ROWS_A_SHEET), start=1):
-        part = slice(start, start + ROWS_A_SHEET)
-        sheet = contact_sheet(evaluation.sheet[part], row_labels=evaluation.sheet_names[part], column_labels=columns)
-        written.append(out / sheet_name(number))
-        save_result(written[-1], sheet)
-    for stale in set(earlier) - set(written):
+    starts = range(0, len(evaluation.sheet), ROWS_A_SHEET)
+    sheets = [out / sheet_name(number) for number, _ in enumerate(starts, start=1)]
+    written = [out / TABLE, *sheets, out / RESULTS]
+    with taken_back([*written, out]):
+        make_folder(out)
+        table = "\n".join([markdown_table(evaluation), "", *notes(evaluation)])
+        replace_file(out / TABLE, sealed_text(f"{table}\n\n"))
+        columns = ["photo", *(result.method.name for result in evaluation.results), "truth"]
+        for path, start in zip(sheets, starts, strict=True):
+            part = slice(start, start + ROWS_A_SHEET)
+            rows, labels = evaluation.sheet[part], evaluation.sheet_names[part]
+            save_result(path, contact_sheet(rows, row_labels=labels, column_labels=columns))
+        text = json.dumps(_results(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
+        replace_file(out / RESULTS, sealed_json(f"{text}\n"))
+    for stale in set(earlier) - set(sheets):
         with storage_errors(stale):
             stale.unlink()
-    written.append(out / RESULTS)
-    text = json.dumps(_results(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
-    replace_file(written[-1], sealed_json(f"{text}\n"))
     return written
 
 

@@ -101,3 +101,11 @@ def test_a_folder_that_cannot_be_written(evaluation, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         write_report(evaluation, tmp_path / "file")
+
+
+@pytest.mark.parametrize("written", range(3))
+def test_a_full_disk_leaves_nothing_new(evaluation, tmp_path, room_for_files, written):
+    room_for_files(written)
+    with pytest.raises(StorageError, match="no space left on device; free space"):
+        write_report(evaluation, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
