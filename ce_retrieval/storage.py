@@ -1,6 +1,7 @@
 """The one writer of files and folders: a kill, a full disk or a second writer never leaves half of one behind."""
 
 import contextlib
+import errno
 import fcntl
 import fnmatch
 import os
@@ -13,19 +14,21 @@ from ce_retrieval.errors import LockedIndexError, StorageError
 from ce_retrieval.reading import open_regular
 
 LOCK = "lock"
+_DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]+\.tmp", re.DOTALL)
 _NAME_KEPT = 40  # characters of a name that its temporary one repeats: file systems allow 255 bytes in all
 
 
 @contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError of writing `path` into a one-line StorageError."""
+def storage_errors(path: Path, denied: str = "make it writable, or choose another folder") -> Iterator[None]:
+    """Turn an OSError of writing `path` into a one-line StorageError; denied: the remedy where nothing may be written."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         reason = reason[:1].lower() + reason[1:]
-        raise StorageError(f"cannot write {path}: {reason}; free space or choose another folder") from error
+        remedy = denied if error.errno in _DENIED else "free space or choose another folder"
+        raise StorageError(f"cannot write {path}: {reason}; {remedy}") from error
 
 
 def check_folder(folder: Path) -> None:
@@ -189,7 +192,7 @@ def writer_lock(folder: Path) -> Iterator[None]:
     """
     path = folder / LOCK
     check_is_file(path)
-    with storage_errors(path):
+    with storage_errors(path, f"make {folder} writable, or work on a copy of it"):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         with storage_errors(path):

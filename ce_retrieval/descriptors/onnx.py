@@ -90,7 +90,7 @@ class OnnxFeatures(Descriptor):
 
     def _opened(self) -> tuple[Any, Any]:
         if find_spec("onnxruntime") is None:
-            raise DescriptorError(f"{self.spec} needs onnxruntime: pip install 'ceret[onnx]'")
+            raise DescriptorError(f"{self.spec} needs onnxruntime: pip install '.[onnx]' in the folder of ceret")
         import onnxruntime
 
         options, run_options = onnxruntime.SessionOptions(), onnxruntime.RunOptions()

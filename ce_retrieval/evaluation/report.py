@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ce_retrieval.errors import counted
 from ce_retrieval.evaluation.measuring import PRECISION_K
 from ce_retrieval.evaluation.place import ROWS_A_SHEET, TABLE, check_place, sheet_name
 from ce_retrieval.evaluation.run import Evaluation
@@ -33,8 +34,8 @@ def notes(evaluation: Evaluation) -> list[str]:
     about, settings = evaluation.about, evaluation.settings
     collection = about["collection"]
     lines = [
-        f"{len(evaluation.names)} photos at {about['size']}x{about['size']}, holes: {settings.masks}, seed {settings.seed}; "
-        f"collection of {collection['photos']} photos, indexed with hole {collection['hole']}.",
+        f"{counted(len(evaluation.names), 'photo')} at {about['size']}x{about['size']}, holes: {settings.masks}, "
+        f"seed {settings.seed}; collection of {counted(collection['photos'], 'photo')}, indexed with hole {collection['hole']}.",
         f"Region: {about['region']}. Range: {about['range']}. Averaging: {about['averaging']}.",
         f"s/photo: {about['seconds']}.",
     ]
@@ -42,15 +43,17 @@ def notes(evaluation: Evaluation) -> list[str]:
         each = [f"{r.method.name} {r.summary.identical}" for r in evaluation.results if r.summary.identical]
         lines.append(f"Fills identical to the truth (infinite PSNR, not in its mean): {', '.join(each)}.")
     if flat := evaluation.results[0].summary.flat:
-        lines.append(f"{flat} photos are flat inside the hole: their sharpness is undefined, not in its median.")
+        what = counted(flat, "photo", "is", "are")
+        lines.append(f"{what} flat inside the hole: sharpness is undefined there, and not in the median.")
     if evaluation.leaks:
         what = "kept" if settings.keep_leaks else "left out"
         names = ", ".join(leak.query for leak in evaluation.leaks[:5]) + ", ..." * (len(evaluation.leaks) > 5)
-        lines.append(f"{len(evaluation.leaks)} queries with near-duplicates in the collection, {what}: {names}.")
+        queries = "1 query" if len(evaluation.leaks) == 1 else f"{len(evaluation.leaks)} queries"
+        lines.append(f"{queries} with near-duplicates in the collection, {what}: {names}.")
     if evaluation.unserved:
-        lines.append(f"{len(evaluation.unserved)} queries that a method could not fill, left out for all.")
+        lines.append(f"{counted(len(evaluation.unserved), 'photo')} that a method could not fill, left out for all.")
     if evaluation.unreadable:
-        lines.append(f"{len(evaluation.unreadable)} query files could not be read.")
+        lines.append(f"{counted(len(evaluation.unreadable), 'query file')} could not be read.")
     return lines
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.completion.rerank.rim import rim_of
-from ce_retrieval.errors import EvaluationError
+from ce_retrieval.errors import EvaluationError, counted
 from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, read_collection
 from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.leaks import Leak, LeakGuard
@@ -147,7 +147,7 @@ def _refused(
     refused = unserved(queries, index, searches, list(networks))
     if len(refused) == len(queries):
         first = next(iter(refused.values()))
-        raise EvaluationError(f"none of the {len(queries)} photos can be measured; {first.name}: {first.reason}")
+        raise EvaluationError(f"none of {counted(len(queries), 'photo')} can be measured; {first.name}: {first.reason}")
     return refused
 
 
@@ -190,7 +190,7 @@ def _without_leaks(
     kept = [row for row in range(len(queries)) if settings.keep_leaks or row not in leaks]
     if not kept:
         raise EvaluationError(
-            f"all {len(leaks)} photos have near-duplicates in {index.path}: give other photos, or set `keep_leaks`"
+            f"every photo ({len(leaks)}) has near-duplicates in {index.path}: give other photos, or set `keep_leaks`"
         )
     return np.array(kept)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ce_retrieval.errors import PhotoError
+from ce_retrieval.errors import PhotoError, counted
 from ce_retrieval.photo_index.manifest import Manifest, Segment, read_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segments import PhotoRecord, file_problem, kept_rows, read_grids, read_stamps, read_table
@@ -72,7 +72,7 @@ def verify_index(
             whole.append(segment)
     if not manifest.complete:
         problems.append(
-            f"the build was stopped after {manifest.count} photos: run the same `ceret index` command again"
+            f"the build was stopped after {counted(manifest.count, 'photo')}: run the same `ceret index` command again"
         )
     count = None
     if photos:
@@ -98,7 +98,9 @@ def _disagreements(path: Path, manifest: Manifest, segment: Segment) -> list[str
     if shape != expected:
         problems.append(f"{path}: segment {segment.name} has grids of shape {shape}, expected {expected}")
     if read_stamps(path, segment).shape != (segment.count, 2):
-        problems.append(f"{path}: segment {segment.name} has no time of change for each of its {segment.count} photos")
+        problems.append(
+            f"{path}: segment {segment.name} has no time of change for each of its {counted(segment.count, 'photo')}"
+        )
     table = read_table(path, segment)
     if table.num_rows != segment.count or table.column_names != [f.name for f in fields(PhotoRecord)]:
         problems.append(f"{path}: segment {segment.name} has {table.num_rows} records of columns {table.column_names}")

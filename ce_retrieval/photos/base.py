@@ -156,7 +156,7 @@ def unread_suffix(name: str) -> str:
 def remedy_for(suffix: str) -> str:
     """Return what makes images with a suffix that `unread_suffix` returned readable, as half a sentence."""
     if suffix in EXTRA_SUFFIXES:
-        return f"pip install 'ceret[{EXTRA_SUFFIXES[suffix]}]' reads them"
+        return f"pip install '.[{EXTRA_SUFFIXES[suffix]}]' in the folder of ceret, and they are"
     return "convert them to JPEG or PNG"
 
 

@@ -41,7 +41,7 @@ def test_index_and_add(ceret, few, crop_folder, tmp_path):
     none = {"changed": [], "vanished": [], "refused": [], "notes": []}
     assert built == {"index": str(out), "photos": 3, "added": 3, "present": 0, "skipped": 1, **none}
     again = ceret("index", few, "--out", out, "--features", "thumbnail:4", "--size", 32)
-    assert again.stdout == f"{out}: 3 photos, 3 of them from an earlier run; 1 files skipped\n"
+    assert again.stdout == f"{out}: 3 photos, 3 of them from an earlier run; 1 file skipped\n"
     arguments = ["add", out, crop_folder / "photo1"]
     first = answer(ceret(*arguments, "--json"))
     assert first == {

@@ -130,11 +130,11 @@ def test_an_index_among_its_shards(ceret, crop_folder, tmp_path):
     for name in ("i.ceret", "without-suffix"):
         assert ceret("index", shards, "--out", shards / name, *BUILD).exit_code == 0
     again = ceret("index", shards, "--out", shards / "i.ceret", *BUILD)
-    assert "1 photos" in again.stdout
+    assert "1 photo, 1 of them" in again.stdout
     shard(1)
     for name in ("i.ceret", "without-suffix"):
         added = ceret("add", shards / name, shards)
-        assert "1 photos added, 1 were there already, 2 in all; 0 files skipped" in added.stdout, added.output
+        assert "1 photo added, 1 was there already, 2 in all; 0 files skipped" in added.stdout, added.output
 
 
 def test_pictures_are_known_by_their_mark_wherever_they_lie(ceret, photos, hole, crop_index, tmp_path):

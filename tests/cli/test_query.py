@@ -221,7 +221,7 @@ def test_filters(ceret, mask, crop_folder, crop_index, tmp_path):
         ("caption.lower() == 'x'", "has caption.lower(), which filters do not support"),
         ("__import__('os').abort()", "calls __import__('os').abort"),
         ("key == '" + "x" * 30_000 + "'", "characters long"),
-        ("width > 9000", "none of the 60 photos of"),
+        ("width > 9000", "none of 60 photos of"),
     ],
     ids=lambda text: text[:30],
 )

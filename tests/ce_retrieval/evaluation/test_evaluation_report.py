@@ -53,7 +53,7 @@ def test_the_notes_name_region_range_averaging_and_time(evaluation):
         "s/photo: ",
     ):
         assert wanted in text
-    assert "1 photos are flat inside the hole" in text
+    assert "1 photo is flat inside the hole" in text
     assert "identical to the truth (infinite PSNR, not in its mean): smooth 1" in text
     assert "near-duplicates" not in text and "could not be read" not in text
 

@@ -124,7 +124,7 @@ def limited():
 
 def test_no_room_is_said_before_any_photo_is_decoded(folder, tmp_path, monkeypatch, limited):
     monkeypatch.setattr("ce_retrieval.photos.decode_photo", lambda *_, **__: 1 / 0)
-    needed = r"cannot write .*out.h5: 4 photos of 160 px need 0.3 MB, and there is room for 0.\d MB; free space, choose"
+    needed = r"cannot write .*out.h5: 4 photos of 160 px take 0.3 MB, and there is room for 0.\d MB; free space, choose"
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4 * 160 * 160 * 3 - 1))
         with pytest.raises(StorageError, match=needed):
