@@ -44,6 +44,17 @@ def model_files(model: Path) -> list[Path]:
     return [model, *(model.parent / name for name in external_files(model))]
 
 
+def check_files(model: Path) -> None:
+    """Raise DescriptorError where something other than a file stands in the place of weights: the runtime would wait for it."""
+    try:
+        names = external_files(model)
+    except (DescriptorError, OSError, ValueError):
+        return  # the runtime says what is the matter with the model
+    for path in (model.parent / name for name in names):
+        if path.exists() and not path.is_file():
+            raise DescriptorError(f"{model}: its weights in {path} are not a regular file: export the model again")
+
+
 def model_hash(model: Path, sidecar: Sidecar, output: str) -> str:
     """Return a SHA-256 of all that the features depend on: the model, its weights, the sidecar's values, the output's name.
 
