@@ -172,10 +172,14 @@ class RunFolder:
         return {name: value.detach() for name, value in weights.items()}
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add a row to `metrics.csv`; drop rows of the same or a later step, which are from before a resume."""
+        """Add a row to `metrics.csv`; drop rows of the same or a later step, which are from before a resume.
+
+        Columns that others have added stay.
+        """
         rows = [old for old in self._rows() if int(old["step"]) < row["step"]]
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(row), extrasaction="ignore", restval="", lineterminator="\n")
+        columns = dict.fromkeys([*row, *(name for old in rows for name in old if name is not None)])
+        writer = csv.DictWriter(text, fieldnames=list(columns), extrasaction="ignore", restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows([*rows, row])
         replace_file(self.metrics, text.getvalue().encode())

@@ -136,3 +136,9 @@ def once(check, made):
         made.mkdir(parents=True, exist_ok=True)
 
     return checked
+
+
+def test_columns_of_others_stay_in_the_table(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,loss,notes\n1,0.5,good\n2,0.4,better\n")
+    RunFolder(tmp_path).append_metrics({"step": 2, "loss": 0.3})
+    assert (tmp_path / "metrics.csv").read_text() == "step,loss,notes\n1,0.5,good\n2,0.3,\n"
