@@ -22,13 +22,15 @@ from ce_retrieval.pixels import Bools, Floats, Photo, to_grey
 
 GRID = 16  # side of the thumbnails, px
 STEPS = (-0.08, -0.04, 0.0, 0.04, 0.08)  # of a side: what a crop takes away, negative: what a frame adds
-MIDDLE = len(STEPS) ** 4 // 2  # the number of the layout as it lies
+SIDES = [(before, after) for before in STEPS for after in STEPS]
+MIDDLE = len(SIDES) ** 2 // 2  # the number of the layout as it lies
 MIN_CELLS = 24  # visible ones: fewer decide nothing
 ALIKE, ALIKE_MOVED = 0.78, 0.85  # least correlation of the thumbnails, as they lie and cropped
 FINE, SIDE = 64, 128  # sides of the pictures whose detail is compared, px
 EDGE = 0.1  # of a side: the border is left out where enough is left, since a frame or a watermark may cover it
-RELATED = 0.3  # less correlation at FINE, the hole's surroundings included: nothing else is tried
-AS_IT_LIES, COPY = 0.93, 0.94  # least correlation of two copies at FINE as they lie, and at SIDE once aligned
+FEW_CELLS, ALIKE_FEW = 110, 0.88  # so few cells correlate by chance
+RELATED, ALIGNED = (0.3, 0.42), 0.8  # less correlation at FINE, roughly and before aligning, and aligned: another photo
+AS_IT_LIES, COPY = 0.93, 0.93  # least correlation of two copies at FINE as they lie, and at SIDE once aligned
 SHIFT, GAIN = 0.5, 0.6  # moved by more px of FINE than SHIFT, another view fits better: by GAIN of what it lacks
 MAX_SHIFT = 10.0  # px of FINE: most that a corner moves
 PLAIN = 0.15  # root mean square of the detail of plain areas, at most
@@ -116,11 +118,12 @@ class VisiblePart:
         alike = others @ values.T / np.sqrt(np.maximum(variance, 1) * np.maximum(own, 1))
         alike[:, counts < MIN_CELLS] = -1
         best, middle = alike.argmax(axis=1), MIDDLE
-        as_it_lies = alike[:, middle] >= ALIKE
+        few = counts[middle] < FEW_CELLS
+        as_it_lies = alike[:, middle] >= (ALIKE_FEW if few else ALIKE)
         # A plain photo has no layout; so little is visible that none can be told.
         plain = (own[middle] < counts[middle]) & (variance[:, middle] < counts[middle]) | (counts[middle] < MIN_CELLS)
         best[plain] = middle
-        return as_it_lies | (alike.max(axis=1) >= ALIKE_MOVED) | plain, best
+        return as_it_lies | (alike.max(axis=1) >= (ALIKE_FEW if few else ALIKE_MOVED)) | plain, best
 
     def copied(self, other: Floats, layout: int) -> Copied | None:
         """Return where another photo, grey float32 (SIDE, SIDE), shows the visible part; None if it does not.
@@ -133,21 +136,28 @@ class VisiblePart:
         seen = self._fine.seen
         if seen is None or np.count_nonzero(seen) >= MIN_SEEN:
             starts = [still] if layout == MIDDLE else [still, start]
-            if max(_correlation(self._fine, fine, warp, rough=True) for warp in starts) >= RELATED:
-                as_it_lies, *others = (_correlation(self._fine, fine, warp) for warp in starts)
-                best, warp = max(zip((as_it_lies, *others), starts, strict=True), key=_value)
-                aligned = _aligned(self._fine, fine, warp)
-                if aligned is not None and _shift(aligned, warp) <= MAX_SHIFT:
-                    best, warp = max((best, warp), (_correlation(self._fine, fine, aligned), aligned), key=_value)
-                moved = _shift(warp, still) > SHIFT and 1 - best < GAIN * (1 - as_it_lies)
-                if as_it_lies >= AS_IT_LIES and not moved:
-                    return Copied(_placed(still, FINE))
-                found = self._copied_at_side(other, warp)
+            if max(_correlation(self._fine, fine, warp, rough=True) for warp in starts) >= RELATED[0]:
+                found = self._copied_with_detail(other, fine, starts)
                 if found is not None:
                     return found
             if self.has_detail:
                 return None
         return Copied(_placed(still, FINE)) if self._same_levels(other) else None
+
+    def _copied_with_detail(self, other: Floats, fine: _Picture, starts: list[Any]) -> Copied | None:
+        """Align the detail; starts: as it lies, and as the layouts suggest."""
+        still = starts[0]
+        as_it_lies, *others = (_correlation(self._fine, fine, warp) for warp in starts)
+        best, warp = max(zip((as_it_lies, *others), starts, strict=True), key=_value)
+        if best < RELATED[1]:
+            return None
+        aligned = _aligned(self._fine, fine, warp)
+        if aligned is not None and _shift(aligned, warp) <= MAX_SHIFT:
+            best, warp = max((best, warp), (_correlation(self._fine, fine, aligned), aligned), key=_value)
+        moved = _shift(warp, still) > SHIFT and 1 - best < GAIN * (1 - as_it_lies)
+        if as_it_lies >= AS_IT_LIES and not moved:
+            return Copied(_placed(still, FINE))
+        return self._copied_at_side(other, warp) if best >= ALIGNED else None
 
     def _copied_at_side(self, other: Floats, warp: Any) -> Copied | None:
         large = _whole_picture(other)
@@ -189,15 +199,14 @@ def _value(pair: tuple[float, Any]) -> float:
 @cache
 def _crops() -> tuple[Floats, Any]:
     """Return the maps float32 (m, GRID, FINE) that crop or frame one side, and the affine map of a pair of them, by its number."""
-    sides = [(before, after) for before in STEPS for after in STEPS]
     maps = []
-    for before, after in sides:
+    for before, after in SIDES:
         edges = FINE * (before + np.arange(GRID + 1) / GRID * (1 - before - after))
         low, high = np.maximum(edges[:-1, None], np.arange(FINE)), np.minimum(edges[1:, None], np.arange(1, FINE + 1))
         maps.append(np.clip(high - low, 0, None) / (edges[1:] - edges[:-1])[:, None])
 
     def warp(number: int) -> Any:
-        (top, bottom), (left, right) = sides[number // len(sides)], sides[number % len(sides)]
+        (top, bottom), (left, right) = SIDES[number // len(SIDES)], SIDES[number % len(SIDES)]
         across, down = 1 - left - right, 1 - top - bottom
         moved = FINE * left + (across - 1) / 2, FINE * top + (down - 1) / 2
         return np.array([[across, 0, moved[0]], [0, down, moved[1]]], np.float32)
