@@ -23,12 +23,18 @@ SIDE, BOX = 64, 128  # px: least (of detail) and most of a side of the hole with
 LEVELS, RING_LEVELS = 12.0, 1.5  # differences count above so many grey levels, and the ring's largest by this factor
 RING_SHARE = 95  # percentile of the ring's differences that counts as the largest
 BORDER = 0.035  # of a side: it is not compared, since a frame may cover it
-MIN_SHARE, MIN_PIXELS = 0.1, 6  # of the hole and px of the box: less differs by a watermark or border, and the rest comes back
+MIN_SHARE, MIN_PIXELS = (
+    0.1,
+    6,
+)  # of the hole and px of the box: less differs by a watermark or border, and the rest comes back
 FAINT, GAIN = 4.0, 2.0  # grey levels: less contrast of the ring tells no gain; the most gain
 SAME_DETAIL = 0.6  # least correlation of detail of the same thing under the hole
 RING = 12  # px around a part with which its grain is compared
 MIN_GRAIN = 40  # neighbourhoods: fewer decide nothing
-FLAT, ALL_FLAT = 0.1, 0.6  # most of a part that is flat; where the ring is not, this much of the other's part is painted
+FLAT, ALL_FLAT = (
+    0.1,
+    0.6,
+)  # most of a part that is flat; where the ring is not, this much of the other's part is painted
 FLAT_SIDE, FLAT_LEVELS = 5, 2  # px and grey levels: within these a place is flat
 SMOOTH, SMOOTHER = 0.48, 0.3  # most of them are smooth, and more of them than in the ring
 ROUGH = 1.68  # second differences over first ones: 1.73 in white noise
@@ -44,9 +50,7 @@ class Content(IntEnum):
     OTHER = 2
 
 
-def content(
-    photo: Photo, hole: Bools, evidence: Grain, other: Photo, placed: Any, least: int
-) -> Content:
+def content(photo: Photo, hole: Bools, evidence: Grain, other: Photo, placed: Any, least: int) -> Content:
     """Compare what two photos show under a hole.
 
     Parameters

@@ -35,7 +35,11 @@ SHIFT, GAIN = 0.5, 0.6  # moved by more px of FINE than SHIFT, another view fits
 MAX_SHIFT = 10.0  # px of FINE: most that a corner moves
 PLAIN = 0.15  # root mean square of the detail of plain areas, at most
 MIN_SEEN = 150  # visible px: fewer decide nothing
-LEVELS, SAME_LEVELS, SAME = 8.0, 3.0, 0.97  # where detail tells nothing: contrast, mean difference, correlation of levels
+LEVELS, SAME_LEVELS, SAME = (
+    8.0,
+    3.0,
+    0.97,
+)  # where detail tells nothing: contrast, mean difference, correlation of levels
 
 
 class Copied(NamedTuple):
@@ -284,9 +288,9 @@ def _aligned(photo: _Picture, other: _Picture, start: Any) -> Any:
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 1e-3)
     mask = None if photo.seen is None else photo.seen.astype(np.uint8)
     try:
-        return cv2.findTransformECC(
-            other.detail, photo.detail, np.array(start), cv2.MOTION_AFFINE, criteria, mask, 1
-        )[1]
+        return cv2.findTransformECC(other.detail, photo.detail, np.array(start), cv2.MOTION_AFFINE, criteria, mask, 1)[
+            1
+        ]
     except cv2.error:  # no convergence
         return None
 
