@@ -14,8 +14,8 @@ import numpy as np
 
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.plan import Job, MaskReading, Outcome, check_target
-from ce_retrieval.completion.result import Completion, read_saved
 from ce_retrieval.completion.rerank.own_photo import evidence
+from ce_retrieval.completion.result import Completion, read_saved
 from ce_retrieval.errors import CeretError, StorageError
 from ce_retrieval.holes.files import polarity_hint, read_mask
 from ce_retrieval.own_files import beside_name

@@ -1,4 +1,4 @@
-"""Copies of a photo: the same picture resized, recompressed, brightened, mirrored, cropped or framed, with the same under the hole.
+"""Copies of a photo: the same picture resized, recompressed, brightened, mirrored, cropped or framed, also under the hole.
 
 A copy shows the visible part of the photo (`visible_part`). That tells it from other photos, those of the same place too. Two
 photos from a tripod look like copies wherever the hole lets them be seen. So what both show under the hole decides

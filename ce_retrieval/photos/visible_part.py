@@ -96,7 +96,7 @@ class VisiblePart:
         count, rows = len(maps), maps.reshape(-1, FINE)
 
         def cropped(picture: Floats) -> Floats:
-            cells = (rows @ picture @ rows.T).reshape(count, GRID, count, GRID)
+            cells: Floats = (rows @ picture @ rows.T).reshape(count, GRID, count, GRID)
             return cells.transpose(0, 2, 1, 3).reshape(count * count, GRID * GRID)
 
         assert self._fine.seen is not None
@@ -202,7 +202,7 @@ def _value(pair: tuple[float, Any]) -> float:
 
 @cache
 def _crops() -> tuple[Floats, Any]:
-    """Return the maps float32 (m, GRID, FINE) that crop or frame one side, and the affine map of a pair of them, by its number."""
+    """Return the maps float32 (m, GRID, FINE) that crop or frame one axis, and what gives the affine map of a layout."""
     maps = []
     for before, after in SIDES:
         edges = FINE * (before + np.arange(GRID + 1) / GRID * (1 - before - after))

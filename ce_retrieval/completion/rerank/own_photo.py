@@ -53,7 +53,7 @@ class OwnPhoto:
         return self._note(neighbor, verdict) or verdict is Verdict.TOO_SMALL
 
     def _note(self, neighbor: Neighbor, verdict: Verdict) -> bool:
-        """Keep what is certain: larger pictures can still tell content under the hole from the photo's, and sameness from chance."""
+        """Keep what is certain: a larger picture can still show something else under the hole, or the same."""
         is_copy = verdict is Verdict.COPY or neighbor.record.sha256 in self._bytes
         if is_copy or verdict is Verdict.OTHER:
             self._known[neighbor.id] = is_copy
