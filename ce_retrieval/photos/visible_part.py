@@ -96,7 +96,7 @@ class VisiblePart:
         count, rows = len(maps), maps.reshape(-1, FINE)
 
         def cropped(picture: Floats) -> Floats:
-            cells: Floats = (rows @ picture @ rows.T).reshape(count, GRID, count, GRID)
+            cells: Any = (rows @ picture @ rows.T).reshape(count, GRID, count, GRID)
             return cells.transpose(0, 2, 1, 3).reshape(count * count, GRID * GRID)
 
         assert self._fine.seen is not None

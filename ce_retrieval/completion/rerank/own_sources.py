@@ -34,7 +34,7 @@ def own_sources(origin: Origin | None, shape: tuple[int, int]) -> tuple[frozense
         hashes.append(sha256)
         record = _record(path, sha256)
         if record is None:
-            if path.is_file() and is_marked(path):
+            if _is_file(path) and is_marked(path):
                 filled = np.ones(shape, bool)
             break
         part = _filled(record, shape)
@@ -56,11 +56,18 @@ def _record(path: Path, sha256: str) -> dict[str, Any] | None:
         name = f"{folder.name}/{name}"
         places = [folder.parent / f"{folder.name.removesuffix(CANDIDATES)}.json"]
     for place in places:
-        record = read_record(place) if place.is_file() else None
+        record = read_record(place) if _is_file(place) else None
         files = record.get("files") if record else None
         if isinstance(files, dict) and files.get(name) == sha256:
             return record
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is too long for a record beside it
+        return False
 
 
 def _filled(record: dict[str, Any], shape: tuple[int, int]) -> Bools:
