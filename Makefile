@@ -3,6 +3,7 @@
 # make test-slow              run those that take minutes
 # make check                  check lint, format and types
 # make bench [RUN=name]       list the benchmarks, or run one
+# make gpu DATA= VAL= OUT=     train and measure on a GPU for a quarter of an hour
 # make clean                  remove what make made
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -11,7 +12,7 @@ BIN := .venv/bin
 # Two workers, a file of tests at a time: what a file's tests share is made once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-slow check bench clean
+.PHONY: demo test test-slow check bench gpu clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py --out demo $(if $(PHOTOS),--photos "$(PHOTOS)")
@@ -30,6 +31,9 @@ check: .venv/installed-test
 bench: .venv/installed-test
 	@$(if $(RUN),$(BIN)/python benchmarks/$(RUN).py,echo "make bench RUN=name, where name is one of:"; \
 	  for file in benchmarks/*.py; do basename $$file .py; done)
+
+gpu:
+	$(PYTHON) benchmarks/gpu.py --data $(DATA) --val $(VAL) --out $(OUT)
 
 clean:
 	rm -rf .venv demo build *.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -19,5 +19,5 @@ def has_bfloat16(device_type: str) -> bool:
     if device_type != "cpu":
         return False
     # avx512_bf16, amx_bf16, on ARM bf16; a torch that cannot tell gets float32.
-    found = getattr(torch.cpu, "get_capabilities", dict)()
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(bool(there) for name, there in found.items() if name.endswith("bf16"))

@@ -15,6 +15,8 @@ import numpy as np
 from ce_retrieval.errors import CorruptIndexError
 from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, StoredFile, digest
 from ce_retrieval.photos.base import NO_STAMP
+from ce_retrieval.photos.tables import open_table
+from ce_retrieval.reading import open_regular
 from ce_retrieval.storage import intended_name, new_folder, storage_errors, write_file
 
 VECTORS = "vectors.h5"
@@ -123,7 +125,7 @@ def clear_leftovers(folder: Path, segments: Sequence[Segment]) -> None:
 def file_problem(path: Path, stored: StoredFile) -> str | None:
     """Return what is wrong with a segment's file (missing, truncated, altered), or None."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size != stored.bytes:
                 return f"has {size} bytes instead of {stored.bytes}"
@@ -167,10 +169,8 @@ def read_table(folder: Path, segment: Segment, columns: Sequence[str] | None = N
 
     Its columns are PhotoRecord's, or some of them.
     """
-    import pyarrow.parquet as pq
-
     # Not pq.read_table: that imports pyarrow.dataset, which takes a quarter of a second.
-    with pq.ParquetFile(folder / "segments" / segment.name / PHOTOS) as file:
+    with open_table(folder / "segments" / segment.name / PHOTOS) as file:
         return file.read(columns)
 
 

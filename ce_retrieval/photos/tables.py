@@ -12,6 +12,7 @@ from typing import Any
 
 from ce_retrieval.errors import PhotoError, SourceError, some
 from ce_retrieval.photos.base import PassedOver, PhotoItem, stamp_of
+from ce_retrieval.reading import open_regular
 
 _IMAGE_NAMES = ("image", "jpg", "jpeg", "png", "webp", "img", "photo", "bytes")
 _KEY_NAMES = ("__key__", "key", "id", "file_name", "filename", "path", "url")
@@ -21,6 +22,19 @@ _LABEL_NAMES = ("label", "class")
 
 _CACHED_GROUPS = 2  # row groups, which are read whole, that are kept
 _CACHED_BYTES = 512 << 20  # most bytes of encoded photos that they may hold together
+
+
+def open_table(path: str | os.PathLike[str]) -> Any:
+    """Return pyarrow's ParquetFile of a file, whatever its name.
+
+    By its path alone, pyarrow takes "my:photos.parquet" for an address in a file system of another machine, and refuses
+    names that are not UTF-8.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    open_regular(path).close()  # a named pipe would block
+    return pq.ParquetFile(pa.OSFile(os.fsencode(path)))
 
 
 class ParquetSource:
@@ -42,12 +56,11 @@ class ParquetSource:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         self.root = os.path.abspath(path)
         self.passed_over = PassedOver()
         try:
-            self._file = pq.ParquetFile(self.root)
+            self._file = open_table(self.root)
         except (pa.ArrowException, OSError) as error:
             raise SourceError(
                 f"{self.root}: not a whole parquet table: {_short(error)}; make or fetch it again"
@@ -71,7 +84,6 @@ class ParquetSource:
     def items(self) -> Iterator[PhotoItem]:
         """Yield the photos in row order, reading the text columns alone in batches; SourceError."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         columns = self._text_columns()
         width = len(str(max(self.count() - 1, 0)))
@@ -82,7 +94,7 @@ class ParquetSource:
         row = 0
         try:
             # A second handle: `read` may be using the first in another thread.
-            with pq.ParquetFile(self.root) as file:
+            with open_table(self.root) as file:
                 for batch in file.iter_batches(4096, columns=sorted(set(columns.values())), use_threads=False):
                     for fields in _rows(batch, columns):
                         yield _item(row, width, fields, names)

@@ -4,13 +4,14 @@ import dataclasses
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ce_retrieval.descriptors import make_descriptor
 from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError
-from ce_retrieval.photo_index import PhotoIndex, build_index, read_manifest, verify_index
+from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index, read_manifest, verify_index
 from ce_retrieval.photos import decode_photo
 
 BAD = {
@@ -225,6 +226,16 @@ def test_names_that_are_no_utf8_survive_the_manifest(tmp_path, small_segments, h
     np.testing.assert_array_equal(opened.read_photo(opened.records([0])[0]).pixels, helpers.pixels(0))
 
 
+@pytest.mark.parametrize("name", [b"my:i.ceret", b"s3:i.ceret", b"\xfe.ceret"])
+def test_an_index_may_have_any_name(photos, tmp_path, monkeypatch, small_segments, helpers, name):
+    """By a path with a colon, pyarrow would look for another machine."""
+    monkeypatch.chdir(tmp_path)
+    out = Path(os.fsdecode(name))
+    build_index([photos], out, helpers.SETTINGS)
+    assert len(PhotoIndex.open(out).records(range(3))) == 3
+    assert verify_index(out, photos=True).problems == () and add_photos(out, [photos]).present == 30
+
+
 def test_captions_with_half_a_surrogate_pair_are_stored_visibly(tmp_path, helpers):
     tar = helpers.write_tar(tmp_path / "shard.tar", range(2), json='{"caption": "broken \\ud83d emoji"}')
     build_index([tar], tmp_path / "out.ceret", helpers.SETTINGS)
@@ -283,3 +294,14 @@ def test_a_photo_that_changed_or_vanished_is_not_taken_for_the_indexed_one(index
         opened.read_photo(first)
     with pytest.raises(PhotoError, match=f"{second.key} of .* cannot be read any more"):
         opened.read_photo(second)
+
+
+@pytest.mark.parametrize("features", ["", 5, None, "sift", ["hog"]])
+def test_features_are_checked_when_the_settings_are_made(features):
+    with pytest.raises(SettingsError, match=r"`features` .*(are unknown: choose one of encoder|expected a text)"):
+        IndexSettings(features=features)
+
+
+def test_the_threads_of_a_check_are_checked(tmp_path):
+    with pytest.raises(SettingsError, match="`workers` is 0: expected a whole number from 1 to 1024"):
+        verify_index(tmp_path, workers=0)
