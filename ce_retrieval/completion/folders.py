@@ -15,6 +15,7 @@ import numpy as np
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.plan import Job, MaskReading, Outcome, check_target
 from ce_retrieval.completion.record import read_saved
+from ce_retrieval.completion.rerank.own_photo import evidence
 from ce_retrieval.completion.result import Completion
 from ce_retrieval.errors import CeretError, StorageError
 from ce_retrieval.holes.files import polarity_hint, read_mask
@@ -67,7 +68,7 @@ def complete_folder(
         for batch in _batches(jobs, load, pool, completer.workers):
             ready = [item for item in batch if isinstance(item, _Loaded)]
             results = completer.complete_many(
-                [item.photo.pixels for item in ready],
+                [evidence(item.photo, item.hole) for item in ready],
                 [item.hole for item in ready],
                 candidate_fills=candidate_fills,
                 origins=[Origin(item.job.photo, item.about["photo"]["sha256"]) for item in ready],

@@ -150,12 +150,12 @@ def visible_fine(photo: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np
     seen = shares > 0.999
     grey /= np.maximum(shares, 1e-6)
     mean = grey[seen].mean() if seen.any() else 0
-    smooth = _blurred(grey, BAND[1], seen)
+    smooth = blurred(grey, BAND[1], seen)
     near = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), BAND[1])
     return np.where(seen, grey, np.where(near > 1e-3, smooth, mean)).astype(np.float32), seen
 
 
-def _blurred(grey: np.ndarray, sigma: float, visible: np.ndarray | None) -> np.ndarray:
+def blurred(grey: np.ndarray, sigma: float, visible: np.ndarray | None) -> np.ndarray:
     """Blur a picture by a Gaussian over its visible pixels alone."""
     import cv2
 
@@ -168,9 +168,9 @@ def _blurred(grey: np.ndarray, sigma: float, visible: np.ndarray | None) -> np.n
 
 def detail(grey: np.ndarray, visible: np.ndarray | None) -> np.ndarray:
     """Return the band-passed picture divided by its local contrast, without its border."""
-    low, high = (_blurred(grey, sigma, visible) for sigma in BAND)
+    low, high = (blurred(grey, sigma, visible) for sigma in BAND)
     band = low - high
-    contrast = np.sqrt(_blurred(band * band, LOCAL, visible) + NO_DETAIL**2)
+    contrast = np.sqrt(blurred(band * band, LOCAL, visible) + NO_DETAIL**2)
     return (band / contrast)[EDGE:-EDGE, EDGE:-EDGE]
 
 

@@ -283,7 +283,7 @@ class CandidateFinder:
             if found.dropped:
                 raise PhotoError(found.dropped[0])
             scene = found.photos[0]
-        if query.own and query.own.among([neighbor], scene[None])[0]:
+        if query.own and query.own.is_copy(neighbor, scene):
             raise SamePhotoError(neighbor.name)
         return query.seen(scene)
 

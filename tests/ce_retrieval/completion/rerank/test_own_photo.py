@@ -1,13 +1,17 @@
 """A photo is never filled from itself or a copy of itself, unless that is allowed; what is no copy still fills it."""
 
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from ce_retrieval import IndexSettings, PhotoIndex, build_index, complete
+from ce_retrieval import IndexSettings, PhotoIndex, build_index, complete, make_completer
+from ce_retrieval.completion.folders import complete_folder
+from ce_retrieval.completion.plan import Job, MaskReading
+from ce_retrieval.completion.rerank.own_sources import own_sources
 from ce_retrieval.errors import FilterError, PhotoError
 from ce_retrieval.photo_index import Origin
 
@@ -50,9 +54,14 @@ def photo(bundled_photos) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def others(bundled_photos) -> dict[str, bytes]:
-    """Other things, and the same place from a little farther away."""
+    """Other things, and another part of the same place."""
     face, cat, coffee, rocket = bundled_photos
-    parts = (cat[20:220:2, 60:310:2], face[:200:2, 100:350:2], rocket[100:300:2, 200:450:2], coffee[40:240:2, 80:330:2])
+    parts = (
+        cat[20:220:2, 60:310:2],
+        face[:200:2, 100:350:2],
+        rocket[100:300:2, 200:450:2],
+        coffee[190:390:2, 300:550:2],
+    )
     return {f"other{number}.png": encoded(np.ascontiguousarray(part)) for number, part in enumerate(parts)}
 
 
@@ -127,10 +136,10 @@ def test_the_same_bytes_are_known_where_nothing_can_be_seen(tmp_path, others, na
 
 
 @pytest.mark.parametrize("method", ["retrieval", "scenes"])
-def test_the_next_photo_of_a_tripod_fills(tmp_path, photo, others, method):
+def test_the_next_photo_of_a_tripod_fills(tmp_path, photo, others, bundled_photos, method):
     """Somebody stood in the hole, and has gone: all else is the same to the pixel."""
     before = photo.copy()
-    before[28:52, 40:60] = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+    before[28:52, 40:60] = bundled_photos[0][80:200:5, 175:275:5]
     scenes = {name: others[name] for name in ("other0.png", "other1.png", "other2.png")}
     index = index_of(tmp_path, {**scenes, "gone.jpg": encoded(photo, "JPEG", quality=90)})
     done = complete(before, HOLE, index, method=method, rerank="rim")
@@ -140,6 +149,88 @@ def test_the_next_photo_of_a_tripod_fills(tmp_path, photo, others, method):
     assert [Path(name).name for name in complete(painted, HOLE, index, method=method, rerank="rim").copies] == [
         "gone.jpg"
     ]
+
+
+@pytest.mark.parametrize("name", ["retrieval", "as found", "scenes", "patchmatch"])
+def test_a_hole_of_a_few_pixels_is_not_filled_from_a_copy(tmp_path, bundled_photos, others, name):
+    """At the index's size it has none."""
+    large = bundled_photos[0][:400, :400]
+    hole = np.zeros((400, 400), bool)
+    hole[203:211, 190:198] = True
+    index = index_of(tmp_path, {**others, "copy.jpg": encoded(large, "JPEG", quality=85), "same.png": encoded(large)})
+    done = complete(large, hole, index, **options(name))
+    assert Path(done.candidates[0].photo).name.startswith("other")
+    assert sorted(Path(copy).name for copy in done.copies) == ["copy.jpg", "same.png"]
+
+
+def test_the_next_photo_of_a_tripod_fills_a_hole_of_a_few_pixels(tmp_path, bundled_photos, others):
+    large = bundled_photos[0][:400, :400]
+    hole = np.zeros((400, 400), bool)
+    hole[200:222, 190:212] = True
+    before = large.copy()
+    before[202:220, 192:210] = bundled_photos[1][100:118, 150:168]
+    index = index_of(tmp_path, {**others, "gone.png": encoded(large), "same.png": encoded(before)})
+    done = complete(before, hole, index, **options("retrieval"), candidate_fills=True)
+    assert [Path(copy).name for copy in done.copies] == ["same.png"]
+    assert Path(done.candidates[0].photo).name == "gone.png"
+
+
+@pytest.mark.parametrize("name", ["retrieval", "scenes", "patchmatch"])
+def test_a_result_is_not_filled_from_the_photo_it_was_made_from(tmp_path, photo, without, others, name):
+    """Nor is the result of a result, by the records beside them; without these it is known by its mark."""
+    (tmp_path / "photo.png").write_bytes(encoded(photo))
+    index = index_of(
+        tmp_path, {**others, "original.png": encoded(photo), "jpeg.jpg": encoded(photo, "JPEG", quality=90)}
+    )
+    chain = [tmp_path / "photo.png", tmp_path / "first.png", tmp_path / "b" / "second.png"]
+    for origin, result in itertools.pairwise(chain):
+        about = {"photo": {"path": str(origin), "sha256": Origin.of(origin).sha256}}
+        done = complete(np.asarray(Image.open(origin)), HOLE, without, method="retrieval", rerank="rim", origin=origin)
+        done.save(result, about=about)
+    for result in chain[1:]:
+        filled = np.asarray(Image.open(result))
+        done = complete(filled, HOLE, index, **options(name), origin=result)
+        assert {Path(copy).name for copy in done.copies} == {"original.png", "jpeg.jpg"}
+        result.with_suffix(".json").rename(result.with_suffix(".kept"))
+        done = complete(filled, HOLE, index, **options(name), origin=result)
+        assert {Path(copy).name for copy in done.copies} == {"original.png", "jpeg.jpg"}
+        result.with_suffix(".kept").rename(result.with_suffix(".json"))
+
+
+def test_what_a_result_is_known_to_be_made_from(tmp_path, photo, without):
+    path = tmp_path / "photo.png"
+    path.write_bytes(encoded(photo))
+    first = Origin.of(path)
+    assert own_sources(None, HOLE.shape) == (frozenset(), None)
+    assert own_sources(first, HOLE.shape) == (frozenset({first.sha256}), None)
+    about = {"photo": {"path": str(path), "sha256": first.sha256}}
+    done = complete(photo, HOLE, without, method="scenes", rerank="rim", candidate_fills=True)
+    origin = Origin.of(done.save(tmp_path / "done.png", about=about))
+    for result in (origin, Origin.of(tmp_path / "done.candidates" / "01.png")):
+        hashes, filled = own_sources(result, HOLE.shape)
+        assert hashes == {result.sha256, first.sha256}
+        assert filled[HOLE].all() and not filled[0].any(), "the hole, and what the seam may have taken"
+    assert own_sources(origin, (40, 50))[1].all(), "of another size, all may be filled"
+    (tmp_path / "done.json").write_text('{"software": "ceret", "files": 3}')
+    hashes, filled = own_sources(origin, HOLE.shape)
+    assert hashes == {origin.sha256} and filled.all()
+
+
+def test_colours_under_transparent_pixels_are_no_sign_of_another_photo(tmp_path, photo, others):
+    """A soft eraser leaves the colours that are seen in part, and black where nothing is seen."""
+    alpha = np.asarray(Image.fromarray(np.where(HOLE, np.uint8(0), np.uint8(255))).filter(ImageFilter.GaussianBlur(3)))
+    noise = np.random.default_rng(0).integers(0, 256, photo.shape, np.uint8)
+    index = index_of(tmp_path, {**others, "original.jpg": encoded(photo, "JPEG", quality=90)})
+    for name, hidden in (("black", np.uint8(0)), ("other", np.roll(photo, 37, axis=1)), ("noise", noise)):
+        path = tmp_path / f"{name}.png"
+        colours = np.where((alpha == 0)[..., None], hidden, photo)
+        path.write_bytes(encoded(np.dstack([colours, alpha])))
+        for method in ("retrieval", "scenes"):
+            completer = make_completer(method, index, settings={"rerank": "rim"})
+            (done,) = complete_folder(
+                completer, [Job(path, path, f"{name}-{method}")], tmp_path / "out", reading=MaskReading(alpha=True)
+            )
+            assert done.error is None and "1 scene is the photo itself" in done.hint, (name, method)
 
 
 @pytest.mark.parametrize("method", ["retrieval", "scenes"])

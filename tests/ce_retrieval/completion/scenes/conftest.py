@@ -9,7 +9,7 @@ from ce_retrieval.photo_index import PhotoIndex
 
 @pytest.fixture(scope="session")
 def scenes(bundled_photos) -> dict[str, np.ndarray]:
-    """The photo's own scene, and three of other things; 100x125 px."""
+    """The photo's own scene, which fills it if `allow_same_photo` is set, and three of other things; 100x125 px."""
     face, cat, coffee, rocket = bundled_photos
     return {
         "own": coffee[40:240:2, 80:330:2],

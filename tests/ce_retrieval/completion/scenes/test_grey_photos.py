@@ -14,7 +14,7 @@ from ce_retrieval.completion.settings import PatchSettings, RetrievalSettings, S
 from ce_retrieval.pixels import grey_as_rgb, is_grey
 
 HOLE = hole_of(np.s_[20:60, 30:70])
-SCENES = SceneSettings(rerank="rim", top=2)
+SCENES = SceneSettings(rerank="rim", allow_same_photo=True, top=2)
 BY_RETRIEVAL = RetrievalSettings(k=2, rerank="rim")
 
 
@@ -30,7 +30,7 @@ def completers(index) -> dict:
         "scenes": SceneCompleter(index, SCENES),
         "scenes, without a seam": SceneCompleter(index, replace(SCENES, seam=0.0)),
         "scenes of a size": SceneCompleter(index, replace(SCENES, side=50)),
-        "patches": PatchCompleter(index, PatchSettings(rerank="rim", sources=2)),
+        "patches": PatchCompleter(index, PatchSettings(rerank="rim", sources=2, allow_same_photo=True)),
         "blend": RetrievalCompleter(index, replace(BY_RETRIEVAL, allow_same_photo=True)),
         "mean": RetrievalCompleter(index, replace(BY_RETRIEVAL, fill="mean")),
         "paste": RetrievalCompleter(index, replace(BY_RETRIEVAL, fill="paste")),

@@ -17,8 +17,8 @@ from ce_retrieval.completion.settings import PatchSettings, RetrievalSettings, S
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.photo_index import PhotoIndex
 
-SETTINGS = SceneSettings(rerank="rim", top=3)
-PATCHES = PatchSettings(rerank="rim")
+SETTINGS = SceneSettings(rerank="rim", allow_same_photo=True, top=3)
+PATCHES = PatchSettings(rerank="rim", allow_same_photo=True)
 HOLE = hole_of(np.s_[20:40, 20:45])
 
 
@@ -169,7 +169,7 @@ def test_a_term_that_is_no_number_is_named(index, truth):
 def test_every_completer_names_lost_scenes(tmp_path, scenes, truth):
     index = index_of(tmp_path, scenes)
     (tmp_path / "scenes" / "cat.png").unlink()
-    by_retrieval = RetrievalCompleter(index, RetrievalSettings(k=3, rerank="rim"))
+    by_retrieval = RetrievalCompleter(index, RetrievalSettings(k=3, rerank="rim", allow_same_photo=True))
     for completer in (SceneCompleter(index, SETTINGS), PatchCompleter(index, PATCHES), by_retrieval):
         loss = completer.complete(truth, HOLE).loss
         assert loss.startswith("1 scene could not be read, the first: ") and "cat.png" in loss and "\n" not in loss
