@@ -95,6 +95,11 @@ def some(names: Sequence[str], most: int = 3, between: str = ", ") -> str:
     return between.join(names[:most]) + more
 
 
+def counted(number: int, noun: str, one: str = "", more: str = "") -> str:
+    """Return a number with its noun, as in "1 photo" and "2 photos", and a verb: `one` or `more`."""
+    return f"{number} {noun} {one}".rstrip() if number == 1 else f"{number} {noun}s {more}".rstrip()
+
+
 def shown(value: Any, most: int = 60) -> str:
     """Return a value that a user gave, for a message: texts in quotes, the rest as Python prints it, and long ones cut."""
     try:

@@ -49,8 +49,22 @@ def _is_ours(name: str, place: str) -> bool:
         return False
 
 
+def open_missing_streams() -> None:
+    """Open the null device as each standard stream that is closed.
+
+    The next files to be opened would get their numbers, and what a library prints would go into them.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is this one.
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115 - for as long as the process
+
+
 def main() -> None:
     """Run the command line; exit with one line where its packages are not ours."""
+    open_missing_streams()
     try:
         check_installation("cli", "indexes")
     except InstallationError as error:

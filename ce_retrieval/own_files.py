@@ -13,21 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from ce_retrieval.errors import StorageError
+from ce_retrieval.reading import first_bytes, open_regular, read_regular
+from ce_retrieval.storage import check_is_file
 
 SOFTWARE = "ceret"  # first entry of a record: a part of one, left by a loss of power, is known by it
 CANDIDATES, INDEX = ".candidates", ".ceret"  # suffixes of folders
 MOST_BYTES = 255  # of a file's name
 RESULTS = "results.json"  # of an evaluation
-SHEET = re.compile(r"sheet-\d\d\.png")
-TABLE_START = "| method | L1 % |"
 _RECORD_KEYS = {"files", "hole", "method", "settings", "candidates"}
-_EVALUATION_KEYS = {"about", "settings", "methods", "photos", "leaks"}
 _RECORD_START = f'{{\n "software": "{SOFTWARE}"'.encode()
 _MANIFEST_START = b'{\n "format": "ceret-index"'
 _KEYWORD = b"Software\0ceret "  # the SHA-256 of the rest of the file follows, in hexadecimal
 _HEADER = 33  # bytes of a PNG before its second chunk
 _MARK = 12 + len(_KEYWORD) + 64  # bytes of the chunk
 _PNG_END = b"IEND\xaeB`\x82"
+# How sealed texts end: with the SHA-256 of what is before, or of the JSON without this entry.
+_JSON_SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
+_TEXT_SEAL = re.compile(rb"<!-- ceret: SHA-256 of the above ([0-9a-f]{64}) -->\n\Z")
 
 
 def beside_name(stem: str) -> str:
@@ -50,7 +52,7 @@ def marked(png: bytes | memoryview) -> bytes:
 def is_marked(path: Path) -> bool:
     """Return whether a file is a PNG as `marked` returned it, or a part of one that a loss of power left."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             start = file.read(_HEADER + _MARK)
             if not start[_HEADER + 8 :].startswith(_KEYWORD):
                 return False
@@ -58,12 +60,52 @@ def is_marked(path: Path) -> bool:
     except OSError:
         return False
     digest = hashlib.sha256(start[:_HEADER] + rest).hexdigest().encode()
-    return start[_HEADER + 8 + len(_KEYWORD) : -4] == digest or not rest.endswith(_PNG_END)
+    return start[_HEADER + 8 + len(_KEYWORD) : -4] == digest or _PNG_END not in rest
+
+
+def sealed_json(text: str) -> bytes:
+    """Return a JSON object, one line an entry, with the hash of its text as the last entry: a later change shows.
+
+    A name that is not valid UTF-8 is written with JSON's own escapes.
+    """
+    data = text.encode(errors="backslashreplace")
+    return data.removesuffix(b"\n}\n") + f',\n "sha256": "{hashlib.sha256(data).hexdigest()}"\n}}\n'.encode()
+
+
+def sealed_text(text: str) -> bytes:
+    """Return Markdown with a comment at its end that holds the hash of the rest: a later change shows."""
+    data = text.encode(errors="backslashreplace")
+    return data + f"<!-- ceret: SHA-256 of the above {hashlib.sha256(data).hexdigest()} -->\n".encode()
+
+
+def is_sealed(path: Path) -> bool:
+    """Return whether a file is as `sealed_json` or `sealed_text` made it, or a part of a record that a loss of power left."""
+    try:
+        data = read_regular(path)
+    except OSError:
+        return False
+    if path.suffix == ".md":
+        found, end = _TEXT_SEAL.search(data), b""
+    else:
+        found, end = _JSON_SEAL.search(data), b"\n}\n"
+        if found is None:
+            return data.startswith(_RECORD_START) and b"\n}" not in data
+    return found is not None and hashlib.sha256(data[: found.start()] + end).hexdigest().encode() == found[1]
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
     """Return the record STEM.json of a completion, None where there is none that ceret wrote."""
-    return _read_json(path, _RECORD_KEYS)
+    try:
+        with open_regular(path) as file:
+            start = file.read(3)
+            if start != b"{\n ":  # as ceret writes JSON: another file is not read any further
+                return None
+            found = json.loads(start + file.read())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not (isinstance(found, dict) and found.keys() >= _RECORD_KEYS):
+        return None
+    return found if isinstance(found["files"], dict) else None
 
 
 def is_own(path: Path) -> bool:
@@ -76,13 +118,7 @@ def is_own(path: Path) -> bool:
             return True
     except OSError:
         return False
-    if path.suffix == ".json":
-        return _starts_with(path, _RECORD_START) or bool(_read_json(path, _RECORD_KEYS, _EVALUATION_KEYS))
-    if path.suffix == ".md":
-        return _starts_with(path, TABLE_START.encode())
-    return (
-        is_marked(path) or _is_recorded(path) or (bool(SHEET.fullmatch(path.name)) and _holds_evaluation(path.parent))
-    )
+    return is_sealed(path) if path.suffix in (".json", ".md") else is_marked(path) or _is_recorded(path)
 
 
 def check_free(path: Path, inputs: Mapping[str, Path] | None = None) -> None:
@@ -100,6 +136,7 @@ def check_free(path: Path, inputs: Mapping[str, Path] | None = None) -> None:
     for kind, given in (inputs or {}).items():
         if path.exists() and given.exists() and path.samefile(given):
             raise StorageError(f"the result would overwrite the {kind} {given}: choose another place for the result")
+    check_is_file(path)
     if not is_own(path):
         raise foreign(path)
 
@@ -113,7 +150,7 @@ def foreign(path: Path) -> StorageError:
 
 
 def own_names(folder: str, names: Collection[str]) -> set[str]:
-    """Return which entries of a folder are results of ceret, by their names and the records beside them.
+    """Return which entries of a folder are results of ceret: by their names, the records beside them, and their marks.
 
     Parameters
     ----------
@@ -121,11 +158,9 @@ def own_names(folder: str, names: Collection[str]) -> set[str]:
     names : of its entries, those of folders with a "/" at their end.
     """
     own = {name for name in names if name.endswith((CANDIDATES + "/", INDEX + "/"))}
-    own |= {name for name in names if name.endswith(".png") and _is_named_by_record(folder, name, names)}
-    sheets = {name for name in names if SHEET.fullmatch(name)}
-    if sheets and RESULTS in names and _holds_evaluation(Path(folder)):
-        own |= sheets
-    if "segments/" in names and _starts_with(Path(folder, "manifest.json"), _MANIFEST_START):
+    pictures = [name for name in names if name.lower().endswith(".png")]
+    own |= {name for name in pictures if _is_named_by_record(folder, name, names) or _has_mark(folder, name)}
+    if "segments/" in names and _starts_with(os.path.join(folder, "manifest.json"), _MANIFEST_START):
         own.add("segments/")
     if "samples/" in names and {"best.safetensors", "metrics.csv"} <= set(names):  # of a training run
         own.add("samples/")
@@ -140,8 +175,9 @@ def _is_named_by_record(folder: str, name: str, names: Collection[str]) -> bool:
     return found is not None and name in found["files"]
 
 
-def _holds_evaluation(folder: Path) -> bool:
-    return _read_json(folder / RESULTS, _EVALUATION_KEYS) is not None
+def _has_mark(folder: str, name: str) -> bool:
+    """Return whether a PNG has the mark of ceret, whatever has become of the rest."""
+    return _starts_with(os.path.join(folder, name), _KEYWORD, at=_HEADER + 8)
 
 
 def _is_recorded(path: Path) -> bool:
@@ -156,29 +192,13 @@ def _is_recorded(path: Path) -> bool:
     if record is None or not isinstance(record["files"].get(name), str):
         return False
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() == record["files"][name]
+        return hashlib.sha256(read_regular(path)).hexdigest() == record["files"][name]
     except OSError:
         return False
 
 
-def _read_json(path: Path, *kinds: set[str]) -> dict[str, Any] | None:
-    """Return a JSON object that has all the keys of one of the kinds, else None."""
+def _starts_with(path: str, start: bytes, at: int = 0) -> bool:
     try:
-        with open(path, "rb") as file:
-            start = file.read(3)
-            if start != b"{\n ":  # as ceret writes JSON: another file is not read any further
-                return None
-            found = json.loads(start + file.read())
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not (isinstance(found, dict) and any(keys <= found.keys() for keys in kinds)):
-        return None
-    return found if isinstance(found.get("files", {}), dict) else None
-
-
-def _starts_with(path: Path, start: bytes) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(start)) == start
+        return first_bytes(path, at + len(start))[at:] == start
     except OSError:
         return False

@@ -116,11 +116,15 @@ class Checked:
         for name, (allowed, kind) in _fields(known).items():
             value, called = getattr(self, name), self.called.format(name)
             if isinstance(value, os.PathLike):  # results write the settings as JSON
-                object.__setattr__(self, name, os.fspath(value))
+                value = os.fspath(value)
+                object.__setattr__(self, name, value)
             if value is None and NoneType in get_args(kind):
                 continue
             if kind is bool and not isinstance(value, bool):
                 raise SettingsError(f"{called} is {shown(value)}: expected True or False")
+            kinds = get_args(kind) or (kind,)
+            if str in kinds and float not in kinds and not (allowed.choices or isinstance(value, str)):
+                raise SettingsError(f"{called} is {shown(value)}: expected a text")
             if get_origin(kind) is not tuple:
                 allowed.check(called, value)
             elif not (

@@ -1,30 +1,34 @@
 """The one writer of files and folders: a kill, a full disk or a second writer never leaves half of one behind."""
 
 import contextlib
+import errno
 import fcntl
 import fnmatch
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ce_retrieval.errors import LockedIndexError, StorageError
+from ce_retrieval.reading import open_regular
 
 LOCK = "lock"
+_DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]+\.tmp", re.DOTALL)
 _NAME_KEPT = 40  # characters of a name that its temporary one repeats: file systems allow 255 bytes in all
 
 
 @contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError of writing `path` into a one-line StorageError."""
+def storage_errors(path: Path, denied: str = "make it writable, or choose another folder") -> Iterator[None]:
+    """Turn an OSError of writing `path` into a one-line StorageError; denied: the remedy where nothing may be written."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
         reason = reason[:1].lower() + reason[1:]
-        raise StorageError(f"cannot write {path}: {reason}; free space or choose another folder") from error
+        remedy = denied if error.errno in _DENIED else "free space or choose another folder"
+        raise StorageError(f"cannot write {path}: {reason}; {remedy}") from error
 
 
 def check_folder(folder: Path) -> None:
@@ -34,14 +38,19 @@ def check_folder(folder: Path) -> None:
 
 def check_file(path: Path) -> None:
     """Raise StorageError where no file can be put: its folder is missing, or what stands there is not a regular file."""
-    if os.path.lexists(path) and not path.is_symlink() and not path.is_file():
-        what = "a folder: add the name of a file" if path.is_dir() else "a device or a pipe: choose a file"
-        raise StorageError(f"cannot write {path}: it is {what}")
+    check_is_file(path)
     if not path.parent.exists():
         raise StorageError(
             f"cannot write {path}: the folder {path.parent} does not exist; make it, or choose another folder"
         )
     _check_writable(path, path.parent)
+
+
+def check_is_file(path: Path) -> None:
+    """Raise StorageError where a folder, a pipe or a device stands; a link can be replaced, whatever it leads to."""
+    if os.path.lexists(path) and not path.is_symlink() and not path.is_file():
+        what = "a folder: add the name of a file" if path.is_dir() else "a device or a pipe: choose a file"
+        raise StorageError(f"cannot write {path}: it is {what}")
 
 
 def _check_writable(path: Path, place: Path) -> None:
@@ -108,6 +117,19 @@ def new_file(path: Path, *, synced: bool = True) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def taken_back(paths: Iterable[Path]) -> Iterator[None]:
+    """Delete, if the block fails, what it has put at these paths: files, and empty folders; what was there before stays."""
+    new = [path for path in paths if not os.path.lexists(path)]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            with contextlib.suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+        raise
+
+
+@contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder to fill, and rename it to `path` at the end of the block, when all of it is on the disk.
 
@@ -151,7 +173,7 @@ def clear_leftovers(folder: Path, pattern: str) -> None:
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
             continue
-        with contextlib.suppress(OSError), open(entry, "rb") as file:
+        with contextlib.suppress(OSError), open_regular(entry) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             entry.unlink(missing_ok=True)
 
@@ -169,7 +191,8 @@ def writer_lock(folder: Path) -> Iterator[None]:
     The lock is the operating system's (flock on the file `lock`), so a killed writer leaves none behind.
     """
     path = folder / LOCK
-    with storage_errors(path):
+    check_is_file(path)
+    with storage_errors(path, f"make {folder} writable, or work on a copy of it"):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         with storage_errors(path):
@@ -192,7 +215,7 @@ def writer_lock(folder: Path) -> Iterator[None]:
 def is_lock(path: Path) -> bool:
     """Return whether a file is one that `writer_lock` wrote: it holds a process number, or nothing."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return path.name == LOCK and re.fullmatch(rb"\d{0,20}\n?", file.read(32)) is not None
     except OSError:
         return False

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import IndexSettings, add_photos
 from cli.options import PATH, json_option, work_options
 from cli.output import print_built, progress_bar, warn_built
@@ -25,8 +26,11 @@ def command(index_path: Path, sources: tuple[Path, ...], workers: int, max_memor
     with progress_bar("adding") as progress:
         report = add_photos(index_path, sources, workers=workers, max_memory=max_memory, progress=progress)
     warn_built(report)
-    parts = [f"{report.added} photos added", f"{report.present} were there already"]
+    parts = [f"{counted(report.added, 'photo')} added"]
+    parts += [f"{report.present} {'was' if report.present == 1 else 'were'} there already"]
     parts += [f"{len(report.changed)} had changed"] if report.changed else []
-    parts += [f"{len(report.vanished)} have vanished"] if report.vanished else []
-    text = f"{index_path}: {', '.join(parts)}, {report.count} in all; {len(report.skipped)} files skipped"
+    parts += (
+        [f"{len(report.vanished)} {'has' if len(report.vanished) == 1 else 'have'} vanished"] if report.vanished else []
+    )
+    text = f"{index_path}: {', '.join(parts)}, {report.count} in all; {counted(len(report.skipped), 'file')} skipped"
     print_built(text, index_path, report, as_json)

@@ -62,7 +62,9 @@ def command(
         what = f"{'the mirror image of ' if leak.mirrored else ''}{leak.photo}"
         note(f"near-duplicate: {leak.query} of {what} (similarity {leak.similarity:.2f})")
     if as_json:
-        print_json({**json.loads((out / "results.json").read_bytes()), "written": [str(path) for path in written]})
+        results = json.loads((out / "results.json").read_bytes())
+        del results["sha256"]  # of the file
+        print_json({**results, "written": [str(path) for path in written]})
         return
     files = [f"written: {path}" for path in written]
     for line in [*markdown_table(evaluation).splitlines(), "", *notes(evaluation), *files]:

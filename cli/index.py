@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.settings import ranges
 from cli.options import PATH, json_option, number_option, work_options
@@ -54,5 +55,5 @@ def command(
         report = build_index(sources, out, settings, progress)
     warn_built(report)
     resumed = f", {report.present} of them from an earlier run" if report.present else ""
-    text = f"{out}: {report.count} photos{resumed}; {len(report.skipped)} files skipped"
+    text = f"{out}: {counted(report.count, 'photo')}{resumed}; {counted(len(report.skipped), 'file')} skipped"
     print_built(text, out, report, as_json)

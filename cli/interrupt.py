@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
+from cli.output import on_terminal
+
 GRACE = 1.0  # s for an orderly end: temporary files removed, the terminal restored
 
 
@@ -39,8 +41,8 @@ def ending_soon_after_interrupt() -> Iterator[None]:
         said.set()
         if interrupted.is_set():
             with contextlib.suppress(OSError, ValueError):
-                sys.stdout.flush()
-                sys.stderr.flush()
+                for stream in filter(None, (sys.stdout, sys.stderr)):
+                    stream.flush()
             os._exit(1)
 
 
@@ -49,6 +51,6 @@ def _watch(receiving: int, said: threading.Event) -> None:
         pass
     time.sleep(GRACE)
     if not said.is_set():
-        show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides it
+        show_cursor = "\x1b[?25h" if on_terminal() else ""  # a progress bar hides it
         os.write(2, f"{show_cursor}\nAborted!\n".encode())
     os._exit(1)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from cli.interrupt import ending_soon_after_interrupt
-from cli.output import one_line_errors
+from cli.output import one_line_errors, stdout_error
 
 COMMANDS = {
     "index": "Index photos by context.",
@@ -24,6 +24,14 @@ COMMANDS = {
 
 class LazyGroup(click.Group):
     """A group that knows its commands' names and summaries without importing them."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line; a stdout that takes no help and no version is an error of one line, as elsewhere."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            stdout_error(error).show()
+            raise SystemExit(1) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of `COMMANDS`, the order of use."""

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,6 +41,10 @@ def one_line_errors(running: Callable[[], click.Command | None]) -> Iterator[Non
         raise
     except (click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise  # click handles these, and ends quietly when the reader of stdout has gone
+    except OSError as error:
+        if not _is_of_printing(error):
+            raise click.ClickException(_shown(_one_line(error) or "", sys.stderr)) from error
+        raise stdout_error(error) from error
     except Exception as error:
         line = _one_line(error)
         if line is None:
@@ -109,11 +114,24 @@ def _print(text: str | bytes) -> None:
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise
-        sys.stdout = io.StringIO()  # as above
-        reason = (error.strerror or str(error)).lower()
-        raise click.ClickException(
-            f"stdout cannot be written: {reason}; what the command writes to files is there"
-        ) from error
+        raise stdout_error(error) from error
+
+
+def stdout_error(error: OSError) -> click.ClickException:
+    """Return the error of one line for a stdout that cannot be written; nothing more is printed there."""
+    sys.stdout = io.StringIO()  # or Python would try again at its end
+    reason = (error.strerror or str(error)).lower()
+    return click.ClickException(f"stdout cannot be written: {reason}; what the command writes to files is there")
+
+
+def _is_of_printing(error: OSError) -> bool:
+    """Return whether click could not print: the help of a command, since `_print` and `note` see to their own errors."""
+    return any(frame.f_globals.get("__name__") == "click.utils" for frame, _ in walk_tb(error.__traceback__))
+
+
+def on_terminal() -> bool:
+    """Return whether stderr is a terminal; a program may run without one, and without any stderr."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _shown(line: str, stream: Any) -> str:
@@ -173,7 +191,7 @@ def list_cut(lines: Sequence[str], title: str) -> None:
 @contextlib.contextmanager
 def progress_bar(text: str) -> Iterator[Callable[[int, int], None] | None]:
     """Show done and total with rate and time left on stderr; yields None where stderr is not a terminal."""
-    if not sys.stderr.isatty():
+    if not on_terminal():
         yield None
         return
     with steps_bar() as step:
@@ -186,7 +204,7 @@ def steps_bar(*, shown: bool = True) -> Iterator[Callable[..., None]]:
 
     Yields a function of the step's text, done, total, and what to show behind the bar, if anything.
     """
-    if not (shown and sys.stderr.isatty()):
+    if not (shown and on_terminal()):
         yield lambda text, done, total, status="": None
         return
     from rich.console import Console

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ce_retrieval.errors import counted
 from ce_retrieval.training.packed import SIZES, THREADS
 from ce_retrieval.training.packed_shards import DEFAULT_QUALITY, DEFAULT_SHARD_BYTES, QUALITY, SHARD_BYTES
 from ce_retrieval.training.packing import FORMATS, check_place, pack_photos
@@ -59,6 +60,6 @@ def command(
         report = pack_photos(photos, out, size, progress=progress, **how)  # type: ignore[arg-type]
     warn_skipped(report.skipped)
     warn_passed_over(report.notes)
-    text = f"{out}: {report.count} photos of {size} x {size} px, {len(report.skipped)} skipped"
+    text = f"{out}: {counted(report.count, 'photo')} of {size} x {size} px, {len(report.skipped)} skipped"
     about = {"out": out, "photos": report.count, "size": size, "skipped": len(report.skipped)}
     print_result(text, {**about, "skipped_files": report.skipped, "notes": report.notes}, as_json)

@@ -25,7 +25,7 @@ from cli.output import note, print_json, say, with_options
 @k_option
 @focus_option
 @filter_options
-@click.option("--out", type=PATH, help="Also write a picture: the query and its neighbours.")
+@click.option("--out", type=PATH, metavar="NAME.png", help="Also draw the query and its neighbours.")
 @max_pixels_option
 @json_option
 def command(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import relocate_index
 from cli.options import PATH, json_option
 from cli.output import list_cut, print_result
@@ -22,6 +23,8 @@ def command(index_path: Path, old: Path, new: Path, as_json: bool) -> None:
     """
     done = relocate_index(index_path, old, new)
     list_cut(done.problems, "{} photo{} missing or changed at the new place; run `ceret add` on the index")
-    text = f"{index_path}: {len(done.sources)} sources now at {new}, {done.checked} photos compared"
+    text = (
+        f"{index_path}: {counted(len(done.sources), 'source')} now at {new}, {counted(done.checked, 'photo')} compared"
+    )
     about = {"index": index_path, "sources": done.sources, "compared": done.checked, "problems": done.problems}
     print_result(text, about, as_json)

@@ -1,5 +1,6 @@
 """`ceret train`: train a context encoder on a collection of photos."""
 
+import math
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -60,10 +61,13 @@ def command(photos: tuple[Path, ...], preset: str, out: Path, as_json: bool, **o
 
 def _report(bar: Any, config: TrainConfig, now: Any) -> None:
     """Show a step on the bar, and print the figures of a validation."""
-    speed = f"loss {now.loss:.5f}  {now.photos_per_second:.0f} photos/s"
+    speed = f"loss {now.loss:.5f}"
+    if now.photos_per_second:  # not known after the first step of a start
+        speed += f"  {now.photos_per_second:.0f} photos/s"
     total = config.steps or now.step + round(now.left * now.photos_per_second / config.batch)
     bar("training", now.step, total, speed)
     if now.metrics:
         figures = "  ".join(f"{name} {value:.3f}" for name, value in now.metrics.items())
-        note(f"step {now.step}  {speed}  {now.left / 60:.1f} min left")
+        left = f"  {now.left / 60:.1f} min left" if math.isfinite(now.left) else ""
+        note(f"step {now.step}  {speed}{left}")
         note(f"  {figures}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import verify_index
 from cli.options import PATH, json_option, workers_option
 from cli.output import print_json, progress_bar, say
@@ -29,7 +30,9 @@ def command(index_path: Path, photos: bool, workers: int, as_json: bool) -> None
     else:
         for problem in found.problems:
             say(problem)
-        checked = f"{found.files} files{f' and {found.photos} photos' if photos else ''}"
-        say(f"{index_path}: {checked} checked, {len(found.problems)} problems")
+        checked = counted(found.files, "file") + (
+            f" and {counted(found.photos, 'photo')}" if found.photos is not None else ""
+        )
+        say(f"{index_path}: {checked} checked, {counted(len(found.problems), 'problem')}")
     if found.problems:
         raise SystemExit(1)

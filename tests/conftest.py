@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import contextlib
+import errno
 import os
 import resource
 from collections.abc import Callable, Iterator
@@ -156,3 +157,23 @@ def unlistable(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         monkeypatch.setattr(os, "scandir", scandir)
 
     return refuse
+
+
+@pytest.fixture
+def room_for_files(monkeypatch):
+    """A function after which the disk has room for so many files, and is full then."""
+
+    def fill(files: int) -> None:
+        left = files
+
+        def write(path, data):
+            nonlocal left
+            if not left:
+                path.touch()
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            left -= 1
+            path.write_bytes(data)
+
+        monkeypatch.setattr("ce_retrieval.storage.write_file", write)
+
+    return fill

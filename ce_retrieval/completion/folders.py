@@ -14,7 +14,8 @@ import numpy as np
 
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.plan import Job, MaskReading, Outcome, check_target
-from ce_retrieval.completion.result import Completion, read_saved
+from ce_retrieval.completion.record import read_saved
+from ce_retrieval.completion.result import Completion
 from ce_retrieval.errors import CeretError, StorageError
 from ce_retrieval.holes.files import polarity_hint, read_mask
 from ce_retrieval.own_files import beside_name
@@ -22,7 +23,7 @@ from ce_retrieval.photo_index import Origin
 from ce_retrieval.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
 from ce_retrieval.photos.files import RAISE_MAX_PIXELS, read_bytes
 from ce_retrieval.pool import worker_pool
-from ce_retrieval.storage import make_folder
+from ce_retrieval.storage import check_folder
 
 BATCH_PHOTOS = 32  # searched together, in one scan of the collection's vectors
 BATCH_PIXELS = 48_000_000  # decoded at a time, plus one photo a thread
@@ -55,7 +56,7 @@ def complete_folder(
     StorageError : a result cannot be written. Any other error of a photo is its outcome and spares the others.
     """
     out = Path(out)
-    make_folder(out)
+    check_folder(out)
     reading = reading or MaskReading()
 
     def load(job: Job | Outcome) -> _Loaded | Outcome:

@@ -89,6 +89,8 @@ def make_completer(
     """
     from ce_retrieval.photo_index import PhotoIndex
 
+    if not isinstance(index, PhotoIndex | str | Path | None):
+        raise SettingsError(f"`index` is {shown(index)}: expected an open index or its path")
     chosen = settings_of(method, settings or {}, has_index=index is not None)
     module, _, name = METHODS[method].completer.partition(":")
     completer = getattr(importlib.import_module(f"ce_retrieval.completion.{module}"), name)
@@ -100,7 +102,7 @@ def make_completer(
 
 def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) -> Any:
     """Return the settings of a method with these fields; SettingsError where method, fields and index do not fit together."""
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise SettingsError(f"`method` {shown(method)} is unknown: choose one of {', '.join(METHODS)}")
     about = METHODS[method]
     known = ranges(about.settings)
@@ -166,6 +168,8 @@ def complete(
     """
     from ce_retrieval.photo_index import Origin
 
+    if not isinstance(origin, str | Path | None):
+        raise SettingsError(f"`origin` is {shown(origin)}: expected the path of the photo's file, or None")
     completer = make_completer(method, index, workers=workers, settings=settings)
     file = None if origin is None else Origin.of(origin)
     return completer.complete(photo, hole, candidate_fills=candidate_fills, origin=file)

@@ -15,6 +15,7 @@ from ce_retrieval.own_files import beside_name, check_free, read_record
 from ce_retrieval.photos import open_source
 from ce_retrieval.photos.base import masked_stem
 from ce_retrieval.photos.files import read_bytes
+from ce_retrieval.photos.folder_sources import check_name
 from ce_retrieval.photos.walk import walk
 
 
@@ -56,9 +57,10 @@ class Outcome:
 
     @property
     def reason(self) -> str:
-        """The error as one line that names the photo, "" where there is none."""
+        """The error as one line that begins with the photo, "" where there is none."""
         text = str(self.error or "")
-        return one_line(text if not text or str(self.photo) in text else f"{self.photo}: {text}")
+        begins = text.startswith((f"{self.photo}:", f"{self.photo} "))
+        return one_line(text if not text or begins else f"{self.photo}: {text}")
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as JSON types."""
@@ -120,6 +122,7 @@ def plan_jobs(photos: str | Path, masks: str | Path, out: str | Path, reading: M
     seen: dict[str, Path] = {}
     for photo, stem in stems:
         try:
+            check_name(photo)
             if seen.setdefault(stem, photo) is not photo:
                 raise SourceError(f"has the name of {seen[stem].name} but for the suffix: rename one of them")
             job = Job(photo, mask_of(photo, stem), stem)
@@ -134,19 +137,19 @@ def _stems(photos: Path, masks: Path, out: Path, plan: Plan) -> list[tuple[Path,
     """Return each photo and the stem of its result."""
     if not photos.is_dir():
         return [(photos, photos.stem)]
-    home = photos.resolve()
-    if out.resolve() == home:
+    home = os.path.realpath(photos)
+    if os.path.realpath(out) == home:
         raise StorageError(f"{out} is the folder of the photos: choose another for the results")
-    mask_home = masks.resolve()
+    mask_home = os.path.realpath(masks)
     source = open_source(photos, "folder", apart=[out])
     files = [photos / item.key for item in source.items()]
     if mask_home == home:  # then they are used
         source.passed_over.masks = 0
     plan.notes += source.passed_over.notes(str(photos))
     if masks.is_file():
-        files = [file for file in files if file.name != masks.name or not file.samefile(masks)]
+        files = [file for file in files if file.name != masks.name or not _is_one_file(file, masks)]
     elif mask_home != home:
-        files = [file for file in files if not file.parent.resolve().is_relative_to(mask_home)]
+        files = [file for file in files if not Path(os.path.realpath(file.parent)).is_relative_to(mask_home)]
     if not files:
         raise SourceError(f"{photos} holds no photo but those of {masks} and {out}: check the paths")
     return [(file, file.relative_to(photos).with_suffix("").as_posix()) for file in files]
@@ -173,7 +176,7 @@ class _Masks:
     def __call__(self, photo: Path, stem: str) -> Path:
         """Return the mask of a photo; MaskError where there is none, or more than one."""
         if not self._masks.is_dir():
-            if not self._alpha and self._masks.samefile(photo):
+            if not self._alpha and _is_one_file(self._masks, photo):
                 raise MaskError(
                     f"{photo} is given as its own mask: give a mask file, or set `alpha` where its transparency marks the hole"
                 )
@@ -187,8 +190,16 @@ class _Masks:
                 return paths[0]
         if self._alpha and self._exact.get(stem, [None])[0] == photo:
             return photo
-        within = photo.resolve().is_relative_to(self._masks.resolve())
+        within = Path(os.path.realpath(photo)).is_relative_to(os.path.realpath(self._masks))
         raise MaskError(f"no mask of that name in {self._masks}: add {stem}{'_mask' if within else ''}.png")
+
+
+def _is_one_file(one: Path, other: Path) -> bool:
+    """Return whether two paths lead to one file; False where a link leads nowhere."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def check_target(job: Job, out: Path, sha256: str | None = None) -> None:

@@ -1,8 +1,6 @@
 """What a completion is, and how it is written: the filled photo, and where every filled pixel came from."""
 
 import contextlib
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ce_retrieval.completion.record import json_lines, run_lengths, sha256_of
 from ce_retrieval.figures import neighbour_sheet
-from ce_retrieval.own_files import SOFTWARE, beside_name, check_free, is_own, read_record
+from ce_retrieval.own_files import SOFTWARE, beside_name, check_free, is_own, sealed_json
 from ce_retrieval.photos import DecodedPhoto
 from ce_retrieval.photos.files import save_filled, save_result
 from ce_retrieval.pixels import hole_box
 from ce_retrieval.retrieval.search import Neighbor
-from ce_retrieval.storage import make_folder, replace_file, storage_errors
+from ce_retrieval.storage import make_folder, replace_file, storage_errors, taken_back
 
 FROM_SCENE, SHIFTED = 255, 128  # values of a seam
 
@@ -185,7 +184,7 @@ class Completion:
         Raises
         ------
         StorageError : the folder or a file cannot be written, or a file that ceret did not write stands in its place: then
-            nothing is written.
+            no new file is left.
 
         Notes
         -----
@@ -212,25 +211,26 @@ class Completion:
         for name in (*pictures, f"{stem}.json"):
             check_free(folder / name)
         stale = [old for old in (folder / beside).glob("[0-9]*.png") if self.fills and is_own(old)]
-        make_folder(folder / beside if len(pictures) > 1 else folder)
-        with storage_errors(folder / f"{stem}.json"), contextlib.suppress(FileNotFoundError):
-            os.lstat(folder / f"{stem}.json")  # too long a name is refused before anything is written
-        files = {}
-        for name, pixels in pictures.items():
-            if like is not None and name in filled:
-                save_filled(folder / name, pixels, like, filled[name])
-            else:
-                save_result(folder / name, pixels)
-            with storage_errors(folder / name):
-                files[name] = _sha256(folder / name)
+        record = folder / f"{stem}.json"
+        with taken_back([*(folder / name for name in pictures), folder / beside]):
+            make_folder(folder / beside if len(pictures) > 1 else folder)
+            with storage_errors(record), contextlib.suppress(FileNotFoundError):
+                os.lstat(record)  # too long a name is refused before anything is written
+            files = {}
+            for name, pixels in pictures.items():
+                if like is not None and name in filled:
+                    save_filled(folder / name, pixels, like, filled[name])
+                else:
+                    save_result(folder / name, pixels)
+                with storage_errors(folder / name):
+                    files[name] = sha256_of(folder / name)
+            encoding = {"encoding": like.encoding.about()} if like is not None else {}
+            text = json_lines({"software": SOFTWARE, **(about or {}), "files": files, **encoding, **self.provenance()})
+            # Nothing waits for the disk: what a loss of power leaves half written has another hash, and is made again.
+            replace_file(record, sealed_json(text), synced=False)
         for old in stale:
             if f"{beside}/{old.name}" not in files:
-                old.unlink()
-        encoding = {"encoding": like.encoding.about()} if like is not None else {}
-        text = json_lines({"software": SOFTWARE, **(about or {}), "files": files, **encoding, **self.provenance()})
-        # A name that is not valid UTF-8 is written with JSON's own escapes. Nothing waits for the disk: what a loss of
-        # power leaves half written has another hash, and is made again.
-        replace_file(folder / f"{stem}.json", text.encode(errors="backslashreplace"), synced=False)
+                old.unlink(missing_ok=True)
         return folder / f"{stem}.png"
 
     def sheet(self) -> np.ndarray:
@@ -242,38 +242,3 @@ class Completion:
 def copy_line(name: str) -> str:
     """Return the line on a scene that is a copy of the photo."""
     return f"{name}: the photo itself, or a copy of it"
-
-
-def read_saved(folder: str | Path, stem: str) -> dict[str, Any] | None:
-    """Return the JSON that `Completion.save` wrote, or None where it is missing or a picture is not the one it names."""
-    folder = Path(folder)
-    record = read_record(folder / f"{stem}.json")
-    try:
-        whole = record is not None and all(_sha256(folder / name) == sha256 for name, sha256 in record["files"].items())
-    except (OSError, TypeError):
-        return None
-    return record if whole else None
-
-
-def json_lines(value: dict[str, Any]) -> str:
-    """Return JSON with one line an entry, and one line an item in lists of objects: short, and readable."""
-    lines = []
-    for name, entry in value.items():
-        text = json.dumps(entry, ensure_ascii=False)
-        if isinstance(entry, list) and entry and isinstance(entry[0], dict):
-            text = "[\n" + ",\n".join(f"  {json.dumps(item, ensure_ascii=False)}" for item in entry) + "\n ]"
-        lines.append(f" {json.dumps(name)}: {text}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def run_lengths(hole: np.ndarray) -> list[int]:
-    """Return the run lengths of a boolean array in row-major order; the first run is of False and may be 0."""
-    flat = hole.ravel()
-    edges = np.flatnonzero(np.diff(flat)) + 1
-    bounds = np.concatenate([[0], edges, [flat.size]])
-    runs = np.diff(bounds).tolist()
-    return [0, *runs] if flat[0] else runs

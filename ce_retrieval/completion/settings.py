@@ -5,9 +5,10 @@ Imports no heavy library, so that the command line's help is instant.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ce_retrieval.errors import SettingsError
+from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.settings import COUNT, MOST, SEED, Checked, Range, check_focus, setting
 
 DEFAULT_K = 20  # candidates of method `retrieval`, or all of a smaller collection
@@ -115,6 +116,11 @@ class PlacementSettings(SearchSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.terms, Mapping):
+            raise SettingsError(
+                f"`terms` is {shown(self.terms)}: expected weights by ranking term, as in {{'gist': 0}}; the terms are "
+                f"{', '.join(TERM_WEIGHTS)}"
+            )
         for name, weight in self.terms.items():
             TERM_WEIGHT.check(f"`terms`: the weight of {name}", weight)
         asked = self.terms.get("content", 0.0) not in (0.0, TERM_WEIGHTS["content"])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.cells import LARGEST, check_batch, square_boxes
-from ce_retrieval.descriptors.onnx_files import model_files, model_hash
+from ce_retrieval.descriptors.onnx_files import check_files, model_files, model_hash
 from ce_retrieval.descriptors.onnx_sidecar import read_sidecar, sidecar_path
 from ce_retrieval.errors import DescriptorError, SettingsError, some
 from ce_retrieval.holes.strategies import resize_hole
@@ -50,6 +50,7 @@ class OnnxFeatures(Descriptor):
         if not path.is_file():
             raise DescriptorError(f"{self.spec}: there is no such file: give an ONNX file that you have exported")
         self._how = read_sidecar(path)
+        check_files(path)
         self._session, self._run_options = self._opened()
         self._input, self._fixed = self._checked_input()
         self._output = self._chosen_output()
@@ -90,7 +91,7 @@ class OnnxFeatures(Descriptor):
 
     def _opened(self) -> tuple[Any, Any]:
         if find_spec("onnxruntime") is None:
-            raise DescriptorError(f"{self.spec} needs onnxruntime: pip install 'ceret[onnx]'")
+            raise DescriptorError(f"{self.spec} needs onnxruntime: pip install '.[onnx]' in the folder of ceret")
         import onnxruntime
 
         options, run_options = onnxruntime.SessionOptions(), onnxruntime.RunOptions()

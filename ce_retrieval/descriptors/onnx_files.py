@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ce_retrieval.descriptors.onnx_sidecar import Sidecar
 from ce_retrieval.errors import DescriptorError
+from ce_retrieval.reading import open_regular
 
 # Where tensors are in a model: message -> field number -> the message in it (onnx.proto, whose numbers never change).
 _FIELDS: dict[str, dict[int, str]] = {
@@ -30,7 +31,7 @@ def external_files(model: Path) -> list[str]:
     Reads the wire format of protocol buffers itself, so that the `onnx` package is not needed. DescriptorError where the
     bytes are not such a message.
     """
-    with model.open("rb") as file:
+    with open_regular(model) as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     try:
         return sorted(set(_locations(data, "model")))
@@ -43,6 +44,17 @@ def model_files(model: Path) -> list[Path]:
     return [model, *(model.parent / name for name in external_files(model))]
 
 
+def check_files(model: Path) -> None:
+    """Raise DescriptorError where something other than a file stands in the place of weights: the runtime would wait for it."""
+    try:
+        names = external_files(model)
+    except (DescriptorError, OSError, ValueError):
+        return  # the runtime says what is the matter with the model
+    for path in (model.parent / name for name in names):
+        if path.exists() and not path.is_file():
+            raise DescriptorError(f"{model}: its weights in {path} are not a regular file: export the model again")
+
+
 def model_hash(model: Path, sidecar: Sidecar, output: str) -> str:
     """Return a SHA-256 of all that the features depend on: the model, its weights, the sidecar's values, the output's name.
 
@@ -51,7 +63,7 @@ def model_hash(model: Path, sidecar: Sidecar, output: str) -> str:
     whole = hashlib.sha256(json.dumps({**asdict(sidecar), "output": output}, sort_keys=True).encode())
     for path in model_files(model):
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 whole.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
             raise DescriptorError(f"{model}: its weights in {path} cannot be read ({error.strerror})") from error

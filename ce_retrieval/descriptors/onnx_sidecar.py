@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ce_retrieval.errors import DescriptorError
+from ce_retrieval.reading import read_regular
 
 SUFFIX = ".json"  # appended to the model's name: net.onnx -> net.onnx.json
 MAX_SIDE = 4096
@@ -101,7 +102,7 @@ def read_sidecar(model: Path) -> Sidecar:
 def _content(path: Path) -> dict[str, Any]:
     example = json.dumps(EXAMPLE)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode()
     except FileNotFoundError as error:
         raise DescriptorError(
             f"{path} is missing: write it to say how the network takes a photo, as in {example}"

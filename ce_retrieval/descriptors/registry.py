@@ -42,12 +42,17 @@ def make_descriptor(spec: str, size: int) -> Descriptor:
     CheckpointError, DescriptorError
         The weights or the ONNX file are missing or damaged.
     """
+    check_name(spec)
     name, colon, argument = spec.partition(":")
-    if name not in DESCRIPTORS:
-        raise SettingsError(f"`features` {shown(spec)} are unknown: choose one of {', '.join(sorted(DESCRIPTORS))}")
     if size < 1:
         raise SettingsError(f"{cut(spec)}: `size` is {size} px: expected 1 or more")
     return DESCRIPTORS[name](argument if colon else None, size)
+
+
+def check_name(spec: str) -> None:
+    """Raise SettingsError unless a spec begins with the name of a descriptor."""
+    if spec.partition(":")[0] not in DESCRIPTORS:
+        raise SettingsError(f"`features` {shown(spec)} are unknown: choose one of {', '.join(sorted(DESCRIPTORS))}")
 
 
 def protocol_spec(spec: str, hole: str) -> str:

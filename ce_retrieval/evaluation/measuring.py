@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ce_retrieval.errors import EvaluationError
+from ce_retrieval.errors import EvaluationError, counted
 from ce_retrieval.evaluation.fills import Material, fill_queries
 from ce_retrieval.evaluation.methods import Method
 from ce_retrieval.evaluation.queries import Queries
@@ -90,7 +90,7 @@ def failures(queries: Queries, measured: Sequence[Measured]) -> dict[int, LeftOu
             failed.setdefault(row, LeftOut(queries.names[row], f"{one.method.name}: {reason}"))
     if len(failed) == len(queries):
         first = next(iter(failed.values()))
-        raise EvaluationError(f"none of the {len(queries)} photos could be filled; {first.name}: {first.reason}")
+        raise EvaluationError(f"none of {counted(len(queries), 'photo')} could be filled; {first.name}: {first.reason}")
     return failed
 
 

@@ -15,6 +15,7 @@ from ce_retrieval.holes.strategies import STRATEGIES, holes_for, resize_hole
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import PhotoItem, PhotoSource, decode_photo, open_sources
+from ce_retrieval.photos.collected import check_side, reason_of
 from ce_retrieval.pool import worker_pool
 from ce_retrieval.retrieval.query import protocol_hole
 
@@ -99,9 +100,11 @@ def read_queries(
 
 def _read(source: PhotoSource, item: PhotoItem, size: int) -> np.ndarray | LeftOut:
     try:
-        return decode_photo(source.read(item), name=item.key, size=size).pixels
+        photo = decode_photo(source.read(item), name=item.key, size=size)
+        check_side(photo.width, photo.height)
+        return photo.pixels
     except PhotoError as error:
-        return LeftOut(item.key, str(error).removeprefix(f"{item.key}: "))
+        return LeftOut(item.key, reason_of(error, source, item))
 
 
 def _check_masks(settings: EvaluationSettings) -> None:

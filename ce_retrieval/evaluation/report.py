@@ -6,13 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ce_retrieval.errors import counted
 from ce_retrieval.evaluation.measuring import PRECISION_K
 from ce_retrieval.evaluation.place import ROWS_A_SHEET, TABLE, check_place, sheet_name
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.figures import contact_sheet
-from ce_retrieval.own_files import RESULTS, is_own
+from ce_retrieval.own_files import RESULTS, is_own, sealed_json, sealed_text
 from ce_retrieval.photos.files import save_result
-from ce_retrieval.storage import make_folder, replace_file, storage_errors
+from ce_retrieval.storage import make_folder, replace_file, storage_errors, taken_back
 
 
 def markdown_table(evaluation: Evaluation) -> str:
@@ -33,8 +34,8 @@ def notes(evaluation: Evaluation) -> list[str]:
     about, settings = evaluation.about, evaluation.settings
     collection = about["collection"]
     lines = [
-        f"{len(evaluation.names)} photos at {about['size']}x{about['size']}, holes: {settings.masks}, seed {settings.seed}; "
-        f"collection of {collection['photos']} photos, indexed with hole {collection['hole']}.",
+        f"{counted(len(evaluation.names), 'photo')} at {about['size']}x{about['size']}, holes: {settings.masks}, "
+        f"seed {settings.seed}; collection of {counted(collection['photos'], 'photo')}, indexed with hole {collection['hole']}.",
         f"Region: {about['region']}. Range: {about['range']}. Averaging: {about['averaging']}.",
         f"s/photo: {about['seconds']}.",
     ]
@@ -42,15 +43,17 @@ def notes(evaluation: Evaluation) -> list[str]:
         each = [f"{r.method.name} {r.summary.identical}" for r in evaluation.results if r.summary.identical]
         lines.append(f"Fills identical to the truth (infinite PSNR, not in its mean): {', '.join(each)}.")
     if flat := evaluation.results[0].summary.flat:
-        lines.append(f"{flat} photos are flat inside the hole: their sharpness is undefined, not in its median.")
+        what = counted(flat, "photo", "is", "are")
+        lines.append(f"{what} flat inside the hole: sharpness is undefined there, and not in the median.")
     if evaluation.leaks:
         what = "kept" if settings.keep_leaks else "left out"
         names = ", ".join(leak.query for leak in evaluation.leaks[:5]) + ", ..." * (len(evaluation.leaks) > 5)
-        lines.append(f"{len(evaluation.leaks)} queries with near-duplicates in the collection, {what}: {names}.")
+        queries = "1 query" if len(evaluation.leaks) == 1 else f"{len(evaluation.leaks)} queries"
+        lines.append(f"{queries} with near-duplicates in the collection, {what}: {names}.")
     if evaluation.unserved:
-        lines.append(f"{len(evaluation.unserved)} queries that a method could not fill, left out for all.")
+        lines.append(f"{counted(len(evaluation.unserved), 'photo')} that a method could not fill, left out for all.")
     if evaluation.unreadable:
-        lines.append(f"{len(evaluation.unreadable)} query files could not be read.")
+        lines.append(f"{counted(len(evaluation.unreadable), 'query file')} could not be read.")
     return lines
 
 
@@ -58,6 +61,7 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
     """Write table.md, sheet-NN.png and results.json into `out`; return the paths.
 
     results.json comes last: where it stands, everything is written. Further sheets of an earlier evaluation are removed.
+    Where a file cannot be written, no new one is left.
 
     Raises
     ------
@@ -65,22 +69,24 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
     """
     out = Path(out)
     check_place(out)
-    make_folder(out)
     earlier = [sheet for sheet in out.glob("sheet-[0-9][0-9].png") if is_own(sheet)]
-    written = [out / TABLE]
-    replace_file(written[0], ("\n".join([markdown_table(evaluation), "", *notes(evaluation)]) + "\n").encode())
-    columns = ["photo", *(result.method.name for result in evaluation.results), "truth"]
-    for number, start in enumerate(range(0, len(evaluation.sheet), ROWS_A_SHEET), start=1):
-        part = slice(start, start + ROWS_A_SHEET)
-        sheet = contact_sheet(evaluation.sheet[part], row_labels=evaluation.sheet_names[part], column_labels=columns)
-        written.append(out / sheet_name(number))
-        save_result(written[-1], sheet)
-    for stale in set(earlier) - set(written):
+    starts = range(0, len(evaluation.sheet), ROWS_A_SHEET)
+    sheets = [out / sheet_name(number) for number, _ in enumerate(starts, start=1)]
+    written = [out / TABLE, *sheets, out / RESULTS]
+    with taken_back([*written, out]):
+        make_folder(out)
+        table = "\n".join([markdown_table(evaluation), "", *notes(evaluation)])
+        replace_file(out / TABLE, sealed_text(f"{table}\n\n"))
+        columns = ["photo", *(result.method.name for result in evaluation.results), "truth"]
+        for path, start in zip(sheets, starts, strict=True):
+            part = slice(start, start + ROWS_A_SHEET)
+            rows, labels = evaluation.sheet[part], evaluation.sheet_names[part]
+            save_result(path, contact_sheet(rows, row_labels=labels, column_labels=columns))
+        text = json.dumps(_results(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
+        replace_file(out / RESULTS, sealed_json(f"{text}\n"))
+    for stale in set(earlier) - set(sheets):
         with storage_errors(stale):
             stale.unlink()
-    written.append(out / RESULTS)
-    text = json.dumps(_results(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
-    replace_file(written[-1], (text + "\n").encode())
     return written
 
 

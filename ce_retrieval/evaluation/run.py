@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.completion.rerank.rim import rim_of
-from ce_retrieval.errors import EvaluationError
+from ce_retrieval.errors import EvaluationError, counted
 from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, read_collection
 from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.leaks import Leak, LeakGuard
@@ -26,7 +26,6 @@ from ce_retrieval.metrics import SSIM_WINDOW
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
-from ce_retrieval.storage import make_folder
 
 SCENE_BYTES = 1 << 30  # decoded photos of the collection that are kept
 RING = 8  # px, width of the flat ring that the search `ring` compares
@@ -93,7 +92,6 @@ def evaluate(
     report = progress or (lambda what, done, total: None)
     methods = _methods(settings, index)
     check_place(Path(out))
-    make_folder(Path(out))
     queries, unreadable, passed_over = read_queries(photos, index.manifest.size, settings, report, Path(out))
     networks = _networks(methods, settings)
     refused = _refused(queries, index, methods, networks.values())
@@ -149,7 +147,7 @@ def _refused(
     refused = unserved(queries, index, searches, list(networks))
     if len(refused) == len(queries):
         first = next(iter(refused.values()))
-        raise EvaluationError(f"none of the {len(queries)} photos can be measured; {first.name}: {first.reason}")
+        raise EvaluationError(f"none of {counted(len(queries), 'photo')} can be measured; {first.name}: {first.reason}")
     return refused
 
 
@@ -192,7 +190,7 @@ def _without_leaks(
     kept = [row for row in range(len(queries)) if settings.keep_leaks or row not in leaks]
     if not kept:
         raise EvaluationError(
-            f"all {len(leaks)} photos have near-duplicates in {index.path}: give other photos, or set `keep_leaks`"
+            f"every photo ({len(leaks)}) has near-duplicates in {index.path}: give other photos, or set `keep_leaks`"
         )
     return np.array(kept)
 

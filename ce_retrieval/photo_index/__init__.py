@@ -1,7 +1,6 @@
 """The index on disk, immutable segments and one manifest: building, bringing up to date, opening, verifying."""
 
 from ce_retrieval.installation import check_installation
-from ce_retrieval.photo_index.batches import check_side
 from ce_retrieval.photo_index.builder import add_photos, build_alike, build_index
 from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
@@ -29,7 +28,6 @@ __all__ = [
     "allowed_photos",
     "build_alike",
     "build_index",
-    "check_side",
     "read_manifest",
     "relocate_index",
     "verify_index",

@@ -17,12 +17,12 @@ from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index.manifest import Manifest, Skipped, write_manifest
 from ce_retrieval.photo_index.segments import PhotoRecord, write_segment
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource
+from ce_retrieval.photos.collected import check_side, reason_of
 from ce_retrieval.pool import batched, in_order, worker_pool
 
 SEGMENT_ITEMS = 2048  # the most a kill loses; fixed, so that a resumed build equals an undisturbed one
 BATCH_ITEMS = 32  # divides SEGMENT_ITEMS
 AHEAD = 4  # batches in progress per thread: enough to keep all busy while a segment is written
-MIN_SIDE = 16  # px; a smaller photo has hardly any context
 
 Progress = Callable[[int, int], None]  # items done, items in total
 Decode = Callable[[bytes, str, int], DecodedPhoto]  # encoded bytes, name, size in px
@@ -134,7 +134,7 @@ class Pipeline:
             decoded = self.decode(data, item.key, self.descriptor.size)
             check_side(decoded.width, decoded.height)
         except PhotoError as error:
-            return _reason(error, source, item)
+            return reason_of(error, source, item)
         return data, decoded
 
     def _buffer(self) -> np.ndarray:
@@ -158,23 +158,6 @@ class Pipeline:
         manifest = dataclasses.replace(manifest, segments=(*manifest.segments, segment))
         write_manifest(self.folder, manifest)
         return manifest
-
-
-def check_side(width: int, height: int) -> None:
-    """Raise PhotoError for a photo too small to have a context."""
-    if min(width, height) < MIN_SIDE:
-        raise PhotoError(
-            f"the photo is {width}x{height}: at least {MIN_SIDE} px a side are needed to see a context; "
-            "enlarge it, or leave it out"
-        )
-
-
-def _reason(error: PhotoError, source: PhotoSource, item: PhotoItem) -> str:
-    """Return why a photo was skipped, without its name, which is stored beside the reason."""
-    reason = str(error)
-    for name in (f"{source.root}/{item.key}", source.root, item.key):
-        reason = reason.removeprefix(f"{name}: ")
-    return reason
 
 
 def _storable(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ce_retrieval.descriptors import Descriptor, make_descriptor, protocol_spec, weights_hash
-from ce_retrieval.errors import PhotoIndexError, SourceError, some
+from ce_retrieval.errors import PhotoIndexError, SourceError, counted, some
 from ce_retrieval.photo_index.batches import SEGMENT_ITEMS, Pipeline, Progress, Task, keys_hash
 from ce_retrieval.photo_index.decode_budget import make_decode_budget
 from ce_retrieval.photo_index.manifest import (
@@ -282,4 +282,6 @@ def _nothing_read(out: Path, manifest: Manifest) -> SourceError:
     first = (
         f", the first: {manifest.name_of(skipped[0].source, skipped[0].key)}: {skipped[0].reason}" if skipped else ""
     )
-    return SourceError(f"no photo of {roots} could be read ({len(skipped)} files skipped{first}): give other photos")
+    return SourceError(
+        f"no photo of {roots} could be read ({counted(len(skipped), 'file')} skipped{first}): give other photos"
+    )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ce_retrieval.errors import FilterError
+from ce_retrieval.errors import FilterError, counted
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photos.files import read_bytes
 
@@ -39,7 +39,9 @@ def allowed_photos(index: PhotoIndex, where: str | None) -> np.ndarray | None:
     allowed = index.matching(where)
     if not allowed.any():
         shown = where if len(where) <= 200 else f"{where[:197]}..."
-        raise FilterError(f"none of the {len(index)} photos of {index.path} passes the filter {shown!r}: loosen it")
+        raise FilterError(
+            f"none of {counted(len(index), 'photo')} of {index.path} passes the filter {shown!r}: loosen it"
+        )
     return allowed
 
 

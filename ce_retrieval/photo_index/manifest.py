@@ -11,6 +11,7 @@ from typing import Any
 
 from ce_retrieval.descriptors import Descriptor, weights_hash
 from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
+from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import replace_file
 
 FORMAT = "ceret-index"
@@ -243,11 +244,12 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise _no_index(folder) from error
     except OSError as error:
-        raise PhotoIndexError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+        reason = (error.strerror or str(error)).lower()
+        raise PhotoIndexError(f"{path} cannot be read: {reason}; make it readable, or give another index") from error
     try:
         content = json.loads(data)
         if content["format"] != FORMAT:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ce_retrieval.descriptors import Descriptor, make_descriptor
-from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError
+from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError, counted
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index.manifest import Manifest, check_weights, read_manifest
 from ce_retrieval.photo_index.segments import (
@@ -66,7 +66,7 @@ class PhotoIndex:
         manifest = read_manifest(path)
         if not manifest.complete:
             raise PhotoIndexError(
-                f"the build of {path} was stopped after {manifest.count} photos: run the same `ceret index` command "
+                f"the build of {path} was stopped after {counted(manifest.count, 'photo')}: run the same `ceret index` command "
                 "again to resume it"
             )
         if not manifest.count:
@@ -154,14 +154,18 @@ class PhotoIndex:
         self.check_k(k)
         if allowed is not None and k > np.count_nonzero(allowed):
             count = np.count_nonzero(allowed)
-            raise SettingsError(f"`k` is {k}, but {count} photos of {self.path} may be found: choose 1 to {count}")
+            raise SettingsError(
+                f"`k` is {k}, but {counted(int(count), 'photo')} of {self.path} may be found: choose 1 to {count}"
+            )
         return self.vectors.search(grids, weights, k, allowed)
 
     def check_k(self, k: int) -> None:
         """Raise SettingsError unless the index has k photos."""
         COUNT.check("`k`", k)
         if k > len(self):
-            raise SettingsError(f"`k` is {k}, but {self.path} holds {len(self)} photos: choose 1 to {len(self)}")
+            raise SettingsError(
+                f"`k` is {k}, but {self.path} holds {counted(len(self), 'photo')}: choose 1 to {len(self)}"
+            )
 
     def matching(self, where: str) -> np.ndarray:
         """Return which photos pass an expression such as "licence == 'CC0' and width >= 1024": bool (N,), maybe none.

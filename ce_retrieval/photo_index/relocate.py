@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ce_retrieval.errors import PhotoError, PhotoIndexError
+from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, counted
 from ce_retrieval.photo_index.manifest import Manifest, Source, read_manifest, write_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segments import PhotoRecord, clear_leftovers, kept_rows, read_table
@@ -48,6 +48,8 @@ def relocate_index(path: str | Path, old: str | Path, new: str | Path) -> Reloca
 
     Raises
     ------
+    SettingsError
+        `new` is `old`.
     PhotoIndexError
         No source lies at `old`, `new` does not exist or is a source already, or most of the photos looked at are missing or
         others there. The index is then as it was.
@@ -55,6 +57,8 @@ def relocate_index(path: str | Path, old: str | Path, new: str | Path) -> Reloca
     """
     path = Path(path)
     before, after = os.path.abspath(old), os.path.abspath(new)
+    if after == before:
+        raise SettingsError(f"{after} is given as the old and the new place: give the place where the photos are now")
     if not os.path.lexists(after):
         raise PhotoIndexError(f"{after} does not exist: give the new place of {before}")
     read_manifest(path)  # no lock is left where no index is
@@ -76,8 +80,8 @@ def relocate_index(path: str | Path, old: str | Path, new: str | Path) -> Reloca
             bad = [problem for record in sample if (problem := _problem(index, record))]
             if 2 * len(bad) > len(sample):
                 raise PhotoIndexError(
-                    f"{len(bad)} of {len(sample)} photos looked at in {relocated.sources[number].root} are missing or others "
-                    f"than those indexed, the first: {bad[0]}; give the folder that holds them now"
+                    f"of {counted(len(sample), 'photo')} looked at in {relocated.sources[number].root}, {len(bad)} cannot be "
+                    f"read or differ from those indexed, the first: {bad[0]}; give the folder that holds them now"
                 )
             checked += len(sample)
             problems += bad
@@ -108,5 +112,7 @@ def _problem(index: PhotoIndex, record: PhotoRecord) -> str | None:
     try:
         index.read_bytes(record)
     except PhotoError as error:
-        return str(error)
+        # Without its own remedy, which is for a photo that has not moved.
+        what = "cannot be read" if error.__cause__ else "has changed since it was indexed"
+        return f"{index.name_of(record)} {what}"
     return None

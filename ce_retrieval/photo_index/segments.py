@@ -16,6 +16,7 @@ from ce_retrieval.errors import CorruptIndexError
 from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, StoredFile, digest
 from ce_retrieval.photos.base import NO_STAMP
 from ce_retrieval.photos.tables import open_table
+from ce_retrieval.reading import open_regular
 from ce_retrieval.storage import intended_name, new_folder, storage_errors, write_file
 
 VECTORS = "vectors.h5"
@@ -124,7 +125,7 @@ def clear_leftovers(folder: Path, segments: Sequence[Segment]) -> None:
 def file_problem(path: Path, stored: StoredFile) -> str | None:
     """Return what is wrong with a segment's file (missing, truncated, altered), or None."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size != stored.bytes:
                 return f"has {size} bytes instead of {stored.bytes}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from ce_retrieval.descriptors.registry import check_name
 from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
 from ce_retrieval.settings import WORKERS, Checked, setting
 
@@ -29,7 +30,7 @@ class IndexSettings(Checked):
     Raises
     ------
     SettingsError
-        A value is out of its range.
+        A value is out of its range, or `features` begins with an unknown name.
     """
 
     features: str = setting("encoder")
@@ -37,3 +38,7 @@ class IndexSettings(Checked):
     size: int = setting(128, low=1, high=4096)
     workers: int = field(default_factory=lambda: os.cpu_count() or 1, metadata={"range": WORKERS})
     max_memory: int = setting(4 << 30, low=1 << 20, high=16 << 40)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_name(self.features)

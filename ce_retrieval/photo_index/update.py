@@ -159,7 +159,7 @@ class Update:
             added=sum(one not in skipped for one in found.new) if found else self.manifest.count,
             present=found.present if found else 0,
             skipped=tuple((name(*one), reason) for one, reason in skipped.items()),
-            changed=tuple(name(*one) for one in found.changed) if found else (),
+            changed=tuple(name(*one) for one in found.changed if one not in skipped) if found else (),
             vanished=tuple(name(*one) for one in found.vanished) if found else (),
             refused=(*self._opened.refused, *broken),
             notes=tuple(self._opened.notes()),

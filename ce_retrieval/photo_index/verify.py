@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ce_retrieval.errors import PhotoError
+from ce_retrieval.errors import PhotoError, counted
 from ce_retrieval.photo_index.manifest import Manifest, Segment, read_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segments import PhotoRecord, file_problem, kept_rows, read_grids, read_stamps, read_table
 from ce_retrieval.pool import batched, in_order, worker_pool
+from ce_retrieval.settings import WORKERS
 
 AT_ONCE = 16  # photos that a thread checks in one call
 
@@ -51,7 +52,16 @@ def verify_index(
         Threads that read photos; None: one a core.
     progress : callable or None
         Called with the photos done and the photos in total.
+
+    Raises
+    ------
+    SettingsError
+        `workers` is out of range.
+    PhotoIndexError
+        There is no index at `path`, or its manifest is damaged.
     """
+    if workers is not None:
+        WORKERS.check("`workers`", workers)
     path = Path(path)
     manifest = read_manifest(path)
     problems, whole = [], []
@@ -62,7 +72,7 @@ def verify_index(
             whole.append(segment)
     if not manifest.complete:
         problems.append(
-            f"the build was stopped after {manifest.count} photos: run the same `ceret index` command again"
+            f"the build was stopped after {counted(manifest.count, 'photo')}: run the same `ceret index` command again"
         )
     count = None
     if photos:
@@ -88,7 +98,9 @@ def _disagreements(path: Path, manifest: Manifest, segment: Segment) -> list[str
     if shape != expected:
         problems.append(f"{path}: segment {segment.name} has grids of shape {shape}, expected {expected}")
     if read_stamps(path, segment).shape != (segment.count, 2):
-        problems.append(f"{path}: segment {segment.name} has no time of change for each of its {segment.count} photos")
+        problems.append(
+            f"{path}: segment {segment.name} has no time of change for each of its {counted(segment.count, 'photo')}"
+        )
     table = read_table(path, segment)
     if table.num_rows != segment.count or table.column_names != [f.name for f in fields(PhotoRecord)]:
         problems.append(f"{path}: segment {segment.name} has {table.num_rows} records of columns {table.column_names}")

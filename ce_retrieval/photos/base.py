@@ -71,6 +71,8 @@ class PassedOver:
     folders : key of a subfolder, with "/" at its end -> why it cannot be listed
     suffixes : suffix -> number of files
         Images of kinds that are not read, and shards beside photos.
+    upward : list of str
+        Keys of links to a folder that contains the source, with "/" at their end.
     repeats : int
         Links to photos, or to folders of photos, that are read elsewhere.
     results : int
@@ -83,6 +85,7 @@ class PassedOver:
 
     folders: dict[str, str] = field(default_factory=dict)
     suffixes: Counter[str] = field(default_factory=Counter)
+    upward: list[str] = field(default_factory=list)
     repeats: int = 0
     results: int = 0
     outputs: int = 0
@@ -92,6 +95,7 @@ class PassedOver:
         """Return (path, line) for each folder and each kind of file that was passed over in the source at `root`."""
         root = plain_text(root)
         folders = [(f"{root}/{key}", reason) for key, reason in self.folders.items()]
+        folders += [(f"{root}/{key}", "passed over, a link to a folder that contains it") for key in self.upward]
         lines = [unread(suffix, count) for suffix, count in sorted(self.suffixes.items())]
         if self.repeats:
             links = f"{self.repeats} links lead" if self.repeats > 1 else "a link leads"
@@ -152,7 +156,7 @@ def unread_suffix(name: str) -> str:
 def remedy_for(suffix: str) -> str:
     """Return what makes images with a suffix that `unread_suffix` returned readable, as half a sentence."""
     if suffix in EXTRA_SUFFIXES:
-        return f"pip install 'ceret[{EXTRA_SUFFIXES[suffix]}]' reads them"
+        return f"pip install '.[{EXTRA_SUFFIXES[suffix]}]' in the folder of ceret, and they are"
     return "convert them to JPEG or PNG"
 
 

@@ -16,7 +16,9 @@ from ce_retrieval.photos.jpeg import with_end_mark
 from ce_retrieval.photos.layouts import Layout, Refused, check_tiff, layout_of, on_white
 from ce_retrieval.photos.profiles import NO_CONVERSION, Conversion, conversion_of, to_srgb
 from ce_retrieval.pixels import Photo
+from ce_retrieval.settings import COUNT, Range
 
+SIDE = Range(low=1, high=65_535, whole=True)  # of a resized photo, px
 _NOTHING = Encoding()  # of a resized photo
 
 
@@ -69,7 +71,9 @@ def decode_photo(
     Raises
     ------
     PhotoError
-        `name: reason`; no other exception or warning leaves this function. LargePhotoError: more than `max_pixels`.
+        `name: reason`; no other exception or warning is caused by the data. LargePhotoError: more than `max_pixels`.
+    SettingsError
+        `size` or `max_pixels` is out of range.
 
     Notes
     -----
@@ -84,6 +88,9 @@ def decode_photo(
     - A JPEG without its end mark is read if nothing else is missing.
     - Threads decode in parallel: Pillow releases the GIL. Only TIFFs and AVIFs go one at a time.
     """
+    if size is not None:
+        SIDE.check("`size`", size)
+    COUNT.check("`max_pixels`", max_pixels)
     kind = format_of(data)
     if kind is None:
         raise PhotoError(f"{name}: {why_no_photo(data)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ce_retrieval.own_files import check_free, marked
 from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
 from ce_retrieval.photos.decode import DecodedPhoto, decode_photo
 from ce_retrieval.pixels import Bools, Photo
+from ce_retrieval.reading import NotAFileError, open_regular
 from ce_retrieval.storage import check_file, replace_file
 
 #: Remedy for a photo with too many pixels, where the user can set `max_pixels`.
@@ -40,17 +40,15 @@ def read_bytes(path: str | os.PathLike[str], *, name: str | None = None) -> byte
     """Return the content of a regular file, following links; PhotoError, which calls it `name`, if it cannot be read."""
     name = os.fspath(path) if name is None else name
     try:
-        # Non-blocking: a named pipe called .jpg would otherwise block for ever.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb", buffering=0) as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise PhotoError(f"{name}: not a regular file")
-            if status.st_size > MAX_BYTES:
-                raise PhotoError(f"{name}: {status.st_size} bytes are more than the {MAX_BYTES} that a photo may have")
-            return file.readall()
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise PhotoError(f"{name}: {size} bytes are more than the {MAX_BYTES} that a photo may have")
+            return file.read()
     except IsADirectoryError:
         raise PhotoError(f"{name}: a folder; give a photo") from None
+    except NotAFileError:
+        raise PhotoError(f"{name}: not a regular file; give a photo") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise PhotoError(f"{name}: cannot be read: {reason}") from None
@@ -90,14 +88,17 @@ def save_photo(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
 
 
 def save_result(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
-    """Write a picture as `save_photo` does, but replace only what ceret wrote; a PNG is marked as its own.
+    """Write a picture as a PNG that is marked as ceret's own, in place of nothing or of another one.
 
     Raises
     ------
     StorageError
-        `path` holds a file of others, or cannot be written. Otherwise as `save_photo`.
+        `path` holds a file of others, or cannot be written.
+    SettingsError
+        `path` is not a .png.
     """
     target = Path(path)
+    _check_png(target)
     _replace_own(target, _encoded(target, pixels))
 
 
@@ -136,14 +137,20 @@ def check_place(path: str | os.PathLike[str], inputs: Mapping[str, Path]) -> Non
     Raises
     ------
     SettingsError
-        `path` has no suffix of `save_photo`.
+        `path` is not a .png.
     StorageError
         `path` holds an input or a file of others, or lies in no folder.
     """
     target = Path(path)
-    _check_suffix(target)
+    _check_png(target)
     check_free(target, inputs)
     check_file(target)
+
+
+def _check_png(target: Path) -> None:
+    """Raise SettingsError for another format: only PNGs are marked, so a later run could not tell that it wrote the file."""
+    if target.suffix.lower() != ".png":
+        raise SettingsError(f"{target}: pictures are written as PNG; give NAME.png")
 
 
 def _check_suffix(target: Path) -> None:
@@ -166,6 +173,6 @@ def _bytes(pixels: np.ndarray, kind: str, options: dict[str, Any]) -> bytes:
 
 
 def _replace_own(target: Path, data: bytes) -> None:
-    """Write a picture of ceret in place of nothing, or of another one."""
+    """Write a PNG of ceret in place of nothing, or of another one."""
     check_free(target)
-    replace_file(target, marked(data) if target.suffix.lower() == ".png" else data, synced=False)
+    replace_file(target, marked(data), synced=False)

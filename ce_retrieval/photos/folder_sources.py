@@ -30,6 +30,12 @@ def shard_suffix(name: str) -> str:
     return suffix if suffix in SHARD_SUFFIXES else ""
 
 
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Raise PhotoError where a path holds the key of a file whose name is not valid UTF-8, under which it is not found."""
+    if "\\x" in os.fspath(path) and not os.path.lexists(path):
+        raise PhotoError(f"{os.fspath(path)}: its name is not valid UTF-8; rename the file")
+
+
 class FileSources:
     """What sources of files know of each other, so that a file is read once whatever paths and links lead to it.
 
@@ -109,8 +115,7 @@ class FolderSource:
         name = f"{self.root}/{item.key}"
         if item.key.startswith("/") or ".." in item.key.split("/"):
             raise PhotoError(f"{name}: leads out of the folder {self.root}")
-        if "\\x" in item.key and not os.path.lexists(name):
-            raise PhotoError(f"{name}: its name is not valid UTF-8; rename the file")
+        check_name(name)
         return read_bytes(name)
 
     def stamp(self, item: PhotoItem) -> tuple[int, int]:

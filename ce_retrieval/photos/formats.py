@@ -76,7 +76,9 @@ def _reader(kind: str) -> Callable[[io.BytesIO], Any]:
         try:
             return import_module("pillow_heif").HeifImageFile
         except ImportError:
-            raise Refused("HEIC needs pillow-heif: pip install 'ceret[heif]', or convert the photo to JPEG") from None
+            raise Refused(
+                "HEIC needs pillow-heif: pip install '.[heif]' in the folder of ceret, or convert the photo to JPEG"
+            ) from None
     plugin = _PLUGINS[kind]
     reader = getattr(import_module(f"PIL.{plugin}ImagePlugin"), f"{plugin}ImageFile")
     if kind == "JPEG":  # the resolution in EXIF is not needed: reading it costs time and may warn

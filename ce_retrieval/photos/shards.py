@@ -25,6 +25,7 @@ from ce_retrieval.photos.base import (
     unread_suffix,
 )
 from ce_retrieval.photos.files import MAX_BYTES
+from ce_retrieval.reading import open_regular
 
 _log = logging.getLogger(__name__)
 
@@ -69,9 +70,10 @@ class TarSource:
         self.root = os.path.abspath(path)
         self.passed_over = PassedOver()
         try:
-            self._descriptor = os.open(self.root, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            with open_regular(self.root) as file:
+                self._descriptor = os.dup(file.fileno())
         except OSError as error:
-            raise SourceError(f"{self.root}: cannot be opened: {error.strerror}") from None
+            raise SourceError(f"{self.root}: cannot be opened: {error.strerror}; give a tar") from None
         self._closer = weakref.finalize(self, os.close, self._descriptor)
         self._count: int | None = None
         try:
@@ -135,7 +137,7 @@ class TarSource:
         """Yield the regular members in order; SourceError at the first unsafe one, and at any damage."""
         last = -1
         try:
-            with open(self.root, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            with open_regular(self.root) as file, tarfile.open(fileobj=file, mode="r:") as tar:
                 while (member := tar.next()) is not None:
                     tar.members.clear()  # type: ignore[attr-defined]  # or every header stays in memory
                     self._check(member)

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 
-from ce_retrieval.errors import SettingsError, SourceError
+from ce_retrieval.errors import SettingsError, SourceError, counted
 from ce_retrieval.photos.base import IMAGE_SUFFIXES, PhotoSource, is_image_name, remedy_for, unread_suffix
 from ce_retrieval.photos.folder_sources import (
     PARQUET_SUFFIXES,
@@ -110,7 +110,8 @@ def _check_holds_photos(source: PhotoSource) -> None:
             suffixes = source.passed_over.suffixes
             shards = sum(suffixes[suffix] for suffix in SHARD_SUFFIXES)
             others = [line for _, line in source.passed_over.notes(source.root)]
-            remedy = f"it holds {shards} shards: give those" if shards else "; ".join(others) or "check the path"
+            held = f"it holds {counted(shards, 'shard')}: give {'that' if shards == 1 else 'those'}"
+            remedy = held if shards else "; ".join(others) or "check the path"
             raise SourceError(f"{source.root}: no photo in it ({', '.join(IMAGE_SUFFIXES)}); {remedy}")
     elif source.count() == 0:
         raise SourceError(f"{source.root}: no photo in it; check that it is the file you meant")

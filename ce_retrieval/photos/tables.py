@@ -12,6 +12,7 @@ from typing import Any
 
 from ce_retrieval.errors import PhotoError, SourceError, some
 from ce_retrieval.photos.base import PassedOver, PhotoItem, stamp_of
+from ce_retrieval.reading import open_regular
 
 _IMAGE_NAMES = ("image", "jpg", "jpeg", "png", "webp", "img", "photo", "bytes")
 _KEY_NAMES = ("__key__", "key", "id", "file_name", "filename", "path", "url")
@@ -32,6 +33,7 @@ def open_table(path: str | os.PathLike[str]) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    open_regular(path).close()  # a named pipe would block
     return pq.ParquetFile(pa.OSFile(os.fsencode(path)))
 
 

@@ -74,8 +74,9 @@ def walk(
     chosen : callable
         Of a name without its folder.
     passed_over : PassedOver or None
-        Gets the subfolders that cannot be listed, and counts links that are not followed because of `is_read_elsewhere`,
-        results of ceret, masks beside their photos, and the images in the folders `apart`: none of these are yielded.
+        Gets the subfolders that cannot be listed and the links to a folder that contains `root`, and counts links that are
+        not followed because of `is_read_elsewhere`, results of ceret, masks beside their photos, and the images in the
+        folders `apart`: none of these are yielded.
     is_read_elsewhere : callable
         Of the real path of a linked folder: whether its photos are read at their own place.
     apart : real paths
@@ -114,6 +115,8 @@ def walk(
                 yield Found(relative, path, linked)
         elif is_link and is_read_elsewhere(path):
             passed_over.repeats += 1
+        elif is_link and os.path.join(real, "").startswith(os.path.join(path, "")) and path != real:
+            passed_over.upward.append(plain_text(relative))
         elif path not in folder.above:
             counted = counted or ("outputs" if path in apart else "")
             try:

@@ -7,7 +7,8 @@ import numpy as np
 from ce_retrieval.errors import CeretError, DescriptorError, MaskError, PhotoError, PhotoIndexError
 from ce_retrieval.holes.files import polarity_hint
 from ce_retrieval.holes.strategies import resize_hole
-from ce_retrieval.photo_index import PhotoIndex, check_side
+from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.photos.collected import check_side
 from ce_retrieval.pixels import check_hole, resize
 
 PHOTO, HOLE = "uint8 (H, W, 3)", "bool (H, W)"

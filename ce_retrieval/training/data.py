@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Generator, Tensor
 
-from ce_retrieval.errors import SettingsError, TrainingError
+from ce_retrieval.errors import SettingsError, TrainingError, counted
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.holes import HoleMaker
 from ce_retrieval.training.packed import PackedPhotos
@@ -31,7 +31,7 @@ class Order:
     def __init__(self, count: int, batch: int, seed: int) -> None:
         if count < batch:
             raise SettingsError(
-                f"`batch` is {batch}, but only {count} photos are left to train on: use {count} or less"
+                f"`batch` is {batch}, but only {counted(count, 'photo', 'is', 'are')} left to train on: use {count} or less"
             )
         self.count, self.batch, self.seed = count, batch, seed
         self._known: dict[torch.device, tuple[int, Tensor]] = {}  # the epoch and its permutation, on each device
@@ -202,7 +202,9 @@ def split_photos(photos: PackedPhotos, seed: int) -> tuple[PackedPhotos, PackedP
     """
     held = min(600, max(8, len(photos) // 50))
     if len(photos) < 2 * held:
-        raise TrainingError(f"{len(photos)} photos are too few to hold {held} out for validation: use 16 or more")
+        raise TrainingError(
+            f"{counted(len(photos), 'photo', 'is', 'are')} too few to hold {held} out for validation: use 16 or more"
+        )
     permutation = np.random.default_rng([seed, 2]).permutation(len(photos))
 
     def part(rows: np.ndarray) -> PackedPhotos:

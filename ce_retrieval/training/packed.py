@@ -122,8 +122,8 @@ class Decoding:
             while block := list(islice(entries, _BLOCK)):
                 good: list[Photo] = []
                 for (_, item), photo in zip(block, pool.map(self._decoded, block), strict=True):
-                    if isinstance(photo, PhotoError):
-                        self._skipped.append((item.key, str(photo)))
+                    if isinstance(photo, str):
+                        self._skipped.append((item.key, photo))
                     else:
                         self._take(item, photo)
                         good.append(photo)
@@ -133,14 +133,18 @@ class Decoding:
                 if self.progress is not None:
                     self.progress(done, self.total)
 
-    def _decoded(self, entry: tuple[PhotoSource, PhotoItem]) -> Photo | PhotoError:
+    def _decoded(self, entry: tuple[PhotoSource, PhotoItem]) -> Photo | str:
+        """Return a photo, or why it is skipped."""
         from ce_retrieval.photos import decode_photo
+        from ce_retrieval.photos.collected import check_side, reason_of
 
         source, item = entry
         try:
-            return decode_photo(source.read(item), name=item.key, size=self.size).pixels
+            photo = decode_photo(source.read(item), name=item.key, size=self.size)
+            check_side(photo.width, photo.height)
+            return photo.pixels
         except PhotoError as error:
-            return error
+            return reason_of(error, source, item)
 
     def _take(self, item: PhotoItem, photo: Photo) -> None:
         self.keys.append(item.key)
@@ -151,7 +155,7 @@ class Decoding:
     def report(self) -> PackReport:
         """Return the report when all blocks have been taken; SourceError where no photo could be read."""
         if not self.keys:
-            reason = self._skipped[0][1] if self._skipped else "it is empty"
+            reason = ": ".join(self._skipped[0]) if self._skipped else "it is empty"
             roots = some([source.root for source in self.sources])
             raise SourceError(f"{roots}: no photo could be read ({reason})")
         notes = (*self.sources.refused, *self.sources.notes())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ce_retrieval.errors import SettingsError, SourceError, StorageError
+from ce_retrieval.errors import SettingsError, SourceError, StorageError, counted
 from ce_retrieval.own_files import foreign
 from ce_retrieval.storage import check_file, clear_leftovers, new_file, storage_errors
 from ce_retrieval.training.packed import Decoding, PackedPhotos, PackReport
@@ -29,17 +29,17 @@ def check_packed(out: Path) -> None:
     """
     if out.suffix.lower() not in SUFFIXES:
         raise SettingsError(f"`out` is {out}: expected NAME.h5, since training knows packed photos by their suffix")
+    check_file(out)
     if os.path.lexists(out) and not _is_packed(out):
         raise foreign(out)
-    check_file(out)
 
 
 def _is_packed(path: Path) -> bool:
     import h5py
 
     try:
-        if path.stat().st_size == 0 and path.is_file():
-            return True
+        if not path.is_file() or path.stat().st_size == 0:
+            return path.is_file()
         with h5py.File(path, "r") as file:
             return {"format", "count", "fingerprint"} <= file.attrs.keys() and "pixels" in file
     except OSError:
@@ -82,7 +82,7 @@ def _check_room(out: Path, count: int, size: int) -> None:
     needed = count * size * size * 3
     if needed > room:
         raise StorageError(
-            f"cannot write {out}: {count} photos of {size} px need {needed / 1e6:.1f} MB, and there is room for "
+            f"cannot write {out}: {counted(count, 'photo')} of {size} px take {needed / 1e6:.1f} MB, and there is room for "
             f"{room / 1e6:.1f} MB; free space, choose another folder, or a smaller `size`"
         )
 

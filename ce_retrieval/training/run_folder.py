@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import fields
@@ -19,6 +20,7 @@ from ce_retrieval.errors import CheckpointError, LockedIndexError, StorageError,
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
 from ce_retrieval.models.compression import export_compressed
+from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import check_folder, clear_leftovers, make_folder, new_folder, replace_file, writer_lock
 from ce_retrieval.training.config import TrainConfig
 from ce_retrieval.training.learner import Learner
@@ -78,8 +80,15 @@ class RunFolder:
 
     def newest(self) -> Path | None:
         """Return the folder of the newest whole checkpoint, or None."""
-        found = sorted(self.checkpoints.glob("step-*"))
+        found = self._steps()
         return found[-1] if found else None
+
+    def _steps(self) -> list[Path]:
+        """Return the folders of the checkpoints that runs wrote, the newest last; not copies of them under other names."""
+        found = {
+            int(path.name.removeprefix("step-")): path for path in self.checkpoints.glob("step-*") if _is_step(path)
+        }
+        return [found[step] for step in sorted(found)]
 
     def save(self, learner: Learner, header: dict[str, Any]) -> None:
         """Write a checkpoint to a temporary folder, rename it, and remove all but the two newest."""
@@ -93,7 +102,7 @@ class RunFolder:
             last = self.newest()
             kept = f"{last} is whole, resume from it" if last else "no earlier one exists"
             raise StorageError(f"{error} ({kept})") from None
-        for old in sorted(self.checkpoints.glob("step-*"))[:-_KEPT]:
+        for old in self._steps()[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
     def resume(self, learner: Learner, fingerprint: str) -> dict[str, Any]:
@@ -163,10 +172,14 @@ class RunFolder:
         return {name: value.detach() for name, value in weights.items()}
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add a row to `metrics.csv`; drop rows of the same or a later step, which are from before a resume."""
+        """Add a row to `metrics.csv`; drop rows of the same or a later step, which are from before a resume.
+
+        Columns that others have added stay.
+        """
         rows = [old for old in self._rows() if int(old["step"]) < row["step"]]
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(row), extrasaction="ignore", restval="", lineterminator="\n")
+        columns = dict.fromkeys([*row, *(name for old in rows for name in old if name is not None)])
+        writer = csv.DictWriter(text, fieldnames=list(columns), extrasaction="ignore", restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows([*rows, row])
         replace_file(self.metrics, text.getvalue().encode())
@@ -176,8 +189,7 @@ class RunFolder:
         if not self.metrics.exists():
             return []
         try:
-            with open(self.metrics, newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
+            rows = list(csv.DictReader(io.StringIO(read_regular(self.metrics).decode(), newline="")))
             if all(row["step"].isdigit() for row in rows):
                 return rows
         except (ValueError, KeyError, AttributeError, csv.Error):
@@ -185,3 +197,7 @@ class RunFolder:
         except OSError as error:
             raise TrainingError(f"{self.metrics} cannot be read ({error.strerror}): make it readable") from None
         raise TrainingError(f"{self.metrics} was altered and has no column of steps any more: move it away, and resume")
+
+
+def _is_step(path: Path) -> bool:
+    return re.fullmatch(r"step-([0-9]{8}|[1-9][0-9]{8,})", path.name) is not None and path.is_dir()

@@ -86,7 +86,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise SettingsError(f"`device` is {shown(name)}: choose auto, cpu, cuda or cuda:N") from None
-    if device.type == "cpu":
+    if name == "cpu":
         return device
     if device.type != "cuda":
         raise SettingsError(f"`device` is {shown(name)}: choose auto, cpu, cuda or cuda:N")

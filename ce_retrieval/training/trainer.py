@@ -121,12 +121,15 @@ def train(
     learner = Learner(config, device, engine, team)
     if begin_with is not None:
         learner.begin_from(load_tensors(begin_with)[0], name=str(begin_with))
-    header = folder.resume(learner, fingerprint) if resume else None
     validation = _validation(photos, held_out, holes, schedule, config.seed) if team.leads else None
-    run = _Run(learner, folder, schedule, fingerprint, validation, elapsed=header["elapsed"] if header else 0.0)
-    if header:
-        run.best = header["best"]
     with folder.writing() if team.leads else contextlib.nullcontext():
+        if team.leads:
+            folder.check(resume=resume)  # again: another run may have ended since
+        team.wait()  # until the leader holds the folder, and nobody else writes checkpoints
+        header = folder.resume(learner, fingerprint) if resume else None
+        run = _Run(learner, folder, schedule, fingerprint, validation, elapsed=header["elapsed"] if header else 0.0)
+        if header:
+            run.best = header["best"]
         with contextlib.closing(batches):
             run.loop(batches, report)
         if team.leads and folder.best.is_file():

@@ -10,7 +10,17 @@ import pytest
 from PIL import Image
 
 from ce_retrieval.errors import StorageError
-from ce_retrieval.own_files import RESULTS, check_free, is_marked, is_own, marked, own_names, read_record
+from ce_retrieval.own_files import (
+    RESULTS,
+    check_free,
+    is_marked,
+    is_own,
+    marked,
+    own_names,
+    read_record,
+    sealed_json,
+    sealed_text,
+)
 from ce_retrieval.photos import load_photo, save_photo
 from ce_retrieval.photos.files import save_result
 
@@ -20,8 +30,12 @@ EVALUATION = {"about": {}, "settings": {}, "methods": [], "photos": [], "leaks":
 
 
 def write(path: Path, value: dict) -> Path:
-    path.write_text("{\n" + ",\n".join(f" {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items()) + "\n}\n")
+    path.write_bytes(sealed_json(lines(value)))
     return path
+
+
+def lines(value: dict) -> str:
+    return "{\n" + ",\n".join(f" {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items()) + "\n}\n"
 
 
 def png(**more) -> bytes:
@@ -48,6 +62,9 @@ def test_a_marked_picture_shows_the_same_and_any_change_unmarks_it(tmp_path):
     assert not is_own(path)
     path.write_bytes(data[:-20])
     assert is_own(path), "what a loss of power left has nothing to lose"
+    for end in (b"my notes", b"\0" * 99):
+        path.write_bytes(data + end)
+        assert not is_own(path), "something stands behind the end of the picture"
     for absent in (tmp_path / "none.png", tmp_path):
         assert not is_marked(absent) and not is_own(absent)
 
@@ -72,6 +89,8 @@ def test_pictures_of_an_earlier_version_are_known_by_the_record(tmp_path):
     [
         ("", True),
         ('{\n "software": "ceret",\n "photo": {"pa', True),
+        ('{\n "software": "ceret",\n "photo": {"path": "a"}\n}\n// my notes', False),
+        ('{\n "software": "ceret",\n "photo": {"path": "a"}\n}\n', False),
         ('{"caption": "a beach"}', False),
         ('{\n "caption": "a beach"\n}', False),
         ("[1, 2]", False),
@@ -113,8 +132,14 @@ def test_results_in_a_folder_are_told_by_names_and_records(tmp_path):
     write(tmp_path / RESULTS, EVALUATION)
     (tmp_path / "manifest.json").write_text('{\n "format": "ceret-index",\n')
     more = {RESULTS, "manifest.json", "metrics.csv"}
-    assert own_names(str(tmp_path), names | more) == {"sheet-01.png", "segments/", "samples/"}
-    write(tmp_path / RESULTS, {"photos": []})
+    assert own_names(str(tmp_path), names | more) == {"segments/", "samples/"}
+    save_result(tmp_path / "sheet-01.png", PIXELS)
+    save_result(tmp_path / "photo.png", PIXELS)
+    with open(tmp_path / "photo.png", "ab") as file:
+        file.write(b"more")
+    assert own_names(str(tmp_path), names | more) == {"sheet-01.png", "photo.png", "segments/", "samples/"}
+    for name in ("sheet-01.png", "photo.png"):
+        save_photo(tmp_path / name, PIXELS)
     (tmp_path / "manifest.json").write_text('{"format": "another"}')
     assert own_names(str(tmp_path), names | more) == {"samples/"}
 
@@ -123,3 +148,46 @@ def test_a_mark_of_any_png(tmp_path):
     (tmp_path / "a.png").write_bytes(marked(png(exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0", icc_profile=b"x" * 200)))
     assert is_marked(tmp_path / "a.png")
     assert load_photo(tmp_path / "a.png").pixels.shape == PIXELS.shape
+
+
+def test_any_change_of_a_sealed_text_shows(tmp_path):
+    for name, data in (
+        ("a.json", sealed_json(lines(RECORD | {"photo": "x\udcff.png"}))),
+        (RESULTS, sealed_json(json.dumps(EVALUATION, indent=1) + "\n")),
+        ("table.md", sealed_text("| method | L1 % |\n|---|\n\n")),
+    ):
+        path = tmp_path / name
+        path.write_bytes(data)
+        assert is_own(path)
+        if path.suffix == ".json":
+            assert list(json.loads(data))[-1] == "sha256"
+        start = data.index(b"\n") + 1
+        for changed in (
+            data[:start] + b' "comment": "mine",\n' + data[start:],
+            data + b"a note\n",
+            data + b" ",
+            data.rstrip(),
+            data.replace(b"me", b"mi", 1),
+            data.replace(b"\n", b"\r\n"),
+        ):
+            path.write_bytes(changed)
+            assert not is_own(path), changed
+
+
+def test_texts_of_earlier_versions_count_as_changed(tmp_path):
+    """They have no hash, so an edit of them would not show."""
+    (tmp_path / "a.json").write_text(lines(RECORD))
+    (tmp_path / RESULTS).write_text(json.dumps(EVALUATION, indent=1) + "\n")
+    (tmp_path / "table.md").write_text("| method | L1 % |\n")
+    for name in ("a.json", RESULTS, "table.md"):
+        with pytest.raises(StorageError, match="ceret did not write it or it has changed since"):
+            check_free(tmp_path / name)
+    assert read_record(tmp_path / "a.json") == RECORD
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.json", "table.md"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert not is_own(tmp_path / name) and own_names(str(tmp_path), {name, "a.png", "a.json"}) == set()
+    with pytest.raises(StorageError, match="it is a device or a pipe: choose a file"):
+        check_free(tmp_path / name)

@@ -14,7 +14,10 @@ from ce_retrieval.storage import (
     new_file,
     new_folder,
     replace_file,
+    storage_errors,
+    taken_back,
     write_file,
+    writer_lock,
 )
 
 STEPS = ("fsync", "replace", "rename")
@@ -155,3 +158,35 @@ def test_leftovers_are_told_by_the_name_that_they_were_meant_for(tmp_path):
     clear_leftovers(tmp_path, "a.h5")
     assert names(tmp_path) == [".a.h5.tmp", ".b.h5.00ff.tmp", "a.h5", "a.h5.00ff.tmp"]
     clear_leftovers(tmp_path / "none", "a.h5")
+
+
+def test_what_a_failing_block_put_there_is_taken_back(tmp_path):
+    (tmp_path / "old.png").write_text("old")
+    (tmp_path / "kept").mkdir()
+    paths = [tmp_path / name for name in ("old.png", "kept", "new/a.png", "new", "never")]
+    for error in (StorageError, KeyboardInterrupt):
+        with pytest.raises(error), taken_back(paths):
+            (tmp_path / "new").mkdir()
+            (tmp_path / "new" / "a.png").write_text("new")
+            raise error
+        assert names(tmp_path) == ["kept", "old.png"]
+    with pytest.raises(StorageError), taken_back(paths):
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / "notes").write_text("of others")
+        raise StorageError
+    assert names(tmp_path / "new") == ["notes"]
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_folder_that_is_there_and_cannot_be_written_is_to_be_made_writable(tmp_path, monkeypatch, number):
+    """Space helps nobody, and an index cannot be another one."""
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    expected = f"cannot write .*lock: {os.strerror(number).lower()}; make {tmp_path} writable, or work on a copy of it"
+    with pytest.raises(StorageError, match=expected), writer_lock(tmp_path):
+        pass
+    with pytest.raises(StorageError, match="; make it writable, or choose another folder"), storage_errors(tmp_path):
+        refuse()

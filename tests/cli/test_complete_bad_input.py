@@ -118,7 +118,7 @@ def test_tiny_photos_are_one_line(ceret, one_line_error, index, tmp_path, size, 
         "tiny.png" in error
         and f"the photo is {size[0]}x{size[1]}: at least 16 px a side are needed to see a context; enlarge it" in error
     )
-    assert not list((tmp_path / "out").rglob("*.*"))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("method", METHODS)

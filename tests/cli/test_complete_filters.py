@@ -83,7 +83,7 @@ def test_a_copy_elsewhere_is_not_filled_from_itself(ceret, own, crop_index, tmp_
         ("width == 'x'", "compares width, a number, with 'x', a text"),
         ("width >=", "is not an expression"),
         ("", "--where is empty"),
-        ("width > 9000", "none of the 60 photos of"),
+        ("width > 9000", "none of 60 photos of"),
         ("not " * 4900 + "width == 1", "--where 'not not"),
     ],
     ids=lambda text: text[:30],

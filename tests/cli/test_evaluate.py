@@ -31,7 +31,7 @@ def test_a_table_on_stdout_and_everything_in_the_folder(ceret, queries, crop_ind
     assert result.exit_code == 0 and result.stderr == "", result.output
     lines = result.stdout.splitlines()
     assert [line.split("|")[1].strip() for line in lines[:5]] == ["method", "---", "thumbnail:16", "hog+rim", "smooth"]
-    assert result.stdout.startswith((out / "table.md").read_text())
+    assert result.stdout.startswith((out / "table.md").read_text().partition("\n<!-- ceret: ")[0])
     assert [line for line in lines if line.startswith("written: ")] == [
         f"written: {out / name}" for name in ("table.md", "sheet-01.png", "results.json")
     ]
@@ -84,7 +84,7 @@ def test_a_network_that_cannot_serve_is_named_before_any_work(
     (tmp_path / "masks").mkdir()
     (tmp_path / "mask.png").rename(tmp_path / "masks" / "mask.png")
     error = one_line_error(ceret(*base, f"network:{center_weights}", "--masks", tmp_path / "masks"))
-    assert "none of the 6 photos can be measured" in error and "outside the central half" in error
+    assert "none of 6 photos can be measured" in error and "outside the central half" in error
     assert not (tmp_path / "out" / "results.json").exists()
 
 
@@ -136,7 +136,7 @@ def test_what_is_left_out_is_listed_on_stderr(ceret, queries, crop_folder, crop_
 def test_bad_choices_name_what_there_is(ceret, one_line_error, queries, crop_index, tmp_path, options, says):
     out = tmp_path / "out"
     assert says in one_line_error(ceret("evaluate", queries, "--index", crop_index, "--out", out, *options))
-    assert not (out / "results.json").exists()
+    assert not out.exists()
 
 
 def test_bad_places(ceret, one_line_error, queries, crop_index, tmp_path):

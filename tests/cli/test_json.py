@@ -41,7 +41,7 @@ def test_index_and_add(ceret, few, crop_folder, tmp_path):
     none = {"changed": [], "vanished": [], "refused": [], "notes": []}
     assert built == {"index": str(out), "photos": 3, "added": 3, "present": 0, "skipped": 1, **none}
     again = ceret("index", few, "--out", out, "--features", "thumbnail:4", "--size", 32)
-    assert again.stdout == f"{out}: 3 photos, 3 of them from an earlier run; 1 files skipped\n"
+    assert again.stdout == f"{out}: 3 photos, 3 of them from an earlier run; 1 file skipped\n"
     arguments = ["add", out, crop_folder / "photo1"]
     first = answer(ceret(*arguments, "--json"))
     assert first == {
@@ -86,7 +86,8 @@ def test_evaluate(ceret, crop_folder, crop_index, tmp_path):
     result = ceret(*arguments, "--limit", 2, "--out", tmp_path, "--json")
     found = answer(result)
     assert found.pop("written") == [str(tmp_path / name) for name in ("table.md", "sheet-01.png", "results.json")]
-    assert found == json.loads((tmp_path / "results.json").read_bytes())
+    stored = json.loads((tmp_path / "results.json").read_bytes())
+    assert len(stored.pop("sha256")) == 64 and found == stored
     assert [method["name"] for method in found["methods"]] == ["smooth"] and len(found["photos"]) == 2
 
 

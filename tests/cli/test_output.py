@@ -90,6 +90,27 @@ def test_results_are_written_where_nothing_can_be_printed(run, commands, tmp_pat
         )
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("query", "--help")])
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.ENOSPC], ids=["closed pipe", "full"])
+def test_help_where_nothing_can_be_printed(run, arguments, number):
+    err = stream("utf-8")
+    assert run(*arguments, out=stream("utf-8", Broken(number)), err=err) == 1
+    full = "Error: stdout cannot be written: no space left on device; what the command writes to files is there\n"
+    assert written(err).decode() == (full if number == errno.ENOSPC else "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_files_are_written_without_stdout_and_stderr(crop_folder, tmp_path, closed):
+    """No file gets the number of a closed stream, into which a library might print."""
+    code = "from ce_retrieval.installation import main; main()"
+    command = [sys.executable, "-c", code, "pack", crop_folder / "photo3", "--size", "16", "--out", tmp_path / "a.h5"]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command], cwd=ROOT)
+    assert done.returncode == 0
+    from ce_retrieval.training.packed_file import open_packed
+
+    assert len(open_packed(tmp_path / "a.h5")) > 0
+
+
 @pytest.mark.parametrize("name", ["index", "complete", "evaluate", "pack"])
 def test_a_broken_stderr_stops_nothing(run, commands, tmp_path, name):
     arguments, result = commands[name]

@@ -37,10 +37,9 @@ def refused(ceret, one_line_error, tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("name", ["photo.png", "mask.png", "notes.png", "notes.jpg", "linked.png"])
+@pytest.mark.parametrize("name", ["photo.png", "mask.png", "notes.png", "linked.png"])
 def test_query_replaces_its_own_pictures_alone(ceret, refused, photo, mask, crop_index, tmp_path, name):
     Image.new("RGB", (9, 9)).save(tmp_path / "notes.png")
-    Image.new("RGB", (9, 9)).save(tmp_path / "notes.jpg")
     (tmp_path / "linked.png").symlink_to(photo)
     arguments = ["query", photo, "--mask", mask, "--index", crop_index, "-k", 2, "--out"]
     kind = {"photo.png": "overwrite the photo", "linked.png": "overwrite the photo", "mask.png": "overwrite the mask"}
@@ -157,8 +156,43 @@ def test_evaluate_again_and_sheets_of_others(ceret, photo, crop_folder, crop_ind
             assert (tmp_path / "out" / "sheet-02.png").exists()
             (tmp_path / "out" / "results.json").unlink()  # as a run that was stopped leaves it
             shutil.copy(photo, tmp_path / "out" / "sheet-07.png")
+            shutil.copy(tmp_path / "out" / "sheet-01.png", tmp_path / "out" / "sheet-08.png")
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["results.json", "sheet-01.png", "sheet-07.png", "table.md"]
+    assert names == ["results.json", "sheet-01.png", "sheet-07.png", "table.md"], "a sheet of its own too many is gone"
+    assert ceret(*arguments, "--limit", 2, "--out", tmp_path / "out").exit_code == 0
+    assert (tmp_path / "out" / "sheet-07.png").read_bytes() == photo.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["table.md", "results.json", "sheet-01.png"])
+def test_evaluate_keeps_results_that_have_been_edited(
+    ceret, one_line_error, photo, crop_folder, crop_index, tmp_path, name
+):
+    out = tmp_path / "out"
+    arguments = ["evaluate", crop_folder / "photo1", "--index", crop_index, "--methods", "smooth", "--keep-leaks"]
+    arguments += ["--limit", 2, "--out", out]
+    assert ceret(*arguments).exit_code == 0
+    if name == "sheet-01.png":
+        shutil.copy(photo, out / name)
+    elif name == "table.md":
+        (out / name).write_text((out / name).read_text() + "my notes\n")
+    else:
+        (out / name).write_text(json.dumps(json.loads((out / name).read_text()) | {"comment": "mine"}, indent=1) + "\n")
+    before = contents(out)
+    error = one_line_error(ceret(*arguments))
+    assert f"{name} is there already, and ceret did not write it or it has changed since" in error
+    assert contents(out) == before
+
+
+def test_a_record_that_has_been_edited_is_kept(ceret, one_line_error, photo, mask, crop_index, tmp_path):
+    arguments = ["complete", photo, "--mask", mask, "--index", crop_index, *RETRIEVAL, "--out", tmp_path / "out"]
+    assert ceret(*arguments).exit_code == 0
+    record = tmp_path / "out" / "photo.json"
+    first, rest = record.read_text().split("\n", 2)[1:]
+    record.write_text("{\n" + first + '\n "comment": "mine",\n' + rest)
+    before = contents(tmp_path / "out")
+    error = one_line_error(ceret(*arguments, "--fill", "paste"))
+    assert "photo.json is there already" in error and "or it has changed since" in error
+    assert contents(tmp_path / "out") == before
 
 
 def test_pack_replaces_packed_photos_alone(ceret, refused, crop_folder, tmp_path):

@@ -130,11 +130,23 @@ def test_an_index_among_its_shards(ceret, crop_folder, tmp_path):
     for name in ("i.ceret", "without-suffix"):
         assert ceret("index", shards, "--out", shards / name, *BUILD).exit_code == 0
     again = ceret("index", shards, "--out", shards / "i.ceret", *BUILD)
-    assert "1 photos" in again.stdout
+    assert "1 photo, 1 of them" in again.stdout
     shard(1)
     for name in ("i.ceret", "without-suffix"):
         added = ceret("add", shards / name, shards)
-        assert "1 photos added, 1 were there already, 2 in all; 0 files skipped" in added.stdout, added.output
+        assert "1 photo added, 1 was there already, 2 in all; 0 files skipped" in added.stdout, added.output
+
+
+def test_pictures_are_known_by_their_mark_wherever_they_lie(ceret, photos, hole, crop_index, tmp_path):
+    """The picture of a query, a result away from its record, a contact sheet of another name."""
+    query = ["query", photos / "00.png", "--mask", hole, "--index", crop_index, "-k", 2]
+    assert ceret(*query, "--out", photos / "NEAR.PNG").exit_code == 0
+    assert ceret("complete", photos / "00.png", "--mask", hole, "--index", crop_index, *FILL, "--out", tmp_path / "o")
+    shutil.copy(tmp_path / "o" / "00.png", photos / "sub" / "filled.png")
+    shutil.copy(tmp_path / "o" / "00.candidates" / "sheet.png", photos / "overview.png")
+    built = ceret("index", photos, "--out", tmp_path / "a.ceret", *BUILD)
+    assert built.stdout == f"{tmp_path / 'a.ceret'}: 4 photos; 0 files skipped\n"
+    assert built.stderr == f"note: {photos}: passed over 3 files that ceret wrote\n"
 
 
 def test_a_folder_of_results_alone_says_so(ceret, one_line_error, messy, hole, crop_index, tmp_path):

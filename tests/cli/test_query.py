@@ -171,6 +171,13 @@ def test_other_holes_than_the_centre_are_refused(ceret, one_line_error, photo, m
     assert ceret("query", photo, "--mask", tmp_path / "centre.png", "--index", tmp_path / "c.ceret").exit_code == 0
 
 
+@pytest.mark.parametrize("name", ["sheet.jpg", "sheet.webp", "sheet"])
+def test_a_picture_is_a_png(ceret, one_line_error, photo, mask, crop_index, tmp_path, name):
+    result = ceret("query", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / name)
+    assert f"{name}: pictures are written as PNG; give NAME.png" in one_line_error(result)
+    assert result.exit_code == 2 and not (tmp_path / name).exists()
+
+
 def test_a_picture_that_cannot_be_written(ceret, one_line_error, photo, mask, crop_index, tmp_path):
     for name in ("nowhere/sheet.png", "photo.png/sheet.png", "sheet.xyz"):
         result = ceret("query", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / name)
@@ -214,7 +221,7 @@ def test_filters(ceret, mask, crop_folder, crop_index, tmp_path):
         ("caption.lower() == 'x'", "has caption.lower(), which filters do not support"),
         ("__import__('os').abort()", "calls __import__('os').abort"),
         ("key == '" + "x" * 30_000 + "'", "characters long"),
-        ("width > 9000", "none of the 60 photos of"),
+        ("width > 9000", "none of 60 photos of"),
     ],
     ids=lambda text: text[:30],
 )

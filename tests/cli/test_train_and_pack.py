@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,6 +61,7 @@ def test_training_from_a_folder_with_other_photos_to_validate_on(ceret, folder, 
     ("arguments", "message"),
     [
         (["--steps", 2, "--device", "cuda"], "sees no GPU"),
+        (["--steps", 2, "--device", "cpu:9"], "--device is 'cpu:9': choose auto, cpu, cuda or cuda:N"),
         (["--steps", 2, "--batch", 64], "only 12 photos are left to train on: use 12 or less"),
         (["--steps", 2, "--set", "speed=9"], "names no field"),
         (["--steps", 2, "--size", 24], "smaller than the crop of 32"),
@@ -107,20 +109,38 @@ def test_a_best_network_outlives_its_checkpoints(ceret, one_line_error, folder, 
     assert best.read_bytes() == b"days of training" and list(best.parent.iterdir()) == [best]
 
 
+def test_the_speed_is_told_once_it_is_known(capsys):
+    """After the first step of a start, also of one that resumes, there is none."""
+    import math
+
+    from ce_retrieval.training.config import TrainConfig
+    from ce_retrieval.training.presets import preset_config
+    from cli.train import _report
+
+    config: TrainConfig = preset_config("compact", steps=9)
+    for speed, left, told in (
+        (0.0, math.inf, "step 5  loss 0.25000\n"),
+        (7.0, 60.0, "loss 0.25000  7 photos/s  1.0 min left\n"),
+    ):
+        now = SimpleNamespace(step=5, loss=0.25, photos_per_second=speed, left=left, metrics={"l2": 1.0})
+        _report(lambda *_: None, config, now)
+        assert told in capsys.readouterr().err
+
+
 WITHOUT_ENGINES = """
 import sys
 sys.modules["faiss"] = sys.modules["ortools"] = None  # importing them fails, as on a machine without them
 from cli.main import main
 packed, out, photos = sys.argv[1:]
 main(["pack", photos, "--out", packed, "--size", "40"], standalone_mode=False)
-options = "--steps 2 --batch 4 --validate-every 1 --set size=32 --set widths=8,16,16 --set mixers=1 --device cpu"
+options = "--steps 3 --batch 4 --validate-every 2 --set size=32 --set widths=8,16,16 --set mixers=1 --device cpu"
 main(["train", packed, "--out", out, *options.split()], standalone_mode=False)
 """
 
 
 @pytest.fixture(scope="module")
 def terminal_run(tmp_path_factory):
-    """A process without faiss and OR-Tools that packs photos and trains two steps, with stderr on a terminal."""
+    """A process without faiss and OR-Tools that packs photos and trains three steps, with stderr on a terminal."""
     pytest.importorskip("torch")
     path = tmp_path_factory.mktemp("terminal")
     ours, theirs = pty.openpty()
@@ -153,9 +173,9 @@ def test_training_needs_neither_faiss_nor_ortools(terminal_run):
 def test_a_terminal_shows_how_far_a_run_is(terminal_run):
     lines = terminal_run[2].replace("\r", "\n").splitlines()
     assert any("packing" in line and "20/20" in line for line in lines)
-    steps = [line for line in lines if "training" in line and "2/2" in line]
+    steps = [line for line in lines if "training" in line and "3/3" in line]
     assert any("loss 0." in line and "photos/s" in line for line in steps), lines
-    for step in (1, 2):
+    for step in (2, 3):
         place = next(number for number, line in enumerate(lines) if f"step {step}  loss 0." in line)
         assert any("psnr_of_l2" in line for line in lines[place : place + 3])
 

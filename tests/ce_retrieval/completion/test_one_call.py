@@ -57,6 +57,28 @@ def test_settings_are_those_of_the_method(photo, hole, index):
         ce_retrieval.complete(photo, hole, method="network", candidate_fills=True)
 
 
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        (
+            {"terms": 5},
+            "`terms` is 5: expected weights by ranking term, as in {'gist': 0}; the terms are scene, context",
+        ),
+        ({"terms": ["gist"]}, r"`terms` is \['gist'\]: expected weights by ranking term"),
+        ({"where": 5}, "`where` is 5: expected a text"),
+        ({"weights": 5}, "`weights` is 5: expected a text"),
+        ({"origin": 5}, "`origin` is 5: expected the path of the photo's file"),
+        ({"method": ["scenes"]}, r"`method` \['scenes'\] is unknown: choose one of"),
+        ({"index": 5}, "`index` is 5: expected an open index or its path"),
+        ({"rerank": ["rim"]}, r"`rerank` is \['rim'\]: expected one of none, rim, guided"),
+        ({"workers": 0}, "`workers` is 0: expected a whole number from 1"),
+    ],
+)
+def test_values_of_another_type_are_named(photo, hole, index, argument, message):
+    with pytest.raises(SettingsError, match=message):
+        ce_retrieval.complete(photo, hole, **{"index": index, **argument})
+
+
 def test_as_many_scenes_are_placed_as_asked_beyond_the_candidates(photo, hole, index):
     """The command line cannot set `candidates`, so `aligned` alone decides there; from Python it does so, too."""
 

@@ -119,3 +119,33 @@ def test_results_in_a_folder_of_masks_are_not_masks(photos, mask, tmp_path):
     entries = [f' "{key}": 0' for key in keys]
     (masks / "b.json").write_text("{\n" + ",\n".join([*entries, ' "files": {"b.png": "0"}']) + "\n}\n")
     assert masks_of(plan_jobs(photos, masks, tmp_path / "out")) == {"a": "a.png", "b": None, "c": None, "d": None}
+
+
+def test_links_that_lead_round_fail_alone(photos, mask, tmp_path):
+    (photos / "x.jpg").symlink_to(photos / "y.jpg")
+    (photos / "y.jpg").symlink_to(photos / "x.jpg")
+    (photos / "mask.png").symlink_to(photos / "gone.png")
+    shutil.copy(mask, photos / "a_mask.png")
+    found = {"a": "a_mask.png", "b": None, "c": None, "d": None, "mask": None, "x": None, "y": None}
+    assert masks_of(plan_jobs(photos, photos, tmp_path / "out")) == found
+    alone = plan_jobs(photos, mask, tmp_path / "out")
+    assert set(masks_of(alone).values()) == {"mask.png"} and len(alone) == 7
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    assert len(plan_jobs(photos, mask, tmp_path / "round")) == 7
+
+
+def test_a_name_that_is_not_utf_8_is_named_as_the_fault(photos, mask, tmp_path):
+    import os
+
+    for end in (b".jpg", b"_mask.png"):
+        shutil.copy(mask, os.path.join(os.fsencode(photos), b"x\xff" + end))
+    (failed,) = [one for one in plan_jobs(photos, photos, tmp_path / "out") if "xff" in one.photo.name]
+    assert failed.reason == f"{photos}/x\\xff.jpg: its name is not valid UTF-8; rename the file"
+
+
+def test_every_reason_begins_with_the_photo(photos, mask, tmp_path, monkeypatch):
+    (tmp_path / "masks").mkdir()
+    shutil.copy(mask, tmp_path / "masks" / "other.png")
+    monkeypatch.chdir(photos)
+    for one in plan_jobs(".", tmp_path / "masks", tmp_path / "out"):
+        assert one.reason.startswith(f"{one.photo}: no mask of that name in ")

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from ce_retrieval.completion.overlay import RetrievalCompleter
-from ce_retrieval.completion.result import Completion, json_lines, read_saved, run_lengths
+from ce_retrieval.completion.record import json_lines, read_saved, run_lengths
+from ce_retrieval.completion.result import Completion
 from ce_retrieval.completion.settings import RetrievalSettings
 from ce_retrieval.errors import StorageError
 from ce_retrieval.photos import load_photo, save_photo
@@ -183,3 +184,15 @@ except StorageError as error:
     assert run.stdout.startswith("refused: ") and "a.png" in run.stdout
     (tmp_path / "photo.npz").unlink()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("written", [0, 1, 3, 5])
+def test_a_full_disk_leaves_nothing_new(done, tmp_path, room_for_files, written):
+    """Neither an empty folder, nor pictures without their record; the earlier result of another photo stays."""
+    done.save(tmp_path, "other")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    room_for_files(written)
+    with pytest.raises(StorageError, match="no space left on device; free space"):
+        done.save(tmp_path, "a")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "a.candidates").exists()

@@ -198,6 +198,8 @@ def test_weights_in_files_beside_the_model(tmp_path, place):
     assert load(path).weights_sha256 != descriptor.weights_sha256
     weights.unlink()
     assert "net.onnx.data" in refused(path)
+    os.mkfifo(weights)
+    assert "net.onnx.data are not a regular file: export the model again" in refused(path)
 
 
 @pytest.mark.parametrize("hole", ["none", "center"])

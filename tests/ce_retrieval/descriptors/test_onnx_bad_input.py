@@ -31,7 +31,7 @@ def test_files_that_are_no_models(tmp_path):
 def test_without_the_runtime(tmp_path, monkeypatch):
     path = conv(tmp_path / "net.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert "pip install 'ceret[onnx]'" in refused(path)
+    assert "pip install '.[onnx]' in the folder of ceret" in refused(path)
 
 
 def test_inputs_that_are_no_photos(tmp_path):

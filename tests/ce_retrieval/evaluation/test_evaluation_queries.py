@@ -22,10 +22,12 @@ def read(folder, report=lambda what, done, total: None, **settings):
 
 @pytest.fixture
 def with_bad(query_folder, tmp_path):
-    """The query photos and three files that are not photos."""
+    """The query photos, and five files that are not photos or too small."""
     shutil.copytree(query_folder, tmp_path / "q")
     (tmp_path / "q/photo0/a.jpg").write_bytes(b"this is text")
     (tmp_path / "q/photo1/b.png").write_bytes(b"")
+    (tmp_path / "q/photo2/gone.jpg").symlink_to("nowhere")
+    Image.new("RGB", (8, 8)).save(tmp_path / "q/photo3/tiny.png")
     (tmp_path / "q/zz.jpg").write_bytes((query_folder / "photo0/q0.png").read_bytes()[:500])
     return tmp_path / "q"
 
@@ -45,9 +47,16 @@ def test_photos_labels_and_progress(query_folder):
 def test_files_that_cannot_be_read_are_listed(with_bad):
     steps = []
     queries, unreadable = read(with_bad, lambda *step: steps.append(step))
-    assert len(queries) == 12 and steps[-1] == ("reading the queries", 15, 15)
-    assert [left_out.name for left_out in unreadable] == ["photo0/a.jpg", "photo1/b.png", "zz.jpg"]
-    assert all(left_out.reason and not left_out.reason.startswith(left_out.name) for left_out in unreadable)
+    assert len(queries) == 12 and steps[-1] == ("reading the queries", 17, 17)
+    assert [left_out.name for left_out in unreadable] == [
+        "photo0/a.jpg",
+        "photo1/b.png",
+        "photo2/gone.jpg",
+        "photo3/tiny.png",
+        "zz.jpg",
+    ]
+    assert all(left_out.reason and left_out.name not in left_out.reason for left_out in unreadable)
+    assert "at least 16 px a side are needed" in unreadable[3].reason
 
 
 def test_what_holds_no_photo_is_passed_over_and_named(query_folder, tmp_path, unlistable):

@@ -53,7 +53,7 @@ def test_the_notes_name_region_range_averaging_and_time(evaluation):
         "s/photo: ",
     ):
         assert wanted in text
-    assert "1 photos are flat inside the hole" in text
+    assert "1 photo is flat inside the hole" in text
     assert "identical to the truth (infinite PSNR, not in its mean): smooth 1" in text
     assert "near-duplicates" not in text and "could not be read" not in text
 
@@ -62,7 +62,8 @@ def test_what_is_written(evaluation, tmp_path):
     paths = write_report(evaluation, tmp_path / "new" / "out")
     assert [path.name for path in paths] == ["table.md", "sheet-01.png", "sheet-02.png", "results.json"]
     table = paths[0].read_text().splitlines()
-    assert table == [*markdown_table(evaluation).splitlines(), "", *notes(evaluation)]
+    assert table[:-2] == [*markdown_table(evaluation).splitlines(), "", *notes(evaluation)]
+    assert table[-1].startswith("<!-- ceret: SHA-256 of the above ")
     heights = [load_photo(path).height for path in paths[1:3]]
     assert heights[0] > 3 * heights[1] > 0  # eight photos, then two
 
@@ -100,3 +101,11 @@ def test_a_folder_that_cannot_be_written(evaluation, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         write_report(evaluation, tmp_path / "file")
+
+
+@pytest.mark.parametrize("written", range(3))
+def test_a_full_disk_leaves_nothing_new(evaluation, tmp_path, room_for_files, written):
+    room_for_files(written)
+    with pytest.raises(StorageError, match="no space left on device; free space"):
+        write_report(evaluation, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -176,21 +176,22 @@ def kill_at_every_step(index, prepare, act):
 def kill_at_random_moments(index, act, kills):
     """Kill so many runs, each at work on another segment; print what is left by each."""
     rng = random.Random(0)
-    whole = 0
-    while kills:
+    lines = []
+    while len(lines) < kills:
+        whole = lines[-1]["segments"] if lines else 0
         child, pipe = start(act)
         while len(list(index.glob("segments/??????"))) <= whole and not select.select([pipe], [], [], 0.002)[0]:
             pass
         time.sleep(rng.random() * 0.06)
         os.kill(child, signal.SIGKILL)
-        if end(child, pipe) != "killed":  # over before it could be killed: from the start again
+        if end(child, pipe) != "killed":  # over before it could be killed, on a busy machine: all from the start again
             shutil.rmtree(index)
-            whole = 0
+            lines = []
             continue
-        kills -= 1
         left = in_child(lambda: state(index))
-        whole = len(read_manifest(index).segments)
-        print(json.dumps({"segments": whole, "left": left}), flush=True)
+        lines.append({"segments": len(read_manifest(index).segments), "left": left})
+    for line in lines:
+        print(json.dumps(line), flush=True)
 
 
 def change(photos, index):

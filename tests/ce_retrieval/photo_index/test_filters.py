@@ -91,7 +91,7 @@ def test_what_lets_nothing_pass_or_is_no_filter(index, helpers, hole):
     opened = PhotoIndex.open(index)
     photo = helpers.pixels(1000, 32)
     for where, message in (
-        ("label == 'cat'", "none of the 30 photos of .* passes the filter \"label == 'cat'\": loosen it"),
+        ("label == 'cat'", "none of 30 photos of .* passes the filter \"label == 'cat'\": loosen it"),
         ("label == 3", "compares label, a text"),
         ("lable == 'odd'", "names lable, which is not a column"),
     ):

@@ -11,7 +11,7 @@ import pytest
 
 from ce_retrieval.descriptors import make_descriptor
 from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError
-from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, read_manifest, verify_index
+from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index, read_manifest, verify_index
 from ce_retrieval.photos import decode_photo
 
 BAD = {
@@ -294,3 +294,14 @@ def test_a_photo_that_changed_or_vanished_is_not_taken_for_the_indexed_one(index
         opened.read_photo(first)
     with pytest.raises(PhotoError, match=f"{second.key} of .* cannot be read any more"):
         opened.read_photo(second)
+
+
+@pytest.mark.parametrize("features", ["", 5, None, "sift", ["hog"]])
+def test_features_are_checked_when_the_settings_are_made(features):
+    with pytest.raises(SettingsError, match=r"`features` .*(are unknown: choose one of encoder|expected a text)"):
+        IndexSettings(features=features)
+
+
+def test_the_threads_of_a_check_are_checked(tmp_path):
+    with pytest.raises(SettingsError, match="`workers` is 0: expected a whole number from 1 to 1024"):
+        verify_index(tmp_path, workers=0)

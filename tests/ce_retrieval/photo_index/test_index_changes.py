@@ -139,7 +139,7 @@ def test_a_photo_that_has_become_unreadable_is_removed_and_tried_again(index, ph
     data = path.read_bytes()
     path.write_bytes(data[:100])
     report = add_photos(index, [photos])
-    assert (report.count, report.added, report.changed) == (29, 0, (str(path),))
+    assert (report.count, report.added, report.changed, report.vanished) == (29, 0, (), ()), "it is not described anew"
     assert (
         [name for name, _ in report.skipped]
         == [str(path)]

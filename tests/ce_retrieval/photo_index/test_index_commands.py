@@ -43,7 +43,7 @@ def test_an_index_is_built_described_grown_and_checked(tmp_path, photos, small_s
     out = tmp_path / "out.ceret"
     (photos / "bad.jpg").write_bytes(b"")
     done = ceret("index", photos, "--out", out, *BUILD)
-    assert done.stdout == f"{out}: 30 photos; 1 files skipped\n"
+    assert done.stdout == f"{out}: 30 photos; 1 file skipped\n"
     assert done.stderr.startswith("1 file skipped:\n") and f"{photos}/bad.jpg: the file is empty" in done.stderr
     about = json.loads(ceret("info", out, "--json", "--skipped").stdout)
     assert (about["photos"], about["features"], about["hole"], about["skipped"]) == (30, "thumbnail:8", "none", 1)
@@ -54,7 +54,7 @@ def test_an_index_is_built_described_grown_and_checked(tmp_path, photos, small_s
     again = {"index": str(out), "photos": 30, "added": 0, "present": 30, "skipped": 1, "skipped_files": [bad], **none}
     assert json.loads(ceret("index", photos, "--out", out, *BUILD, "--json").stdout) == again
     helpers.write_photos(photos, range(100, 103))
-    assert "3 photos added, 30 were there already, 33 in all; 1 files skipped" in ceret("add", out, photos).stdout
+    assert "3 photos added, 30 were there already, 33 in all; 1 file skipped" in ceret("add", out, photos).stdout
     (photos / "worse.jpg").write_bytes(b"")
     report = json.loads(ceret("add", out, photos, "--json").stdout)
     assert (report["photos"], report["added"], report["present"]) == (33, 0, 33)
@@ -67,7 +67,7 @@ def test_verify_lists_the_problems_and_exits_with_1(index):
     path = index / "segments" / "000001" / "vectors.h5"
     path.write_bytes(path.read_bytes()[:-5])
     done = ceret("verify", index, code=1)
-    assert f"{path} has" in done.stdout and "1 problems" in done.stdout
+    assert f"{path} has" in done.stdout and "1 problem\n" in done.stdout
 
 
 def test_no_index(tmp_path, query, photos):
@@ -170,7 +170,7 @@ def test_sources_that_hold_nothing(tmp_path):
     assert "no such file or folder" in error_of("index", tmp_path / "missing", "--out", out, *BUILD)
     (tmp_path / "empty" / "bad.jpg").write_bytes(b"no photo")
     error = error_of("index", tmp_path / "empty", "--out", out, *BUILD)
-    assert "could be read (1 files skipped, the first: " in error and "give other photos" in error
+    assert "could be read (1 file skipped, the first: " in error and "give other photos" in error
     assert not out.exists()
 
 

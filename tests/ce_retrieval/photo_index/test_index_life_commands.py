@@ -80,7 +80,7 @@ def test_verify_of_photos_and_relocate(index, photos):
     assert done.stdout.count(f"run `ceret relocate {index} {photos} NEW`") == 30
     error = ceret("relocate", index, new, photos, code=1).stderr
     assert error.startswith("Error: ") and "does not exist" in error
-    assert ceret("relocate", index, photos, new).stdout == f"{index}: 1 sources now at {new}, 30 photos compared\n"
+    assert ceret("relocate", index, photos, new).stdout == f"{index}: 1 source now at {new}, 30 photos compared\n"
     (new / "odd" / "0001.png").unlink()
     new.rename(photos)
     done = ceret("relocate", index, new, photos, "--json")

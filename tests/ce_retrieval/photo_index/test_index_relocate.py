@@ -2,7 +2,7 @@
 
 import pytest
 
-from ce_retrieval.errors import PhotoIndexError
+from ce_retrieval.errors import PhotoIndexError, SettingsError
 from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, read_manifest, relocate_index, verify_index
 
 
@@ -44,11 +44,20 @@ def test_a_few_lost_photos_are_named_and_another_collection_is_refused(index, ph
     for path in new.rglob("*.png"):  # the same names, other photos
         (other / path.parent.name).mkdir(parents=True, exist_ok=True)
         (other / path.parent.name / path.name).write_bytes(helpers.encoded(int(path.stem) + 100))
+    differ, remedy = "cannot be read or differ from those indexed", "give the folder that holds them now"
     cases = [
         (photos, tmp_path / "nowhere", "does not exist: give the new place"),
         (tmp_path / "mistaken", new, f"no source of {index} lies at .*its sources are at {photos}"),
-        (photos, new / "even", "30 of 30 photos looked at in .* are missing or others than those indexed, the first: "),
-        (photos, other, "30 of 30 photos looked at .*has changed"),
+        (
+            photos,
+            new / "even",
+            f"of 30 photos looked at in .*, 30 {differ}, the first: .*png cannot be read; {remedy}$",
+        ),
+        (
+            photos,
+            other,
+            f"30 {differ}, the first: .*png has changed since it was indexed; {remedy}$",
+        ),
     ]
     for old, place, message in cases:
         with pytest.raises(PhotoIndexError, match=message):
@@ -60,6 +69,11 @@ def test_a_few_lost_photos_are_named_and_another_collection_is_refused(index, ph
     assert len(problems) == 2 and "0002.png" in problems[0] and "0003.png" in problems[1]
     report = add_photos(index)
     assert (report.count, len(report.changed), len(report.vanished)) == (29, 1, 1)
+
+
+def test_the_old_place_is_not_a_new_one(index, photos):
+    with pytest.raises(SettingsError, match=f"{photos} is given as the old and the new place: give the place where"):
+        relocate_index(index, photos, photos / ".." / photos.name)
 
 
 def test_two_sources_do_not_become_one(index, photos, tmp_path, helpers):

@@ -82,3 +82,12 @@ def test_an_absurdly_large_file_is_not_read(tmp_path):
         file.truncate((1 << 30) + 1)
     with pytest.raises(PhotoError, match=r"huge.jpg: 1073741825 bytes are more"):
         load_photo(tmp_path / "huge.jpg")
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "9", float("nan")])
+@pytest.mark.parametrize("name", ["size", "max_pixels"])
+def test_sizes_out_of_range_are_named(tmp_path, name, value):
+    """They are no fault of the photo."""
+    save_photo(tmp_path / "a.jpg", np.zeros((20, 20, 3), np.uint8))
+    with pytest.raises(SettingsError, match=f"^`{name}` is .*: expected a whole number from 1 to "):
+        load_photo(tmp_path / "a.jpg", **{name: value})

@@ -78,10 +78,13 @@ def test_heic_without_its_extra_names_it(tmp_path, monkeypatch):
     formats._reader.cache_clear()
     try:
         (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
-        with pytest.raises(PhotoError, match=r"a\.heic: HEIC needs pillow-heif: pip install 'ceret\[heif\]'"):
+        with pytest.raises(
+            PhotoError, match=r"a\.heic: HEIC needs pillow-heif: pip install '\.\[heif\]' in the folder of ceret"
+        ):
             load_photo(tmp_path / "a.heic")
         with pytest.raises(
-            SourceError, match=r"suffix \.heic are not read here: pip install 'ceret\[heif\]' reads them"
+            SourceError,
+            match=r"suffix \.heic are not read here: pip install '\.\[heif\]' in the folder of ceret, and they are",
         ):
             open_source(tmp_path / "a.heic")
         assert (unread_suffix("IMG_1.HEIC"), is_image_name("IMG_1.HEIC")) == (".heic", False)

@@ -133,6 +133,22 @@ def test_links_are_followed_and_loops_are_not(tmp_path):
     assert source.read(PhotoItem("other/2.jpg")) == b"2.jpg"
 
 
+@pytest.mark.parametrize("target", ["..", "../..", "/"])
+def test_a_link_to_a_folder_that_contains_the_source_is_passed_over_and_named(tmp_path, target):
+    for name in ("1.jpg", "root/2.jpg", "root/a/3.jpg", "elsewhere/4.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"photo")
+    (tmp_path / "root" / "up").symlink_to(target)
+    (tmp_path / "root" / "other").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to("..")
+    source = open_source(tmp_path / "root")
+    assert keys(source) == ["2.jpg", "a/3.jpg", "other/4.jpg"]
+    assert source.passed_over.notes(source.root) == [
+        (f"{tmp_path}/root/{name}/", "passed over, a link to a folder that contains it")
+        for name in ("other/back", "up")
+    ]
+
+
 @pytest.mark.parametrize("key", ["../secret.jpg", "a/../../secret.jpg", "/etc/passwd"])
 def test_no_key_leads_out_of_the_folder(folder, key):
     (folder.parent / "secret.jpg").write_bytes(b"secret")

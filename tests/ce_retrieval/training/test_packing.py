@@ -58,7 +58,12 @@ def test_bad_photos_are_skipped_and_named(folder, tmp_path):
     report = pack_photos([folder], tmp_path / "out.h5", 48)
     assert report.count == 4 and [key for key, _ in report.skipped] == ["kind0/broken.jpg"]
     assert len(open_packed(tmp_path / "out.h5")) == 4
-    assert open_photos([folder], 48)[1].skipped[0][0] == "kind0/broken.jpg"
+    Image.new("RGB", (8, 300)).save(folder / "kind0" / "tiny.png")
+    (folder / "kind0" / "gone.jpg").symlink_to("nowhere")
+    skipped = open_photos([folder], 48)[1].skipped
+    assert [key for key, _ in skipped] == ["kind0/broken.jpg", "kind0/gone.jpg", "kind0/tiny.png"]
+    assert all("kind0" not in reason for _, reason in skipped), "the name stands beside the reason"
+    assert skipped[2][1].startswith("the photo is 8x300: at least 16 px a side are needed")
 
 
 def test_what_is_passed_over_is_named(folder, tmp_path, unlistable):
@@ -74,7 +79,7 @@ def test_what_is_passed_over_is_named(folder, tmp_path, unlistable):
 def test_a_collection_of_bad_photos(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"no photo")
-    with pytest.raises(SourceError, match="no photo could be read"):
+    with pytest.raises(SourceError, match=r"no photo could be read \(a\.jpg: [^a]"):
         pack_photos([tmp_path / "photos"], tmp_path / "out.h5", 48)
     assert not list(tmp_path.glob("*.h5")) and not list(tmp_path.glob(".*"))
 
@@ -119,7 +124,7 @@ def limited():
 
 def test_no_room_is_said_before_any_photo_is_decoded(folder, tmp_path, monkeypatch, limited):
     monkeypatch.setattr("ce_retrieval.photos.decode_photo", lambda *_, **__: 1 / 0)
-    needed = r"cannot write .*out.h5: 4 photos of 160 px need 0.3 MB, and there is room for 0.\d MB; free space, choose"
+    needed = r"cannot write .*out.h5: 4 photos of 160 px take 0.3 MB, and there is room for 0.\d MB; free space, choose"
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4 * 160 * 160 * 3 - 1))
         with pytest.raises(StorageError, match=needed):

@@ -96,3 +96,49 @@ def test_a_place_that_cannot_be_a_folder_is_named_before_any_work(tmp_path):
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(StorageError, match=r"cannot write .*: .*file is not a folder; choose another"):
             RunFolder(place).check(resume=False)
+
+
+def test_copies_of_checkpoints_are_neither_resumed_nor_deleted(tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    from ce_retrieval.training import run_folder
+
+    monkeypatch.setattr(run_folder, "save_network", lambda *_, **__: None)
+    monkeypatch.setattr(run_folder, "save_tensors", lambda *_, **__: None)
+    steps = ["step-00000001", "step-99999999", "step-100000000"]
+    copies = ["step-00000001-backup", "step-00000001.old", "step-1", "step-999999999x", "step-"]
+    for name in (*steps, *copies):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    (tmp_path / "checkpoints" / "step-999999999").write_text("not a folder")
+    folder = RunFolder(tmp_path)
+    assert folder.newest().name == "step-100000000"
+    folder.save(SimpleNamespace(step=100000001, network=None, tensors=dict), {})
+    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert left == sorted([*copies, "step-999999999", "step-100000000", "step-100000001"])
+
+
+def test_what_another_run_wrote_since_the_first_check_is_not_replaced(tmp_path, photos, tiny_config, monkeypatch):
+    import torch
+
+    from ce_retrieval.training.trainer import train
+
+    monkeypatch.setattr(RunFolder, "check", once(RunFolder.check, tmp_path / "checkpoints" / "step-00000002"))
+    with pytest.raises(TrainingError, match="already holds a run: set `resume` to continue it"):
+        train(tiny_config(), photos, tmp_path, device=torch.device("cpu"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "lock", "samples"]
+
+
+def once(check, made):
+    """A check after whose first call another run writes a checkpoint."""
+
+    def checked(self, *, resume):
+        check(self, resume=resume)
+        made.mkdir(parents=True, exist_ok=True)
+
+    return checked
+
+
+def test_columns_of_others_stay_in_the_table(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,loss,notes\n1,0.5,good\n2,0.4,better\n")
+    RunFolder(tmp_path).append_metrics({"step": 2, "loss": 0.3})
+    assert (tmp_path / "metrics.csv").read_text() == "step,loss,notes\n1,0.5,good\n2,0.3,\n"

@@ -61,7 +61,7 @@ def test_none_of_the_photos_own_source_is_used(index, query):
 def test_filters_that_leave_nothing(index, query, tiny_weights, rerank):
     photo, hole, path = query
     search = {"rerank": rerank, "weights": str(tiny_weights)}
-    with pytest.raises(FilterError, match="none of the 60 photos"):
+    with pytest.raises(FilterError, match="none of 60 photos"):
         RetrievalCompleter(index, RetrievalSettings(**search, where="width > 5000"))
     with pytest.raises(FilterError, match="names size, which is not a column"):
         RetrievalCompleter(index, RetrievalSettings(**search, where="size > 5000"))
