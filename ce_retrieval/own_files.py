@@ -157,7 +157,7 @@ def own_names(folder: str, names: Collection[str]) -> set[str]:
     folder : path
     names : of its entries, those of folders with a "/" at their end.
     """
-    own = {name for name in names if name.endswith((CANDIDATES + "/", INDEX + "/"))}
+    own = {name for name in names if name.endswith((CANDIDATES + "/", INDEX + "/")) and _is_own_folder(folder, name)}
     pictures = [name for name in names if name.lower().endswith(".png")]
     own |= {name for name in pictures if _is_named_by_record(folder, name, names) or _has_mark(folder, name)}
     if "segments/" in names and _starts_with(os.path.join(folder, "manifest.json"), _MANIFEST_START):
@@ -165,6 +165,16 @@ def own_names(folder: str, names: Collection[str]) -> set[str]:
     if "samples/" in names and {"best.safetensors", "metrics.csv"} <= set(names):  # of a training run
         own.add("samples/")
     return own
+
+
+def _is_own_folder(folder: str, name: str) -> bool:
+    """Return whether a folder is an index, or holds the pictures of the result whose record lies beside it.
+
+    A folder of somebody's photos may have either name. Pictures of ceret in other folders have its mark.
+    """
+    if name.endswith(INDEX + "/"):
+        return _starts_with(os.path.join(folder, name, "manifest.json"), _MANIFEST_START)
+    return read_record(Path(folder, f"{name.removesuffix(CANDIDATES + '/')}.json")) is not None
 
 
 def _is_named_by_record(folder: str, name: str, names: Collection[str]) -> bool:

@@ -125,8 +125,18 @@ def test_inputs_and_links_are_not_free(tmp_path):
 def test_results_in_a_folder_are_told_by_names_and_records(tmp_path):
     write(tmp_path / "a.json", {**RECORD, "files": {"a.png": "0"}})
     write(tmp_path / "b.json", {"caption": "not a record"})
-    names = {"a.png", "a.jpg", "a.json", "b.png", "b.json", "c.png", "x.candidates/", "y.ceret/", "candidates/"}
-    assert own_names(str(tmp_path), names) == {"a.png", "x.candidates/", "y.ceret/"}
+    (tmp_path / "y.ceret").mkdir()
+    write(tmp_path / "y.ceret" / "manifest.json", {"format": "ceret-index"})
+    names = {"a.png", "a.jpg", "a.json", "b.png", "b.json", "c.png", "a.candidates/", "y.ceret/", "candidates/"}
+    assert own_names(str(tmp_path), names) == {"a.png", "a.candidates/", "y.ceret/"}
+
+
+def test_folders_of_others_may_have_names_like_ours(tmp_path):
+    write(tmp_path / "b.json", {"caption": "not a record"})
+    (tmp_path / "z.ceret").mkdir()
+    assert (
+        own_names(str(tmp_path), {"Wedding.candidates/", "b.candidates/", "b.json", "z.ceret/", "none.ceret/"}) == set()
+    )
     names = {"sheet-01.png", "sheet-1.png", "photo.png", "segments/", "samples/", "best.safetensors"}
     assert own_names(str(tmp_path), names) == set()
     write(tmp_path / RESULTS, EVALUATION)
