@@ -20,7 +20,7 @@ DEFAULTS = IndexSettings()
     "--features",
     default=DEFAULTS.features,
     show_default=True,
-    help="The descriptor: encoder, hog, gist, thumbnail, onnx:FILE, or with a parameter, as in thumbnail:16, "
+    help="The descriptor: encoder, kind, hog, gist, thumbnail, onnx:FILE, or with a parameter, as in thumbnail:16, "
     "encoder:context or encoder:FILE (docs/cli.md).",
 )
 @click.option(

@@ -8,6 +8,7 @@ from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.encoder_spec import make_encoder, protocol_layer
 from ce_retrieval.descriptors.gist import make_gist
 from ce_retrieval.descriptors.hog import make_hog
+from ce_retrieval.descriptors.kind import make_kind
 from ce_retrieval.descriptors.onnx import make_onnx
 from ce_retrieval.descriptors.thumbnail import make_thumbnail
 from ce_retrieval.errors import SettingsError, cut, shown
@@ -16,6 +17,7 @@ DESCRIPTORS: dict[str, Callable[[str | None, int], Descriptor]] = {
     "encoder": make_encoder,
     "gist": make_gist,
     "hog": make_hog,
+    "kind": make_kind,
     "onnx": make_onnx,
     "thumbnail": make_thumbnail,
 }
@@ -28,8 +30,8 @@ def make_descriptor(spec: str, size: int) -> Descriptor:
     Parameters
     ----------
     spec : str
-        ``name[:argument]``, as in ``hog``, ``hog:cells``, ``gist``, ``thumbnail:16``, ``encoder``, ``encoder:context`` or
-        ``onnx:FILE``.
+        ``name[:argument]``, as in ``hog``, ``hog:cells``, ``gist``, ``kind``, ``thumbnail:16``, ``encoder``,
+        ``encoder:context`` or ``onnx:FILE``.
     size : int
         Side in px of the square photos to describe.
 

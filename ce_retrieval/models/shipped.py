@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ce_retrieval.models.context_encoder import ContextEncoder
 
 SHIPPED = "compact.safetensors"
+KIND = "kind.safetensors"
 FOLDER = Path(__file__).resolve().parents[1] / "weights"
 
 

@@ -132,7 +132,7 @@ def test_specs_become_canonical():
 @pytest.mark.parametrize(
     ("spec", "size", "message"),
     [
-        ("sift", 128, r"'sift'.*encoder, gist, hog, onnx, thumbnail"),
+        ("sift", 128, r"'sift'.*encoder, gist, hog, kind, onnx, thumbnail"),
         ("", 128, "choose one of"),
         ("hog:", 128, "hog:cells"),
         ("hog:3", 128, "hog:cells"),
@@ -187,4 +187,4 @@ def test_importing_descriptors_is_light():
     script = f"import sys, ce_retrieval.descriptors; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    assert sorted(DESCRIPTORS) == ["encoder", "gist", "hog", "onnx", "thumbnail"]
+    assert sorted(DESCRIPTORS) == ["encoder", "gist", "hog", "kind", "onnx", "thumbnail"]
