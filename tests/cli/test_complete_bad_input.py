@@ -76,7 +76,7 @@ def test_every_pixel_layout_keeps_what_it_shows(ceret, layouts, photo, mask, ind
     assert image.mode == layout
     image.save(tmp_path / "given.png")
     arguments = ["complete", tmp_path / "given.png", "--mask", mask, "--index", index, "--rerank", "rim"]
-    result = ceret(*arguments, "--out", tmp_path / "out", "--method", method, *METHODS[method])
+    result = ceret(*arguments, "--allow-same-photo", "--out", tmp_path / "out", "--method", method, *METHODS[method])
     assert result.exit_code == 0
     loses = "the result has 8 bits a channel, not 16" if layout == "I;16" else ""
     assert result.stderr == (f"note: {tmp_path / 'given.png'}: {loses}\n" if loses else "")
@@ -96,7 +96,18 @@ def test_what_is_transparent_can_be_the_hole(ceret, photo, index, tmp_path):
     erased = np.where(HOLE[..., None], np.uint8(0), rgb)
     Image.fromarray(np.dstack([erased, alpha])).save(tmp_path / "cut.png")
     arguments = ["complete", tmp_path / "cut.png", "--mask", tmp_path / "cut.png", "--mask-alpha", "--index", index]
-    result = ceret(*arguments, "--rerank", "rim", "--out", tmp_path / "out", "--method", "scenes", "--seam", 0)
+    result = ceret(
+        *arguments,
+        "--allow-same-photo",
+        "--rerank",
+        "rim",
+        "--out",
+        tmp_path / "out",
+        "--method",
+        "scenes",
+        "--seam",
+        0,
+    )
     assert (result.exit_code, result.stderr) == (0, "")
     filled = np.asarray(Image.open(tmp_path / "out" / "cut.png"))
     np.testing.assert_array_equal(filled[~HOLE], rgb[~HOLE])
@@ -139,12 +150,19 @@ def test_a_changed_scene_is_passed_over_and_recorded(ceret, photo, mask, spoilt,
 def test_more_aligned_than_there_are_candidates_looks_further(ceret, photo, mask, index, tmp_path):
     arguments = ["complete", photo, "--mask", mask, "--index", index, "--rerank", "rim", "--method", "scenes"]
     for aligned in (2, 300):
-        assert ceret(*arguments, "--aligned", aligned, "--out", tmp_path / "out").exit_code == 0
+        assert ceret(*arguments, "--allow-same-photo", "--aligned", aligned, "--out", tmp_path / "out").exit_code == 0
         record = json.loads((tmp_path / "out" / "photo.json").read_text())
         assert (record["settings"]["aligned"], len(record["candidates"])) == (aligned, min(aligned, 3))
     pixels = np.asarray(Image.open(photo))
     for aligned, count in ((1, 1), (3, 3)):
-        assert len(complete(pixels, HOLE, index, rerank="rim", candidates=1, aligned=aligned).candidates) == count
+        assert (
+            len(
+                complete(
+                    pixels, HOLE, index, rerank="rim", candidates=1, aligned=aligned, allow_same_photo=True
+                ).candidates
+            )
+            == count
+        )
 
 
 OPTIONS = [(method, *more) for method in METHODS for more in ((), ("--aligned", 2), ("--rerank", "none"))]
@@ -174,7 +192,7 @@ def test_a_folder_goes_on_past_tiny_and_grey_photos(ceret, photo, mask, index, t
         shutil.copy(mask, masks / f"{name}.png")
     Image.fromarray(np.array([[255, 0], [0, 0]], np.uint8)).save(masks / "tiny.png")
     arguments = ["complete", photos, "--mask", masks, "--index", index, "--rerank", "rim", "--method", "scenes"]
-    result = ceret(*arguments, "--out", tmp_path / "out")
+    result = ceret(*arguments, "--allow-same-photo", "--out", tmp_path / "out")
     assert (result.exit_code, result.stdout) == (1, f"{tmp_path / 'out'}: 2 completed, 0 done before, 1 failed\n")
     assert result.stderr.startswith(f"failed: {photos / 'tiny.png'}: the photo is 2x2: at least 16 px a side")
     assert len(result.stderr.splitlines()) == 1
