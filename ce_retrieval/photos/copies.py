@@ -62,14 +62,13 @@ class Copies:
         """
         if not len(photos):
             return []
-        pictures = [grey_square(photo) for photo in photos]
-        small_ones = np.stack([thumbnail(picture) for picture in pictures])
+        small_ones = np.stack([thumbnail(photo) for photo in photos])
         found = [Verdict.OTHER] * len(photos)
         for flip in (1, -1):
             near, layouts = self._visible.layouts(small_ones[:, :, ::flip])
             for row in np.flatnonzero(near):
                 if found[row] is not Verdict.COPY:
-                    picture = np.ascontiguousarray(pictures[row][:, ::flip])
+                    picture = np.ascontiguousarray(grey_square(photos[row])[:, ::flip])
                     copied = self._visible.copied(picture, int(layouts[row])) or self._copied_whole(picture)
                     if copied:
                         found[row] = self._verdict(photos[row][:, ::flip], copied, LEAST_SMALL if small else LEAST)

@@ -186,9 +186,9 @@ class VisiblePart:
         return own >= LEVELS * mine.size**0.5 and float((mine * theirs).sum()) >= SAME * own * norm
 
 
-def thumbnail(grey: Floats) -> Floats:
-    """Return the thumbnail float32 (GRID, GRID) of a grey picture float32 (SIDE, SIDE)."""
-    return area(grey, GRID)
+def thumbnail(photo: Photo) -> Floats:
+    """Return the thumbnail float32 (GRID, GRID) of a photo uint8 (h, w, 3), in grey."""
+    return to_grey(area(photo, GRID)).astype(np.float32)
 
 
 def grey_square(photo: Photo) -> Floats:
