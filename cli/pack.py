@@ -7,7 +7,7 @@ import click
 from ce_retrieval.errors import counted
 from ce_retrieval.training.packed import SIZES, THREADS
 from ce_retrieval.training.packed_shards import DEFAULT_QUALITY, DEFAULT_SHARD_BYTES, QUALITY, SHARD_BYTES
-from ce_retrieval.training.packing import FORMATS, check_place, pack_photos
+from ce_retrieval.training.packing import FORMATS, pack_photos
 from cli.options import PATH, json_option, workers_option
 from cli.output import print_result, progress_bar, warn_passed_over, warn_skipped
 from cli.values import Memory, number, readable_memory
@@ -54,7 +54,6 @@ def command(
     Every photo is resized whole, whatever its shape. Photos that cannot be read are skipped, named on stderr, and
     counted at the end.
     """
-    check_place(out, format)
     how = {"format": format, "quality": quality, "shard_size": shard_size, "workers": workers}
     with progress_bar("packing") as progress:
         report = pack_photos(photos, out, size, progress=progress, **how)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from ce_retrieval.descriptors.encoder_spec import make_encoder
 from ce_retrieval.descriptors.gist import Gist
 from ce_retrieval.descriptors.hog import Hog
 from ce_retrieval.descriptors.kind_map import GRID, KindMap, fit_kind_map
-from ce_retrieval.errors import CheckpointError, SettingsError
+from ce_retrieval.errors import CheckpointError, SettingsError, cut
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,7 +132,7 @@ def make_kind(argument: str | None, size: int) -> Kind:
     from ce_retrieval.models.shipped import FOLDER, KIND
 
     if argument is not None:
-        raise SettingsError(f"kind:{argument}: expected kind, without anything behind it")
+        raise SettingsError(f"{cut(f'kind:{argument}')}: expected kind, without anything behind it")
     if size != SIZE:
         raise SettingsError(f"kind: `size` is {size} px: use {SIZE}")
     require_torch("kind")

@@ -47,16 +47,15 @@ def _is_packed(path: Path) -> bool:
 
 
 def write_packed(photos: Decoding, out: Path) -> PackReport:
-    """Write photos to one contiguous, uncompressed dataset, by temporary file and rename.
+    """Write photos to one contiguous, uncompressed dataset, by temporary file and rename; `check_packed` comes first.
 
     Raises
     ------
     SourceError : no photo can be read.
-    StorageError : the file cannot be written, or would replace one that ceret did not write.
+    StorageError : the file cannot be written.
     """
     import h5py
 
-    check_packed(out)
     _check_room(out, photos.total, photos.size)
     clear_leftovers(out.parent, glob.escape(out.name))
     with new_file(out, synced=False) as temporary, _system_errors(), h5py.File(temporary, "w") as file:

@@ -30,7 +30,7 @@ def check_shards(out: Path) -> None:
 
 
 def write_shards(photos: Decoding, out: Path, *, quality: int, shard_bytes: int) -> PackReport:
-    """Write photos to `out`/00000.tar, 00001.tar, ..., which appear together at the end.
+    """Write photos to `out`/00000.tar, 00001.tar, ..., which appear together at the end; `check_shards` comes first.
 
     A photo is the member LABEL/NUMBER.webp, or NUMBER.webp with NUMBER.cls where the label cannot be a folder's name.
 
@@ -48,7 +48,6 @@ def write_shards(photos: Decoding, out: Path, *, quality: int, shard_bytes: int)
     """
     QUALITY.check("`quality`", quality)
     SHARD_BYTES.check("`shard_size`", shard_bytes)
-    check_shards(out)
     with new_folder(out) as temporary:
         shard, count, size = None, 0, 0
         try:

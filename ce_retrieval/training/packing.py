@@ -20,13 +20,6 @@ from ce_retrieval.training.packed_shards import (
 FORMATS = ("h5", "webp")
 
 
-def check_place(out: str | Path, format: str) -> None:
-    """Raise an error, before any work, where `pack_photos` would raise one for its `format` or `out`."""
-    if format not in FORMATS:
-        raise SettingsError(f"`format` is {shown(format)}: expected one of {', '.join(FORMATS)}")
-    (check_packed if format == "h5" else check_shards)(Path(out))
-
-
 def pack_photos(
     paths: Sequence[str | Path],
     out: str | Path,
@@ -63,16 +56,19 @@ def pack_photos(
     SourceError : no photo can be read.
     StorageError : `out` cannot be written, or would replace something that ceret did not write.
     """
-    check_place(out, format)
+    if format not in FORMATS:
+        raise SettingsError(f"`format` is {shown(format)}: expected one of {', '.join(FORMATS)}")
+    out = Path(out)
+    (check_packed if format == "h5" else check_shards)(out)
     if format == "h5" and (quality is not None or shard_size is not None):
         raise SettingsError("`quality` and `shard_size` belong to `format` webp: leave them out, or choose that format")
     with opened(paths) as sources:
         photos = Decoding(sources, size, workers, progress)
         if format == "h5":
-            return write_packed(photos, Path(out))
+            return write_packed(photos, out)
         return write_shards(
             photos,
-            Path(out),
+            out,
             quality=DEFAULT_QUALITY if quality is None else quality,
             shard_bytes=DEFAULT_SHARD_BYTES if shard_size is None else shard_size,
         )
