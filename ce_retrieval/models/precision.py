@@ -11,8 +11,7 @@ import torch
 def has_bfloat16(device_type: str) -> bool:
     """Return whether a kind of device ("cpu", "cuda") multiplies bfloat16 in hardware.
 
-    Elsewhere torch emulates it: on a CPU with AVX2 alone, the convolutions of the network that ships then take ten times as
-    long as in float32.
+    Elsewhere torch emulates it, and the convolutions of the network that ships take several times as long as in float32.
     """
     if device_type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
