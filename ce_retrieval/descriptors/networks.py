@@ -12,20 +12,21 @@ from ce_retrieval.errors import SettingsError
 
 if TYPE_CHECKING:
     from ce_retrieval.models.context_encoder import ContextEncoder
+    from ce_retrieval.models.kind_network import KindNetwork
 
 CHUNK = 32  # photos per call of the network
 LIBRARY_MEMORY = 250 << 20  # bytes of torch, loaded and running
 PIXEL_MEMORY = 160  # bytes of feature maps per pixel of a photo, at most
 
 
-def check_size(spec: str, size: int, network: ContextEncoder) -> None:
+def check_size(spec: str, size: int, network: ContextEncoder | KindNetwork) -> None:
     """Raise SettingsError unless the network takes photos of this size."""
     needed = network.config.size
     if size != needed:
         raise SettingsError(f"{spec}: its network takes photos of {needed} px, not {size}: use `size` {needed}")
 
 
-def network_memory(network: ContextEncoder) -> tuple[int, int]:
+def network_memory(network: ContextEncoder | KindNetwork) -> tuple[int, int]:
     """Return at most how many bytes torch and the network take, and the feature maps of each photo."""
     parameters = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     return (

@@ -8,13 +8,16 @@ from torch import Tensor
 
 from ce_retrieval.errors import MaskError, PhotoError
 from ce_retrieval.models.context_encoder import ContextEncoder
+from ce_retrieval.models.kind_network import KindNetwork
 from ce_retrieval.models.precision import has_bfloat16
 from ce_retrieval.pixels import to_bytes
 
 BATCH = 64  # photos per call of the network
 
 
-def _to_device(network: ContextEncoder, photos: np.ndarray, holes: np.ndarray | None) -> tuple[Tensor, Tensor]:
+def _to_device(
+    network: ContextEncoder | KindNetwork, photos: np.ndarray, holes: np.ndarray | None
+) -> tuple[Tensor, Tensor]:
     """Return photos float (B, 3, S, S) in [-1, 1] and holes bool (B, S, S) on the network's device."""
     size = network.config.size
     if photos.dtype != np.uint8 or photos.shape[1:] != (size, size, 3):
@@ -34,7 +37,7 @@ def _batches(count: int) -> list[slice]:
     return [slice(start, start + BATCH) for start in range(0, count, BATCH)]
 
 
-def _autocast(network: ContextEncoder, fast: bool) -> torch.autocast:
+def _autocast(network: ContextEncoder | KindNetwork, fast: bool) -> torch.autocast:
     kind = next(network.parameters()).device.type
     return torch.autocast(kind, torch.bfloat16, enabled=fast and has_bfloat16(kind))
 
@@ -81,6 +84,18 @@ def encode_photos(
         with _autocast(network, fast):
             maps = network.encode(*inputs, layer)
         parts.append(maps.float().permute(0, 2, 3, 1).contiguous().cpu().numpy())
+    return np.concatenate(parts)
+
+
+@torch.inference_mode()
+def kinds_of_photos(network: KindNetwork, photos: np.ndarray, holes: np.ndarray | None = None) -> np.ndarray:
+    """Return the kinds of photos, float32 (B, K), each of norm 1; parameters and errors as for `encode_photos`."""
+    parts = []
+    for window in _batches(len(photos)):
+        inputs = _to_device(network, photos[window], None if holes is None else holes[window])
+        with _autocast(network, True):
+            features = network(*inputs)
+        parts.append(network.kinds(features).cpu().numpy())
     return np.concatenate(parts)
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from ce_retrieval.errors import CheckpointError
+from ce_retrieval.models.checkpoint import load_tensors, save_tensors
 from ce_retrieval.models.layers import ChannelNorm, ResidualBlock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE_KIND = "kind"
 
 
 @dataclass(frozen=True)
@@ -19,20 +27,26 @@ class KindConfig:
     ----------
     size : side of the photos, px.
     widths, blocks : channels and residual blocks at 1/4, 1/8 and 1/16 of the side.
-    features : numbers of the vector.
+    features : numbers that the network makes.
+    components : numbers of the vector, a linear map of the features.
     """
 
     size: int = 128
     widths: tuple[int, int, int] = (48, 96, 192)
     blocks: tuple[int, int, int] = (1, 2, 2)
     features: int = 256
+    components: int = 128
 
 
 class KindNetwork(nn.Module):
     """Residual blocks at 1/4, 1/8 and 1/16 of the side; mean and spread of the last two maps over their visible cells.
 
-    A hole is filled with grey and is the fourth channel. Cells that it hides take no part in the means.
+    A hole is filled with grey and is the fourth channel. Cells that it hides take no part in the means. The linear map at
+    the end is fitted after the training (benchmarks/train_kind.py): it weighs down what depends on the part that is seen.
     """
+
+    mean: Tensor
+    projection: Tensor
 
     def __init__(self, config: KindConfig) -> None:
         super().__init__()
@@ -46,6 +60,8 @@ class KindNetwork(nn.Module):
         self.high = nn.Sequential(*(ResidualBlock(high) for _ in range(config.blocks[2])))
         self.norms = nn.ModuleList([ChannelNorm(middle), ChannelNorm(high)])
         self.last = nn.Linear(2 * (middle + high), config.features)
+        self.register_buffer("mean", torch.zeros(config.features))
+        self.register_buffer("projection", torch.eye(config.features, config.components))
 
     def forward(self, photos: Tensor, holes: Tensor) -> Tensor:
         """Photos float (B, 3, S, S) in [-1, 1], holes bool (B, S, S), True = missing -> float32 (B, features)."""
@@ -56,11 +72,34 @@ class KindNetwork(nn.Module):
         high = self.high(self.to_high(middle))
         parts = []
         for norm, found in zip(self.norms, (middle, high), strict=True):
-            side = found.shape[-1]
-            share = functional.adaptive_avg_pool2d(1 - missing.float(), side)
+            share = functional.adaptive_avg_pool2d(1 - missing.float(), found.shape[-1])
             weight = share / share.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
             cells = functional.relu(norm(found)).float()
             mean = (cells * weight).sum(dim=(2, 3), keepdim=True)
             spread = ((cells - mean).square() * weight).sum(dim=(2, 3)).add(1e-6).sqrt()
             parts += [mean[:, :, 0, 0], spread]
         return self.last(torch.cat(parts, dim=1)).float()
+
+    def kinds(self, features: Tensor) -> Tensor:
+        """Return the vectors of what `forward` returns: float32 (B, components), of norm 1."""
+        return functional.normalize((features - self.mean) @ self.projection, dim=1)
+
+
+def save_kind(path: str | Path, network: KindNetwork, about: dict[str, Any]) -> str:
+    """Write a network as float16, with further JSON values; return the hash of its numbers."""
+    tensors = {name: value.detach().cpu().half() for name, value in network.state_dict().items()}
+    return save_tensors(path, tensors, {"kind": FILE_KIND, "network": asdict(network.config), **about})
+
+
+def load_kind_network(path: str | Path) -> tuple[KindNetwork, str]:
+    """Return a network of `save_kind` in evaluation mode, on the CPU, and its hash; CheckpointError where it is another."""
+    tensors, header = load_tensors(path)
+    if header.get("kind") != FILE_KIND:
+        raise CheckpointError(f"{path}: holds no network of kinds: use the one that ships with ceret")
+    try:
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in header["network"].items()}
+        network = KindNetwork(KindConfig(**values))
+        network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except (KeyError, TypeError, AttributeError, RuntimeError):
+        raise CheckpointError(f"{path}: its parts do not fit each other; install ceret again") from None
+    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False), header["sha256"]
