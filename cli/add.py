@@ -40,4 +40,5 @@ def command(
         [f"{len(report.vanished)} {'has' if len(report.vanished) == 1 else 'have'} vanished"] if report.vanished else []
     )
     text = f"{index_path}: {', '.join(parts)}, {report.count} in all; {counted(len(report.skipped), 'file')} skipped"
+    text += f"; kind features by {report.kind}" if kind and report.kind else ""
     print_built(text, index_path, report, as_json)

@@ -72,7 +72,7 @@ def crop_index(crop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     from ce_retrieval.photo_index import IndexSettings, build_index
 
     path = tmp_path_factory.mktemp("index") / "crops.ceret"
-    build_index([crop_folder], path, IndexSettings(features="thumbnail:16", size=64, workers=1))
+    build_index([crop_folder], path, IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none"))
     return path
 
 

@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-BUILD = ("--features", "thumbnail:8", "--size", 32, "--workers", 1)
+BUILD = ("--features", "thumbnail:8", "--size", 32, "--workers", 1, "--kind", "none")
 FILL = ("--method", "scenes", "--rerank", "rim", "--top", 2, "--aligned", 4, "--save-candidates")
 
 

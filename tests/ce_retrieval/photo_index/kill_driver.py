@@ -44,7 +44,7 @@ from cli.main import main as ceret
 batches.SEGMENT_ITEMS, batches.BATCH_ITEMS = 8, 4
 VERSIONS = builder.library_versions()
 builder.library_versions = lambda names=(): VERSIONS
-SETTINGS = IndexSettings(features="thumbnail:8", size=32, workers=2)
+SETTINGS = IndexSettings(features="thumbnail:8", size=32, workers=2, kind="none")
 CALLS = ("replace", "rename", "fsync", "mkdir", "unlink", "rmdir", "ftruncate", "pwrite")
 
 
@@ -219,7 +219,18 @@ def main():
         elif what in ("add", "update"):
             add_photos(index, [photos, more] if what == "add" else [photos], workers=2)
         elif what == "command":
-            command = ["index", photos, "--out", index, "--features", SETTINGS.features, "--size", SETTINGS.size]
+            command = [
+                "index",
+                photos,
+                "--out",
+                index,
+                "--features",
+                SETTINGS.features,
+                "--size",
+                SETTINGS.size,
+                "--kind",
+                "none",
+            ]
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
                 ceret([str(word) for word in command], standalone_mode=False)
         else:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cli.main import main
 
-BUILD = ["--features", "thumbnail:8", "--size", "32"]
+BUILD = ["--features", "thumbnail:8", "--size", "32", "--kind", "none"]
 
 
 def ceret(*arguments, code=0):
@@ -97,7 +97,7 @@ def test_another_format_version(index, query, photos, tmp_path):
     )
     for command in commands:
         assert (
-            "has format version 99, this ceret reads versions 1 to 2: use the ceret that wrote it, or delete"
+            "has format version 99, this ceret reads versions 1 to 3: use the ceret that wrote it, or delete"
             in error_of(*command)
         )
 
