@@ -76,6 +76,19 @@ def crop_index(crop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
+@pytest.fixture
+def fake_kind(monkeypatch: pytest.MonkeyPatch) -> type:
+    """The class that describes the kind of photos in the place of the network of the package."""
+    from fake_kind import FakeKind
+
+    from ce_retrieval.descriptors.registry import DESCRIPTORS
+    from ce_retrieval.photo_index import builder
+
+    monkeypatch.setitem(DESCRIPTORS, "kind", lambda argument, size: FakeKind(size))
+    monkeypatch.setattr(builder, "missing_packages", list)  # it needs no torch
+    return FakeKind
+
+
 @pytest.fixture(scope="session")
 def odd_holes() -> Callable[[int, int], dict[str, np.ndarray]]:
     """Holes of many kinds for a photo of (height, width): a function that returns name -> bool (height, width)."""

@@ -43,7 +43,7 @@ def test_an_index_is_built_described_grown_and_checked(tmp_path, photos, small_s
     out = tmp_path / "out.ceret"
     (photos / "bad.jpg").write_bytes(b"")
     done = ceret("index", photos, "--out", out, *BUILD)
-    assert done.stdout == f"{out}: 30 photos; 1 file skipped\n"
+    assert done.stdout == f"{out}: 30 photos; 1 file skipped; no kind features\n"
     assert done.stderr.startswith("1 file skipped:\n") and f"{photos}/bad.jpg: the file is empty" in done.stderr
     about = json.loads(ceret("info", out, "--json", "--skipped").stdout)
     assert (about["photos"], about["features"], about["hole"], about["skipped"]) == (30, "thumbnail:8", "none", 1)

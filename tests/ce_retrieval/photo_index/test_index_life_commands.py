@@ -34,7 +34,7 @@ def test_a_folder_given_by_a_shell_pattern_with_all_kinds_of_things_in_it(photos
     (photos / "empty").mkdir()
     out = tmp_path / "out.ceret"
     done = ceret("index", *sorted(photos.iterdir()), "--out", out, *BUILD)
-    assert done.stdout == f"{out}: 33 photos; 0 files skipped\n"
+    assert done.stdout == f"{out}: 33 photos; 0 files skipped; no kind features\n"
     lines = done.stderr.splitlines()
     assert lines[0] == "4 paths passed over:" and lines[1].startswith(f"  {photos}/0.txt: not a")
     assert lines[5:] == [
