@@ -380,6 +380,17 @@ def test_a_copy_of_an_index_is_changed_alone(told, tmp_path):
     assert len(kinds_of(told)) == 30
 
 
+def test_the_kind_that_ships_is_the_default(tmp_path, photos, shipped_weights, one_thread_torch):
+    out = tmp_path / "shipped.ceret"
+    report = build_index([photos / "odd"], out, IndexSettings(features="thumbnail:8", size=32, workers=1))
+    kind = make_descriptor("kind", 128)
+    assert (report.count, report.kind, read_manifest(out).kind.weights_sha256) == (15, "kind", kind.weights_sha256)
+    index = PhotoIndex.open(out)
+    photo = index.read_photo(index.records([4])[0], 32).pixels
+    square = np.asarray(Image.fromarray(photo).resize((128, 128), Image.Resampling.BICUBIC))
+    np.testing.assert_allclose(kinds_of(out)[4], kind.describe(square[None])[0, 0], atol=2e-3)
+
+
 def test_the_kind_of_a_network_that_fails(tmp_path, photos, settings):
     missing = tmp_path / "none.onnx"
     for act in (
