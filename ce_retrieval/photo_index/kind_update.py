@@ -11,7 +11,14 @@ from ce_retrieval.descriptors.one_vector import OneVector
 from ce_retrieval.errors import CorruptIndexError
 from ce_retrieval.photo_index.batches import AHEAD, BATCH_ITEMS, Decode, Progress
 from ce_retrieval.photo_index.kinds import StoredKind, kinds_file, kinds_of
-from ce_retrieval.photo_index.manifest import Manifest, Segment, StoredFile, digest, write_manifest
+from ce_retrieval.photo_index.manifest import (
+    Manifest,
+    Segment,
+    StoredFile,
+    digest,
+    library_versions,
+    write_manifest,
+)
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segments import (
     PhotoRecord,
@@ -95,7 +102,9 @@ def write_kinds(
             else:
                 done += segment.count - len(segment.removed)
             segments.append(_with_files(segment, {stored.file: digest(read_regular(place))}))
-    return dataclasses.replace(manifest, kind=stored, segments=tuple(segments))
+    versions = library_versions(kind.libraries)
+    libraries = {**manifest.libraries, **{name: versions[name] for name in kind.libraries}}
+    return dataclasses.replace(manifest, kind=stored, segments=tuple(segments), libraries=libraries)
 
 
 def _with_files(segment: Segment, kinds: dict[str, StoredFile] | None = None) -> Segment:

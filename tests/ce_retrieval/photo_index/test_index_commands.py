@@ -50,7 +50,7 @@ def test_an_index_is_built_described_grown_and_checked(tmp_path, photos, small_s
     assert about["skipped_files"][0][0] == str(photos / "bad.jpg")
     assert "thumbnail:8" in ceret("info", out).stdout
     bad = [str(photos / "bad.jpg"), "the file is empty (0 bytes)"]
-    none = {"changed": [], "vanished": [], "refused": [], "notes": []}
+    none = {"changed": [], "vanished": [], "refused": [], "notes": [], "kind": None}
     again = {"index": str(out), "photos": 30, "added": 0, "present": 30, "skipped": 1, "skipped_files": [bad], **none}
     assert json.loads(ceret("index", photos, "--out", out, *BUILD, "--json").stdout) == again
     helpers.write_photos(photos, range(100, 103))

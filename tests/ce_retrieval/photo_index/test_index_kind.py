@@ -389,6 +389,10 @@ def test_the_kind_that_ships_is_the_default(tmp_path, photos, shipped_weights, o
     photo = index.read_photo(index.records([4])[0], 32).pixels
     square = np.asarray(Image.fromarray(photo).resize((128, 128), Image.Resampling.BICUBIC))
     np.testing.assert_allclose(kinds_of(out)[4], kind.describe(square[None])[0, 0], atol=2e-3)
+    whole = read_manifest(out)
+    add_photos(out, kind="none", workers=1)
+    add_photos(out, kind="kind", workers=1)
+    assert read_manifest(out) == whole and "torch" in whole.libraries
 
 
 def test_the_kind_of_a_network_that_fails(tmp_path, photos, settings):
