@@ -71,7 +71,7 @@ def network_alone(photos: np.ndarray, spec: str, hole: str) -> None:
 
 def ceret(folder: Path, spec: str, hole: str) -> None:
     target = Path(tempfile.mkdtemp())
-    build_index([folder], target / "i.ceret", IndexSettings(features=spec, hole=hole, size=SIZE))
+    build_index([folder], target / "i.ceret", IndexSettings(features=spec, hole=hole, size=SIZE, kind="none"))
     shutil.rmtree(target)
 
 

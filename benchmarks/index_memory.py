@@ -19,7 +19,19 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "scenes" / "t
 def peak_megabytes(photos: Path, out: Path, features: str) -> float:
     """Run the command in its own process; peak resident set size in MB."""
     code = "from cli.main import main; main()"
-    command = [sys.executable, "-c", code, "index", str(photos), "--out", str(out), "--features", features]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "index",
+        str(photos),
+        "--out",
+        str(out),
+        "--features",
+        features,
+        "--kind",
+        "none",
+    ]
     child = os.posix_spawn(sys.executable, command, os.environ)
     _, status, usage = os.wait4(child, 0)
     assert status == 0, f"{command} failed"
@@ -37,7 +49,7 @@ def main() -> None:
         "# Memory of `ceret index`",
         "",
         f"`python benchmarks/index_memory.py`: peak resident set size; photos of `{'/'.join(arguments.photos.parts[-2:])}`, "
-        f"and links to them {arguments.times} times; default options, {os.cpu_count()} cores, Python "
+        f"and links to them {arguments.times} times; --kind none, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, {platform.machine()}.",
         "",
         "| features | photos | peak, MB | reach, MB |",

@@ -48,7 +48,9 @@ def index(photos: Path, features: str) -> float:
     command = [sys.executable, "-c", "from cli.main import main; main()", "index", str(photos)]
     start = time.perf_counter()
     subprocess.run(
-        [*command, "--out", str(folder / "i.ceret"), "--features", features], check=True, capture_output=True
+        [*command, "--out", str(folder / "i.ceret"), "--features", features, "--kind", "none"],
+        check=True,
+        capture_output=True,
     )
     seconds = time.perf_counter() - start
     shutil.rmtree(folder)

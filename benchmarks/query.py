@@ -89,7 +89,7 @@ def main() -> None:
     for features in ("thumbnail", "hog"):
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(temporary) / "index.ceret"
-            build_index([arguments.photos], path, IndexSettings(features=features))
+            build_index([arguments.photos], path, IndexSettings(features=features, kind="none"))
             lines += rows_of(path, arguments.rounds)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text("\n".join([*lines, ""]))

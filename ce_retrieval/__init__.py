@@ -26,6 +26,7 @@ _HOMES = {
     "build_index": "photo_index",
     "complete": "completion.methods",
     "find_neighbors": "retrieval.search",
+    "kind_similarity": "retrieval.kind_search",
     "load_photo": "photos",
     "make_completer": "completion.methods",
     "read_mask": "holes.files",

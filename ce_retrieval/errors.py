@@ -44,6 +44,10 @@ class PhotoIndexError(CeretError):
     """An index on disk is missing, of another format, or cannot answer the query."""
 
 
+class NoKindError(PhotoIndexError):
+    """The kind of a photo cannot be compared: an index has no kind features, their weights have changed, or a hole hides it."""
+
+
 class FilterError(CeretError):
     """A filter is not a valid expression, names an unknown column, or excludes every photo."""
 

@@ -7,7 +7,7 @@ import click
 from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.settings import ranges
-from cli.options import PATH, json_option, number_option, work_options
+from cli.options import PATH, json_option, kind_option, number_option, work_options
 from cli.output import print_built, progress_bar, warn_built
 
 DEFAULTS = IndexSettings()
@@ -32,6 +32,11 @@ DEFAULTS = IndexSettings()
     "in the paper, and queries must have that hole.",
 )
 @number_option("size", IndexSettings, "Side to which photos are resized, px.")
+@kind_option(
+    DEFAULTS.kind,
+    "What describes the kind of each photo, beside its features: kind, the network of the package (needs torch); onnx:FILE, "
+    "your own; or none.",
+)
 @work_options(DEFAULTS)
 @json_option
 def command(
@@ -40,6 +45,7 @@ def command(
     features: str,
     hole: str,
     size: int,
+    kind: str,
     workers: int,
     max_memory: int,
     as_json: bool,
@@ -50,7 +56,7 @@ def command(
     file with an image column, a folder of tar shards or parquet files, or one photo. Files that cannot be read are skipped
     and listed. A stopped build resumes when the same command is run again; `ceret add` brings a finished one up to date.
     """
-    settings = IndexSettings(features, hole, size, workers, max_memory)
+    settings = IndexSettings(features, hole, size, workers, max_memory, kind)
     with progress_bar("indexing") as progress:
         report = build_index(sources, out, settings, progress)
     warn_built(report)

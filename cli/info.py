@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ce_retrieval.photo_index import read_manifest
+from ce_retrieval.photo_index import StoredKind, read_manifest
 from cli.index import command as index_command
 from cli.options import PATH, json_option
 from cli.output import print_json, say, with_options
@@ -30,6 +30,7 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         "cells": manifest.cells,
         "channels": manifest.channels,
         "weights": manifest.weights_sha256,
+        "kind": _about_kind(manifest.kind) if manifest.kind else None,
         "photo_size": manifest.size,
         "hole": manifest.hole,
         "recipe": manifest.recipe,
@@ -48,8 +49,17 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
     for name, value in about.items():
         lines = value if isinstance(value, list) else [] if value is None else [value]
         if isinstance(value, dict):
-            lines = [", ".join(f"{library} {version}" for library, version in value.items())]
+            lines = [", ".join(f"{key} {one}" for key, one in value.items() if one is not None)]
         for line in lines:
             say(f"{name.replace('_', ' '):<12} {line}")
     for photo, reason in named if list_skipped else ():
         say(f"{photo}: {reason}")
+
+
+def _about_kind(kind: StoredKind) -> dict[str, str | int | None]:
+    return {
+        "features": kind.descriptor,
+        "channels": kind.channels,
+        "photo_size": kind.size,
+        "weights": kind.weights_sha256,
+    }

@@ -63,6 +63,18 @@ max_pixels_option: Decorator = click.option(
 )
 
 
+def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --index, --features, -k, --focus, --where and --exclude-same-source."""
+    features = click.option(
+        "--features",
+        type=click.Choice(("index", "kind")),
+        default="index",
+        show_default=True,
+        help="Search by the features that the index was built with, or by kind: what sort of place the photos show.",
+    )
+    return index_option()(features(k_option(focus_option(filter_options(function)))))
+
+
 def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --where and --exclude-same-source."""
     apart = "exclude_same_source"
@@ -97,6 +109,11 @@ def number_option(name: str, settings: Any, text: str, **more: Any) -> Decorator
 def workers_option(default: int | None, text: str, **more: Any) -> Decorator:
     """Return the option --workers; more: of `click.option`."""
     return click.option("--workers", type=number(WORKERS), default=default, help=text, **{"show_default": True, **more})
+
+
+def kind_option(default: str | None, text: str) -> Decorator:
+    """Return the option --kind."""
+    return click.option("--kind", metavar="kind|onnx:FILE|none", default=default, show_default=True, help=text)
 
 
 def work_options(defaults: Any) -> Decorator:

@@ -2,29 +2,18 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
-from cli.options import (
-    PATH,
-    filter_options,
-    focus_option,
-    index_option,
-    json_option,
-    k_option,
-    mask_options,
-    max_pixels_option,
-)
+from cli.options import PATH, json_option, mask_options, max_pixels_option, search_options
 from cli.output import note, print_json, say, with_options
 
 
 @click.command()
 @click.argument("photo", type=PATH)
 @mask_options
-@index_option()
-@k_option
-@focus_option
-@filter_options
+@search_options
 @click.option("--out", type=PATH, metavar="NAME.png", help="Also draw the query and its neighbours.")
 @max_pixels_option
 @json_option
@@ -34,6 +23,7 @@ def command(
     invert: bool,
     alpha: bool,
     index_path: Path,
+    features: str,
     k: int | None,
     focus: float | str | None,
     where: str | None,
@@ -42,7 +32,7 @@ def command(
     max_pixels: int,
     as_json: bool,
 ) -> None:
-    """Find the nearest contexts of PHOTO with a hole: the photos that are most alike around that hole."""
+    """Find the nearest contexts of PHOTO with a hole: the photos that are most alike around that hole, or of its kind."""
     from ce_retrieval.figures import CELL, neighbour_sheet
     from ce_retrieval.holes.files import polarity_hint, read_mask
     from ce_retrieval.photo_index import PhotoIndex
@@ -55,9 +45,13 @@ def command(
     pixels, _, _, encoding = load_photo(photo, max_pixels=max_pixels)
     hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha, photo=photo)
     index = PhotoIndex.open(index_path)
-    px = default_focus(index.descriptor) if isinstance(focus, str) else focus
+    if features == "kind":
+        px = None if focus == "auto" else focus
+    else:
+        px = default_focus(index.descriptor) if isinstance(focus, str) else focus
     apart_from = photo if exclude_same_source else None
-    neighbors = find_neighbors(index, pixels, hole, k, focus=px, where=where, apart_from=apart_from)
+    search: dict[str, Any] = {"features": features, "focus": px, "where": where}
+    neighbors = find_neighbors(index, pixels, hole, k, **search, apart_from=apart_from)
     for hint in filter(None, [polarity_hint(hole), *encoding.faults]):
         note(f"note: {with_options(hint)}")
     opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
@@ -66,7 +60,7 @@ def command(
         sheet = neighbour_sheet(pixels, hole, [picture for _, picture in opened], captions, title=photo.name)
         save_result(out, sheet)
     if as_json:
-        search = {"focus": px, "where": where, "exclude_same_source": exclude_same_source}
+        search["exclude_same_source"] = exclude_same_source
         print_json({"photo": str(photo), **search, "neighbors": [asdict(neighbor) for neighbor in neighbors]})
     else:
         for neighbor in neighbors:

@@ -72,8 +72,21 @@ def crop_index(crop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     from ce_retrieval.photo_index import IndexSettings, build_index
 
     path = tmp_path_factory.mktemp("index") / "crops.ceret"
-    build_index([crop_folder], path, IndexSettings(features="thumbnail:16", size=64, workers=1))
+    build_index([crop_folder], path, IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none"))
     return path
+
+
+@pytest.fixture
+def fake_kind(monkeypatch: pytest.MonkeyPatch) -> type:
+    """The class that describes the kind of photos in the place of the network of the package."""
+    from fake_kind import FakeKind
+
+    from ce_retrieval.descriptors.registry import DESCRIPTORS
+    from ce_retrieval.photo_index import builder
+
+    monkeypatch.setitem(DESCRIPTORS, "kind", lambda argument, size: FakeKind(size))
+    monkeypatch.setattr(builder, "missing_packages", list)  # it needs no torch
+    return FakeKind
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,7 @@ finally:
     for words, printed in (
         (["--help"], "Usage: ceret [OPTIONS] COMMAND [ARGS]..."),
         (
-            ["index", "photos", "--features", "thumbnail:8", "--size", 64, "--out", "p.ceret"],
+            ["index", "photos", "--features", "thumbnail:8", "--size", 64, "--kind", "none", "--out", "p.ceret"],
             "p.ceret: 12 photos; 0 files",
         ),
         (["complete", "photo.png", *search], "filled/photo.png"),

@@ -3,6 +3,7 @@
 from ce_retrieval.installation import check_installation
 from ce_retrieval.photo_index.builder import add_photos, build_alike, build_index
 from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos
+from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.relocate import Relocation, relocate_index
@@ -23,6 +24,7 @@ __all__ = [
     "PhotoRecord",
     "Relocation",
     "SameSource",
+    "StoredKind",
     "Verification",
     "add_photos",
     "allowed_photos",

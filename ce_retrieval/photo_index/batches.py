@@ -12,8 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ce_retrieval.descriptors import Descriptor
+from ce_retrieval.descriptors.one_vector import OneVector
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.holes.strategies import center_holes
+from ce_retrieval.photo_index.kinds import StoredKind, kinds_file, kinds_of
 from ce_retrieval.photo_index.manifest import Manifest, Skipped, write_manifest
 from ce_retrieval.photo_index.segments import PhotoRecord, write_segment
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource
@@ -37,6 +39,7 @@ class Task(NamedTuple):
 
 class _Described(NamedTuple):
     grids: np.ndarray
+    kinds: np.ndarray
     records: list[PhotoRecord]
     stamps: list[tuple[int, int]]
     skipped: list[Skipped]
@@ -51,6 +54,8 @@ class Pipeline:
     folder : Path
         The index.
     descriptor : Descriptor
+    kind : OneVector or None
+        Describes the kind of each photo for a file of its own; None writes no such file.
     sources : number -> PhotoSource
         The sources to read, by their number in the manifest.
     workers : int
@@ -63,11 +68,12 @@ class Pipeline:
         self,
         folder: Path,
         descriptor: Descriptor,
+        kind: OneVector | None,
         sources: Mapping[int, PhotoSource],
         workers: int,
         decode: Decode,
     ) -> None:
-        self.folder, self.descriptor, self.sources = folder, descriptor, sources
+        self.folder, self.descriptor, self.kind, self.sources = folder, descriptor, kind, sources
         self.workers, self.decode = workers, decode
         self._of_thread = threading.local()
 
@@ -122,10 +128,13 @@ class Pipeline:
             stamps.append(stamp)
         shape = (len(records), self.descriptor.cells, self.descriptor.channels)
         grids = np.empty(shape, np.float16)
+        kinds = np.empty((len(records), self.kind.channels if self.kind else 0), np.float16)
         if records:
             holes = center_holes(len(records), size) if hole == "center" else None
             grids[:] = self.descriptor.describe(photos[: len(records)], holes)
-        return _Described(grids, records, stamps, skipped, tasks)
+            if self.kind:
+                kinds[:] = kinds_of(self.kind, photos[: len(records)], hole)
+        return _Described(grids, kinds, records, stamps, skipped, tasks)
 
     def read(self, source: PhotoSource, item: PhotoItem) -> tuple[bytes, DecodedPhoto] | str:
         """Return the bytes of a photo and the photo, or why it cannot be used."""
@@ -145,6 +154,10 @@ class Pipeline:
 
     def _write(self, manifest: Manifest, gathered: list[_Described]) -> Manifest:
         number = 1 + max((int(segment.name) for segment in manifest.segments), default=0)
+        more = {}
+        if self.kind:
+            vectors = np.concatenate([described.kinds for described in gathered])
+            more[StoredKind.of(self.kind).file] = kinds_file(vectors)
         segment = write_segment(
             self.folder,
             f"{number:06d}",
@@ -154,6 +167,7 @@ class Pipeline:
             items=sum(len(described.tasks) for described in gathered),
             keys_sha256=keys_hash(task for described in gathered for task in described.tasks),
             skipped=[skipped for described in gathered for skipped in described.skipped],
+            more=more,
         )
         manifest = dataclasses.replace(manifest, segments=(*manifest.segments, segment))
         write_manifest(self.folder, manifest)

@@ -3,30 +3,29 @@
 import contextlib
 import dataclasses
 import itertools
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ce_retrieval.descriptors import Descriptor, make_descriptor, protocol_spec, weights_hash
-from ce_retrieval.errors import PhotoIndexError, SourceError, counted, some
+from ce_retrieval.descriptors.one_vector import NO_KIND, OneVector, make_one_vector
+from ce_retrieval.errors import PhotoIndexError
+from ce_retrieval.models.requirements import missing_packages
 from ce_retrieval.photo_index.batches import SEGMENT_ITEMS, Pipeline, Progress, Task, keys_hash
 from ce_retrieval.photo_index.decode_budget import make_decode_budget
-from ce_retrieval.photo_index.manifest import (
-    MANIFEST,
-    Manifest,
-    Source,
-    check_weights,
-    library_versions,
-    read_manifest,
-    write_manifest,
-)
+from ce_retrieval.photo_index.kind_update import begin_kind, write_kinds
+from ce_retrieval.photo_index.kinds import StoredKind
+from ce_retrieval.photo_index.manifest import Manifest, Source, library_versions, read_manifest, write_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.segments import check_segment, clear_leftovers, is_leftover
+from ce_retrieval.photo_index.resume import check_place, nothing_read, resumable, up_to_date
+from ce_retrieval.photo_index.segments import check_segment, clear_leftovers
 from ce_retrieval.photo_index.settings import IndexSettings
 from ce_retrieval.photo_index.update import BuildReport, OwnPaths, Update
+from ce_retrieval.photo_index.weights import check_weights, kind_of_index
 from ce_retrieval.photos import PhotoItem, open_source, open_sources
-from ce_retrieval.storage import LOCK, is_lock, make_folder, storage_errors, writer_lock
+from ce_retrieval.storage import make_folder, writer_lock
+
+ADD_KIND = "`ceret add {} --kind kind`"
 
 
 def build_index(
@@ -63,28 +62,32 @@ def build_index(
     """
     out, settings = Path(out), settings or IndexSettings()
     descriptor = _descriptor(settings)
-    budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
-    _check_place(out)
+    kind, without = _kind(settings)
+    beside = _beside(descriptor, kind)
+    budget = make_decode_budget(descriptor, settings.workers, settings.max_memory, beside)
+    check_place(out)
     with contextlib.closing(open_sources(paths, apart=[out])) as sources:
-        fresh = _fresh_manifest(descriptor, settings, [Source(source.kind, source.root) for source in sources])
+        fresh = _fresh_manifest(descriptor, kind, settings, [Source(source.kind, source.root) for source in sources])
         make_folder(out)
         with writer_lock(out):
-            manifest = _resumable(out, fresh, descriptor)
+            manifest = resumable(out, fresh, descriptor)
             _clear_and_check(out, manifest)
-            pipeline = Pipeline(out, descriptor, {}, settings.workers, budget.decode)
+            pipeline = Pipeline(out, descriptor, beside, {}, settings.workers, budget.decode)
             update = Update(pipeline, manifest, sources, progress)
             if manifest.complete:
-                return _up_to_date(out, update)
+                missing = f"no kind features: add them with {ADD_KIND}" if fresh.kind and not manifest.kind else ""
+                return _with_note(out, up_to_date(out, update), missing)
             update.run()
             if update.manifest.count == 0:
-                raise _nothing_read(out, update.manifest)
-            return update.finish()
+                raise nothing_read(out, update.manifest)
+            return _with_note(out, update.finish(), without)
 
 
 def add_photos(
     path: str | Path,
     paths: Sequence[str | Path] = (),
     *,
+    kind: str | None = None,
     workers: int | None = None,
     max_memory: int | None = None,
     progress: Progress | None = None,
@@ -101,6 +104,9 @@ def add_photos(
         The index.
     paths : list of path
         None given: the index's own sources.
+    kind : str or None
+        Kind features that the index is to have, as in `IndexSettings`: where it has none, or others, all of its photos are
+        read again. A stopped run goes on where it was. None: as it is.
     workers, max_memory : int or None
         As in `IndexSettings`; None: its defaults.
     progress : callable or None
@@ -110,6 +116,10 @@ def add_photos(
     ------
     PhotoIndexError
         The index's first build has not ended, or its weights have changed. Otherwise as `build_index`.
+    NoKindError
+        The weights of its kind features are missing or have changed, and `kind` is None.
+    PhotoError
+        `kind` is given, and a photo cannot be read any more.
     """
     path = Path(path)
     manifest = read_manifest(path)
@@ -117,26 +127,38 @@ def add_photos(
         raise PhotoIndexError(
             f"the build of {path} was stopped: run its `ceret index` command again before adding to it"
         )
-    given = {"workers": workers, "max_memory": max_memory}
+    given: dict[str, Any] = {"workers": workers, "max_memory": max_memory, "kind": kind}
     changes = {name: value for name, value in given.items() if value is not None}
     settings = IndexSettings(manifest.descriptor, manifest.hole, manifest.size, **changes)
     descriptor = _descriptor(settings)
     check_weights(path, manifest, descriptor)
-    budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
+    if kind is None:
+        vectors = kind_of_index(path, manifest.kind, manifest.size) if manifest.kind else None
+    else:
+        vectors = make_one_vector(kind, manifest.size) if kind != NO_KIND else None
+    beside = _beside(descriptor, vectors)
+    budget = make_decode_budget(descriptor, settings.workers, settings.max_memory, beside)
     with writer_lock(path):
-        manifest = read_manifest(path)
-        _clear_and_check(path, manifest)
+        manifest, anew = read_manifest(path), False
+        if kind is None:
+            _clear_and_check(path, manifest)
+        else:
+            manifest, anew = begin_kind(path, vectors, manifest)
         own = OwnPaths(path, manifest) if not paths else None
         with contextlib.closing(open_sources(own.paths if own else paths, apart=[path])) as sources:
             sources.refused += own.lost if own else ()
-            pipeline = Pipeline(path, descriptor, {}, settings.workers, budget.decode)
+            pipeline = Pipeline(path, descriptor, None if anew else beside, {}, settings.workers, budget.decode)
             update = Update(pipeline, manifest, sources, progress, own.areas if own else ())
             update.run()
+            if anew and vectors:
+                update.manifest = write_kinds(path, vectors, update.manifest, budget.decode, settings.workers, progress)
             return update.finish()
 
 
 def build_alike(index: PhotoIndex, out: str | Path, settings: IndexSettings, progress: Progress | None = None) -> None:
     """Index the photos of another index by other features, in the same order; a stopped build resumes.
+
+    Without kind features, whatever the settings: they are those of the other index.
 
     Raises
     ------
@@ -148,11 +170,11 @@ def build_alike(index: PhotoIndex, out: str | Path, settings: IndexSettings, pro
     out = Path(out)
     descriptor = _descriptor(settings)
     budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
-    _check_place(out)
+    check_place(out)
     make_folder(out)
     with writer_lock(out), contextlib.ExitStack() as opened:
-        fresh = _fresh_manifest(descriptor, settings, index.manifest.sources)
-        manifest = _resumable(out, fresh, descriptor)
+        fresh = _fresh_manifest(descriptor, None, settings, index.manifest.sources)
+        manifest = resumable(out, fresh, descriptor)
         _clear_and_check(out, manifest)
         if manifest.complete:
             return
@@ -165,7 +187,7 @@ def build_alike(index: PhotoIndex, out: str | Path, settings: IndexSettings, pro
             sources[number] = opened.enter_context(
                 contextlib.closing(open_source(source.root, source.kind, check=False))
             )
-        pipeline = Pipeline(out, descriptor, sources, settings.workers, budget.decode)
+        pipeline = Pipeline(out, descriptor, None, sources, settings.workers, budget.decode)
         done = sum(segment.items for segment in manifest.segments)
         manifest = pipeline.run(manifest, tasks, done, len(index), progress)
         write_manifest(out, dataclasses.replace(manifest, complete=True))
@@ -190,7 +212,31 @@ def _descriptor(settings: IndexSettings) -> Descriptor:
     return make_descriptor(protocol_spec(settings.features, settings.hole), settings.size)
 
 
-def _fresh_manifest(descriptor: Descriptor, settings: IndexSettings, sources: Sequence[Source]) -> Manifest:
+def _kind(settings: IndexSettings) -> tuple[OneVector | None, str]:
+    """Return what describes the kind of photos, or None and why there is nothing, "" where that was asked for."""
+    missing = missing_packages() if settings.kind == "kind" else []
+    if missing:
+        return None, (
+            f"no kind features, which need {' and '.join(missing)}: pip install {' '.join(missing)}, then add them with "
+            f"{ADD_KIND}"
+        )
+    return (make_one_vector(settings.kind, settings.size) if settings.kind != NO_KIND else None), ""
+
+
+def _beside(descriptor: Descriptor, kind: OneVector | None) -> OneVector | None:
+    """Return what describes kinds in files of their own: None where the index's own features are its kind features."""
+    if kind and descriptor.cells == 1 and (descriptor.spec, descriptor.size) == (kind.spec, kind.size):
+        return None
+    return kind
+
+
+def _with_note(out: Path, report: BuildReport, note: str) -> BuildReport:
+    return dataclasses.replace(report, notes=((str(out), note.format(out)), *report.notes)) if note else report
+
+
+def _fresh_manifest(
+    descriptor: Descriptor, kind: OneVector | None, settings: IndexSettings, sources: Sequence[Source]
+) -> Manifest:
     return Manifest(
         descriptor=descriptor.spec,
         size=descriptor.size,
@@ -199,89 +245,6 @@ def _fresh_manifest(descriptor: Descriptor, settings: IndexSettings, sources: Se
         hole=settings.hole,
         sources=tuple(sources),
         weights_sha256=weights_hash(descriptor),
-        libraries=library_versions(getattr(descriptor, "libraries", ())),
-    )
-
-
-def _check_place(out: Path) -> None:
-    """Raise PhotoIndexError if `out` holds something other than an index or the start of one."""
-    with storage_errors(out):
-        if out.exists() and not out.is_dir():
-            raise PhotoIndexError(f"{out} is a file: choose another folder")
-        if not out.is_dir():
-            return
-        if (out / MANIFEST).exists():
-            read_manifest(out)  # that of other software is an error, before anything is written
-            return
-        foreign = sorted(child.name for child in out.iterdir() if not is_lock(child) and not is_leftover(child))
-    if foreign:
-        raise PhotoIndexError(f"{out} is not empty and not an index (it holds {foreign[0]}): choose another")
-
-
-def _resumable(out: Path, fresh: Manifest, descriptor: Descriptor) -> Manifest:
-    """Return the manifest to resume: the one on disk, or the fresh one after writing it.
-
-    PhotoIndexError if the one on disk was built with other settings, sources or libraries.
-    """
-    if not (out / MANIFEST).exists():
-        write_manifest(out, fresh)
-        return fresh
-    old = read_manifest(out)
-    for name in ("descriptor", "size", "hole", "recipe"):
-        if getattr(old, name) != getattr(fresh, name):
-            raise PhotoIndexError(
-                f"{out} was built with {name} {getattr(old, name)}, not {getattr(fresh, name)}: "
-                "choose another folder, or delete it first"
-            )
-    check_weights(out, old, descriptor)
-    # A source that is gone need not be given; a complete index may have more sources, added later.
-    expected = [source for source in old.sources if source in fresh.sources or os.path.lexists(source.root)]
-    others = list(fresh.sources) != expected[: len(fresh.sources)]
-    if others if old.complete else not set(expected) <= set(fresh.sources):
-        more = ", add more with `ceret add`" if old.complete else ""
-        raise PhotoIndexError(
-            f"{out} was built from {some([source.root for source in old.sources])}: give the same sources{more}, "
-            "or choose another folder"
-        )
-    if not old.complete and old.libraries != fresh.libraries:
-        changed = [name for name in fresh.libraries if old.libraries.get(name) != fresh.libraries[name]]
-        raise PhotoIndexError(f"{out} was begun with other versions of {', '.join(changed)}: delete it and build again")
-    return old
-
-
-def _up_to_date(out: Path, update: Update) -> BuildReport:
-    """Return the report for a complete index; PhotoIndexError if its photos are not what they were."""
-    found = update.comparison
-    news = {"new": found.new, "changed": found.changed, "vanished": found.vanished}
-    told = [
-        f"{len(names)} {what} ({some([update.manifest.name_of(*name) for name in names])})"
-        for what, names in news.items()
-        if names
-    ]
-    if told:
-        raise PhotoIndexError(
-            f"{out} is complete, but its photos are not what they were: {', '.join(told)}; bring it up to date with "
-            f"`ceret add {out} SOURCE...`"
-        )
-    return update.report()
-
-
-def _nothing_read(out: Path, manifest: Manifest) -> SourceError:
-    """Delete the empty index and return the error that says why it is empty."""
-    roots = some([source.root for source in manifest.sources])
-    skipped = manifest.skipped
-    with storage_errors(out):
-        # In this order, a kill in between leaves the start of a build.
-        write_manifest(out, dataclasses.replace(manifest, segments=()))
-        if (out / "segments").exists():
-            shutil.rmtree(out / "segments")
-        (out / MANIFEST).unlink()
-        (out / LOCK).unlink()
-        with contextlib.suppress(OSError):  # not empty: it holds foreign files
-            out.rmdir()
-    first = (
-        f", the first: {manifest.name_of(skipped[0].source, skipped[0].key)}: {skipped[0].reason}" if skipped else ""
-    )
-    return SourceError(
-        f"no photo of {roots} could be read ({counted(len(skipped), 'file')} skipped{first}): give other photos"
+        kind=StoredKind.of(kind) if kind else None,
+        libraries=library_versions(list(dict.fromkeys((*descriptor.libraries, *(kind.libraries if kind else ()))))),
     )

@@ -3,6 +3,8 @@
 import threading
 
 from ce_retrieval.descriptors import Descriptor
+from ce_retrieval.descriptors.networks import LIBRARY_MEMORY
+from ce_retrieval.descriptors.one_vector import OneVector
 from ce_retrieval.errors import PhotoError, SettingsError
 from ce_retrieval.photo_index.batches import AHEAD, BATCH_ITEMS, SEGMENT_ITEMS
 from ce_retrieval.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, LargePhotoError, decode_photo
@@ -70,22 +72,33 @@ class DecodeBudget:
             self._changed.notify_all()
 
 
-def make_decode_budget(descriptor: Descriptor, workers: int, max_memory: int) -> DecodeBudget:
+def make_decode_budget(
+    descriptor: Descriptor, workers: int, max_memory: int, kind: OneVector | None = None
+) -> DecodeBudget:
     """Return what `max_memory` bytes leave for decoding photos during a build.
 
-    Subtracted is what does not depend on the photos: libraries, a network, a segment being written, batches in progress.
-    SettingsError if less is left than a photo of four times the descriptor's size needs.
+    Subtracted is what does not depend on the photos: libraries, networks, a segment being written, batches in progress.
+    kind: describes the kind of each photo too. SettingsError if less is left than a photo of four times the descriptor's
+    size needs.
     """
     grid = descriptor.cells * descriptor.channels
     photo = 3 * descriptor.size**2
-    described = workers * BATCH_ITEMS * (2 * photo + 12 * grid + getattr(descriptor, "photo_memory", 0))
+    networks, each = getattr(descriptor, "memory", 0), getattr(descriptor, "photo_memory", 0)
+    if kind:
+        both = "torch" in kind.libraries and "torch" in descriptor.libraries
+        networks += kind.memory - (LIBRARY_MEMORY if both else 0)  # torch is loaded once
+        each = max(each, kind.photo_memory)  # one after the other
+        grid += kind.channels
+        photo += 3 * kind.size**2 if kind.size != descriptor.size else 0
+    described = workers * BATCH_ITEMS * (2 * photo + 12 * grid + each)
     waiting = AHEAD * workers * BATCH_ITEMS * 2 * grid
     segment = 3 * SEGMENT_ITEMS * grid * 2
-    fixed = LIBRARY_BYTES + getattr(descriptor, "memory", 0) + segment + described + waiting
+    fixed = LIBRARY_BYTES + networks + segment + described + waiting
     needed = fixed + OTHER_BYTES * 16 * descriptor.size**2
     if max_memory < needed:
+        kinds, without = (f" and kind features ({kind.spec})", ", or `kind` none") if kind else ("", "")
         raise SettingsError(
-            f"`max_memory` {max_memory >> 20}MB is too little for {descriptor.spec} with {workers} workers: "
-            f"give at least {(needed >> 20) + 1}MB, or fewer `workers`"
+            f"`max_memory` {max_memory >> 20}MB is too little for {descriptor.spec}{kinds} with {workers} workers: "
+            f"give at least {(needed >> 20) + 1}MB, or fewer `workers`{without}"
         )
     return DecodeBudget(max_memory - fixed, fixed)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ce_retrieval.descriptors import Descriptor, weights_hash
 from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
+from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import replace_file
 
 FORMAT = "ceret-index"
-VERSIONS = (1, 2)  # 2 where a reader of 1 would answer wrongly: with removed photos, or sources of the kind `files`
+# 2 where a reader of 1 would answer wrongly: with removed photos, or sources of the kind `files`; 3 with kind features.
+VERSIONS = (1, 2, 3)
 MANIFEST = "manifest.json"
 HOLE_PROTOCOLS = ("none", "center")
 
@@ -118,6 +119,8 @@ class Manifest:
         Numbered from 0; `PhotoRecord.source` is that number.
     weights_sha256 : str or None
         Hash of a learned descriptor's weights.
+    kind : StoredKind or None
+        What made the kind features; None where there are none.
     recipe : str
         How the grids are searched.
     segments : tuple of Segment
@@ -133,6 +136,7 @@ class Manifest:
     hole: str
     sources: tuple[Source, ...]
     weights_sha256: str | None = None
+    kind: StoredKind | None = None
     recipe: str = "exact"
     segments: tuple[Segment, ...] = ()
     complete: bool = False
@@ -142,6 +146,17 @@ class Manifest:
     def sha256(self) -> str:
         """The hash of the content: two indexes with the same hash hold the same vectors and records."""
         return digest(to_json(self)).sha256
+
+    @property
+    def kind_file(self) -> str | None:
+        """The file of each segment that holds kind features; None where there are none, or `kind_is_own`."""
+        return self.kind.file if self.kind and not self.kind_is_own else None
+
+    @property
+    def kind_is_own(self) -> bool:
+        """Whether the index's own features are its kind features too."""
+        own = self.descriptor, self.size, self.channels
+        return self.cells == 1 and self.kind is not None and dataclasses.astuple(self.kind)[:3] == own
 
     @property
     def count(self) -> int:
@@ -192,6 +207,10 @@ def to_json(manifest: Manifest) -> bytes:
             segment["removed"] = _ranges(rows)
     if manifest.removed or any(source.kind == "files" for source in manifest.sources):
         content["version"] = VERSIONS[1]
+    if manifest.kind is None:
+        del content["kind"]
+    else:
+        content["version"] = VERSIONS[2]
     return _encoded({**content, "sha256": _checksum(content)})
 
 
@@ -287,15 +306,5 @@ def _parse(content: dict[str, Any]) -> Manifest:
         removed = _rows(segment.pop("removed", ""), segment["count"])
         segments.append(Segment(files=files, skipped=skipped, removed=removed, **segment))
     sources = tuple(Source(**source) for source in fields.pop("sources"))
-    return Manifest(segments=tuple(segments), sources=sources, **fields)
-
-
-def check_weights(path: Path, manifest: Manifest, descriptor: Descriptor) -> None:
-    """Raise PhotoIndexError unless a descriptor has the weights that the index at `path` was built with."""
-    hashes = manifest.weights_sha256, weights_hash(descriptor)
-    if hashes[0] != hashes[1]:
-        built, found = (sha256[:12] if sha256 else "none" for sha256 in hashes)
-        raise PhotoIndexError(
-            f"{path} was built with weights {built}, but {descriptor.spec} has weights {found} now: put the old weights "
-            "back, or delete the index and build it again with `ceret index`"
-        )
+    kind = StoredKind(**fields.pop("kind")) if "kind" in fields else None
+    return Manifest(segments=tuple(segments), sources=sources, kind=kind, **fields)

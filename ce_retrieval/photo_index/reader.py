@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ce_retrieval.descriptors import Descriptor, make_descriptor
+from ce_retrieval.descriptors.one_vector import OneVector
 from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError, counted
 from ce_retrieval.holes.strategies import center_holes
-from ce_retrieval.photo_index.manifest import Manifest, check_weights, read_manifest
+from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.segments import (
     PhotoRecord,
     check_segment,
     kept_rows,
     read_grids,
+    read_kinds,
     read_table,
 )
+from ce_retrieval.photo_index.weights import check_weights, kind_of_index, without_kind
 from ce_retrieval.photo_index.where import matching_rows
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource, decode_photo, open_source
 from ce_retrieval.settings import COUNT
@@ -126,6 +129,29 @@ class PhotoIndex:
             if segment.count > len(segment.removed):
                 grids = read_grids(self.path, segment)
                 yield grids[kept_rows(segment)] if segment.removed else grids
+
+    @functools.cached_property
+    def kind(self) -> OneVector:
+        """What described the kind of the photos; NoKindError without kind features, or if their weights have changed."""
+        return kind_of_index(self.path, self.manifest.kind, self.manifest.size)
+
+    def kinds(self) -> Iterator[np.ndarray]:
+        """Yield the kind vectors float16 (n, C) of norm 1, segment by segment, in the order of the ids.
+
+        NoKindError without kind features.
+        """
+        if self.manifest.kind is None:
+            raise without_kind(self.path)
+        file = self.manifest.kind_file
+        if file is None:
+            for grids in self.grids():
+                norms = np.linalg.norm(grids[:, 0].astype(np.float32), axis=1, keepdims=True)
+                yield (grids[:, 0] / np.where(norms > 0, norms, 1)).astype(np.float16)
+            return
+        for segment in self.manifest.segments:
+            if segment.count > len(segment.removed):
+                vectors = read_kinds(self.path, segment, file)
+                yield vectors[kept_rows(segment)] if segment.removed else vectors
 
     def search(
         self, grids: np.ndarray, weights: np.ndarray, k: int, allowed: np.ndarray | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ce_retrieval.photo_index.manifest import Manifest
-from ce_retrieval.photo_index.segments import read_stamps, read_table
+from ce_retrieval.photo_index.segments import read_kinds, read_stamps, read_table
 from ce_retrieval.photos import PhotoItem
 from ce_retrieval.photos.base import plain_text
 from ce_retrieval.photos.walk import is_hidden
@@ -49,8 +49,20 @@ class Rows:
             self.kept[start + np.array(segment.removed, np.int64)] = False
         self.skipped = {(one.source, one.key): one.reason for one in manifest.skipped if one.is_photo}
         self._of_name: dict[Name, list[int]] = {}
+        without_kind = self._without_kind(folder)
         for row, name in enumerate(zip(self.sources.tolist(), self.keys, strict=True)):
-            self._of_name.setdefault(name, []).append(row)
+            if row not in without_kind:
+                self._of_name.setdefault(name, []).append(row)
+
+    def _without_kind(self, folder: Path) -> set[int]:
+        """Return the removed rows without kind features, which were added later: their photos cannot come back to them."""
+        file = self.manifest.kind_file
+        found: set[int] = set()
+        for start, segment in zip(self._starts.tolist(), self.manifest.segments, strict=False):
+            if file and segment.removed:
+                vectors = read_kinds(folder, segment, file)
+                found |= {start + row for row in segment.removed if not vectors[row].any()}
+        return found
 
     def of(self, name: Name) -> list[int]:
         """Return the rows of a photo; several if it has changed, or if a tar has two members of that name."""

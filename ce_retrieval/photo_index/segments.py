@@ -5,14 +5,14 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import CorruptIndexError
+from ce_retrieval.errors import CorruptIndexError, cut
 from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, StoredFile, digest
 from ce_retrieval.photos.base import NO_STAMP
 from ce_retrieval.photos.tables import open_table
@@ -21,6 +21,7 @@ from ce_retrieval.storage import intended_name, new_folder, storage_errors, writ
 
 VECTORS = "vectors.h5"
 PHOTOS = "photos.parquet"
+_KIND_NAME = re.compile(r"kind-[0-9a-f]{12}\.npy")
 _SEGMENT_NAME = re.compile(r"\d{6,}(\.tmp)?")  # with .tmp: the temporary name that older versions used
 
 
@@ -66,6 +67,7 @@ def write_segment(
     items: int,
     keys_sha256: str,
     skipped: Sequence[Skipped],
+    more: Mapping[str, memoryview],
 ) -> Segment:
     """Write n photos as the segment `name` of the index `folder`, whole or not at all.
 
@@ -75,8 +77,10 @@ def write_segment(
     records : n records
     stamps : int64 (n, 2)
         Size in bytes and time of change in ns of the file that held each photo when it was read.
+    more : name -> content
+        Other files of the segment.
     """
-    contents = {VECTORS: _vectors_file(grids, stamps), PHOTOS: _photos_file(records)}
+    contents = {VECTORS: _vectors_file(grids, stamps), PHOTOS: _photos_file(records), **more}
     with new_folder(folder / "segments" / name) as temporary:
         for file, content in contents.items():
             write_file(temporary / file, content)
@@ -111,8 +115,16 @@ def is_leftover(path: Path) -> bool:
     return intended_name(path.name) == MANIFEST
 
 
-def clear_leftovers(folder: Path, segments: Sequence[Segment]) -> None:
-    """Delete what a killed writer left: segments that the manifest does not name, half written files. Needs the lock."""
+def is_kind_file(name: str) -> bool:
+    """Tell whether a segment's file of this name holds kind features."""
+    return _KIND_NAME.fullmatch(name) is not None
+
+
+def clear_leftovers(folder: Path, segments: Sequence[Segment], keep: str | None = None) -> None:
+    """Delete what a killed writer left: files and segments that the manifest does not name, half written ones too.
+
+    Needs the lock. keep: name of a segment's file that is kept, since the caller goes on with it.
+    """
     known = {segment.name for segment in segments}
     with storage_errors(folder):
         for child in filter(is_leftover, folder.iterdir()):
@@ -120,6 +132,11 @@ def clear_leftovers(folder: Path, segments: Sequence[Segment]) -> None:
         for child in (folder / "segments").glob("*"):
             if child.name not in known and _SEGMENT_NAME.fullmatch(intended_name(child.name) or child.name):
                 shutil.rmtree(child)
+        for segment in segments:
+            for child in (folder / "segments" / segment.name).glob("*"):
+                unnamed = child.name not in segment.files and child.name != keep
+                if unnamed and is_kind_file(intended_name(child.name) or child.name):
+                    child.unlink()
 
 
 def file_problem(path: Path, stored: StoredFile) -> str | None:
@@ -142,9 +159,10 @@ def check_segment(folder: Path, segment: Segment) -> None:
         path = folder / "segments" / segment.name / name
         problem = file_problem(path, stored)
         if problem:
-            raise CorruptIndexError(
-                f"{path} {problem}: restore it from a copy, or delete {folder} and build it again with `ceret index`"
-            )
+            anew = f"delete {folder} and build it again with `ceret index`"
+            if is_kind_file(name):
+                anew = f"make it anew with `ceret add {folder} --kind KIND`, KIND as `ceret info {folder}` shows it"
+            raise CorruptIndexError(f"{path} {problem}: restore it from a copy, or {anew}")
 
 
 def read_grids(folder: Path, segment: Segment) -> np.ndarray:
@@ -155,6 +173,22 @@ def read_grids(folder: Path, segment: Segment) -> np.ndarray:
 def read_stamps(folder: Path, segment: Segment) -> np.ndarray:
     """Return the stamps int64 (n, 2) of a checked segment; NO_STAMP in one that was written without them."""
     return _dataset(folder, segment, "stamps")
+
+
+def read_kinds(folder: Path, segment: Segment, file: str) -> np.ndarray:
+    """Return the kind vectors float16 (n, C) of a segment, those of removed photos too.
+
+    CorruptIndexError where the file is gone or damaged since the index was opened.
+    """
+    path = folder / "segments" / segment.name / file
+    try:
+        with open_regular(path) as opened:
+            vectors: np.ndarray = np.lib.format.read_array(opened, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise CorruptIndexError(
+            f"{path} cannot be read any more ({cut(str(error), 100)}): open the index again, which says what to do"
+        ) from error
+    return vectors
 
 
 def _dataset(folder: Path, segment: Segment, name: str) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from ce_retrieval.descriptors.one_vector import check_kind
 from ce_retrieval.descriptors.registry import check_name
 from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
 from ce_retrieval.settings import WORKERS, Checked, setting
@@ -26,11 +27,13 @@ class IndexSettings(Checked):
         Threads.
     max_memory : int
         Bytes; photos too large to be decoded within it are skipped.
+    kind : str
+        What describes the kind of each photo, beside `features`: "kind", "onnx:FILE" or "none".
 
     Raises
     ------
     SettingsError
-        A value is out of its range, or `features` begins with an unknown name.
+        A value is out of its range, or `features` or `kind` begins with an unknown name.
     """
 
     features: str = setting("encoder")
@@ -38,7 +41,9 @@ class IndexSettings(Checked):
     size: int = setting(128, low=1, high=4096)
     workers: int = field(default_factory=lambda: os.cpu_count() or 1, metadata={"range": WORKERS})
     max_memory: int = setting(4 << 30, low=1 << 20, high=16 << 40)
+    kind: str = setting("kind")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_name(self.features)
+        check_kind(self.kind)

@@ -39,7 +39,9 @@ class BuildReport:
     refused : tuple of (path, reason)
         Given paths that hold no photo, and sources that are damaged.
     notes : tuple of (path, line)
-        What else was passed over: folders that cannot be listed, kinds of files.
+        What else was passed over: folders that cannot be listed, kinds of files; why there are no kind features.
+    kind : str or None
+        What made the index's kind features; None where it has none.
     """
 
     count: int
@@ -50,6 +52,7 @@ class BuildReport:
     vanished: tuple[str, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
+    kind: str | None = None
 
 
 class Update:
@@ -163,6 +166,7 @@ class Update:
             vanished=tuple(name(*one) for one in found.vanished) if found else (),
             refused=(*self._opened.refused, *broken),
             notes=tuple(self._opened.notes()),
+            kind=self.manifest.kind.descriptor if self.manifest.kind else None,
         )
 
     def _tasks(self) -> Iterator[Task]:

@@ -8,7 +8,15 @@ from pathlib import Path
 from ce_retrieval.errors import PhotoError, counted
 from ce_retrieval.photo_index.manifest import Manifest, Segment, read_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.segments import PhotoRecord, file_problem, kept_rows, read_grids, read_stamps, read_table
+from ce_retrieval.photo_index.segments import (
+    PhotoRecord,
+    file_problem,
+    kept_rows,
+    read_grids,
+    read_kinds,
+    read_stamps,
+    read_table,
+)
 from ce_retrieval.pool import batched, in_order, worker_pool
 from ce_retrieval.settings import WORKERS
 
@@ -101,6 +109,12 @@ def _disagreements(path: Path, manifest: Manifest, segment: Segment) -> list[str
         problems.append(
             f"{path}: segment {segment.name} has no time of change for each of its {counted(segment.count, 'photo')}"
         )
+    if manifest.kind and manifest.kind_file:
+        described = (segment.count, manifest.kind.channels)
+        named = manifest.kind_file in segment.files
+        found = read_kinds(path, segment, manifest.kind_file).shape if named else None
+        if found != described:
+            problems.append(f"{path}: segment {segment.name} has kind features of shape {found}, expected {described}")
     table = read_table(path, segment)
     if table.num_rows != segment.count or table.column_names != [f.name for f in fields(PhotoRecord)]:
         problems.append(f"{path}: segment {segment.name} has {table.num_rows} records of columns {table.column_names}")

@@ -1,5 +1,6 @@
 """Context nearest neighbours: from a photo with a hole to the photos whose surroundings are most alike."""
 
+from ce_retrieval.retrieval.kind_search import kind_similarity
 from ce_retrieval.retrieval.query import check_query, hinted, protocol_hole, square_query
 from ce_retrieval.retrieval.search import (
     Neighbor,
@@ -17,6 +18,7 @@ __all__ = [
     "default_focus",
     "find_neighbors",
     "hinted",
+    "kind_similarity",
     "neighbor_photos",
     "neighbors_of",
     "protocol_hole",

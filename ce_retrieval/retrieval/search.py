@@ -14,20 +14,24 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.descriptors import Descriptor, cell_weights
-from ce_retrieval.errors import DescriptorError, FilterError, PhotoError, PhotoIndexError
+from ce_retrieval.errors import DescriptorError, FilterError, PhotoError, PhotoIndexError, SettingsError
 from ce_retrieval.photo_index import Origin, PhotoIndex, PhotoRecord, SameSource, allowed_photos
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos.near_duplicates import near_duplicates
+from ce_retrieval.retrieval.kind_search import kind_similarity, nearest_kinds
 from ce_retrieval.retrieval.query import check_query, hinted, protocol_hole, square_query
-from ce_retrieval.settings import check_focus
+from ce_retrieval.settings import Range, check_focus
 
 if TYPE_CHECKING:
     from indexes.base import SearchResult
 
 # Ids -> positions int64 (n,) of those that could be read, and their photos at the index's size, uint8 (n, S, S, 3).
 Reader = Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray]]
+# k, photos that may be found as bool (N,) or None -> those found.
+Search = Callable[[int, np.ndarray | None], "SearchResult"]
 
 DEFAULT_K = 20
+FEATURES = Range(choices=("index", "kind"))  # to search by
 
 # Length in px of the index's photo size over which a cell's weight falls by e away from the hole; None: it does not fall.
 # Chosen on held-out photos by the L2 of a pasted centre (docs/evaluation.md).
@@ -51,7 +55,8 @@ class Neighbor:
     id : int
         Position in the index.
     distance : float
-        Mean squared difference of descriptor cells, weighted by visibility and focus (`indexes.masked`).
+        Mean squared difference of descriptor cells, weighted by visibility and focus (`indexes.masked`); by kind, the
+        squared distance of two vectors of norm 1, which is 2 less twice their cosine.
     name : str
         Path, or container::key.
     record : PhotoRecord
@@ -131,6 +136,7 @@ def search_apart(
     focus: float | None = None,
     allowed: np.ndarray | None = None,
     read: Reader | None = None,
+    features: str = "index",
 ) -> "SearchResult":
     """Find the k nearest contexts of one query among photos that do not come from its own source.
 
@@ -153,6 +159,8 @@ def search_apart(
         As in `search_contexts`.
     read : Reader or None
         Reads photos of the index at its size; None decodes them from their sources.
+    features : str
+        As in `find_neighbors`.
 
     Returns
     -------
@@ -167,8 +175,9 @@ def search_apart(
     if origin is not None:
         allowed &= ~same.photos(origin)
     looked_at: set[int] = set()
+    search = _search(index, query, features, focus)
     while count := min(k, int(np.count_nonzero(allowed))):
-        found = search_contexts(index, query[0][None], query[1][None], count, focus=focus, allowed=allowed)
+        found = search(count, allowed)
         new = [i for i in found.ids[0].tolist() if i not in looked_at]
         positions, photos = read(new) if read else _decoded(index, new)
         copies = np.array(new, np.int64)[positions[near_duplicates(*query, photos)]]
@@ -177,6 +186,15 @@ def search_apart(
         allowed[copies] = False
         looked_at.update(new)
     raise nothing_apart(index, "leave out `exclude_same_source`")
+
+
+def _search(index: PhotoIndex, query: tuple[np.ndarray, np.ndarray], features: str, focus: float | None) -> Search:
+    """Return the search for a query at the index's size by these features."""
+    if features == "kind":
+        similarity = kind_similarity(index, *query)
+        return lambda k, allowed: nearest_kinds(similarity, k, allowed)
+    photo, hole = query
+    return lambda k, allowed: search_contexts(index, photo[None], hole[None], k, focus=focus, allowed=allowed)
 
 
 def nothing_apart(index: PhotoIndex, remedy: str) -> FilterError:
@@ -199,6 +217,7 @@ def find_neighbors(
     hole: np.ndarray,
     k: int | None = None,
     *,
+    features: str = "index",
     focus: float | str | None = "auto",
     where: str | None = None,
     apart_from: str | Path | None = None,
@@ -213,8 +232,11 @@ def find_neighbors(
         True = missing.
     k : int or None
         1 to the number of photos in the index; None: DEFAULT_K, or all of a smaller index.
+    features : str
+        "index": what the index was built with, near the hole; "kind": what sort of place the photos show
+        (`kind_search.kind_similarity`).
     focus : float, None or "auto"
-        As in `search_contexts`; "auto": the best for the index's features (`default_focus`).
+        As in `search_contexts`; "auto": the best for the index's features (`default_focus`). By kind there is none.
     where : str or None
         Find only photos for which this holds, as in "licence == 'CC0' and width >= 1024" (`photo_index.where`).
     apart_from : path or None
@@ -229,14 +251,17 @@ def find_neighbors(
     PhotoError, MaskError
         As `check_query`.
     SettingsError
-        k is out of range, or focus is another word.
+        k is out of range, focus or features is another word, or a focus is given for a search by kind.
     FilterError
         `where` is not an expression, or no photo is left.
     PhotoIndexError, DescriptorError
-        As `search_contexts`.
+        As `search_contexts`; by kind as `kind_similarity`.
     """
     check_query(photo, hole)
     check_focus(focus)
+    FEATURES.check("`features`", features)
+    if features == "kind" and focus not in (None, "auto"):
+        raise SettingsError(f"`focus` is {focus}, but a kind is one vector for all of a photo: give no focus")
     k = min(DEFAULT_K, len(index)) if k is None else k
     index.check_k(k)
     if isinstance(focus, str):
@@ -246,10 +271,11 @@ def find_neighbors(
     try:
         if apart_from is None:
             count = k if allowed is None else min(k, int(np.count_nonzero(allowed)))
-            found = search_contexts(index, query[0][None], query[1][None], count, focus=focus, allowed=allowed)
+            found = _search(index, query, features, focus)(count, allowed)
         else:
             origin = Origin.of(apart_from)
-            found = search_apart(index, query, k, SameSource(index), origin, focus=focus, allowed=allowed)
+            same = SameSource(index)
+            found = search_apart(index, query, k, same, origin, focus=focus, allowed=allowed, features=features)
     except (DescriptorError, PhotoIndexError) as error:
         raise hinted(error, hole) from error
     return neighbors_of(index, found.ids[0], found.scores[0])

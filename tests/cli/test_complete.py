@@ -156,7 +156,9 @@ def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
     ceret, one_line_error, photo, mask, crop_folder, tmp_path
 ):
     build_index(
-        [crop_folder / "photo3"], tmp_path / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1)
+        [crop_folder / "photo3"],
+        tmp_path / "a.ceret",
+        IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none"),
     )
     arguments = ["complete", photo, "--mask", mask, "--index", tmp_path / "a.ceret", "--out", tmp_path / "out"]
     arguments += ["--method", "retrieval"]
@@ -241,7 +243,7 @@ def test_bad_input_is_one_line(ceret, one_line_error, photo, mask, photos, crop_
     build_index(
         [crop_folder / "photo3"],
         tmp_path / "center.ceret",
-        IndexSettings(features="thumbnail:16", hole="center", size=64, workers=1),
+        IndexSettings(features="thumbnail:16", hole="center", size=64, workers=1, kind="none"),
     )
     given = {"photo": photo, "mask": mask, "index": crop_index, "out": tmp_path / "out"}
     for change, message in (

@@ -21,7 +21,7 @@ def build(folder, bundled_photos, mode="RGB"):
     for name, (number, box) in crops.items():
         scene = Image.fromarray(np.ascontiguousarray(bundled_photos[number][box]))
         scene.convert(mode).save(folder / "scenes" / f"{name}.png")
-    settings = IndexSettings(features="thumbnail:16", size=64, workers=1)
+    settings = IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none")
     build_index([folder / "scenes"], folder / "few.ceret", settings)
     return folder / "few.ceret"
 

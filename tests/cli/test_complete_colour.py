@@ -133,7 +133,7 @@ def test_index_names_the_memory_that_a_huge_photo_needs(ceret, tmp_path):
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (64, 64)).save(tmp_path / "photos" / "a.png")
     Image.new("RGB", (3000, 3000)).save(tmp_path / "photos" / "b.png")
-    options = ["--features", "thumbnail:8", "--size", 32, "--workers", 1]
+    options = ["--features", "thumbnail:8", "--size", 32, "--workers", 1, "--kind", "none"]
     result = ceret("index", tmp_path / "photos", "--out", tmp_path / "i.ceret", *options, "--max-memory", "400MB")
     assert result.exit_code == 0
     assert "b.png: 9000000 pixels take too much memory to decode: set --max-memory to " in result.stderr

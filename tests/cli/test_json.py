@@ -35,13 +35,15 @@ def test_every_command_can_print_json(name):
 
 def test_index_and_add(ceret, few, crop_folder, tmp_path):
     out = tmp_path / "few.ceret"
-    built = answer(ceret("index", few, "--out", out, "--features", "thumbnail:4", "--size", 32, "--json"))
+    built = answer(
+        ceret("index", few, "--out", out, "--features", "thumbnail:4", "--size", 32, "--kind", "none", "--json")
+    )
     ((name, reason),) = built.pop("skipped_files")
     assert name == str(few / "bad.jpg") and "not a photo" in reason
-    none = {"changed": [], "vanished": [], "refused": [], "notes": []}
+    none = {"changed": [], "vanished": [], "refused": [], "notes": [], "kind": None}
     assert built == {"index": str(out), "photos": 3, "added": 3, "present": 0, "skipped": 1, **none}
-    again = ceret("index", few, "--out", out, "--features", "thumbnail:4", "--size", 32)
-    assert again.stdout == f"{out}: 3 photos, 3 of them from an earlier run; 1 file skipped\n"
+    again = ceret("index", few, "--out", out, "--features", "thumbnail:4", "--size", 32, "--kind", "none")
+    assert again.stdout == f"{out}: 3 photos, 3 of them from an earlier run; 1 file skipped; no kind features\n"
     arguments = ["add", out, crop_folder / "photo1"]
     first = answer(ceret(*arguments, "--json"))
     assert first == {
@@ -56,7 +58,7 @@ def test_index_and_add(ceret, few, crop_folder, tmp_path):
     second = answer(ceret(*arguments, "--json"))
     assert second == {**first, "added": 0, "present": 15}
     text = ceret(*arguments).stdout
-    assert text == f"{out}: 0 photos added, 15 were there already, 18 in all; 0 files skipped\n"
+    assert text == f"{out}: 0 photos added, 15 were there already, 18 in all; 0 files skipped; no kind features\n"
 
 
 def test_pack_and_train(ceret, few, tmp_path, monkeypatch):

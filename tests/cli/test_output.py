@@ -63,7 +63,10 @@ def commands(photo, mask, crop_folder, crop_index, tmp_path):
     retrieval = ["--method", "retrieval", "--rerank", "rim", "-k", 2]
     measured = ["--methods", "smooth", "--keep-leaks", "--limit", 2]
     return {
-        "index": (["index", tmp_path / "some", "--features", "thumbnail:8", "--out"], "manifest.json"),
+        "index": (
+            ["index", tmp_path / "some", "--features", "thumbnail:8", "--kind", "none", "--out"],
+            "manifest.json",
+        ),
         "query": (["query", photo, "--mask", mask, "--index", crop_index, "-k", 2, "--out"], ""),
         "complete": (["complete", photo, "--mask", mask, "--index", crop_index, *retrieval, "--out"], "photo.png"),
         "evaluate": (["evaluate", tmp_path / "some", "--index", crop_index, *measured, "--out"], "results.json"),
@@ -171,7 +174,9 @@ def test_control_characters_of_names_are_escaped(ceret, odd, photo, mask, crop_i
     index = odd / f"i{ODD}.ceret"
     rim = ("--method", "retrieval", "--rerank", "rim")
     results = {
-        "index": ceret("index", odd / "col", "--out", index, "--features", "thumbnail:8", "--size", 16),
+        "index": ceret(
+            "index", odd / "col", "--out", index, "--features", "thumbnail:8", "--size", 16, "--kind", "none"
+        ),
         "add": ceret("add", index, odd / "queries"),
         "info": ceret("info", index, "--skipped"),
         "verify": ceret("verify", index),
@@ -203,7 +208,9 @@ def test_control_characters_of_names_are_escaped(ceret, odd, photo, mask, crop_i
 
 def test_json_holds_the_names_themselves(ceret, odd, photo, mask):
     index = odd / "i.ceret"
-    built = ceret("index", odd / "col", "--out", index, "--features", "thumbnail:8", "--size", 16, "--json")
+    built = ceret(
+        "index", odd / "col", "--out", index, "--features", "thumbnail:8", "--size", 16, "--kind", "none", "--json"
+    )
     assert json.loads(built.stdout)["skipped_files"][0][0] == str(odd / "col" / f"bad{ODD}")
     found = ceret("query", photo, "--mask", mask, "--index", index, "--json")
     assert str(odd / "col" / ODD) in [one["name"] for one in json.loads(found.stdout)["neighbors"]]

@@ -219,7 +219,7 @@ def test_train_replaces_nothing(ceret, refused, crop_folder, tmp_path, name):
 
 
 def test_index_takes_no_folder_of_others(ceret, one_line_error, crop_folder, tmp_path):
-    arguments = ["index", crop_folder / "photo3", "--features", "thumbnail:8", "--size", 16, "--out"]
+    arguments = ["index", crop_folder / "photo3", "--features", "thumbnail:8", "--size", 16, "--kind", "none", "--out"]
     for name, text in (("notes.txt", "mine"), ("manifest.json", "{}"), ("lock", "my own lock")):
         folder = tmp_path / name.partition(".")[0]
         folder.mkdir()

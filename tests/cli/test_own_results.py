@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-BUILD = ("--features", "thumbnail:8", "--size", 32, "--workers", 1)
+BUILD = ("--features", "thumbnail:8", "--size", 32, "--workers", 1, "--kind", "none")
 FILL = ("--method", "scenes", "--rerank", "rim", "--top", 2, "--aligned", 4, "--save-candidates")
 
 
@@ -70,7 +70,7 @@ def test_complete_beside_the_photos(ceret, photos, hole, crop_index):
 
 def test_index_and_add_take_no_results(ceret, messy, hole, crop_index, photos, tmp_path):
     built = ceret("index", messy, "--out", tmp_path / "a.ceret", *BUILD)
-    assert built.stdout == f"{tmp_path / 'a.ceret'}: 4 photos; 0 files skipped\n"
+    assert built.stdout == f"{tmp_path / 'a.ceret'}: 4 photos; 0 files skipped; no kind features\n"
     assert built.stderr == f"note: {messy}: {NOTE}\n"
     ceret("complete", messy, "--mask", hole, "--index", crop_index, *FILL, "--out", messy / "more")
     added = ceret("add", tmp_path / "a.ceret", messy)
@@ -145,7 +145,7 @@ def test_pictures_are_known_by_their_mark_wherever_they_lie(ceret, photos, hole,
     shutil.copy(tmp_path / "o" / "00.png", photos / "sub" / "filled.png")
     shutil.copy(tmp_path / "o" / "00.candidates" / "sheet.png", photos / "overview.png")
     built = ceret("index", photos, "--out", tmp_path / "a.ceret", *BUILD)
-    assert built.stdout == f"{tmp_path / 'a.ceret'}: 4 photos; 0 files skipped\n"
+    assert built.stdout == f"{tmp_path / 'a.ceret'}: 4 photos; 0 files skipped; no kind features\n"
     assert built.stderr == f"note: {photos}: passed over 3 files that ceret wrote\n"
 
 
@@ -166,7 +166,10 @@ def test_other_files_beside_photos_change_nothing(ceret, photos, tmp_path):
     shutil.copy(photos / "00.png", photos / "segments")
     (photos / "manifest.json").write_text('{"format": "another"}')
     built = ceret("index", photos, "--out", tmp_path / "a.ceret", *BUILD)
-    assert (built.stdout, built.stderr) == (f"{tmp_path / 'a.ceret'}: 6 photos; 0 files skipped\n", "")
+    assert (built.stdout, built.stderr) == (
+        f"{tmp_path / 'a.ceret'}: 6 photos; 0 files skipped; no kind features\n",
+        "",
+    )
 
 
 def test_masks_beside_their_photos_are_not_photos(ceret, photos, hole, crop_index, tmp_path):

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-BUILD = ("--features", "thumbnail:8", "--size", 32, "--workers", 1)
+BUILD = ("--features", "thumbnail:8", "--size", 32, "--workers", 1, "--kind", "none")
 RETRIEVAL = ("--method", "retrieval", "--rerank", "rim", "-k", 2)
 
 

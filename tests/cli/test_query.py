@@ -42,7 +42,9 @@ def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
     ceret, one_line_error, photo, mask, crop_folder, tmp_path
 ):
     build_index(
-        [crop_folder / "photo3"], tmp_path / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1)
+        [crop_folder / "photo3"],
+        tmp_path / "a.ceret",
+        IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none"),
     )
     arguments = ["query", photo, "--mask", mask, "--index", tmp_path / "a.ceret"]
     assert len(ceret(*arguments).stdout.splitlines()) == 15
@@ -65,7 +67,7 @@ def test_a_picture_is_written(ceret, photo, mask, crop_index, tmp_path):
 def test_lost_neighbours_are_left_out_of_the_picture(ceret, photo, mask, crop_folder, tmp_path):
     photos = tmp_path / "photos"
     shutil.copytree(crop_folder / "photo1", photos)
-    build_index([photos], tmp_path / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1))
+    build_index([photos], tmp_path / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none"))
     arguments = ["query", photo, "--mask", mask, "--index", tmp_path / "a.ceret", "--out", tmp_path / "sheet.png"]
     (photos / "04.jpg").unlink()
     result = ceret(*arguments)
@@ -160,7 +162,7 @@ def test_bad_indexes(ceret, one_line_error, photo, mask, crop_index, tmp_path):
 
 
 def test_other_holes_than_the_centre_are_refused(ceret, one_line_error, photo, mask, crop_folder, tmp_path):
-    settings = IndexSettings(features="thumbnail:16", hole="center", size=64, workers=1)
+    settings = IndexSettings(features="thumbnail:16", hole="center", size=64, workers=1, kind="none")
     build_index([crop_folder / "photo3"], tmp_path / "c.ceret", settings)
     Image.fromarray(np.roll(np.asarray(Image.open(mask)), 15, axis=0)).save(tmp_path / "off.png")
     result = ceret("query", photo, "--mask", tmp_path / "off.png", "--index", tmp_path / "c.ceret")

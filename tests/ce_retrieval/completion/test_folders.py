@@ -195,7 +195,7 @@ def test_what_has_changed_is_done_again(completer, crop_folder, photos, mask, tm
     assert redone(other, photos, mask, out) == everything
     shutil.copytree(crop_folder / "photo2", tmp_path / "more")
     path = tmp_path / "b.ceret"
-    build_index([crop_folder / "photo0"], path, IndexSettings(features="thumbnail:16", size=64, workers=1))
+    build_index([crop_folder / "photo0"], path, IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none"))
     assert redone(RetrievalCompleter(PhotoIndex.open(path), SETTINGS), photos, mask, out) == everything
     add_photos(path, [tmp_path / "more"], workers=1)
     grown = RetrievalCompleter(PhotoIndex.open(path), SETTINGS)

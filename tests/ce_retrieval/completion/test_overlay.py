@@ -163,7 +163,9 @@ def fragile(crop_folder, tmp_path_factory) -> tuple[Path, PhotoIndex]:
     """A collection of 15 photos, and its index."""
     folder = tmp_path_factory.mktemp("fragile")
     shutil.copytree(crop_folder / "photo1", folder / "photos")
-    build_index([folder / "photos"], folder / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1))
+    build_index(
+        [folder / "photos"], folder / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none")
+    )
     return folder / "photos", PhotoIndex.open(folder / "a.ceret")
 
 
@@ -244,7 +246,7 @@ def test_a_collection_in_a_tar_serves_as_one_in_a_folder(crop_folder, photo, odd
     results = []
     for source in (crop_folder / "photo1", tmp_path / "crops.tar"):
         path = tmp_path / f"{source.name}.ceret"
-        build_index([source], path, IndexSettings(features="thumbnail:16", size=64, workers=1))
+        build_index([source], path, IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none"))
         results.append(
             RetrievalCompleter(PhotoIndex.open(path), SETTINGS, workers=4).complete(photo, odd_holes(100, 130)["parts"])
         )

@@ -219,7 +219,20 @@ def test_index_and_query(tmp_path, bundled_photos, hole, monkeypatch):
         return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
     monkeypatch.chdir(tmp_path)
-    built = ceret("index", "photos", "--features", "onnx:net.onnx", "--hole", hole, "--size", 64, "--out", "net.ceret")
+    built = ceret(
+        "index",
+        "photos",
+        "--features",
+        "onnx:net.onnx",
+        "--hole",
+        hole,
+        "--size",
+        64,
+        "--kind",
+        "none",
+        "--out",
+        "net.ceret",
+    )
     assert built.exit_code == 0, built.output
     monkeypatch.chdir("/")
     query = (

@@ -118,7 +118,7 @@ def test_a_search_finds_the_patch_that_the_network_expects(tmp_path, tiny_weight
     for number, photo in enumerate([*photos[1:30], expected]):
         save_photo(tmp_path / "photos" / f"{number:02d}.png", photo) if number else (tmp_path / "photos").mkdir()
     save_photo(tmp_path / "photos" / "00.png", photos[1])
-    settings = IndexSettings(features=f"encoder:{tiny_weights}", hole=protocol, size=SIZE)
+    settings = IndexSettings(features=f"encoder:{tiny_weights}", hole=protocol, size=SIZE, kind="none")
     build_index([tmp_path / "photos"], tmp_path / "x.ceret", settings)
     index = PhotoIndex.open(tmp_path / "x.ceret")
     found = search_contexts(index, query, holes, 5, focus=8.0)

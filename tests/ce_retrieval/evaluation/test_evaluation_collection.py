@@ -75,7 +75,7 @@ def test_reading_the_collection(opened, collection, monkeypatch):
 def own_collection(crop_folder, tmp_path):
     """A copy of part of the collection that a test may change, with an index."""
     shutil.copytree(crop_folder / "photo0", tmp_path / "photos")
-    build_index([tmp_path / "photos"], tmp_path / "t.ceret", IndexSettings("thumbnail:16", "none", 64, 1))
+    build_index([tmp_path / "photos"], tmp_path / "t.ceret", IndexSettings("thumbnail:16", "none", 64, 1, kind="none"))
     return tmp_path / "photos", PhotoIndex.open(tmp_path / "t.ceret")
 
 
@@ -106,7 +106,7 @@ def test_an_index_of_other_features_is_built_once(own_collection, tmp_path):
 
 def test_the_hole_protocol_is_that_of_the_given_index(own_collection, tmp_path):
     photos, _ = own_collection
-    build_index([photos], tmp_path / "c.ceret", IndexSettings("thumbnail:16", "center", 64, 1))
+    build_index([photos], tmp_path / "c.ceret", IndexSettings("thumbnail:16", "center", 64, 1, kind="none"))
     made = indexes_for(["thumbnail:8"], PhotoIndex.open(tmp_path / "c.ceret"), tmp_path / "out", silent)
     assert made["thumbnail:8"].manifest.hole == "center"
     assert (tmp_path / "out/thumbnail-8.ceret").is_dir()
@@ -118,7 +118,7 @@ def test_a_collection_that_changed_is_refused(own_collection, tmp_path):
     # the same name, another photo: the given index knows the new one, the other the old one
     Image.fromarray(np.full((96, 96, 3), 90, np.uint8)).save(photos / "03.png")
     shutil.rmtree(index.path)
-    build_index([photos], index.path, IndexSettings("thumbnail:16", "none", 64, 1))
+    build_index([photos], index.path, IndexSettings("thumbnail:16", "none", 64, 1, kind="none"))
     with pytest.raises(EvaluationError, match=r"not of the same photos.*delete .*hog.ceret.*`ceret add "):
         indexes_for(["hog"], PhotoIndex.open(index.path), tmp_path / "out", silent)
     # one photo less

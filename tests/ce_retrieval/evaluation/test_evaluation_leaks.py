@@ -84,7 +84,7 @@ def test_gradients_and_plain_colours_are_no_copies(opened, tmp_path):
     (tmp_path / "skies").mkdir()
     for number, sky in enumerate([*skies, plain]):
         Image.fromarray(sky.astype(np.uint8)).save(tmp_path / f"skies/{number}.png")
-    build_index([tmp_path / "skies"], tmp_path / "s.ceret", IndexSettings("thumbnail:16", "none", 64, 1))
+    build_index([tmp_path / "skies"], tmp_path / "s.ceret", IndexSettings("thumbnail:16", "none", 64, 1, kind="none"))
     queries = np.stack([skies[0] + 3, plain + 2]).astype(np.uint8)
     assert guarded(queries, PhotoIndex.open(tmp_path / "s.ceret")) == {}
 
@@ -117,7 +117,9 @@ def test_on_real_photos(shared_data, tmp_path, step):
         link = tmp_path / "collection" / path.relative_to(train)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
-    build_index([tmp_path / "collection"], tmp_path / "c.ceret", IndexSettings("thumbnail:16", "none", 128, 2))
+    build_index(
+        [tmp_path / "collection"], tmp_path / "c.ceret", IndexSettings("thumbnail:16", "none", 128, 2, kind="none")
+    )
     index = PhotoIndex.open(tmp_path / "c.ceret")
     scenes = PhotoCache(index, 1 << 28, 2)
 

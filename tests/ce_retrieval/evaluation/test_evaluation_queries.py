@@ -154,7 +154,11 @@ def test_holes_that_a_search_cannot_serve(opened, crop_folder, tmp_path):
     found = unserved(queries, opened, [(thumbnail, None), (hog, None)])
     assert list(found) == [1, 3] and found[3].name == "q3" and "hog" in found[3].reason
     # an index that knows the centre alone
-    build_index([Path(crop_folder) / "photo0"], tmp_path / "c.ceret", IndexSettings("thumbnail:16", "center", 64, 1))
+    build_index(
+        [Path(crop_folder) / "photo0"],
+        tmp_path / "c.ceret",
+        IndexSettings("thumbnail:16", "center", 64, 1, kind="none"),
+    )
     index = PhotoIndex.open(tmp_path / "c.ceret")
     assert list(unserved(queries, index, [(thumbnail, None)])) == [1, 3]
     assert unserved(queries, index, []) == {}

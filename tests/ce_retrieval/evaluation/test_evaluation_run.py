@@ -228,7 +228,9 @@ def test_a_photo_that_one_method_cannot_serve_is_left_out_for_all(query_folder, 
 
 
 def test_an_index_of_centres_refuses_other_holes_early(query_folder, crop_folder, tmp_path):
-    build_index([crop_folder / "photo0"], tmp_path / "c.ceret", IndexSettings("thumbnail:16", "center", 64, 1))
+    build_index(
+        [crop_folder / "photo0"], tmp_path / "c.ceret", IndexSettings("thumbnail:16", "center", 64, 1, kind="none")
+    )
     index = PhotoIndex.open(tmp_path / "c.ceret")
     with pytest.raises(EvaluationError, match=r"none of 12 photos.*built with .*hole.*center"):
         run(query_folder, index, tmp_path / "out", ("thumbnail:16",), masks="block")
@@ -259,7 +261,7 @@ def test_a_failure_half_way_spares_the_other_photos(query_folder, opened, tmp_pa
 def test_scenes_that_vanish_meanwhile_spare_the_other_photos(query_folder, crop_folder, tmp_path, monkeypatch):
     photos = tmp_path / "photos"
     shutil.copytree(crop_folder, photos)
-    build_index([photos], tmp_path / "t.ceret", IndexSettings("thumbnail:16", "none", 64, 1))
+    build_index([photos], tmp_path / "t.ceret", IndexSettings("thumbnail:16", "none", 64, 1, kind="none"))
     index = PhotoIndex.open(tmp_path / "t.ceret")
 
     def take_away(what, done, total):
@@ -306,7 +308,7 @@ def test_fewer_photos_than_k(query_folder, crop_folder, tmp_path):
     small.mkdir()
     for number in range(3):
         shutil.copy(crop_folder / f"photo0/0{number}.png", small)
-    build_index([small], tmp_path / "s.ceret", IndexSettings("thumbnail:16", "none", 64, 1))
+    build_index([small], tmp_path / "s.ceret", IndexSettings("thumbnail:16", "none", 64, 1, kind="none"))
     found = run(query_folder, PhotoIndex.open(tmp_path / "s.ceret"), tmp_path / "out", ("thumbnail:16+rim+mean",))
     assert len(found.names) == 12 and found.results[0].precision is None
 
@@ -328,7 +330,9 @@ def test_bad_input_is_refused_before_anything_is_done(query_folder, crop_folder,
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         run(query_folder, opened, tmp_path / "file", progress=never)
-    build_index([crop_folder / "photo0"], tmp_path / "tiny.ceret", IndexSettings("thumbnail:8", "none", 8, 1))
+    build_index(
+        [crop_folder / "photo0"], tmp_path / "tiny.ceret", IndexSettings("thumbnail:8", "none", 8, 1, kind="none")
+    )
     with pytest.raises(EvaluationError, match="SSIM needs 11 px"):
         run(query_folder, PhotoIndex.open(tmp_path / "tiny.ceret"), tmp_path / "out", ("oracle",), never)
     with pytest.raises(PhotoIndexError, match=r"no index at .*none\.ceret"):
@@ -354,7 +358,9 @@ def reach(result, l1, l2, psnr):
 
 def test_a_classical_fill_reaches_independent_figures(held_out, crop_folder, tmp_path):
     """Figures measured elsewhere with other code: centre hole, held-out photos, the collection does not matter."""
-    build_index([crop_folder / "photo0"], tmp_path / "t.ceret", IndexSettings("thumbnail:16", "none", 128, 1))
+    build_index(
+        [crop_folder / "photo0"], tmp_path / "t.ceret", IndexSettings("thumbnail:16", "none", 128, 1, kind="none")
+    )
     found = run(held_out.files, PhotoIndex.open(tmp_path / "t.ceret"), tmp_path, ("smooth",))
     assert len(found.names) == len(held_out.files)
     reach(found.results[0], *held_out.figures["smooth"])
@@ -368,7 +374,7 @@ SEARCHES = {"oracle": (13.70, 3.24, 15.47), "ring": (16.09, 4.53, 14.12), "thumb
 def test_searches_reach_independent_figures(held_out, shared_data, tmp_path):
     """The same for what needs the whole collection; P@10 too."""
     train, val = shared_data / "scenes/train", shared_data / "scenes/val"
-    build_index([train], tmp_path / "t.ceret", IndexSettings("thumbnail:16"))
+    build_index([train], tmp_path / "t.ceret", IndexSettings("thumbnail:16", kind="none"))
     index = PhotoIndex.open(tmp_path / "t.ceret")
     figures = {**held_out.figures, **SEARCHES}
     found = run(val, index, tmp_path / "out", tuple(figures), keep_leaks=True)
@@ -376,7 +382,7 @@ def test_searches_reach_independent_figures(held_out, shared_data, tmp_path):
     for result in found.results:
         reach(result, *figures[result.method.name])
     assert found.results[-1].precision == pytest.approx(0.442, abs=0.005)
-    build_index([train], tmp_path / "h.ceret", IndexSettings("hog", "center"))
+    build_index([train], tmp_path / "h.ceret", IndexSettings("hog", "center", kind="none"))
     centre = PhotoIndex.open(tmp_path / "h.ceret")
     (hog,) = run(val, centre, tmp_path / "o", ("hog",), keep_leaks=True).results
     reach(hog, 24.64, 9.62, 10.74)

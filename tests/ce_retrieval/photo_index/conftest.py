@@ -11,7 +11,7 @@ from PIL import Image
 
 from ce_retrieval.photo_index import IndexSettings, batches, build_index
 
-SETTINGS = IndexSettings(features="thumbnail:8", size=32, workers=2)
+SETTINGS = IndexSettings(features="thumbnail:8", size=32, workers=2, kind="none")
 
 
 def pixels(seed: int, side: int = 40) -> np.ndarray:

@@ -7,14 +7,17 @@ what is left, then an undisturbed child goes on. Prints one JSON line per n; end
 With `command`, children that run `ceret index` are killed at random moments instead, each when there are more segments than
 before; prints one JSON line per kill.
 
+Indexes have kind features, of a descriptor that takes no network. kind: an index without them gets them.
+
 update: photos that were indexed change, vanish, come back and become readable, and new ones come. relocate: PHOTOS moves to
 MORE.
 
-usage: kill_driver.py build|add|update|relocate|command PHOTOS MORE FOLDER
+usage: kill_driver.py build|add|update|kind|relocate|command PHOTOS MORE FOLDER
 """
 
 import builtins
 import contextlib
+import dataclasses
 import importlib
 import json
 import os
@@ -26,6 +29,8 @@ import sys
 import time
 import traceback
 from pathlib import Path
+
+import fake_kind
 
 from ce_retrieval import storage
 from ce_retrieval.errors import CeretError, PhotoIndexError, SourceError
@@ -44,7 +49,9 @@ from cli.main import main as ceret
 batches.SEGMENT_ITEMS, batches.BATCH_ITEMS = 8, 4
 VERSIONS = builder.library_versions()
 builder.library_versions = lambda names=(): VERSIONS
-SETTINGS = IndexSettings(features="thumbnail:8", size=32, workers=2)
+SETTINGS = IndexSettings(features="thumbnail:8", size=32, workers=2, kind="kind")
+fake_kind.install()
+builder.missing_packages = list
 CALLS = ("replace", "rename", "fsync", "mkdir", "unlink", "rmdir", "ftruncate", "pwrite")
 
 
@@ -216,6 +223,8 @@ def main():
     def act():
         if what == "relocate":
             relocate_index(index, photos, more)
+        elif what == "kind":
+            add_photos(index, [photos], kind="kind", workers=2)
         elif what in ("add", "update"):
             add_photos(index, [photos, more] if what == "add" else [photos], workers=2)
         elif what == "command":
@@ -232,7 +241,7 @@ def main():
 
     def build_first():
         with contextlib.suppress(SourceError):
-            build_index([photos], first, SETTINGS)
+            build_index([photos], first, dataclasses.replace(SETTINGS, kind="none" if what == "kind" else "kind"))
             state(first)
         return " ".join(sys.modules)
 

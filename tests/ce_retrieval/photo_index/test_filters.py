@@ -154,7 +154,7 @@ def views(tmp_path, bundled_photos):
             part.save(tmp_path / "views" / name / f"{number}.png")
     parts[0].save(tmp_path / "views" / "b" / "copy.jpg", quality=80)
     parts[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "views" / "b" / "mirror.png")
-    build_index([tmp_path / "views"], tmp_path / "v.ceret", IndexSettings(features="thumbnail", workers=1))
+    build_index([tmp_path / "views"], tmp_path / "v.ceret", IndexSettings(features="thumbnail", workers=1, kind="none"))
     return PhotoIndex.open(tmp_path / "v.ceret")
 
 

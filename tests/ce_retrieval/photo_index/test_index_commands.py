@@ -9,7 +9,7 @@ from PIL import Image
 
 from cli.main import main
 
-BUILD = ["--features", "thumbnail:8", "--size", "32"]
+BUILD = ["--features", "thumbnail:8", "--size", "32", "--kind", "none"]
 
 
 def ceret(*arguments, code=0):
@@ -43,14 +43,14 @@ def test_an_index_is_built_described_grown_and_checked(tmp_path, photos, small_s
     out = tmp_path / "out.ceret"
     (photos / "bad.jpg").write_bytes(b"")
     done = ceret("index", photos, "--out", out, *BUILD)
-    assert done.stdout == f"{out}: 30 photos; 1 file skipped\n"
+    assert done.stdout == f"{out}: 30 photos; 1 file skipped; no kind features\n"
     assert done.stderr.startswith("1 file skipped:\n") and f"{photos}/bad.jpg: the file is empty" in done.stderr
     about = json.loads(ceret("info", out, "--json", "--skipped").stdout)
     assert (about["photos"], about["features"], about["hole"], about["skipped"]) == (30, "thumbnail:8", "none", 1)
     assert about["skipped_files"][0][0] == str(photos / "bad.jpg")
     assert "thumbnail:8" in ceret("info", out).stdout
     bad = [str(photos / "bad.jpg"), "the file is empty (0 bytes)"]
-    none = {"changed": [], "vanished": [], "refused": [], "notes": []}
+    none = {"changed": [], "vanished": [], "refused": [], "notes": [], "kind": None}
     again = {"index": str(out), "photos": 30, "added": 0, "present": 30, "skipped": 1, "skipped_files": [bad], **none}
     assert json.loads(ceret("index", photos, "--out", out, *BUILD, "--json").stdout) == again
     helpers.write_photos(photos, range(100, 103))
@@ -97,7 +97,7 @@ def test_another_format_version(index, query, photos, tmp_path):
     )
     for command in commands:
         assert (
-            "has format version 99, this ceret reads versions 1 to 2: use the ceret that wrote it, or delete"
+            "has format version 99, this ceret reads versions 1 to 3: use the ceret that wrote it, or delete"
             in error_of(*command)
         )
 

@@ -63,10 +63,10 @@ def test_verify_lists_every_problem(index):
 
 def test_an_index_of_another_version_says_both(index, photos):
     content = json.loads((index / "manifest.json").read_bytes())
-    (index / "manifest.json").write_text(json.dumps({**content, "version": 3, "news": 1}))
+    (index / "manifest.json").write_text(json.dumps({**content, "version": 4, "news": 1}))
     for act in (PhotoIndex.open, read_manifest, verify_index, lambda path: add_photos(path, [photos])):
         with pytest.raises(
-            PhotoIndexError, match="has format version 3, this ceret reads versions 1 to 2: use the ceret that"
+            PhotoIndexError, match="has format version 4, this ceret reads versions 1 to 3: use the ceret that"
         ):
             act(index)
 
@@ -145,7 +145,9 @@ def test_a_disk_that_is_full_costs_the_segment_under_way_and_nothing_else(
     photos, index, tmp_path, helpers, error_on_a_full_disk, limit, begun
 ):
     out = tmp_path / "out.ceret"
-    error = error_on_a_full_disk(limit, "index", photos, "--out", out, "--features", "thumbnail:8", "--size", "32")
+    error = error_on_a_full_disk(
+        limit, "index", photos, "--out", out, "--features", "thumbnail:8", "--size", "32", "--kind", "none"
+    )
     assert f"cannot write {out}" in error and "free space" in error
     assert (out / "manifest.json").exists() == begun
     if begun:
@@ -159,7 +161,7 @@ def test_a_disk_that_is_full_keeps_the_segments_before(photos, tmp_path, small_s
     for path in (photos / "z" / "even").iterdir():  # names so long that the last segment is the largest
         path.rename(path.with_name(f"{random.Random(path.name).randbytes(100).hex()}.png"))
     out = tmp_path / "out.ceret"
-    command = ["index", photos, "--out", out, "--features", "thumbnail:8", "--size", "32"]
+    command = ["index", photos, "--out", out, "--features", "thumbnail:8", "--size", "32", "--kind", "none"]
     assert f"cannot write {out}" in error_on_a_full_disk(5500, *command)
     assert_stopped(out, photos=32)
     report = build_index([photos], out, helpers.SETTINGS)

@@ -49,7 +49,7 @@ def weights(tmp_path):
 
 @pytest.fixture
 def settings(weights):
-    return IndexSettings(features=f"encoder:cells:{weights}", size=SIZE, workers=2)
+    return IndexSettings(features=f"encoder:cells:{weights}", size=SIZE, workers=2, kind="none")
 
 
 @pytest.fixture
@@ -163,11 +163,11 @@ def test_the_weights_of_the_package(tmp_path, photos, weights, monkeypatch, smal
     weights.rename(tmp_path / "weights" / shipped.SHIPPED)
     for hole, spec in (("none", "encoder:fill"), ("center", "encoder:fill")):
         out = tmp_path / f"{hole}.ceret"
-        settings = IndexSettings(features="encoder", size=SIZE, hole=hole)
+        settings = IndexSettings(features="encoder", size=SIZE, hole=hole, kind="none")
         build_index([photos], out, settings)
         assert read_manifest(out).descriptor == spec
         assert build_index([photos], out, settings).present == add_photos(out, [photos]).present == 30
-    local = IndexSettings(features="encoder:cells", size=SIZE, hole="center")
+    local = IndexSettings(features="encoder:cells", size=SIZE, hole="center", kind="none")
     build_index([photos], tmp_path / "local.ceret", local)
     assert read_manifest(tmp_path / "local.ceret").descriptor == "encoder:cells"
     assert add_photos(tmp_path / "local.ceret", [photos]).present == 30
@@ -233,7 +233,7 @@ def test_the_commands(tmp_path, photos, weights, helpers, monkeypatch):
     mask = np.zeros((40, 40), np.uint8)
     mask[12:16, 12:17] = 255
     Image.fromarray(mask).save(tmp_path / "m.png")
-    ceret("index", photos, "--out", out, "--features", f"encoder:cells:{weights}", "--size", SIZE)
+    ceret("index", photos, "--out", out, "--features", f"encoder:cells:{weights}", "--size", SIZE, "--kind", "none")
     about = json.loads(ceret("info", out, "--json").stdout)
     sha256 = read_manifest(out).weights_sha256
     assert (about["features"], about["channels"], about["weights"]) == (f"encoder:cells:{weights}", 5, sha256)
@@ -244,18 +244,35 @@ def test_the_commands(tmp_path, photos, weights, helpers, monkeypatch):
     errors = [
         (search, f"weights {sha256[:12]}, but .* {new[:12]} now"),
         (["add", out, photos], f"weights {sha256[:12]}, but .* {new[:12]} now"),
-        (["index", photos, "--out", tmp_path / "d.ceret", "--features", f"encoder:{weights}"], "--size 32"),
         (
-            ["index", photos, "--out", tmp_path / "d.ceret", "--features", "encoder:absent"],
+            ["index", photos, "--out", tmp_path / "d.ceret", "--kind", "none", "--features", f"encoder:{weights}"],
+            "--size 32",
+        ),
+        (
+            ["index", photos, "--out", tmp_path / "d.ceret", "--kind", "none", "--features", "encoder:absent"],
             "absent: no such checkpoint",
         ),
         (
-            ["index", photos, "--out", tmp_path / "d.ceret", "--features", f"encoder:bottleneck:{weights}"],
+            [
+                "index",
+                photos,
+                "--out",
+                tmp_path / "d.ceret",
+                "--kind",
+                "none",
+                "--features",
+                f"encoder:bottleneck:{weights}",
+            ],
             "its layers are",
         ),
     ]
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "nowhere")
-    errors.append((["index", photos, "--out", tmp_path / "d.ceret", "--features", "encoder"], "are not installed"))
+    errors.append(
+        (
+            ["index", photos, "--out", tmp_path / "d.ceret", "--kind", "none", "--features", "encoder"],
+            "are not installed",
+        )
+    )
     for arguments, message in errors:
         done = ceret(*arguments, code=2 if message in ("--size 32", "its layers are") else 1)
         *usage, line = done.stderr.splitlines()

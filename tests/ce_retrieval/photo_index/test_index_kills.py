@@ -1,5 +1,6 @@
 """SIGKILL at every step that touches the disk, and at random moments: the next run ends as if nothing had happened."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, verify
 from ce_retrieval.photo_index import builder as builder_module
 
 ROOT = Path(__file__).resolve().parents[3]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture()
@@ -48,7 +49,7 @@ def test_a_build_killed_at_any_step_is_finished_by_the_next_run_to_the_same_byte
     photos = helpers.write_photos(tmp_path / "photos", range(10))
     lines = kill_everywhere("build", photos, photos, work_folder)
     whole = lines[-1]["files"]
-    assert len(whole) == 5 and not any(name.endswith(".tmp") for name in whole)
+    assert len(whole) == 7 and not any(name.endswith(".tmp") for name in whole)
     segments = []
     for line in lines:
         later = json.loads(line["later"])
@@ -82,6 +83,15 @@ def test_an_update_killed_at_any_step_is_finished_by_the_next_run_to_the_same_by
         assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
 
 
+def test_kind_features_killed_at_any_step_are_there_whole_or_not_at_all(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(10))
+    lines = kill_everywhere("kind", photos, photos, work_folder, steps=20)
+    assert sum("kind-" in name for name in lines[-1]["files"]) == 2
+    for line in lines:
+        assert json.loads(line["later"]) == {"between": "2 whole segments", "after": "2 whole segments"}
+        assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
+
+
 def test_a_relocation_killed_at_any_step_is_made_or_not(tmp_path, work_folder, helpers):
     photos = helpers.write_photos(tmp_path / "photos", range(4))
     lines = kill_everywhere("relocate", photos, tmp_path / "moved", work_folder, steps=10)
@@ -101,7 +111,7 @@ def test_a_build_of_nothing_readable_killed_at_any_step_leaves_no_index_in_the_e
 
 
 def test_a_command_killed_at_random_moments_gets_there_and_ends_with_the_same_bytes(
-    tmp_path, work_folder, small_segments, helpers
+    tmp_path, work_folder, small_segments, helpers, fake_kind
 ):
     photos = helpers.write_photos(tmp_path / "photos", range(240))
     (photos / "bad.jpg").write_bytes(b"no photo")
@@ -112,7 +122,8 @@ def test_a_command_killed_at_random_moments_gets_there_and_ends_with_the_same_by
     segments = [line["segments"] for line in lines]
     assert segments == sorted(segments), "a later run lost segments"
     expected, index = work_folder / "first.ceret", work_folder / "index.ceret"
-    assert build_index([photos], index, helpers.SETTINGS).present == 8 * segments[-1] - 1  # bad.jpg
+    settings = dataclasses.replace(helpers.SETTINGS, kind="kind")
+    assert build_index([photos], index, settings).present == 8 * segments[-1] - 1  # bad.jpg
     assert helpers.contents(index) == helpers.contents(expected)
     assert verify_index(index).problems == ()
 

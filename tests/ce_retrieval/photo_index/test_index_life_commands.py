@@ -15,7 +15,7 @@ from cli.main import main
 
 ROOT = Path(__file__).resolve().parents[3]
 CONVERT = "convert them to JPEG or PNG"
-BUILD = ["--features", "thumbnail:8", "--size", "32"]
+BUILD = ["--features", "thumbnail:8", "--size", "32", "--kind", "none"]
 
 
 def ceret(*arguments, code=0):
@@ -34,7 +34,7 @@ def test_a_folder_given_by_a_shell_pattern_with_all_kinds_of_things_in_it(photos
     (photos / "empty").mkdir()
     out = tmp_path / "out.ceret"
     done = ceret("index", *sorted(photos.iterdir()), "--out", out, *BUILD)
-    assert done.stdout == f"{out}: 33 photos; 0 files skipped\n"
+    assert done.stdout == f"{out}: 33 photos; 0 files skipped; no kind features\n"
     lines = done.stderr.splitlines()
     assert lines[0] == "4 paths passed over:" and lines[1].startswith(f"  {photos}/0.txt: not a")
     assert lines[5:] == [

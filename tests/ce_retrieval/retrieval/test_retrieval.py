@@ -26,7 +26,7 @@ def indexes(crop_folder, tmp_path_factory) -> dict[str, PhotoIndex]:
     for features, hole in (*((name, "none") for name in FEATURES), ("thumbnail:16", "center"), ("hog", "center")):
         name = features if hole == "none" else f"{features} {hole}"
         path = folder / f"{name.replace(':', '-').replace(' ', '-')}.ceret"
-        build_index([crop_folder], path, IndexSettings(features=features, hole=hole, size=64, workers=1))
+        build_index([crop_folder], path, IndexSettings(features=features, hole=hole, size=64, workers=1, kind="none"))
         opened[name] = PhotoIndex.open(path)
     return opened
 
@@ -242,7 +242,7 @@ def test_a_batch_finds_what_each_query_finds_alone(indexes, crop_folder, odd_hol
 def test_neighbours_are_opened_in_their_own_shape_and_the_lost_are_named(crop_folder, tmp_path):
     photos = tmp_path / "photos"
     shutil.copytree(crop_folder / "photo0", photos)
-    build_index([photos], tmp_path / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1))
+    build_index([photos], tmp_path / "a.ceret", IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none"))
     index = PhotoIndex.open(tmp_path / "a.ceret")
     hole = np.zeros((96, 96), bool)
     hole[30:60, 30:60] = True

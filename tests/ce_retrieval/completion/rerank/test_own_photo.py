@@ -36,7 +36,7 @@ def index_of(folder: Path, scenes: dict[str, bytes]) -> PhotoIndex:
     (folder / "scenes").mkdir(parents=True)
     for name, data in scenes.items():
         (folder / "scenes" / name).write_bytes(data)
-    settings = IndexSettings(features="thumbnail:8", size=64, workers=1)
+    settings = IndexSettings(features="thumbnail:8", size=64, workers=1, kind="none")
     build_index([folder / "scenes"], folder / "scenes.ceret", settings)
     return PhotoIndex.open(folder / "scenes.ceret")
 

@@ -23,7 +23,7 @@ def index_of(folder: Path, scenes: dict[str, np.ndarray]) -> PhotoIndex:
     for name, scene in scenes.items():
         Image.fromarray(np.ascontiguousarray(scene)).save(folder / "scenes" / f"{name}.png")
     path = folder / "scenes.ceret"
-    build_index([folder / "scenes"], path, IndexSettings(features="thumbnail:16", size=64, workers=1))
+    build_index([folder / "scenes"], path, IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none"))
     return PhotoIndex.open(path)
 
 

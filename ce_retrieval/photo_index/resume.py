@@ -1,0 +1,110 @@
+"""Where a build may begin or go on: what stands at its place, and whether that was begun with the same settings."""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+from ce_retrieval.descriptors import Descriptor
+from ce_retrieval.errors import PhotoIndexError, SourceError, counted, some
+from ce_retrieval.photo_index.manifest import MANIFEST, Manifest, read_manifest, write_manifest
+from ce_retrieval.photo_index.segments import is_leftover
+from ce_retrieval.photo_index.update import BuildReport, Update
+from ce_retrieval.photo_index.weights import check_weights
+from ce_retrieval.storage import LOCK, is_lock, storage_errors
+
+
+def check_place(out: Path) -> None:
+    """Raise PhotoIndexError if `out` holds something other than an index or the start of one."""
+    with storage_errors(out):
+        if out.exists() and not out.is_dir():
+            raise PhotoIndexError(f"{out} is a file: choose another folder")
+        if not out.is_dir():
+            return
+        if (out / MANIFEST).exists():
+            read_manifest(out)  # that of other software is an error, before anything is written
+            return
+        foreign = sorted(child.name for child in out.iterdir() if not is_lock(child) and not is_leftover(child))
+    if foreign:
+        raise PhotoIndexError(f"{out} is not empty and not an index (it holds {foreign[0]}): choose another")
+
+
+def resumable(out: Path, fresh: Manifest, descriptor: Descriptor) -> Manifest:
+    """Return the manifest to resume: the one on disk, or the fresh one after writing it.
+
+    PhotoIndexError if the one on disk was built with other settings, sources or libraries.
+    """
+    if not (out / MANIFEST).exists():
+        write_manifest(out, fresh)
+        return fresh
+    old = read_manifest(out)
+    for name in ("descriptor", "size", "hole", "recipe"):
+        if getattr(old, name) != getattr(fresh, name):
+            raise PhotoIndexError(
+                f"{out} was built with {name} {getattr(old, name)}, not {getattr(fresh, name)}: "
+                "choose another folder, or delete it first"
+            )
+    check_weights(out, old, descriptor)
+    _check_kind(out, old, fresh)
+    # A source that is gone need not be given; a complete index may have more sources, added later.
+    expected = [source for source in old.sources if source in fresh.sources or os.path.lexists(source.root)]
+    others = list(fresh.sources) != expected[: len(fresh.sources)]
+    if others if old.complete else not set(expected) <= set(fresh.sources):
+        more = ", add more with `ceret add`" if old.complete else ""
+        raise PhotoIndexError(
+            f"{out} was built from {some([source.root for source in old.sources])}: give the same sources{more}, "
+            "or choose another folder"
+        )
+    if not old.complete and old.libraries != fresh.libraries:
+        changed = [name for name in fresh.libraries if old.libraries.get(name) != fresh.libraries[name]]
+        raise PhotoIndexError(f"{out} was begun with other versions of {', '.join(changed)}: delete it and build again")
+    return old
+
+
+def _check_kind(out: Path, old: Manifest, fresh: Manifest) -> None:
+    """Raise PhotoIndexError if an index has other kind features; a complete one may have none, and may be opened without."""
+    if old.kind == fresh.kind or (old.complete and None in (old.kind, fresh.kind)):
+        return
+    names = [manifest.kind.descriptor if manifest.kind else "none" for manifest in (old, fresh)]
+    what = f"kind {names[0]}, not {names[1]}" if names[0] != names[1] else f"other weights of the kind {names[0]}"
+    remedy = f"change it with `ceret add {out} --kind {names[1]}`, or " if old.complete else ""
+    raise PhotoIndexError(f"{out} was built with {what}: {remedy}choose another folder, or delete it first")
+
+
+def up_to_date(out: Path, update: Update) -> BuildReport:
+    """Return the report for a complete index; PhotoIndexError if its photos are not what they were."""
+    found = update.comparison
+    news = {"new": found.new, "changed": found.changed, "vanished": found.vanished}
+    told = [
+        f"{len(names)} {what} ({some([update.manifest.name_of(*name) for name in names])})"
+        for what, names in news.items()
+        if names
+    ]
+    if told:
+        raise PhotoIndexError(
+            f"{out} is complete, but its photos are not what they were: {', '.join(told)}; bring it up to date with "
+            f"`ceret add {out} SOURCE...`"
+        )
+    return update.report()
+
+
+def nothing_read(out: Path, manifest: Manifest) -> SourceError:
+    """Delete the empty index and return the error that says why it is empty."""
+    roots = some([source.root for source in manifest.sources])
+    skipped = manifest.skipped
+    with storage_errors(out):
+        # In this order, a kill in between leaves the start of a build.
+        write_manifest(out, dataclasses.replace(manifest, segments=()))
+        if (out / "segments").exists():
+            shutil.rmtree(out / "segments")
+        (out / MANIFEST).unlink()
+        (out / LOCK).unlink()
+        with contextlib.suppress(OSError):  # not empty: it holds foreign files
+            out.rmdir()
+    first = (
+        f", the first: {manifest.name_of(skipped[0].source, skipped[0].key)}: {skipped[0].reason}" if skipped else ""
+    )
+    return SourceError(
+        f"no photo of {roots} could be read ({counted(len(skipped), 'file')} skipped{first}): give other photos"
+    )
