@@ -36,7 +36,12 @@ def external_files(model: Path) -> list[str]:
 
 def tensor_names(model: Path) -> list[str]:
     """Return the names of the tensors that the nodes of the model compute, in order; DescriptorError as `external_files`."""
-    return _read(model, _computed)
+    return _read(model, lambda data: _named(data, 1, 2))
+
+
+def output_names(model: Path) -> list[str]:
+    """Return the names of the model's outputs; DescriptorError as `external_files`."""
+    return _read(model, lambda data: _named(data, 12, 1))
 
 
 def with_outputs(model: Path, names: Sequence[str]) -> bytes:
@@ -91,11 +96,12 @@ def _read(model: Path, names: Callable[[memoryview], Iterator[str]]) -> list[str
         raise DescriptorError(f"{model} is not an ONNX file: {error}") from error
 
 
-def _computed(data: memoryview) -> Iterator[str]:
-    """Yield the outputs (field 2) of the nodes (field 1) of the graph (field 7); optional ones have empty names."""
+def _named(data: memoryview, entry: int, name: int) -> Iterator[str]:
+    """Yield the field `name` of every `entry` of the graph (field 7): a node is entry 1, its outputs are its names 2."""
     for graph in (part for number, part in _parts(data) if number == 7):
-        for node in (part for number, part in _parts(graph) if number == 1):
-            yield from (bytes(name).decode() for number, name in _parts(node) if number == 2 and name)
+        for one in (part for number, part in _parts(graph) if number == entry):
+            # An optional output that is left out has an empty name.
+            yield from (bytes(text).decode() for number, text in _parts(one) if number == name and text)
 
 
 def _locations(data: memoryview, message: str) -> Iterator[str]:
