@@ -18,7 +18,7 @@ from ce_retrieval.settings import FOCUS, ranges
 
 ALONE, INDEXED = "alone", "index"
 WITHOUT_INDEX = ("patchmatch",)  # methods that are measured without the index unless `+index` says so
-NETWORK = "network"
+NETWORK, OVERLAY = "network", "retrieval"  # OVERLAY: what `+blend` and `+mean` belong to
 # Words for settings.
 WORDS = {
     "rim": ("rerank", "rim"),
@@ -89,26 +89,23 @@ def _parse(name: str, features: str, described: Described) -> Method:
 
 def _parse_features(name: str, base: str, focus: str | None, parts: Sequence[str], described: Described) -> Method:
     """Parse FEATURES[@PX][+rim|+guided][+blend|+mean|+METHOD][+NAME=VALUE...]; a part of it in any order."""
-    indexed = [key for key, about in METHODS.items() if about.index != "none"]
-    keys = [part for part in parts if part in indexed]
-    key = keys[0] if keys else "retrieval"
-    words = [part for part in parts if part in WORDS]
-    taken: dict[str, str] = {"fill": key} if keys else {}
-    for part in (*words, *keys[1:]):
-        setting = WORDS[part][0] if part in WORDS else "fill"
-        if setting in taken:
-            raise _misfit(
-                name, part, f"FEATURES[@PX][+rim|+guided][+blend|+mean|+{'|+'.join(indexed)}][+NAME=VALUE...]"
-            )
+    methods = [key for key, about in METHODS.items() if about.index != "none" and key != OVERLAY]
+    grammar = f"FEATURES[@PX][+rim|+guided][+blend|+mean|+{'|+'.join(methods)}][+NAME=VALUE...]"
+    taken: dict[str, str] = {}  # re-rank and fill
+    for part in [part for part in parts if "=" not in part]:
+        setting = "fill" if part in methods else WORDS.get(part, ("", ""))[0]
+        if not setting or setting in taken:
+            raise _misfit(name, part, grammar)
         taken[setting] = part
-    settings: dict[str, Any] = {}
-    if focus is not None:
-        settings["focus"] = _focus(name, focus)
-    settings |= dict(WORDS[word] for word in words)
-    others = [part for part in parts if part not in words and part not in keys]
-    texts = [_add(name, key, part, settings) for part in others]
-    defaults = {"rerank": "none"} | ({} if keys else {"fill": "paste"})
-    settings = {k: v for k, v in defaults.items() if k in ranges(METHODS[key].settings)} | settings
+    key = taken["fill"] if taken.get("fill") in methods else OVERLAY
+    settings: dict[str, Any] = {} if focus is None else {"focus": _focus(name, focus)}
+    if "rerank" in taken or "rerank" in ranges(METHODS[key].settings):
+        settings["rerank"] = taken.get("rerank", "none")
+    if key == OVERLAY:
+        settings["fill"] = taken.get("fill", "paste")
+    if twice := [part for part in parts if part.partition("=")[0].strip() in ("focus", "rerank", "fill")]:
+        raise _misfit(name, twice[0], grammar)
+    texts = [_add(name, key, part, settings) for part in parts if "=" in part]
     descriptor = _made(name, base, described)
     # One spelling each, so that an index is shared and nothing is measured twice.
     ordered = [taken[setting] for setting in ("rerank", "fill") if setting in taken]
@@ -138,7 +135,7 @@ def _parse_completion(name: str, features: str, described: Described) -> Method:
     indexed = _indexed(name, key, [part for part in parts if part in (ALONE, INDEXED)])
     texts = [_add(name, key, part, settings) for part in parts if part not in (ALONE, INDEXED)]
     if METHODS[key].index == "optional" and indexed == (key in WITHOUT_INDEX):
-        texts.append(INDEXED if indexed else ALONE)
+        texts.insert(0, INDEXED if indexed else ALONE)
     descriptor = _made(name, features, described) if indexed else None
     return Method("+".join([base, *texts]), "completion", key, settings, descriptor)
 
