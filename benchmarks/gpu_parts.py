@@ -89,7 +89,7 @@ class Parts:
             rate=2e-3,
             muon_rate=0.03,
             warmup=200,
-            view=0.75,
+            view=0.8,
             jitter=0.15,
             average=0.999,
             **MIXED,

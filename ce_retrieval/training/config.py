@@ -45,7 +45,7 @@ class TrainConfig(Checked):
         its errors.
     average : decay of the averaged weights; 0: no averaging.
     clip : largest norm of the gradient; 0: no clipping.
-    view : smallest side of the random crop, as a share of the packed photo's side.
+    view : smallest side of the random crop, as a share of the packed photo's side; a crop below the network's size is enlarged.
     flip : whether half of the photos are mirrored.
     jitter : largest relative change of brightness, contrast and of each colour.
     seed : everything random follows from it.

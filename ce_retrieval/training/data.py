@@ -157,7 +157,7 @@ class Batches:
         config, batch = self.config, self.config.batch
         # Seeds of steps lie far apart; the side of the crop is the host's draw, shared by the batch.
         self.generator.manual_seed(config.seed * 1_000_003 + step)
-        smallest = max(config.network.size, round(config.view * self.packed))
+        smallest = max(1, round(config.view * self.packed))
         side = int(np.random.default_rng([config.seed, 1, step]).integers(smallest, self.packed + 1))
         numbers = torch.rand((9, batch), generator=self.generator, device=self.device)
         holes = self.holes.draw(batch, self.generator)[self.part]

@@ -1,0 +1,66 @@
+"""The network behind the descriptor `kind`: one vector for a photo, from whatever of it is visible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from ce_retrieval.models.layers import ChannelNorm, ResidualBlock
+
+
+@dataclass(frozen=True)
+class KindConfig:
+    """Sizes of a `KindNetwork`.
+
+    Attributes
+    ----------
+    size : side of the photos, px.
+    widths, blocks : channels and residual blocks at 1/4, 1/8 and 1/16 of the side.
+    features : numbers of the vector.
+    """
+
+    size: int = 128
+    widths: tuple[int, int, int] = (48, 96, 192)
+    blocks: tuple[int, int, int] = (1, 2, 2)
+    features: int = 256
+
+
+class KindNetwork(nn.Module):
+    """Residual blocks at 1/4, 1/8 and 1/16 of the side; mean and spread of the last two maps over their visible cells.
+
+    A hole is filled with grey and is the fourth channel. Cells that it hides take no part in the means.
+    """
+
+    def __init__(self, config: KindConfig) -> None:
+        super().__init__()
+        self.config = config
+        low, middle, high = config.widths
+        self.stem = nn.Conv2d(4, low, 5, stride=4, padding=2)
+        self.low = nn.Sequential(*(ResidualBlock(low) for _ in range(config.blocks[0])))
+        self.to_middle = nn.Sequential(ChannelNorm(low), nn.Conv2d(low, middle, 3, stride=2, padding=1))
+        self.middle = nn.Sequential(*(ResidualBlock(middle) for _ in range(config.blocks[1])))
+        self.to_high = nn.Sequential(ChannelNorm(middle), nn.Conv2d(middle, high, 3, stride=2, padding=1))
+        self.high = nn.Sequential(*(ResidualBlock(high) for _ in range(config.blocks[2])))
+        self.norms = nn.ModuleList([ChannelNorm(middle), ChannelNorm(high)])
+        self.last = nn.Linear(2 * (middle + high), config.features)
+
+    def forward(self, photos: Tensor, holes: Tensor) -> Tensor:
+        """Photos float (B, 3, S, S) in [-1, 1], holes bool (B, S, S), True = missing -> float32 (B, features)."""
+        missing = holes[:, None].to(photos.dtype)
+        stacked = torch.cat([photos * (1 - missing), missing], dim=1).contiguous(memory_format=torch.channels_last)
+        maps = self.low(functional.relu(self.stem(stacked)))
+        middle = self.middle(self.to_middle(maps))
+        high = self.high(self.to_high(middle))
+        parts = []
+        for norm, found in zip(self.norms, (middle, high), strict=True):
+            side = found.shape[-1]
+            share = functional.adaptive_avg_pool2d(1 - missing.float(), side)
+            weight = share / share.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+            cells = functional.relu(norm(found)).float()
+            mean = (cells * weight).sum(dim=(2, 3), keepdim=True)
+            spread = ((cells - mean).square() * weight).sum(dim=(2, 3)).add(1e-6).sqrt()
+            parts += [mean[:, :, 0, 0], spread]
+        return self.last(torch.cat(parts, dim=1)).float()
