@@ -31,6 +31,11 @@ from cli.output import note, print_json, say, steps_bar, warn_passed_over, warn_
 @number_option("limit", EvaluationSettings, "How many photos to measure, drawn by the seed [default: all].")
 @click.option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
 @weights_option
+@click.option(
+    "--perceptual",
+    metavar="onnx:FILE[:LAYER,...]",
+    help="Also measure how near a fill looks to the truth by this network's features [layers: its outputs with places].",
+)
 @click.option("--out", required=True, metavar="DIR", type=PATH, help="Where the results go.")
 @json_option
 def command(
@@ -44,9 +49,13 @@ def command(
 ) -> None:
     """Measure methods on PHOTOS: cut a hole into each photo, fill it, and compare the fill with the truth.
 
-    A method is FEATURES[@PX][+rim|+guided][+blend|+mean|+scenes|+patchmatch], as in thumbnail@8+rim+blend; a network's own
-    fill, network[:CHECKPOINT][+blend]; patchmatch; a classical fill (telea, navier-stokes, biharmonic, smooth); or a limit
-    (oracle, ring). Writes results.json, table.md and contact sheets.
+    A method is FEATURES[@PX][+rim|+guided][+blend|+mean|+METHOD], as in thumbnail@8+rim+blend; a METHOD of `ceret
+    complete` with its own defaults, as in scenes or patchmatch; a network's own fill, network[:CHECKPOINT][+blend]; a
+    classical fill (telea, navier-stokes, biharmonic, smooth); or a limit (oracle, ring). +NAME=VALUE changes a setting of
+    METHOD, as in patchmatch+start=network. Writes results.json, table.md and contact sheets.
+
+    Where photos have labels (folders), P@10 is about the ten nearest contexts, and kind@1 and kind@20 about the scenes that
+    fill: the share of photos whose best scene has the photo's label, and the mean share among at most 20 scenes kept.
     """
     from ce_retrieval.evaluation import default_methods, evaluate, markdown_table, notes, write_report
     from ce_retrieval.photo_index import PhotoIndex

@@ -119,12 +119,13 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) ->
         names = ", ".join(f"`{name}`" for name in unread)
         raise SettingsError(f"without an `index`, `method` {method} does not read {names}: give one, or leave them out")
     chosen = about.settings(**settings)
-    if chosen.weights is not None and not _runs_network(method, chosen, has_index):
+    if chosen.weights is not None and not runs_network(method, chosen, has_index):
         raise SettingsError("no network is used by these settings: leave `weights` out, or set `rerank` to guided")
     return chosen
 
 
-def _runs_network(method: str, settings: Any, has_index: bool) -> bool:
+def runs_network(method: str, settings: Any, has_index: bool) -> bool:
+    """Return whether a method with these settings runs a network."""
     starts = method == "network" or getattr(settings, "start", None) == "network"
     return starts or (has_index and settings.rerank == "guided")
 

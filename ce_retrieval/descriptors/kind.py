@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ce_retrieval.models.kind_network import KindNetwork
 
+SIZE = 128  # px, of the network that ships
 LEAST_VISIBLE = 0.02  # of a photo: less says nothing
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from ce_retrieval.descriptors.onnx_sidecar import Sidecar
 from ce_retrieval.errors import DescriptorError
-from ce_retrieval.reading import open_regular
+from ce_retrieval.reading import open_regular, read_regular
 
 # Where tensors are in a model: message -> field number -> the message in it (onnx.proto, whose numbers never change).
 _FIELDS: dict[str, dict[int, str]] = {
@@ -31,12 +31,29 @@ def external_files(model: Path) -> list[str]:
     Reads the wire format of protocol buffers itself, so that the `onnx` package is not needed. DescriptorError where the
     bytes are not such a message.
     """
-    with open_regular(model) as file:
-        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    try:
-        return sorted(set(_locations(data, "model")))
-    except (IndexError, ValueError) as error:
-        raise DescriptorError(f"{model} is not an ONNX file: {error}") from error
+    return sorted(set(_read(model, lambda data: _locations(data, "model"))))
+
+
+def tensor_names(model: Path) -> list[str]:
+    """Return the names of the tensors that the nodes of the model compute, in order; DescriptorError as `external_files`."""
+    return _read(model, lambda data: _named(data, 1, 2))
+
+
+def output_names(model: Path) -> list[str]:
+    """Return the names of the model's outputs; DescriptorError as `external_files`."""
+    return _read(model, lambda data: _named(data, 12, 1))
+
+
+def with_outputs(model: Path, names: Sequence[str]) -> bytes:
+    """Return a model that gives these of its tensors out too.
+
+    The concatenation of two protocol buffers is their union, so a model whose graph holds these outputs alone is appended.
+    The runtime finds their types and shapes.
+    """
+    graph = b"".join(
+        _encoded(12, _encoded(1, name.encode())) for name in names
+    )  # GraphProto.output, ValueInfoProto.name
+    return read_regular(model) + _encoded(7, graph)
 
 
 def model_files(model: Path) -> list[Path]:
@@ -68,6 +85,23 @@ def model_hash(model: Path, sidecar: Sidecar, output: str) -> str:
         except OSError as error:
             raise DescriptorError(f"{model}: its weights in {path} cannot be read ({error.strerror})") from error
     return whole.hexdigest()
+
+
+def _read(model: Path, names: Callable[[memoryview], Iterator[str]]) -> list[str]:
+    with open_regular(model) as file:
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    try:
+        return list(names(data))
+    except (IndexError, ValueError) as error:
+        raise DescriptorError(f"{model} is not an ONNX file: {error}") from error
+
+
+def _named(data: memoryview, entry: int, name: int) -> Iterator[str]:
+    """Yield the field `name` of every `entry` of the graph (field 7): a node is entry 1, its outputs are its names 2."""
+    for graph in (part for number, part in _parts(data) if number == 7):
+        for one in (part for number, part in _parts(graph) if number == entry):
+            # An optional output that is left out has an empty name.
+            yield from (bytes(text).decode() for number, text in _parts(one) if number == name and text)
 
 
 def _locations(data: memoryview, message: str) -> Iterator[str]:
@@ -110,3 +144,14 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         if byte < 128:
             return value, at
         shift += 7
+
+
+def _encoded(number: int, content: bytes) -> bytes:
+    """Return a length-delimited field."""
+    sizes = bytearray()
+    for value in (number << 3 | 2, len(content)):
+        while value > 127:
+            sizes.append(value & 127 | 128)
+            value >>= 7
+        sizes.append(value)
+    return bytes(sizes) + content

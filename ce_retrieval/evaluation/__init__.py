@@ -2,7 +2,8 @@
 
 from ce_retrieval.evaluation.leaks import Leak
 from ce_retrieval.evaluation.measuring import MethodResult
-from ce_retrieval.evaluation.methods import Method, default_methods, parse_methods
+from ce_retrieval.evaluation.method_names import parse_methods
+from ce_retrieval.evaluation.methods import Method, default_methods
 from ce_retrieval.evaluation.report import markdown_table, notes, write_report
 from ce_retrieval.evaluation.run import Evaluation, evaluate
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut

@@ -2,10 +2,9 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,8 @@ from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.methods import make_completer
 from ce_retrieval.errors import CeretError
 from ce_retrieval.evaluation.classical import CLASSICAL
-from ce_retrieval.evaluation.methods import Method
+from ce_retrieval.evaluation.methods import KEPT, Method, completion_settings, network_of
+from ce_retrieval.evaluation.perceptual import Perceptual
 from ce_retrieval.evaluation.queries import Queries
 from ce_retrieval.evaluation.settings import EvaluationSettings
 from ce_retrieval.photo_index import PhotoIndex
@@ -32,16 +32,20 @@ class Material:
 
     Attributes
     ----------
-    indexes : by descriptor.
+    indexes : by features.
+    labels : of the collection's photos, by id; "" for none.
     scenes : photos of the collection; their ids are those of every index.
     nearest : int64 (Q,) by the name of a search by pixels
         ids of the photos that it found.
+    perceptual : measures the fills by a network.
     """
 
     queries: Queries
     indexes: Mapping[str, PhotoIndex]
+    labels: Sequence[str]
     scenes: PhotoCache
     nearest: Mapping[str, np.ndarray]
+    perceptual: Perceptual | None
     settings: EvaluationSettings
 
 
@@ -53,19 +57,21 @@ class Filled:
     ----------
     photos : uint8 (Q, S, S, 3)
     failed : by row, why a photo could not be filled.
+    labels : by row, the labels of the scenes that it was filled from, best first, KEPT at most; "" for none.
     seconds : of all fills together.
     """
 
     photos: np.ndarray
     failed: dict[int, str] = field(default_factory=dict)
+    labels: dict[int, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
 
 
 def fill_queries(material: Material, method: Method, done: Done) -> Filled:
     """Fill every query by a method; the seconds leave out what is made once for all queries."""
-    ways = {"classical": _by_classical, "pixels": _from_scenes}
+    ways = {"completion": _by_completion, "classical": _by_classical, "pixels": _from_scenes}
     filled = Filled(material.queries.photos.copy())
-    steps = ways.get(method.kind, _by_completion)(material, method, filled)
+    steps = ways[method.kind](material, method, filled)
     count = 0
     start = time.perf_counter()
     for more in steps:
@@ -81,13 +87,13 @@ def fill_queries(material: Material, method: Method, done: Done) -> Filled:
 def _by_completion(material: Material, method: Method, filled: Filled) -> Iterator[int]:
     """Fill by a method of `completion.methods`, photos in parts of CHUNK."""
     queries = material.queries
-    index = material.indexes[method.base] if method.kind == "features" else None
-    settings = _completion_settings(material, method)
-    completer = make_completer(method.completion, index, settings=settings, scenes=material.scenes)
+    index = material.indexes[method.features] if method.features else None
+    settings = completion_settings(method, material.settings, len(material.labels))
+    completer = make_completer(method.base, index, settings=settings, scenes=material.scenes)
     # The first use makes more (the lifted vectors, the network's kernels): that is not timed either.
     if index is not None:
-        search_contexts(index, queries.photos[:1], queries.holes[:1], 1, focus=completer.settings.focus)
-    elif method.kind == "network":
+        search_contexts(index, queries.photos[:1], queries.holes[:1], 1, focus=method.focus)
+    elif network_of(method, settings) is not None:
         completer.complete_many([queries.photos[0]], [queries.holes[0]])
 
     def work(start: int) -> int:
@@ -98,30 +104,10 @@ def _by_completion(material: Material, method: Method, filled: Filled) -> Iterat
                 filled.failed[row] = str(result)
             else:
                 filled.photos[row] = result.best
+                filled.labels[row] = [candidate.label for candidate in result.candidates[:KEPT]]
         return len(results)
 
     return map(work, range(0, len(queries), CHUNK))
-
-
-def _completion_settings(material: Material, method: Method) -> dict[str, Any]:
-    """Return the settings of the completion method; every known pixel is kept."""
-    settings = material.settings
-    if method.kind == "network":
-        return {"fill": method.fill, "weights": method.base or settings.weights}
-    if method.kind == "patches":
-        return {}
-    search: dict[str, Any] = {
-        "rerank": method.rerank,
-        "focus": method.focus,
-        "candidates": settings.candidates,
-        "weights": settings.weights if method.rerank == "guided" else None,
-        "allow_same_photo": True,  # the leak guard has looked at the whole photos
-    }
-    if method.completion == "retrieval":
-        k = min(settings.k, len(material.indexes[method.base])) if method.fill == "mean" else 1
-        return {**search, "k": k, "fill": method.fill}
-    kept = {"seam": 0.0, "top": 1} if method.completion == "scenes" else {}
-    return {**search, "aligned": settings.aligned, **kept}
 
 
 def _by_classical(material: Material, method: Method, filled: Filled) -> Iterator[int]:
@@ -145,11 +131,11 @@ def _by_classical(material: Material, method: Method, filled: Filled) -> Iterato
 
 def _from_scenes(material: Material, method: Method, filled: Filled) -> Iterator[int]:
     """Fill each photo from the one scene that a search by pixels found, pasted or blended."""
-    queries, ids = material.queries, material.nearest[method.base]
+    queries, ids, labels = material.queries, material.nearest[method.base], material.labels
 
     def work(rows: np.ndarray) -> int:
         hole = queries.holes[rows[0]]
-        solver = PoissonSolver(hole) if method.fill == "blend" else None
+        solver = PoissonSolver(hole) if method.settings["fill"] == "blend" else None
         for row in rows:
             found = material.scenes.get([ids[row]])
             if found.dropped:
@@ -159,6 +145,7 @@ def _from_scenes(material: Material, method: Method, filled: Filled) -> Iterator
             if solver:
                 scene = to_bytes(solver.blend(to_unit(scene)[None], to_unit(queries.photos[row]))[0])
             filled.photos[row, hole] = scene[hole]
+            filled.labels[int(row)] = [labels[ids[row]]]
         return len(rows)
 
     return map(work, queries.by_hole())

@@ -9,7 +9,7 @@ import numpy as np
 
 from ce_retrieval.errors import EvaluationError, counted
 from ce_retrieval.evaluation.fills import Material, fill_queries
-from ce_retrieval.evaluation.methods import Method
+from ce_retrieval.evaluation.methods import KEPT, Method
 from ce_retrieval.evaluation.queries import Queries
 from ce_retrieval.evaluation.settings import LeftOut, Progress
 from ce_retrieval.figures import show_hole
@@ -18,6 +18,7 @@ from ce_retrieval.retrieval.search import search_contexts
 
 MEASURED_AT_ONCE = 16  # photos
 PRECISION_K = 10  # neighbours that P@k looks at
+KIND = ("kind@1", f"kind@{KEPT}")
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,18 @@ class MethodResult:
     ----------
     summary : over all photos.
     precision : P@k; None where photos have no labels or the method finds no neighbours.
+    kind : by name, "kind@1" and "kind@20", means over the photos for which they are defined (`kind_shares`). One is missing
+        where it is defined for none.
+    perceptual : by layer, means over all photos; empty where it was not measured.
     seconds : a photo.
-    photos : every measure of every photo, float64 (Q,) by name.
+    photos : every measure of every photo, float64 (Q,) by name; NaN where it is undefined.
     """
 
     method: Method
     summary: Summary
     precision: float | None
+    kind: Mapping[str, float]
+    perceptual: Mapping[str, float]
     seconds: float
     photos: Mapping[str, np.ndarray]
 
@@ -45,7 +51,9 @@ class Measured:
 
     Attributes
     ----------
-    values : every measure of every query, float64 (Q,) by name.
+    values : every error of every query, float64 (Q,) by name.
+    kind : as `kind_shares` returns them.
+    perceptual : distances float64 (Q, L); None: not measured.
     seconds : a query.
     failed : by row, why a query could not be filled.
     drawn : the fills of the photos on the sheets, uint8 (n, S, S, 3).
@@ -53,6 +61,8 @@ class Measured:
 
     method: Method
     values: dict[str, Floats]
+    kind: dict[str, Floats]
+    perceptual: Floats | None
     seconds: float
     failed: dict[int, str]
     drawn: np.ndarray
@@ -68,10 +78,40 @@ def measure_method(
     drawn : rows of the queries on the sheets.
     spent : seconds a query that a search by pixels took before.
     """
-    queries = material.queries
+    queries, judge = material.queries, material.perceptual
     filled = fill_queries(material, method, lambda done, total: report(f"filling by {method.name}", done, total))
     seconds = spent + filled.seconds / len(queries)
-    return Measured(method, _values(queries, filled.photos), seconds, filled.failed, filled.photos[drawn])
+    values = _values(queries, filled.photos)
+    kind = kind_shares(queries.labels, material.labels, filled.labels)
+    distances = judge.distances(queries, filled.photos) if judge else None
+    return Measured(method, values, kind, distances, seconds, filled.failed, filled.photos[drawn])
+
+
+def kind_shares(
+    queries: Sequence[str], collection: Sequence[str], scenes: Mapping[int, Sequence[str]]
+) -> dict[str, Floats]:
+    """Return how many of the scenes that a photo was filled from have its label, float64 (Q,) in [0, 1] each.
+
+    Parameters
+    ----------
+    queries, collection : labels of the queries and of the collection's photos; "" for none.
+    scenes : by row of the queries, the labels of its scenes, best first.
+
+    Returns
+    -------
+    "kind@1" of the best scene, and "kind@20" of all its scenes, unless no photo has more than one. NaN for a photo without
+    a label or a scene. Empty where queries and collection share no label.
+    """
+    if not (set(queries) & set(collection)) - {""}:
+        return {}
+    shares = np.full((2, len(queries)), np.nan)
+    for row, labels in scenes.items():
+        if queries[row] and labels:
+            right = [label == queries[row] for label in labels]
+            shares[:, row] = right[0], np.mean(right)
+    names = KIND if any(len(labels) > 1 for labels in scenes.values()) else KIND[:1]
+    found = dict(zip(names, shares, strict=False))
+    return {name: share for name, share in found.items() if not np.isnan(share).all()}
 
 
 def _values(queries: Queries, fills: np.ndarray) -> dict[str, Floats]:
@@ -98,22 +138,34 @@ def results_of(material: Material, measured: Sequence[Measured], failed: Mapping
     """Return the figures of each method over the queries that no method failed on."""
     kept = np.array([row for row in range(len(material.queries)) if row not in failed])
     # Methods with the same features and focus share their search.
-    searches = {(one.method.base, one.method.focus): one.method for one in measured if one.method.kind == "features"}
+    searches = {_search(one.method): one.method for one in measured if one.method.descriptor}
     precisions = {key: _precision(material, method, kept) for key, method in searches.items()}
     results = []
     for one in measured:
         values = {name: of_all[kept] for name, of_all in one.values.items()}
-        precision = precisions.get((one.method.base, one.method.focus))
-        results.append(MethodResult(one.method, summarise(**values), precision, one.seconds, values))
+        kind = {name: share[kept] for name, share in one.kind.items()}
+        means = {name: float(np.nanmean(share)) for name, share in kind.items() if not np.isnan(share).all()}
+        distances: dict[str, float] = {}
+        photos = {**values, **kind}
+        if material.perceptual and one.perceptual is not None:
+            each = one.perceptual[kept]
+            distances = dict(zip(material.perceptual.layers, each.mean(axis=0).tolist(), strict=True))
+            photos["perceptual"] = each.mean(axis=1)
+        precision = precisions[_search(one.method)] if one.method.descriptor else None
+        results.append(MethodResult(one.method, summarise(**values), precision, means, distances, one.seconds, photos))
     return results
+
+
+def _search(method: Method) -> tuple[str, float | None]:
+    return method.features, method.focus
 
 
 def _precision(material: Material, method: Method, kept: np.ndarray) -> float | None:
     """Return P@k of a method by features, the mean over the queries with a label; None without labels to compare."""
-    index, queries = material.indexes[method.base], material.queries
+    index, queries = material.indexes[method.features], material.queries
     if len(index) < PRECISION_K or not (set(queries.labels) & set(index.labels)) - {""}:
         return None
-    found = search_contexts(index, queries.photos, queries.holes, PRECISION_K, focus=method.focus_px)
+    found = search_contexts(index, queries.photos, queries.holes, PRECISION_K, focus=method.focus)
     shares = precision_at_k(np.array(queries.labels), np.array(index.labels)[found.ids])[kept]
     labelled = shares[~np.isnan(shares)]
     return float(labelled.mean()) if len(labelled) else None

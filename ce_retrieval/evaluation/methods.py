@@ -1,24 +1,25 @@
-"""The names of what is measured: FEATURES[@FOCUS][+RERANK][+FILL], a network, patches, a classical fill, or a limit."""
+"""What is measured: the methods of completion, classical fills, and the limits of searches by pixels."""
 
-import math
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from ce_retrieval.completion.methods import METHODS
-from ce_retrieval.descriptors import DESCRIPTORS, Descriptor, make_descriptor, protocol_spec
-from ce_retrieval.errors import DescriptorError, SettingsError, shown
-from ce_retrieval.evaluation.classical import CLASSICAL
+from ce_retrieval.completion.methods import METHODS, runs_network, settings_of
+from ce_retrieval.completion.settings import SearchSettings
+from ce_retrieval.descriptors import Descriptor
+from ce_retrieval.errors import SettingsError, shown
+from ce_retrieval.evaluation.settings import EvaluationSettings
 from ce_retrieval.models.network_fill import can_predict
 from ce_retrieval.retrieval.search import default_focus
-from ce_retrieval.settings import FOCUS
+from ce_retrieval.settings import ranges
 
 # Brute-force searches over the pixels of a region, through every photo of the collection.
 #   oracle: the photo that is nearest under the hole, the limit of any fill from one photo;
 #   ring: the photo that is nearest in a flat ring around the hole.
 PIXEL_SEARCHES = ("oracle", "ring")
-NETWORK = "network"  # a network's own fill
-PATCHES = "patchmatch"  # the photo's own patches
-FILLS = ("blend", "mean", "scenes", "patchmatch")  # of a method by features, beside "paste"
+KEPT = 20  # candidates of a photo whose labels are looked at
 
 
 @dataclass(frozen=True)
@@ -27,34 +28,29 @@ class Method:
 
     Attributes
     ----------
-    kind : "features", "pixels" (a brute-force search), "network", "patches" or "classical".
-    base : the descriptor's spec, the search, the checkpoint ("": the one of the settings), or the classical fill.
-    focus : px; None: no focus; "auto": the descriptor's best.
-    rerank : a `rerank` of SearchSettings; only methods by features have one.
-    fill : "paste", "blend" or "mean"; methods by features also have "scenes" and "patchmatch".
-    descriptor : of a method by features, else None.
+    kind : "completion", "pixels" (a brute-force search) or "classical".
+    base : the key in `completion.methods.METHODS`, the search, or the classical fill.
+    settings : what the name sets, by field of the completion method's settings; of a search by pixels `fill` alone.
+    descriptor : of the index that a completion method fills from; None: from none.
     """
 
     name: str
     kind: str
     base: str
-    focus: float | str | None = "auto"
-    rerank: str = "none"
-    fill: str = "paste"
+    settings: Mapping[str, Any] = field(default_factory=dict)
     descriptor: Descriptor | None = field(default=None, compare=False)
 
     @property
-    def focus_px(self) -> float | None:
-        """The focus of a method by features in px, with the descriptor's best for "auto"; None: no focus."""
-        assert self.descriptor is not None, "other methods search by no features"
-        return default_focus(self.descriptor) if isinstance(self.focus, str) else self.focus
+    def features(self) -> str:
+        """The features of the index that it fills from, "" for none."""
+        return self.descriptor.spec if self.descriptor else ""
 
     @property
-    def completion(self) -> str:
-        """Which method of `completion.methods` fills; "" for a search by pixels and a classical fill."""
-        if self.kind == "features":
-            return self.fill if self.fill in METHODS else "retrieval"
-        return {"network": "network", "patches": "patchmatch"}.get(self.kind, "")
+    def focus(self) -> float | None:
+        """The focus of its search in px, None for none; only a method with an index has one."""
+        assert self.descriptor is not None, "other methods search by no features"
+        focus = self.settings.get("focus", "auto")
+        return default_focus(self.descriptor) if focus == "auto" else focus
 
 
 def default_methods(features: str, weights: str | None = None) -> tuple[str, ...]:
@@ -63,97 +59,48 @@ def default_methods(features: str, weights: str | None = None) -> tuple[str, ...
     With torch and the weights installed, also the guided re-rank and the network's own fill.
     """
     hand_made = (features, f"{features}+rim", f"{features}+rim+blend", f"{features}+rim+mean")
-    guided = (f"{features}+guided", f"{features}+guided+blend", f"{features}+guided+mean", NETWORK)
+    guided = (f"{features}+guided", f"{features}+guided+blend", f"{features}+guided+mean", "network")
     return (*hand_made, *(guided if can_predict(weights) else ()), "smooth", "oracle")
 
 
-def parse_methods(names: Sequence[str], size: int, hole: str = "none") -> list[Method]:
-    """Return the methods with these names, in order.
+def completion_settings(method: Method, settings: EvaluationSettings, photos: int) -> dict[str, Any]:
+    """Return the settings with which a completion method is measured: those of its name before those of the evaluation.
+
+    Every known pixel is kept (`seam` 0), and copies are allowed, since the leak guard has looked at the whole photos.
 
     Parameters
     ----------
-    names : each is one of
-        - FEATURES[@PX][+rim|+guided][+blend|+mean|+scenes|+patchmatch]: a descriptor (`hog`, `thumbnail:16`, ...), its
-          focus (`@none`: no focus; default: the descriptor's best), a re-rank, and a fill (default: paste the best scene).
-          `+mean` averages the best blends; `+scenes` and `+patchmatch` are methods of completion and keep every known
-          pixel here.
-        - `network[:CHECKPOINT][+blend]`: a network's own fill.
-        - `patchmatch`: the photo's own patches.
-        - `telea`, `navier-stokes`, `biharmonic`, `smooth`: classical fills.
-        - `oracle`, `ring` [+blend]: searches by pixels.
-    size : px, side of the photos.
-    hole : hole protocol of the index.
+    photos : how many the index holds.
 
     Raises
     ------
-    SettingsError : no name, a name that cannot be read, or one that stands twice.
+    SettingsError : the settings do not go together.
     """
-    methods = [_parse(name.strip(), size, hole) for name in names]
-    if not methods:
-        raise SettingsError("`methods` names none: give at least one, for example thumbnail+rim or smooth")
-    seen = [method.name for method in methods]
-    for name in seen:
-        if seen.count(name) > 1:
-            raise SettingsError(f"`methods` names {shown(name)} twice: name it once")
-    return methods
-
-
-def _parse(name: str, size: int, hole: str) -> Method:
-    if name.partition("+")[0].partition(":")[0] == NETWORK:
-        return _parse_network(name)
-    if name == PATCHES:
-        return Method(name, "patches", "")
-    head, *parts = name.split("+")
-    base, at, focus_text = head.partition("@")
-    fill, rerank = "paste", "none"
-    for part in parts:
-        if part in ("rim", "guided") and rerank == "none":
-            rerank = part
-        elif part in FILLS and fill == "paste":
-            fill = part
-        else:
-            raise SettingsError(
-                f"`methods` {shown(name)}: {part!r} does not fit there: expected FEATURES[@PX][+rim|+guided][+{'|+'.join(FILLS)}]"
-            )
-    if base in CLASSICAL:
-        if parts or at:
-            raise SettingsError(f"`methods` {shown(name)}: a classical fill takes no additions: name it {base} alone")
-        return Method(name, "classical", base)
-    if base in PIXEL_SEARCHES:
-        if at or rerank != "none" or fill not in ("paste", "blend"):
-            raise SettingsError(f"`methods` {shown(name)}: {base} takes +blend alone: name it {base} or {base}+blend")
-        return Method(name, "pixels", base, fill=fill)
-    if base.partition(":")[0] not in DESCRIPTORS:
-        known = ", ".join([*DESCRIPTORS, NETWORK, PATCHES, *CLASSICAL, *PIXEL_SEARCHES])
-        raise SettingsError(f"`methods` {shown(name)} is unknown: it begins with one of {known}")
+    about = METHODS[method.base]
+    known = ranges(about.settings)
+    has_index = method.descriptor is not None
+    wanted: dict[str, Any] = {"seam": 0.0, "allow_same_photo": True}
+    given = {"candidates": settings.candidates, "aligned": settings.aligned}
+    wanted |= {name: value for name, value in given.items() if value is not None}
+    if method.base == "retrieval":
+        looked_at = min(KEPT, method.settings.get("candidates", settings.candidates or SearchSettings.candidates))
+        wanted["k"] = min(settings.k if method.settings.get("fill") == "mean" else looked_at, photos)
+    read = known if has_index or about.index == "none" else about.without_index
+    chosen = {name: value for name, value in wanted.items() if name in read} | dict(method.settings)
     try:
-        descriptor = make_descriptor(protocol_spec(base, hole), size)
-    except (DescriptorError, SettingsError) as error:
-        raise SettingsError(f"`methods` {shown(name)}: {error}") from error
-    focus = _focus(name, focus_text) if at else "auto"
-    # One spelling each, so that an index is shared and nothing is measured twice.
-    suffix = "" if not at else "@none" if focus is None else f"@{focus:g}"
-    suffix += f"+{rerank}" * (rerank != "none") + f"+{fill}" * (fill != "paste")
-    return Method(descriptor.spec + suffix, "features", descriptor.spec, focus, rerank, fill, descriptor)
+        made = settings_of(method.base, chosen, has_index=has_index)
+    except SettingsError as error:
+        raise SettingsError(f"`methods` {shown(method.name)}: {error}") from error
+    if settings.weights and made.weights is None and runs_network(method.base, made, has_index):
+        chosen["weights"] = settings.weights
+    return chosen
 
 
-def _parse_network(name: str) -> Method:
-    """Parse `network[:CHECKPOINT][+blend]`; a path may hold any character."""
-    base = name.removesuffix("+blend")
-    fill = "paste" if base == name else "blend"
-    head, colon, checkpoint = base.partition(":")
-    if head != NETWORK or (colon and not checkpoint):
-        raise SettingsError(f"`methods` {shown(name)}: expected network[:CHECKPOINT][+blend]")
-    return Method(name, "network", checkpoint, fill=fill)
+def network_of(method: Method, chosen: Mapping[str, Any]) -> str | None:
+    """Return the weights of the network that a completion method runs with these settings, "" for those of the package.
 
-
-def _focus(name: str, text: str) -> float | None:
-    if text == "none":
-        return None
-    try:
-        focus = float(text)
-    except ValueError:
-        focus = math.nan
-    if not FOCUS.holds(focus):
-        raise SettingsError(f"`methods` {shown(name)}: the focus {shown(text)} is not {FOCUS} px, nor none")
-    return focus
+    None: it runs none.
+    """
+    has_index = method.descriptor is not None
+    made = settings_of(method.base, chosen, has_index=has_index)
+    return (made.weights or "") if runs_network(method.base, made, has_index) else None

@@ -2,12 +2,16 @@
 
 import json
 import math
+import statistics
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ce_retrieval.errors import counted
-from ce_retrieval.evaluation.measuring import PRECISION_K
+from ce_retrieval.evaluation.measuring import KIND, PRECISION_K, MethodResult
+from ce_retrieval.evaluation.methods import KEPT
 from ce_retrieval.evaluation.place import ROWS_A_SHEET, TABLE, check_place, sheet_name
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.figures import contact_sheet
@@ -17,14 +21,23 @@ from ce_retrieval.storage import make_folder, replace_file, storage_errors, take
 
 
 def markdown_table(evaluation: Evaluation) -> str:
-    """Return the table of Pathak et al. 2016, Table 1, with more columns; one row a method, "–" where undefined."""
-    head = ["method", "L1 %", "L2 %", "PSNR dB", "PSNR of mean L2", "SSIM", "sharpness", f"P@{PRECISION_K}", "s/photo"]
+    """Return the table of Pathak et al. 2016, Table 1, with more columns; one row a method, "–" where undefined.
+
+    Columns of the kind and of the perceptual distance are there if any method has a figure in them.
+    """
+    kinds = [name for name in KIND if any(name in result.kind for result in evaluation.results)]
+    perceptual = ["perceptual"] * any(result.perceptual for result in evaluation.results)
+    head = ["method", "L1 %", "L2 %", "PSNR dB", "PSNR of mean L2", "SSIM", "sharpness", *perceptual]
+    head += [f"P@{PRECISION_K}", *kinds, "s/photo"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for result in evaluation.results:
         s = result.summary
         numbers = [(s.l1, 2), (s.l2, 2), (s.psnr, 2), (s.psnr_of_mean_l2, 2), (s.ssim, 3), (s.sharpness, 2)]
         cells = [result.method.name, *(_shown(value, digits) for value, digits in numbers)]
-        cells += ["" if result.precision is None else f"{result.precision:.3f}", f"{result.seconds:.4f}"]
+        cells += [f"{mean_distance(result):.3f}" for _ in perceptual]
+        shares = [result.precision, *(result.kind.get(name) for name in kinds)]
+        cells += ["" if share is None else f"{share:.3f}" for share in shares]
+        cells.append(f"{result.seconds:.4f}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -39,6 +52,12 @@ def notes(evaluation: Evaluation) -> list[str]:
         f"Region: {about['region']}. Range: {about['range']}. Averaging: {about['averaging']}.",
         f"s/photo: {about['seconds']}.",
     ]
+    lines += _kind_notes(evaluation)
+    if judge := about["perceptual"]:
+        lines.append(
+            f"perceptual: mean over the layers {', '.join(judge['layers'])} of {judge['path']}, and over photos: squared "
+            "difference of unit-length features under the hole, 0 is the truth."
+        )
     if any(result.summary.identical for result in evaluation.results):
         each = [f"{r.method.name} {r.summary.identical}" for r in evaluation.results if r.summary.identical]
         lines.append(f"Fills identical to the truth (infinite PSNR, not in its mean): {', '.join(each)}.")
@@ -54,6 +73,21 @@ def notes(evaluation: Evaluation) -> list[str]:
         lines.append(f"{counted(len(evaluation.unserved), 'photo')} that a method could not fill, left out for all.")
     if evaluation.unreadable:
         lines.append(f"{counted(len(evaluation.unreadable), 'query file')} could not be read.")
+    return lines
+
+
+def _kind_notes(evaluation: Evaluation) -> list[str]:
+    """Return what kind@k counts, and how many photos of a method it is about, where these are not all."""
+    found = [result for result in evaluation.results if result.kind]
+    if not found:
+        return []
+    lines = [
+        "kind@1: share of photos whose best scene has the photo's label. "
+        f"kind@{KEPT}: share of a photo's scenes with its label, of at most {KEPT} that the method kept, mean over photos."
+    ]
+    counts = {result.method.name: int(np.count_nonzero(~np.isnan(result.photos[KIND[0]]))) for result in found}
+    if partly := [f"{name} {count}" for name, count in counts.items() if count < len(evaluation.names)]:
+        lines.append(f"Photos with a label, and filled from a scene, that this counts: {', '.join(partly)}.")
     return lines
 
 
@@ -90,6 +124,11 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
     return written
 
 
+def mean_distance(result: MethodResult) -> float:
+    """Return the perceptual distance of a method, the mean over its layers."""
+    return statistics.fmean(result.perceptual.values())
+
+
 def _shown(value: float, digits: int) -> str:
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
@@ -104,6 +143,10 @@ def _results(evaluation: Evaluation) -> dict[str, Any]:
                 "name": result.method.name,
                 **{key: _plain(value) for key, value in asdict(result.summary).items()},
                 "precision": result.precision,
+                **{name: result.kind.get(name) for name in KIND},
+                "perceptual": {"mean": mean_distance(result), "layers": result.perceptual}
+                if result.perceptual
+                else None,
                 "seconds": result.seconds,
                 "photos": {name: [_plain(value) for value in values] for name, values in result.photos.items()},
             }

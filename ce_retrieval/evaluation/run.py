@@ -18,13 +18,15 @@ from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, rea
 from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.leaks import Leak, LeakGuard
 from ce_retrieval.evaluation.measuring import MethodResult, failures, measure_method, results_of, sheet_rows
-from ce_retrieval.evaluation.methods import Method, parse_methods
+from ce_retrieval.evaluation.method_names import parse_methods
+from ce_retrieval.evaluation.methods import Method, completion_settings, network_of
+from ce_retrieval.evaluation.perceptual import Perceptual
 from ce_retrieval.evaluation.place import SHEET_ROWS, check_place
 from ce_retrieval.evaluation.queries import Queries, read_queries, unserved
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
 from ce_retrieval.metrics import SSIM_WINDOW
 from ce_retrieval.models.network_fill import NetworkFill
-from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.photo_index import PhotoIndex, allowed_photos
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 SCENE_BYTES = 1 << 30  # decoded photos of the collection that are kept
@@ -78,7 +80,8 @@ def evaluate(
 
     Raises
     ------
-    SettingsError : unknown method or masks.
+    SettingsError : unknown method or masks, or a layer that the network of `perceptual` lacks.
+    DescriptorError : the network of `perceptual` or its sidecar cannot be used.
     EvaluationError : the index is too small for SSIM, the collection has changed, or no query is left to measure.
     StorageError : `out` cannot be written, or holds a file in the place of a result that ceret did not write.
     CeretError : the errors of reading photos and masks, of searching, and of building an index.
@@ -92,16 +95,17 @@ def evaluate(
     report = progress or (lambda what, done, total: None)
     methods = _methods(settings, index)
     check_place(Path(out))
+    judge = Perceptual(settings.perceptual) if settings.perceptual is not None else None
     queries, unreadable, passed_over = read_queries(photos, index.manifest.size, settings, report, Path(out))
-    networks = _networks(methods, settings)
+    networks = _networks(methods, settings, len(index))
     refused = _refused(queries, index, methods, networks.values())
     queries = queries.only(np.array([row for row in range(len(queries)) if row not in refused]))
-    indexes = indexes_for([method.base for method in methods if method.kind == "features"], index, Path(out), report)
+    indexes = indexes_for([method.features for method in methods if method.features], index, Path(out), report)
     scenes = PhotoCache(index, SCENE_BYTES, os.cpu_count() or 1)
     scan = _scan(index, scenes, queries, methods, report)
     kept = _without_leaks(queries, scan.leaks, settings, index)
     nearest = {name: search.ids[kept] for name, search in scan.searches.items()}
-    material = Material(queries.only(kept), indexes, scenes, nearest, settings)
+    material = Material(queries.only(kept), indexes, index.labels, scenes, nearest, judge, settings)
     drawn = np.sort(np.random.default_rng(settings.seed).permutation(len(kept))[:SHEET_ROWS])
     measured = [
         measure_method(material, method, drawn, report, spent=scan.seconds.get(method.base, 0.0)) for method in methods
@@ -115,7 +119,7 @@ def evaluate(
         leaks=list(scan.leaks.values()),
         unreadable=unreadable,
         unserved=[*refused.values(), *failed.values()],
-        about=_about(index, indexes, networks),
+        about=_about(index, indexes, networks, judge),
         sheet=list(sheet.values()),
         sheet_names=[material.queries.names[row] for row in sheet],
         passed_over=passed_over,
@@ -128,22 +132,25 @@ def _methods(settings: EvaluationSettings, index: PhotoIndex) -> list[Method]:
         raise EvaluationError(
             f"{index.path} is of size {size}: SSIM needs {SSIM_WINDOW} px or more, index at a larger size"
         )
-    return parse_methods(settings.methods, size, index.manifest.hole)
+    methods = parse_methods(settings.methods, size, index.manifest.hole, index.manifest.descriptor)
+    for method in methods:
+        if method.kind == "completion":
+            allowed_photos(index, completion_settings(method, settings, len(index)).get("where"))
+    return methods
 
 
-def _networks(methods: Sequence[Method], settings: EvaluationSettings) -> dict[str, NetworkFill]:
+def _networks(methods: Sequence[Method], settings: EvaluationSettings, photos: int) -> dict[str, NetworkFill]:
     """Return the networks of all methods by their weights, "" for those of the package: they are loaded before any work."""
-    own = {method.base for method in methods if method.kind == "network"}
-    guided = {"" for method in methods if method.rerank == "guided"}
-    names = {name or settings.weights or "" for name in own | guided}
-    return {name: NetworkFill(name or None) for name in sorted(names)}
+    completions = [method for method in methods if method.kind == "completion"]
+    used = (network_of(method, completion_settings(method, settings, photos)) for method in completions)
+    return {name: NetworkFill(name or None) for name in sorted({name for name in used if name is not None})}
 
 
 def _refused(
     queries: Queries, index: PhotoIndex, methods: Sequence[Method], networks: Iterable[NetworkFill]
 ) -> dict[int, LeftOut]:
     """Return, by row, the queries that a method cannot fill; EvaluationError where these are all."""
-    searches = [(method.descriptor, method.focus_px) for method in methods if method.descriptor]
+    searches = [(method.descriptor, method.focus) for method in methods if method.descriptor]
     refused = unserved(queries, index, searches, list(networks))
     if len(refused) == len(queries):
         first = next(iter(refused.values()))
@@ -195,7 +202,12 @@ def _without_leaks(
     return np.array(kept)
 
 
-def _about(index: PhotoIndex, indexes: Mapping[str, PhotoIndex], networks: Mapping[str, NetworkFill]) -> dict[str, Any]:
+def _about(
+    index: PhotoIndex,
+    indexes: Mapping[str, PhotoIndex],
+    networks: Mapping[str, NetworkFill],
+    judge: Perceptual | None,
+) -> dict[str, Any]:
     """What a reader needs to know to read the figures: region, range, averaging, timing, collection, versions."""
     manifest = index.manifest
     held = SCENE_BYTES // (3 * manifest.size**2)
@@ -211,5 +223,6 @@ def _about(index: PhotoIndex, indexes: Mapping[str, PhotoIndex], networks: Mappi
         "collection": {"index": str(index.path), "photos": len(index), "hole": manifest.hole},
         "features": sorted({manifest.descriptor, *indexes}),
         "networks": [network.about for network in networks.values()],
+        "perceptual": judge.about if judge else None,
         "libraries": dict(manifest.libraries),
     }

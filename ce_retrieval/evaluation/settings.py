@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ce_retrieval.completion.settings import DEFAULT_K, SceneSettings, SearchSettings
+from ce_retrieval.completion.settings import DEFAULT_K
 from ce_retrieval.settings import COUNT, SEED, Checked, setting
 
 Progress = Callable[[str, int, int], None]  # what is under way, done, in all
@@ -25,9 +25,10 @@ class EvaluationSettings(Checked):
     keep_leaks : measure queries with near-duplicates in the collection too.
     limit : number of queries, drawn by the seed; None: all.
     k : blends that `+mean` averages, or all of a smaller collection.
-    candidates : nearest contexts that every method by features considers.
-    aligned : scenes that `+scenes` and `+patchmatch` place.
+    candidates : nearest contexts that every method with an index considers; None: each method's own number.
+    aligned : scenes that methods place; None: each method's own number.
     weights : file for guided re-ranks and networks, None for the weights of the package.
+    perceptual : a network and its layers as `Perceptual` reads them; None: that distance is not measured.
     """
 
     methods: tuple[str, ...]
@@ -37,9 +38,10 @@ class EvaluationSettings(Checked):
     keep_leaks: bool = setting(False)
     limit: int | None = setting(None, COUNT)
     k: int = setting(DEFAULT_K, COUNT)
-    candidates: int = setting(SearchSettings.candidates, COUNT)
-    aligned: int = setting(SceneSettings.aligned, COUNT)
+    candidates: int | None = setting(None, COUNT)
+    aligned: int | None = setting(None, COUNT)
     weights: str | None = setting(None)
+    perceptual: str | None = setting(None)
 
 
 class LeftOut(NamedTuple):

@@ -72,6 +72,34 @@ def test_networks_are_measured_by_the_given_weights(ceret, queries, crop_index, 
     assert "thumbnail:16+guided+blend" in names and "network" in names
 
 
+def test_methods_with_settings_and_a_perceptual_distance(ceret, one_line_error, queries, crop_index, tmp_path):
+    from onnx_models import conv  # skips where the onnx package is missing
+
+    path = conv(tmp_path / "net.onnx")
+    methods = "scenes+rim+aligned=9,patchmatch+index+rim+aligned=9,patchmatch"
+    base = ["evaluate", queries, "--index", crop_index, "--out", tmp_path / "out", "--methods", methods, "--limit", 2]
+    result = ceret(*base, "--perceptual", f"onnx:{path}", "--json")
+    assert result.exit_code == 0, result.output
+    results = json.loads(result.stdout)
+    assert [entry["name"] for entry in results["methods"]] == methods.split(",")
+    assert [entry["kind@1"] is None for entry in results["methods"]] == [False, False, True]
+    assert [entry["kind@20"] is None for entry in results["methods"]] == [False, True, True]
+    assert all(entry["perceptual"]["mean"] == entry["perceptual"]["layers"]["out"] > 0 for entry in results["methods"])
+    assert results["settings"]["perceptual"] == f"onnx:{path}"
+    table = ceret(*base, "--perceptual", f"onnx:{path}").stdout
+    assert table.startswith(
+        "| method | L1 % | L2 % | PSNR dB | PSNR of mean L2 | SSIM | sharpness | perceptual | P@10 | kind@1 |"
+    )
+    (tmp_path / "net.onnx.json").unlink()
+    for spec, says in (
+        (f"onnx:{path}", "net.onnx.json is missing: write it"),
+        (f"onnx:{path}:outs", "has no layer 'outs': near it are out"),
+        ("net.onnx", "--perceptual is 'net.onnx': expected onnx:FILE[:LAYER,...]"),
+        (f"onnx:{tmp_path}/no.onnx", "there is no such file"),
+    ):
+        assert says in one_line_error(ceret(*base, "--perceptual", spec))
+
+
 def test_a_network_that_cannot_serve_is_named_before_any_work(
     ceret, one_line_error, queries, crop_index, center_weights, tmp_path, monkeypatch
 ):
@@ -123,7 +151,9 @@ def test_what_is_left_out_is_listed_on_stderr(ceret, queries, crop_folder, crop_
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--methods", "sift"], "network, patchmatch, telea, navier-stokes, biharmonic, smooth, oracle, ring"),
+        (["--methods", "scenes+aligned=0"], "aligned is 0: expected a whole number from 1 to"),
+        (["--methods", "scenes+colour=2"], "'colour=2' does not fit there"),
+        (["--methods", "sift"], "patchmatch, network, telea, navier-stokes, biharmonic, smooth, oracle, ring"),
         (["--methods", "smooth,smooth"], "--methods names 'smooth' twice"),
         (["--methods", "thumbnail@far"], "the focus 'far' is not a number from 0.1 to 1000000000 px, nor none"),
         (["--masks", "middle"], "choose one of center, block, region, or give a folder"),

@@ -10,9 +10,12 @@ import pytest
 from PIL import Image
 
 from ce_retrieval import complete
+from ce_retrieval.completion.methods import METHODS as METHODS_OF_COMPLETION
 from ce_retrieval.errors import (
     CeretError,
+    DescriptorError,
     EvaluationError,
+    FilterError,
     PhotoIndexError,
     SettingsError,
     SolverError,
@@ -154,22 +157,77 @@ def test_a_method_of_completion_fills_as_complete_does(query_folder, opened, tin
         "thumbnail:16+rim+scenes": {"rerank": "rim", "aligned": 1, "top": 1, "seam": 0.0},
         "thumbnail:16+guided+scenes": {**guided, "aligned": 1, "top": 1, "seam": 0.0},
         "thumbnail:16+rim+patchmatch": {"method": "patchmatch", "rerank": "rim", "aligned": 1},
+        "scenes": {**guided, "aligned": 1, "seam": 0.0},
+        "scenes+rim+aligned=2+pick=2+terms.gist=0": {
+            "rerank": "rim",
+            "aligned": 2,
+            "pick": 2,
+            "terms": {"gist": 0.0},
+            "seam": 0.0,
+        },
+        "retrieval": {"method": "retrieval", **guided},
+        "patchmatch+index+rim+start=smooth+sources=0": {
+            "method": "patchmatch",
+            "rerank": "rim",
+            "aligned": 1,
+            "start": "smooth",
+            "sources": 0,
+        },
+        "patchmatch+start=network": {
+            "method": "patchmatch",
+            "start": "network",
+            "weights": str(tiny_weights),
+        },
         "patchmatch": {"method": "patchmatch"},
         "network": {"method": "network", "weights": str(tiny_weights)},
         f"network:{tiny_weights}+blend": {"method": "network", "weights": str(tiny_weights), "fill": "blend"},
     }
     found = run(query_folder, opened, tmp_path, alike, limit=1, seed=2, aligned=1, k=3, weights=str(tiny_weights))
     assert [result.method.name for result in found.results] == list(alike)
-    assert {result.precision is None for result in found.results[:6]} == {False}
-    assert {result.precision for result in found.results[6:]} == {None}
+    assert {result.precision is None for result in found.results[:10]} == {False}
+    assert {result.precision for result in found.results[10:]} == {None}
     hole = center_holes(1, 64)[0]
     for row in found.sheet:
-        for picture, settings in zip(row[1:-1], alike.values(), strict=True):
-            index = None if picture is row[7] or settings.get("method") == "network" else opened
+        for number, (picture, settings) in enumerate(zip(row[1:-1], alike.values(), strict=True)):
             # One of a batch may differ by a rounding where a network has part in it.
-            expected = complete(row[-1], hole, index, **settings).best
+            kept = {} if number >= 10 else {"allow_same_photo": True}
+            expected = complete(row[-1], hole, opened if number < 10 else None, **kept, **settings).best
             assert np.abs(picture.astype(int) - expected).max() <= ("weights" in settings), settings
             np.testing.assert_array_equal(picture[~hole], row[-1][~hole])
+
+
+def test_a_perceptual_distance_is_measured_of_every_method(evaluation, query_folder, opened, tmp_path):
+    from onnx_models import CONV, KERNEL, write  # skips where the onnx package is missing
+
+    nodes = [CONV, ("AveragePool", ("out",), ("pooled",), {"kernel_shape": [2, 2], "strides": [2, 2]})]
+    path = write(tmp_path / "net.onnx", nodes, [("kernel", KERNEL)])
+    methods = ("smooth", "thumbnail:16@none", "oracle")
+    found = run(query_folder, opened, tmp_path, methods, perceptual=f"onnx:{path}:out,pooled")
+    results = results_of(found, tmp_path)
+    about = results["about"]["perceptual"]
+    assert (about["path"], about["layers"]) == (str(path), ["out", "pooled"]) and len(about["sha256"]) == 64
+    assert any(f"perceptual: mean over the layers out, pooled of {path}" in line for line in notes(found))
+    columns, _, *rows = ([cell.strip() for cell in line.split("|")] for line in markdown_table(found).splitlines())
+    for row, entry in zip(rows, results["methods"], strict=True):
+        figures = entry["perceptual"]
+        assert figures["mean"] == pytest.approx(np.mean([figures["layers"][name] for name in ("out", "pooled")]))
+        assert figures["mean"] == pytest.approx(np.mean(entry["photos"]["perceptual"]))
+        assert row[columns.index("perceptual")] == f"{figures['mean']:.3f}" and figures["mean"] > 0
+    without = results_of(evaluation, tmp_path / "without")
+    assert without["about"]["perceptual"] is None and {entry["perceptual"] for entry in without["methods"]} == {None}
+    (tmp_path / "net.onnx.json").unlink()
+    steps = []
+    with pytest.raises(DescriptorError, match=r"net\.onnx\.json is missing"):
+        run(query_folder, opened, tmp_path, methods, lambda *step: steps.append(step), perceptual=f"onnx:{path}")
+    assert not steps
+
+
+def test_a_method_that_is_added_to_the_registry_is_measured(query_folder, opened, tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS_OF_COMPLETION, "auto", METHODS_OF_COMPLETION["patchmatch"])
+    names = ("patchmatch+index+rim+aligned=5", "auto+rim+aligned=5", "auto+alone", "patchmatch")
+    found = run(query_folder, opened, tmp_path, names, limit=2)
+    with_index, auto, alone, patches = (result.photos["l2"].tolist() for result in found.results)
+    assert with_index == auto != alone == patches
 
 
 def test_leaks_are_left_out_unless_kept(query_folder, crop_folder, opened, tmp_path):
@@ -319,12 +377,16 @@ def test_bad_input_is_refused_before_anything_is_done(query_folder, crop_folder,
 
     for changes, message in (
         ({"methods": ("sift",)}, "sift"),
+        ({"methods": ("scenes+pick=30",)}, "`pick` is 30, but 20 candidates are kept"),
+        ({"perceptual": "resnet.onnx"}, "expected onnx:FILE"),
         ({"masks": "middle"}, "middle"),
         ({"masks": "block", "shapes": "x"}, "leave `shapes` out"),
     ):
         settings = dataclasses.replace(EvaluationSettings(("oracle",)), **changes)
         with pytest.raises(SettingsError, match=message):
             evaluate([query_folder], opened, tmp_path / "out", settings, never)
+    with pytest.raises(FilterError, match=r"none of 60 photos .* passes the filter"):
+        run(query_folder, opened, tmp_path / "out", ("scenes+rim+where=width > 5000",), never)
     with pytest.raises(CeretError, match="nowhere"):
         run(tmp_path / "nowhere", opened, tmp_path / "out", progress=never)
     (tmp_path / "file").write_text("")
