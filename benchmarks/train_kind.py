@@ -1,6 +1,6 @@
 """Train the network of the descriptor `kind`: what two parts of one photo have in common, and of two photos not.
 
-    python benchmarks/train_kind.py --data PHOTOS [PHOTOS ...] --val PHOTOS --out FILE.safetensors [--minutes 6]
+    python benchmarks/train_kind.py --data PHOTOS [PHOTOS ...] --val PHOTOS --out FILE.safetensors [--minutes 6.3]
     python benchmarks/train_kind.py --network FILE.safetensors --data ... --val ... --out ...   # fit and measure only
     python benchmarks/train_kind.py --rehearse --out FILE.safetensors                           # two steps on the CPU
 
@@ -135,7 +135,7 @@ def main():
     parser.add_argument("--data", nargs="+", type=Path, help="photos to train on")
     parser.add_argument("--val", type=Path, help="photos to measure on, in folders by kind")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=6)
+    parser.add_argument("--minutes", type=float, default=6.3)
     parser.add_argument("--batch", type=int, default=BATCH, help="pairs a step")
     parser.add_argument("--network", type=Path, help="a trained network: fit its map and measure it only")
     parser.add_argument(
