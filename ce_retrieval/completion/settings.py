@@ -25,6 +25,7 @@ TERM_WEIGHTS = {
     "rim": 2.0,
     "content": 3.0,
     "detail": 8.0,
+    "kind": 2.0,
 }
 TERM_WEIGHT = Range(low=0, high=MOST, help="Weight of a ranking term, TERM=VALUE; 0 turns it off.")
 
@@ -73,6 +74,11 @@ class SearchSettings(Checked):
         super().__post_init__()
         check_focus(self.focus)
 
+    @property
+    def by_kind(self) -> bool:
+        """Whether most scenes must be of the photo's kind."""
+        return False
+
 
 @dataclass(frozen=True)
 class RetrievalSettings(SearchSettings):
@@ -99,12 +105,20 @@ class PlacementSettings(SearchSettings):
     Attributes
     ----------
     aligned : how many candidates are placed, cut and ranked: the first in the order of `rerank`.
+    kind : "auto" or "none"
+        auto: where the index has kind features, nine of ten candidates are those most alike in kind (`rerank.scene_search`);
+        none: all are the nearest contexts.
     terms : weights of ranking terms, by name; `TERM_WEIGHTS` for those not named; 0 turns a term off.
     trust : largest correction, in [0, 1] units, of the fill's colours towards the expected content; 0 turns it off.
     side : px, longest side at which a photo is worked on.
     """
 
     aligned: int = setting(200, COUNT, help="Scenes that are placed, cut and ranked.")
+    kind: str = setting(
+        "auto",
+        choices=("auto", "none"),
+        help="Whether most scenes must show the same kind of place; `auto`: where the index has kind features.",
+    )
     terms: dict[str, float] = field(default_factory=dict, metadata={"range": Range(help=TERM_WEIGHT.help)})
     trust: float = setting(
         0.2,
@@ -129,6 +143,11 @@ class PlacementSettings(SearchSettings):
                 f"`terms`: content needs a network (`rerank` guided) or {AGREEING} scenes: raise `aligned` to {AGREEING}, or "
                 "leave content out"
             )
+
+    @property
+    def by_kind(self) -> bool:
+        """Whether most scenes must be of the photo's kind."""
+        return self.kind == "auto"
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ class Neighbor:
     name : str
         Path, or container::key.
     record : PhotoRecord
+    kind : float or None
+        Similarity in kind to the query, in [-1, 1]; None where the search did not look at it.
     """
 
     rank: int
@@ -67,6 +69,7 @@ class Neighbor:
     distance: float
     name: str
     record: PhotoRecord
+    kind: float | None = None
 
 
 def default_focus(descriptor: Descriptor) -> float | None:
@@ -281,10 +284,19 @@ def find_neighbors(
     return neighbors_of(index, found.ids[0], found.scores[0])
 
 
-def neighbors_of(index: PhotoIndex, ids: Sequence[int] | np.ndarray, distances: np.ndarray) -> list[Neighbor]:
-    """Return the neighbours with these ids and distances, ranked in the given order."""
+def neighbors_of(
+    index: PhotoIndex,
+    ids: Sequence[int] | np.ndarray,
+    distances: np.ndarray,
+    similarity: np.ndarray | None = None,
+) -> list[Neighbor]:
+    """Return the neighbours with these ids and distances, ranked in the given order; similarity: in kind, of all photos."""
     pairs = enumerate(zip(ids, distances, index.records(ids), strict=True), start=1)
-    return [Neighbor(rank, int(i), float(d), index.name_of(record), record) for rank, (i, d, record) in pairs]
+    kinds = {} if similarity is None else {int(i): float(similarity[i]) for i in ids}
+    return [
+        Neighbor(rank, int(i), float(d), index.name_of(record), record, kinds.get(int(i)))
+        for rank, (i, d, record) in pairs
+    ]
 
 
 def neighbor_photos(

@@ -15,21 +15,15 @@ from ce_retrieval.completion.rerank.network_guided import NetworkGuide
 from ce_retrieval.completion.rerank.own_photo import OwnPhoto
 from ce_retrieval.completion.rerank.query import Query, Ranked, Ranking
 from ce_retrieval.completion.rerank.rim import rim_distance, rim_weights
+from ce_retrieval.completion.rerank.scene_search import SceneSearch
 from ce_retrieval.completion.settings import SearchSettings
-from ce_retrieval.errors import CeretError, FilterError, PhotoError, SamePhotoError
+from ce_retrieval.errors import CeretError, PhotoError, SamePhotoError
 from ce_retrieval.models.network_fill import NetworkFill
-from ce_retrieval.photo_index import Origin, PhotoIndex, SameSource, allowed_photos
+from ce_retrieval.photo_index import Origin, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import is_grey
 from ce_retrieval.retrieval.query import check_query, hinted, square_query
-from ce_retrieval.retrieval.search import (
-    Neighbor,
-    default_focus,
-    neighbors_of,
-    nothing_apart,
-    search_apart,
-    search_contexts,
-)
+from ce_retrieval.retrieval.search import Neighbor, default_focus
 
 CACHE_BYTES = 1 << 30
 
@@ -56,6 +50,7 @@ class CandidateFinder:
     Attributes
     ----------
     about, network : what results say of the index, and of the weights of a guided re-rank (else None).
+    note : why kind plays no part though the settings ask for it, else "".
 
     Raises
     ------
@@ -74,16 +69,14 @@ class CandidateFinder:
         workers: int,
     ) -> None:
         self._index, self._settings = index, settings
-        self._allowed = allowed_photos(index, settings.where)
-        self._same = SameSource(index) if settings.exclude_same_source else None
-        self._searched = len(index) if self._allowed is None else int(np.count_nonzero(self._allowed))
-        self._count = min(max(least, settings.candidates), self._searched)
         self.about: dict[str, Any] = _about(index)
         guided = settings.rerank == "guided"
         self._network_fill = NetworkFill(settings.weights) if guided else None
         self._guide = NetworkGuide(fill=fill) if guided else None
         self.network: dict[str, Any] | None = self._network_fill.about if self._network_fill else None
         self.scenes = scenes or PhotoCache(index, CACHE_BYTES, workers)
+        self._search = SceneSearch(index, settings, self.scenes, least)
+        self.note = self._search.note
 
     def queries(
         self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], origins: Sequence[Origin | None]
@@ -100,10 +93,7 @@ class CandidateFinder:
                 squares[number] = square_query(photo, hole, self._index.manifest.size)
             except CeretError as error:
                 results[number] = error
-        if self._same is None:
-            contexts = self._search(squares, results)
-        else:
-            contexts = self._search_apart(self._same, photos, holes, squares, results, origins)
+        contexts = self._search.neighbors(photos, holes, squares, results, origins)
         for number in squares.keys() - contexts.keys():
             results[number] = hinted(results[number], holes[number])
         expected = self._expected(photos, holes, squares, contexts, results)
@@ -123,67 +113,6 @@ class CandidateFinder:
                 query = replace(query, expected=query.seen(query.expected))
             results[number] = query
         return results
-
-    def _search(
-        self, squares: dict[int, tuple[np.ndarray, np.ndarray]], results: list[Any]
-    ) -> dict[int, list[Neighbor]]:
-        """Search all queries in one batch; where one of them is refused, each alone, so that the others are served."""
-        if not squares:
-            return {}
-        photos, holes = (np.stack(arrays) for arrays in zip(*squares.values(), strict=True))
-        try:
-            found = search_contexts(self._index, photos, holes, self._count, focus=self._focus, allowed=self._allowed)
-        except CeretError as error:
-            if len(squares) == 1:
-                results[next(iter(squares))] = error
-                return {}
-            alone = [self._search({number: square}, results) for number, square in squares.items()]
-            return {number: neighbors for one in alone for number, neighbors in one.items()}
-        rows = zip(squares, found.ids, found.scores, strict=True)
-        return {number: neighbors_of(self._index, ids, scores) for number, ids, scores in rows}
-
-    def _search_apart(
-        self,
-        same: SameSource,
-        photos: Sequence[np.ndarray],
-        holes: Sequence[np.ndarray],
-        squares: dict[int, tuple[np.ndarray, np.ndarray]],
-        results: list[Any],
-        origins: Sequence[Origin | None],
-    ) -> dict[int, list[Neighbor]]:
-        """Search each query alone, among the photos that are not of its own source."""
-
-        def read(ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-            scenes = self.scenes.get(ids)
-            return scenes.positions, scenes.photos
-
-        contexts = {}
-        for number, square in squares.items():
-            query = self._index, square, self._count, same, origins[number]
-            try:
-                found = search_apart(*query, focus=self._focus, allowed=self._allowed, read=read)
-            except FilterError:
-                own = OwnPhoto(photos[number], holes[number], square, origins[number])
-                results[number] = self._nothing_apart(square, own)
-                continue
-            except CeretError as error:
-                results[number] = error
-                continue
-            contexts[number] = neighbors_of(self._index, found.ids[0], found.scores[0])
-        return contexts
-
-    def _nothing_apart(self, square: tuple[np.ndarray, np.ndarray], own: OwnPhoto) -> FilterError:
-        """Return the error for a query with no photo apart from its own source, with a way that works."""
-        neighbors = self._search({0: square}, [None]).get(0, [])
-        scenes = self.scenes.get([neighbor.id for neighbor in neighbors])
-        copies = own.among([neighbors[position] for position in scenes.positions], scenes.photos)
-        too = " and set `allow_same_photo`" if copies.all() and not self._settings.allow_same_photo else ""
-        return nothing_apart(self._index, f"leave out `exclude_same_source`{too}")
-
-    @property
-    def _focus(self) -> float | None:
-        assert not isinstance(self._settings.focus, str), "resolved before"
-        return self._settings.focus
 
     def _expected(
         self,
@@ -263,7 +192,7 @@ class CandidateFinder:
 
     def more(self, query: Query) -> str:
         """Return the settings that would place scenes beyond the query's neighbours, "" where there are none left."""
-        return "aligned" if len(query.neighbors) == self._count < self._searched else ""
+        return "aligned" if len(query.neighbors) == self._search.count < self._search.searched else ""
 
     def opened(self, neighbor: Neighbor, query: Query) -> np.ndarray:
         """Return a scene uint8 (h, w, 3) to fill a photo from, at its own size.

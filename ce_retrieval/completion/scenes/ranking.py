@@ -134,6 +134,9 @@ class SceneRanker:
         """Return the distances (K,) by all terms but content; those of `terms` only where they have a weight."""
         weights, photo, hole, _ = self._settings.terms, *region.working
         scores = {name: np.array([one.scores[name] for one in fitted]) for name in fitted[0].scores}
+        kinds = [one.neighbor.kind for one in fitted]
+        if weights["kind"] and None not in kinds:
+            scores["kind"] = 1 - np.array(kinds, np.float64)
         if weights["gist"]:
             scores["gist"] = self._gist.distances(photo, hole, np.stack([one.whole for one in fitted]))
         if weights["detail"]:
