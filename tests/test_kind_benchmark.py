@@ -1,8 +1,6 @@
 """Training of the network of kinds: its views, its loss, its map, and its command rehearsed."""
 
 import importlib
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -26,25 +24,34 @@ def module(monkeypatch, one_thread_torch):
     return importlib.import_module
 
 
-def rehearse(*arguments):
-    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parent)}
-    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, env=environment)
+@pytest.fixture
+def command(module, monkeypatch, capsys):
+    """A function that runs the command and returns the lines that it prints."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        module("train_kind").main()
+        return capsys.readouterr().out.splitlines()
+
+    return run
 
 
-def test_the_command_is_rehearsed(tmp_path):
+def test_the_command_is_rehearsed(command, capsys, tmp_path):
     trained, again = tmp_path / "kind.safetensors", tmp_path / "again.safetensors"
-    done = rehearse("--rehearse", "--out", trained)
-    assert done.returncode == 0, done.stderr
-    said, *table = done.stdout.splitlines()
+    said, *table = command("--rehearse", "--out", trained)
     assert said.startswith("2 steps of 8 pairs in ")
     holes = ["no hole", "centre", "left half", "right half", "lower half", "upper half"]
     assert [row.split(" | ")[0] for row in table[2:]] == [f"| {hole}" for hole in holes]
-    done = rehearse("--rehearse", "--network", trained, "--out", again)
-    assert done.stdout.splitlines() == table, "a network that is only measured has other figures"
+    measured = command("--rehearse", "--network", trained, "--out", again)
+    assert len(measured) == len(table), "a network that is only measured was trained"
     first, second = (load_kind_network(path)[0].state_dict() for path in (trained, again))
-    for name in first:
-        assert torch.allclose(first[name], second[name], atol=2e-3), name
-    assert "--data and --val are needed" in rehearse("--out", trained).stderr
+    assert all(torch.equal(first[name], second[name]) for name in first.keys() - {"mean", "projection"})
+    # Fitted again, from weights rounded to float16; a direction may point either way.
+    assert torch.allclose(first["mean"], second["mean"], atol=2e-3)
+    assert torch.allclose(first["projection"][:, 0].abs(), second["projection"][:, 0].abs(), atol=0.05)
+    with pytest.raises(SystemExit):
+        command("--out", trained)
+    assert "--data and --val are needed" in capsys.readouterr().err
 
 
 def seen(side, versions=7, count=300, seed=0):
@@ -146,7 +153,7 @@ def test_two_sides_of_a_cut_share_no_pixel(module, monkeypatch):
             second, hide_second = second.flip(2), hide_second.flip(1)
             assert torch.allclose(first, second, atol=1e-5)
         assert (hide_first | hide_second).all(), "both views show the pixel"
-        assert (hide_first & hide_second).float().mean() < 0.25
+        assert 0 < (hide_first & hide_second).float().mean() < 0.25, "no gap, or too wide a one"
 
 
 def test_other_pairs_are_two_crops_in_other_colours(module, monkeypatch):
