@@ -22,8 +22,9 @@ from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import Origin, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import is_grey
+from ce_retrieval.retrieval.neighbor import Neighbor
 from ce_retrieval.retrieval.query import check_query, hinted, square_query
-from ce_retrieval.retrieval.search import Neighbor, default_focus
+from ce_retrieval.retrieval.search import default_focus
 
 CACHE_BYTES = 1 << 30
 

@@ -19,7 +19,13 @@ from ce_retrieval.photo_index import Origin, PhotoIndex, SameSource, allowed_pho
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import Bools, Floats
 from ce_retrieval.retrieval.kind_search import kind_similarity, nearest_kinds
-from ce_retrieval.retrieval.search import Neighbor, neighbors_of, nothing_apart, search_apart, search_contexts
+from ce_retrieval.retrieval.neighbor import Neighbor, neighbors_of
+from ce_retrieval.retrieval.search import (
+    described_contexts,
+    nothing_apart,
+    search_apart,
+    search_contexts,
+)
 
 CONTEXT_SHARE = 0.1  # of the scenes, the nearest contexts of any kind
 
@@ -117,15 +123,17 @@ class SceneSearch:
             scenes = self._scenes.get(ids)
             return scenes.positions, scenes.photos
 
+        described = None
+        if self._same is None:
+            described = described_contexts(self._index, square[0][None], square[1][None], self._focus)
+
         def find(count: int, allowed: Bools | None) -> tuple[np.ndarray, np.ndarray]:
-            if self._same is None:
-                found = search_contexts(
-                    self._index, square[0][None], square[1][None], count, focus=self._focus, allowed=allowed
-                )
+            if described is not None:
+                found = self._index.search(*described, count, allowed)
             else:
-                found = search_apart(
-                    self._index, square, count, self._same, origin, focus=self._focus, allowed=allowed, read=read
-                )
+                assert self._same is not None
+                query = self._index, square, count, self._same, origin
+                found = search_apart(*query, focus=self._focus, allowed=allowed, read=read)
             return found.scores[0], found.ids[0]
 
         return find

@@ -39,7 +39,7 @@ from ce_retrieval.completion.working_size import Working, working_photo
 from ce_retrieval.errors import CeretError
 from ce_retrieval.photo_index import Origin, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
-from ce_retrieval.retrieval.search import Neighbor
+from ce_retrieval.retrieval.neighbor import Neighbor
 
 
 class Composites(NamedTuple):

@@ -55,7 +55,9 @@ def test_nine_of_ten_scenes_are_of_the_kind(index, photo, hole):
     assert [one.distance for one in found] == sorted(distance[one.id] for one in found)
     assert [one.rank for one in found] == list(range(1, 21))
     assert all(one.kind == pytest.approx(similarity[one.id]) for one in found)
-    by_context = {one.id for one in scenes(index, photo, hole, SceneSettings(candidates=20, kind="none", **SETTINGS))[1]}
+    by_context = {
+        one.id for one in scenes(index, photo, hole, SceneSettings(candidates=20, kind="none", **SETTINGS))[1]
+    }
     assert by_context == set(contexts.ids[0, :20].tolist()) != {*nearest, *others}
 
 
