@@ -50,8 +50,7 @@ def command(
     outcomes = [one for one in plan if isinstance(one, Outcome)]
     if len(outcomes) < len(plan):
         completer = make_completer(method, index_path, workers=workers, settings=given)
-        if completer.note:
-            note(f"note: {with_options(completer.note)}")
+        plan.notes += completer.notes
         with progress_bar("completing") as progress:
             more: dict[str, Any] = {"reading": reading, "candidate_fills": candidate_fills, "max_pixels": max_pixels}
             outcomes = list(complete_folder(completer, plan, out, progress=progress, **more))

@@ -51,7 +51,7 @@ class CandidateFinder:
     Attributes
     ----------
     about, network : what results say of the index, and of the weights of a guided re-rank (else None).
-    note : why kind plays no part though the settings ask for it, else "".
+    notes : (path, line) where kind plays no part though the settings ask for it.
 
     Raises
     ------
@@ -77,7 +77,7 @@ class CandidateFinder:
         self.network: dict[str, Any] | None = self._network_fill.about if self._network_fill else None
         self.scenes = scenes or PhotoCache(index, CACHE_BYTES, workers)
         self._search = SceneSearch(index, settings, self.scenes, least)
-        self.note = self._search.note
+        self.notes = self._search.notes
 
     def queries(
         self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], origins: Sequence[Origin | None]

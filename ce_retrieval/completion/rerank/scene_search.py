@@ -48,7 +48,7 @@ class SceneSearch:
     ----------
     searched : photos that may be found.
     count : scenes that a search finds.
-    note : why kind plays no part for any photo, "" where it does or where the settings do not ask for it.
+    notes : (path of the index, line) where kind plays no part for any photo, though the settings ask for it.
     """
 
     def __init__(self, index: PhotoIndex, settings: SearchSettings, scenes: PhotoCache, least: int) -> None:
@@ -58,12 +58,15 @@ class SceneSearch:
         self._same = SameSource(index) if settings.exclude_same_source else None
         self.searched = len(index) if self._allowed is None else int(np.count_nonzero(self._allowed))
         self.count = min(max(least, settings.candidates), self.searched)
-        self._by_kind, self.note = settings.by_kind, ""
+        self._by_kind = settings.by_kind
+        self.notes: tuple[tuple[str, str], ...] = ()
         if self._by_kind:
             try:
                 _ = index.kind
             except NoKindError as error:
-                self._by_kind, self.note = False, str(error)
+                self._by_kind = False
+                path = str(index.path)
+                self.notes = ((path, str(error).removeprefix(path).lstrip(": ")),)
 
     def neighbors(
         self,

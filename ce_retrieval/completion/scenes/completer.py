@@ -114,7 +114,7 @@ class SceneCompleter(Completer[Query]):
         self._finder = CandidateFinder(
             index, self.settings, least=settings.aligned, fill="blend", scenes=scenes, workers=self.workers
         )
-        self.about, self.network, self.note = self._finder.about, self._finder.network, self._finder.note
+        self.about, self.network, self.notes = self._finder.about, self._finder.network, self._finder.notes
         self._solvers = domain_solvers()
         self._ranker = SceneRanker(self.settings)
 
