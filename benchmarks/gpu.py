@@ -3,9 +3,9 @@
     python benchmarks/gpu.py --data PHOTOS [PHOTOS ...] --val PHOTOS --out FOLDER [--minutes 13] [--only checks,rates]
     python benchmarks/gpu.py --rehearse --out FOLDER      # a step or two of each part on the CPU
 
-Parts, by worth: checks, rates, compact, joint, region. Each is a process of its own, which a fault or a lack of memory
-ends alone; time that a part leaves goes to those after it. FOLDER holds, from the first result on: `results.md` and
-`results.json` (all figures), `log.txt`, `grids.png` (inputs, fills, truths of every network), and the weights as float16.
+Parts, by worth: checks, rates, compact, kind, joint, region. Each is a process of its own, which a fault or a lack of memory
+ends alone; time that a part leaves goes to those after it. FOLDER holds, from the first result on: `results.md` (all
+figures), `log.txt`, `grids.png` (inputs, fills, truths of every network that fills), and the weights as float16.
 Needs neither FAISS nor OR-Tools. docs/gpu.md says what each part should show.
 """
 
@@ -22,10 +22,10 @@ sys.path.insert(0, str(ROOT))
 
 from ce_retrieval.errors import CeretError  # noqa: E402
 
-PARTS = {"checks": 1.5, "rates": 2.0, "compact": 5.0, "joint": 2.5, "region": 2.0}  # minutes of 13
+PARTS = {"checks": 2.0, "rates": 1.5, "compact": 3.5, "kind": 3.0, "joint": 1.5, "region": 1.5}  # minutes of 13
 LEAST_MEMORY = 16 << 30  # bytes of a card
-RESULTS = ("results.md", "results.json", "log.txt", "grids.png")
-RESULTS += tuple(f"{name}.safetensors" for name in ("compact", "joint", "region", "autoencoder"))
+RESULTS = ("results.md", "log.txt", "grids.png")
+RESULTS += tuple(f"{name}.safetensors" for name in ("compact", "kind", "joint", "region", "autoencoder"))
 GRACE = 60  # seconds after which a part that does not end is ended
 
 

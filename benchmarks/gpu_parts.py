@@ -4,14 +4,14 @@ python benchmarks/gpu_parts.py PART --out FOLDER --minutes M [--data PHOTOS ... 
 """
 
 import argparse
-import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-import xml.etree.ElementTree as xml
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from pathlib import Path
 import gpu
 import numpy as np
 import train_gpu
+import train_kind
 from PIL import Image
 
 from ce_retrieval import metrics
@@ -28,14 +29,14 @@ from ce_retrieval.models.checkpoint import load_network
 from ce_retrieval.models.inference import fill_photos, predicted_part
 from ce_retrieval.models.shipped import weights_path
 from ce_retrieval.training import PRESETS, PackedPhotos, Schedule, open_photos, preset_config
-from ce_retrieval.training.config import ENGINES
 from ce_retrieval.training.team import choose_device
 from ce_retrieval.training.trainer import train
-from ce_retrieval.training.validation import resized
 
 ROOT = Path(__file__).resolve().parents[1]
+TITLE = "# A quarter of an hour on a GPU"
 ENDING = 20  # seconds that a training part keeps for its figures
 MIXED = {"masks": "mixed", "mix": (2.0, 1.0, 1.0), "network": {"shuffles": 2}}  # as the network that ships
+BROAD = {"view": 0.65, "jitter": 0.25, "weight_decay": 0.1, "warmup": 200, "average": 0.999}
 SMALL = {  # networks of a rehearsal
     "compact": {"size": 64, "widths": (8, 16, 16), "mixers": 1},
     "paper-center": {"bottleneck": 8},
@@ -57,20 +58,24 @@ class Parts:
         return max(0.05, (self.end - time.monotonic() - (0 if self.small else ENDING)) / 60)
 
     def checks(self):
-        report = self.work / "checks.xml"
-        kind = "not gpu" if self.small else "gpu"
+        """Run the tests marked `gpu`, and record each as it ends."""
         tests = ROOT / "tests" / "ce_retrieval" / "training"
-        command = [sys.executable, "-m", "pytest", tests / "test_gpu.py", tests / "test_processes.py", "-m", kind]
-        command += ["--junitxml", report, "-o", "filterwarnings=default"]  # warnings of other versions are no failures
-        subprocess.run(list(map(str, command)), cwd=ROOT, check=False)
-        rows = ["| check | outcome | seconds |", "|---|---|---|"]
-        for case in xml.parse(report).getroot().iter("testcase"):
-            bad = [
-                child.get("message", "").splitlines()[0][:200] for child in case if child.tag in ("failure", "error")
-            ]
-            outcome = f"FAILED: {bad[0]}" if bad else "skipped" if case.find("skipped") is not None else "passed"
-            rows.append(f"| {case.get('name')} | {outcome.replace('|', '/')} | {float(case.get('time')):.1f} |")
-        self.record("checks", "\n".join(rows))
+        command = [sys.executable, "-m", "pytest", tests / "test_gpu.py", tests / "test_processes.py", "-vv", "-rfE"]
+        command += ["-m", "not gpu" if self.small else "gpu"]
+        command += ["-o", "filterwarnings=default"]  # warnings of other versions are no failures
+        started = {"stdout": subprocess.PIPE, "text": True, "env": {**os.environ, "PYTHONUNBUFFERED": "1"}}
+        with subprocess.Popen(list(map(str, command)), cwd=ROOT, **started) as running:
+            # Longer than the part may take, but ended before the part is.
+            timer = threading.Timer(max(1, self.end - time.monotonic() + gpu.GRACE / 2), running.kill)
+            timer.start()
+            found = ChecksTable()
+            for line in running.stdout:
+                print(line, end="", flush=True)
+                if found.read(line):
+                    self.record("checks", str(found))
+            timer.cancel()
+        if running.returncode < 0:
+            self.record("checks", f"{found}\n\nEnded by the time limit: what is not in the table did not run.")
 
     def rates(self):
         sizes = (2, 4, 1, 0, 67) if self.small else (256, 8192, 100, min(8, os.cpu_count()), 227)
@@ -82,18 +87,19 @@ class Parts:
                 break
 
     def compact(self):
-        self.train(
-            "compact",
-            "compact",
-            batch=256,
-            rate=2e-3,
-            muon_rate=0.03,
-            warmup=200,
-            view=0.8,
-            jitter=0.15,
-            average=0.999,
-            **MIXED,
-        )
+        self.train("compact", "compact", batch=512, rate=2e-3, muon_rate=0.02, **BROAD, **MIXED)
+
+    def kind(self):
+        if self.small:
+            photos, val = (train_kind.random_photos(count, train_kind.SMALL.size) for count in (64, 8))
+            length = {"config": train_kind.SMALL, "batch": 8, "steps": 2}
+        else:
+            config = train_kind.KindConfig()
+            photos, val = self.photos(config.size)
+            length = {"config": config}
+        network, step = train_kind.train(photos, device=self.device(), minutes=self.left(), tell=say_kind, **length)
+        table = train_kind.finish(network, photos, val, self.out / "kind.safetensors", {"step": step})
+        self.record("kind", f"{step} steps.\n\n{table}")
 
     def joint(self):
         begun = self.out / "compact.safetensors"
@@ -123,10 +129,15 @@ class Parts:
         return choose_device("cpu" if self.small else "cuda")
 
     def photos(self, size):
+        """Return the photos for a network of `size` px: to train on, larger, and to measure on, as large.
+
+        Photos to measure on that are enlarged and reduced again lose detail, and their figures are too good.
+        """
         if self.small:
-            return some_photos(24, size), some_photos(8, size)
-        workers = {"workers": os.cpu_count() or 1}
-        return [open_photos(paths, size, **workers)[0] for paths in (self.options.data, [self.options.val])]
+            return some_photos(24, size + 4), some_photos(8, size)
+        workers = os.cpu_count() or 1
+        packed = open_photos(self.options.data, max(144, size * 9 // 8), workers=workers)[0]
+        return packed, open_photos([self.options.val], size, workers=workers)[0]
 
     def train(self, name, preset, *, minutes=None, begin_with=None, keep=True, network=None, **settings):
         """Train, keep the float16 weights, and record what the network fills on the photos to validate on."""
@@ -136,7 +147,7 @@ class Parts:
             settings["batch"] = 2
             network |= SMALL[preset]
         network = replace(PRESETS[preset]["network"], **network)
-        photos, held_out = self.photos(max(144, network.size * 9 // 8) if not self.small else network.size + 4)
+        photos, held_out = self.photos(network.size)
         spent = (time.monotonic() - start) / 60
         length = {"steps": 2} if self.small else {"minutes": max(0.2, (minutes or self.left()) - spent)}
         config = preset_config(preset, network=network, **settings, **length)
@@ -150,7 +161,6 @@ class Parts:
             held_out=held_out,
             shapes=shapes,
             begin_with=begin_with,
-            engine=ENGINES["plain" if self.small else "compiled"],
             schedule=Schedule(every, every),
             report=partial(say, name),
         )
@@ -172,13 +182,39 @@ class Parts:
         Image.fromarray(np.concatenate(padded)).save(target)
 
     def record(self, name, text):
-        """Write a result down, beside those that are there."""
-        path = self.out / "results.json"
-        results = json.loads(path.read_text()) if path.is_file() else {}
+        """Write a result down, in place of an older one of its name and beside the others."""
+        path = self.out / "results.md"
+        title, *sections = path.read_text().strip().split("\n## ") if path.is_file() else [TITLE]
+        results = dict(section.split("\n", 1) for section in sections)
         results[name] = text
-        path.write_text(json.dumps(results, indent=1))
         body = "\n\n".join(f"## {part}\n\n{found.strip()}" for part, found in results.items())
-        (self.out / "results.md").write_text(f"# A quarter of an hour on a GPU\n\n{body}\n")
+        path.write_text(f"{title.strip()}\n\n{body}\n")
+
+
+class ChecksTable:
+    """The outcome of each test, read from what `pytest -vv -rfE` prints."""
+
+    def __init__(self):
+        self.rows, self._since = {}, time.monotonic()
+
+    def read(self, line):
+        """Read a line; return whether it says anything of a test."""
+        if ended := re.search(r"::(.+) (PASSED|FAILED|ERROR|SKIPPED)\b", line):
+            now = time.monotonic()
+            self.rows[ended[1]] = [ended[2].lower(), now - self._since]
+            self._since = now
+        elif why := re.match(r"(FAILED|ERROR) \S+?::(.+?) - (.*)", line):
+            self.rows.setdefault(why[2], ["", 0.0])[0] = f"{why[1]}: {why[3].replace('|', '/')[:200]}"
+        return bool(ended or why)
+
+    def __str__(self):
+        """The table as Markdown."""
+        rows = [f"| {name} | {outcome} | {seconds:.1f} |" for name, (outcome, seconds) in self.rows.items()]
+        return "\n".join(["| check | outcome | seconds |", "|---|---|---|", *rows])
+
+
+def say_kind(text):
+    print(f"kind: {text}", flush=True)
 
 
 def say(name, now):
@@ -196,7 +232,7 @@ def figures(weights, held_out, device):
     """Table of a network's fills of the held-out photos, pixels of the hole only, for each kind of hole that it fills."""
     network = load_network(weights)[0].to(device).eval()
     size = network.config.size
-    photos = resized(held_out.pixels, size)
+    photos = held_out.pixels
     lines = [
         "| hole | L1 % | L2 % | PSNR dB, of the mean L2 | PSNR dB, mean | sharpness |",
         "|---|---|---|---|---|---|",

@@ -1,7 +1,6 @@
 """The command for a machine with a GPU: rehearsed without one, without FAISS and OR-Tools, and its errors are one line."""
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
+
+from ce_retrieval.models.kind_network import load_kind_network  # noqa: E402
 
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "gpu.py"
 
@@ -72,12 +73,20 @@ def test_every_part_is_rehearsed_without_engines_and_leaves_its_results(tmp_path
     for name in ("faiss", "ortools"):
         assert subprocess.run([sys.executable, "-c", f"import {name}"], **started).returncode, f"{name} is in reach"
     out = tmp_path / "out"
-    command = [sys.executable, SCRIPT, "--rehearse", "--only", "rates,compact,joint,region", "--out", out]
+    command = [sys.executable, SCRIPT, "--rehearse", "--only", "rates,compact,kind,joint,region", "--out", out]
     done = subprocess.run(command, **started)
     assert done.returncode == 0, done.stdout + done.stderr + (out / "log.txt").read_text()
-    results = json.loads((out / "results.json").read_text())
-    assert list(results) == ["rates", "compact", "joint", "paper-center", "region", "autoencoder"]
-    assert results["rates"].count("\n| ") == 3 and "eager float32 DataLoader loop" in results["rates"]
+    results = dict(part.split("\n", 1) for part in (out / "results.md").read_text().split("\n## ")[1:])
+    assert list(results) == ["rates", "compact", "kind", "joint", "paper-center", "region", "autoencoder"]
+    assert [row.split(" | ")[0] for row in results["rates"].splitlines() if row.startswith("| ")][1:] == [
+        "| engine",
+        "| eager float32 DataLoader loop",
+        "| without bf16",
+    ]
+    assert results["kind"].count("\n| ") == 7 and "| left half | " in results["kind"]
+    assert "steps of 8 pairs" in (out / "log.txt").read_text()
+    fitted = load_kind_network(out / "kind.safetensors")[0].projection
+    assert fitted.abs().max() == 1 and fitted.count_nonzero() == fitted.numel(), "no map was fitted"
     for name in ("compact", "joint", "region", "autoencoder"):
         assert results[name].count("\n| ") == 4 and "| center | " in results[name]
         assert (out / f"{name}.safetensors").stat().st_size < 16 << 20
@@ -153,4 +162,52 @@ def test_a_part_that_fails_leaves_the_others_alone(gpu, error, monkeypatch, tmp_
     line = error("--rehearse", "--minutes", 13, "--out", tmp_path / "out")
     assert "rates: ended with exit code 1, see log.txt" in line
     # Here all end at once: what a part leaves goes to those after it.
-    assert said == [("checks", 1.5), ("compact", 6.8), ("joint", 7.2), ("region", 13.0)]
+    assert said == [("checks", 2.0), ("compact", 4.8), ("kind", 6.5), ("joint", 6.5), ("region", 13.0)]
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """The module of the parts."""
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    return importlib.import_module("gpu_parts")
+
+
+def test_photos_to_measure_on_are_never_enlarged(parts, tmp_path):
+    """Enlarged and reduced again, the truths would be blurred, and every fill nearer to them."""
+    (tmp_path / "val").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "val" / "a.png")
+    options = SimpleNamespace(
+        data=[tmp_path / "val"], val=tmp_path / "val", out=tmp_path, minutes=1, rehearse=False, shapes=None
+    )
+    packed, held_out = parts.Parts(options, tmp_path).photos(128)
+    assert packed.size == 144
+    np.testing.assert_array_equal(held_out.pixels[0], noise)
+
+
+def test_results_come_one_by_one(parts, tmp_path):
+    options = SimpleNamespace(out=tmp_path, minutes=1, rehearse=True)
+    recorded = parts.Parts(options, tmp_path)
+    for name, text in (("rates", "one row"), ("kind", "a table"), ("rates", "one row\ntwo rows")):
+        recorded.record(name, text)
+    assert (tmp_path / "results.md").read_text().split("\n\n", 1)[1] == (
+        "## rates\n\none row\ntwo rows\n\n## kind\n\na table\n"
+    )
+
+
+def test_checks_are_read_as_they_end(parts):
+    table = parts.ChecksTable()
+    lines = [
+        "collected 4 items",
+        "tests/test_gpu.py::test_a[cuda-0.01] PASSED                    [ 25%]",
+        "tests/test_gpu.py::test_b FAILED                               [ 50%]",
+        "tests/test_gpu.py::test_c SKIPPED (no GPU)                     [ 75%]",
+    ]
+    assert [table.read(line) for line in lines] == [False, True, True, True]
+    assert [row.split(" | ")[:2] for row in str(table).splitlines()[2:]] == [
+        ["| test_a[cuda-0.01]", "passed"],
+        ["| test_b", "failed"],
+        ["| test_c", "skipped"],
+    ]
+    assert table.read("FAILED tests/test_gpu.py::test_b - AssertionError: 1 | 2")
+    assert "| test_b | FAILED: AssertionError: 1 / 2 | " in str(table)

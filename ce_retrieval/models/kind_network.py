@@ -35,7 +35,7 @@ class KindConfig:
     widths: tuple[int, int, int] = (48, 96, 192)
     blocks: tuple[int, int, int] = (1, 2, 2)
     features: int = 256
-    components: int = 128
+    components: int = 64
 
 
 class KindNetwork(nn.Module):

@@ -57,6 +57,30 @@ def test_training_from_a_folder_with_other_photos_to_validate_on(ceret, folder, 
     assert trained.exit_code == 0, trained.exception
 
 
+def test_photos_to_validate_on_are_read_at_the_size_of_the_network(ceret, folder, tmp_path, monkeypatch):
+    """Enlarged to the size of the training photos and reduced again, they would be blurred, and every fill nearer to them."""
+    pytest.importorskip("torch")
+    from ce_retrieval.training import trainer
+
+    (tmp_path / "val").mkdir()
+    truths = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    for number, truth in enumerate(truths):
+        Image.fromarray(truth).save(tmp_path / "val" / f"{number}.png")
+    given, train = [], trainer.train
+    monkeypatch.setattr(
+        trainer,
+        "train",
+        lambda *args, held_out, **rest: given.append(held_out) or train(*args, held_out=held_out, **rest),
+    )
+    for val in (tmp_path / "val", tmp_path / "val.h5"):
+        if val.suffix:
+            ceret("pack", tmp_path / "val", "--size", 32, "--out", val)
+        arguments = ("--val", val, "--out", tmp_path / f"run{val.suffix}", "--steps", 1, "--size", 48, *TINY)
+        trained = ceret("train", folder, *arguments)
+        assert trained.exit_code == 0, trained.exception
+        np.testing.assert_array_equal(given[-1].pixels, truths)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

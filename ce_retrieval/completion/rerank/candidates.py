@@ -22,8 +22,9 @@ from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import Origin, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import is_grey
+from ce_retrieval.retrieval.neighbor import Neighbor
 from ce_retrieval.retrieval.query import check_query, hinted, square_query
-from ce_retrieval.retrieval.search import Neighbor, default_focus
+from ce_retrieval.retrieval.search import default_focus
 
 CACHE_BYTES = 1 << 30
 
@@ -50,7 +51,7 @@ class CandidateFinder:
     Attributes
     ----------
     about, network : what results say of the index, and of the weights of a guided re-rank (else None).
-    note : why kind plays no part though the settings ask for it, else "".
+    notes : (path, line) where kind plays no part though the settings ask for it.
 
     Raises
     ------
@@ -76,7 +77,7 @@ class CandidateFinder:
         self.network: dict[str, Any] | None = self._network_fill.about if self._network_fill else None
         self.scenes = scenes or PhotoCache(index, CACHE_BYTES, workers)
         self._search = SceneSearch(index, settings, self.scenes, least)
-        self.note = self._search.note
+        self.notes = self._search.notes
 
     def queries(
         self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], origins: Sequence[Origin | None]

@@ -39,7 +39,7 @@ from ce_retrieval.completion.working_size import Working, working_photo
 from ce_retrieval.errors import CeretError
 from ce_retrieval.photo_index import Origin, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
-from ce_retrieval.retrieval.search import Neighbor
+from ce_retrieval.retrieval.neighbor import Neighbor
 
 
 class Composites(NamedTuple):
@@ -114,7 +114,7 @@ class SceneCompleter(Completer[Query]):
         self._finder = CandidateFinder(
             index, self.settings, least=settings.aligned, fill="blend", scenes=scenes, workers=self.workers
         )
-        self.about, self.network, self.note = self._finder.about, self._finder.network, self._finder.note
+        self.about, self.network, self.notes = self._finder.about, self._finder.network, self._finder.notes
         self._solvers = domain_solvers()
         self._ranker = SceneRanker(self.settings)
 

@@ -15,7 +15,7 @@ from ce_retrieval.completion.settings import TERM_WEIGHTS, SceneSettings
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError, SettingsError
 
 SETTINGS = SceneSettings(rerank="rim", allow_same_photo=True, top=6)
-FEW = [name for name in TERM_WEIGHTS if name != "content"]  # the terms of few scenes, without a network
+FEW = [name for name in TERM_WEIGHTS if name not in ("content", "kind")]  # of few scenes, without network and kinds
 
 
 @pytest.fixture(scope="module")
