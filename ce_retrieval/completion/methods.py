@@ -162,7 +162,8 @@ def complete(
     candidate_fills : also fill the whole photo from each candidate alone (`Completion.fills`).
     origin : the photo's file, by which its copies are known; the setting `exclude_same_source` needs it.
     workers : threads in all; None for all cores.
-    settings : fields of the method's settings class: AutoSettings, SceneSettings, RetrievalSettings, PatchSettings, NetworkSettings.
+    settings : fields of the method's settings class: AutoSettings, SceneSettings, RetrievalSettings, PatchSettings,
+        NetworkSettings.
 
     Returns
     -------

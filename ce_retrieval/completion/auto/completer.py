@@ -34,6 +34,7 @@ from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import Bools, Photo, hole_box
 from ce_retrieval.retrieval.query import check_query
 
+KIND = "kind"  # the kind features that the models were fitted on; others have similarities of their own scale
 PARTS = 4  # of a hole that are filled from scenes, at most: the widest
 PATCHES, SCENES, BOTH, NETWORK = "patchmatch", "scenes", "scenes+patchmatch", "network"
 WITHOUT_INDEX = "auto without an `index` fills by the photo's own patches: an index of photos of such places adds scenes for wide holes"
@@ -107,6 +108,7 @@ class AutoCompleter(Completer[_Photo]):
             )
         super().__init__(settings, workers)
         self._scenes: SceneCompleter | None = None
+        self._judged = False  # whether the models know what a similarity in kind means
         self._lock = Lock()
         if index is None:
             notes.append((self.method, WITHOUT_INDEX))
@@ -114,6 +116,8 @@ class AutoCompleter(Completer[_Photo]):
             self._scenes = SceneCompleter(index, _scene_settings(settings), scenes=scenes, workers=self.workers)
             self.settings = replace(settings, focus=self._scenes.settings.focus, terms=self._scenes.settings.terms)
             self.about, self.network = self._scenes.about, self._scenes.network
+            kind = index.manifest.kind
+            self._judged = kind is not None and kind.descriptor == KIND
             notes += self._scenes.notes
         self.notes = notes
         if index is None and settings.weights:  # a wrong file is named before any work
@@ -136,8 +140,10 @@ class AutoCompleter(Completer[_Photo]):
                 results.append(error)
         wide = [row for row, one in enumerate(results) if isinstance(one, _Photo) and self._wide(one)]
         if self._scenes and wide:
-            some = [[values[row] for row in wide] for values in (photos, holes, origins)]
-            for row, query in zip(wide, self._scenes.queries(*some), strict=True):
+            queries = self._scenes.queries(
+                [photos[row] for row in wide], [holes[row] for row in wide], [origins[row] for row in wide]
+            )
+            for row, query in zip(wide, queries, strict=True):
                 results[row] = results[row]._replace(query=query)
         return results
 
@@ -178,8 +184,8 @@ class AutoCompleter(Completer[_Photo]):
         if isinstance(query, CeretError):
             work.notes.append(f"no scene fills it: {query}")
             return
-        kind = of_kind(query.neighbors)
-        if not kind and self.settings.by_kind and not self._scenes.notes:
+        kind = of_kind(query.neighbors) if self._judged else {}
+        if self._judged and not kind and self.settings.by_kind:
             work.notes.append(
                 "the hole leaves too little of the photo to tell its kind: the nearest contexts are its scenes"
             )
@@ -212,7 +218,7 @@ class AutoCompleter(Completer[_Photo]):
     ) -> None:
         """Keep the better of two fills of a part: patches, or what scenes made of it."""
         part = ready.parts[number]
-        evidence = before | of_scene(done.candidates, done.neighbors)
+        evidence = before | of_scene(done.candidates, done.neighbors if self._judged else ())
         for name, filled in (("patches", patched), ("scenes", done.best)):
             looks = of_fill(ready.photo, ready.hole, part, filled)
             evidence |= {f"{what}_{name}": value for what, value in looks.items()}

@@ -13,7 +13,7 @@ import numpy as np
 
 from ce_retrieval.completion.auto.parts import radius_of
 from ce_retrieval.completion.result import Candidate
-from ce_retrieval.pixels import Bools, Floats, Photo, distance_from, resize_area, to_grey
+from ce_retrieval.pixels import Bools, Floats, Photo, distance_from, resize_area, to_grey, to_unit
 from ce_retrieval.retrieval.search import Neighbor
 
 SMALL = 96  # px, longer side at which a photo is compared with itself
@@ -86,13 +86,11 @@ def of_scene(candidates: Sequence[Candidate], neighbors: Sequence[Neighbor]) -> 
     kind : its similarity in kind, where that is known.
     agree : mean of that of the FIRST best.
     context, rim, texture, gist : logs of its distances, as in its scores.
-    enlarged : log of the px of the photo for one of it.
     """
     best, kinds = candidates[0], [one.kind for one in neighbors[:FIRST] if one.kind is not None]
     found = {name: math.log(best.scores[name] + least) for name, least in FLOORS.items() if name in best.scores}
-    found["enlarged"] = math.log(max(best.scale))
-    if kinds and neighbors[0].kind is not None:
-        found |= {"kind": neighbors[0].kind, "agree": float(np.mean(kinds))}
+    if kinds and (first := neighbors[0].kind) is not None:
+        found |= {"kind": first, "agree": float(np.mean(kinds))}
     return found
 
 
@@ -103,12 +101,12 @@ def _small(photo: Photo, hole: Bools, part: Bools) -> tuple[Floats, Bools, Bools
     """Return a photo at the small size in [0, 1], and the pixels that cover any of its hole and of the part."""
     share = min(1.0, SMALL / max(hole.shape))
     size = max(1, round(hole.shape[0] * share)), max(1, round(hole.shape[1] * share))
-    covered = (resize_area(mask.astype(np.float32), size) > 0 for mask in (hole, part))
-    return resize_area(photo, size).astype(np.float32) / np.float32(255), *covered
+    missing, wanted = (resize_area(mask.astype(np.float32), size) > 0 for mask in (hole, part))
+    return to_unit(resize_area(photo, size)), missing, wanted
 
 
 def _unlike(small: Floats, missing: Bools, where: Bools) -> float:
-    """Return the log of the mean squared distance of patches at `where` from their nearest, over that from the usual known patch."""
+    """Return how unlike the known patches those at `where` are: log squared distance from the nearest over the usual one."""
     known, at = _patches(small, missing)
     if not len(known):
         return 0.0
