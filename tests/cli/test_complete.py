@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.settings import TERM_WEIGHTS, NetworkSettings, RetrievalSettings, SceneSettings
+from ce_retrieval.completion.settings import TERM_WEIGHTS, NetworkSettings, RetrievalSettings, AutoSettings
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
 from ce_retrieval.settings import ranges
@@ -76,7 +76,7 @@ def test_a_network_alone_needs_no_index(ceret, photo, mask, tiny_weights, tmp_pa
 def test_options_that_do_not_go_together_are_named(ceret, photo, mask, crop_index, tiny_weights, tmp_path):
     base = ["complete", photo, "--mask", mask, "--out", tmp_path / "out"]
     for options, message in (
-        ([], "--method scenes needs --index NAME.ceret; --method network needs none"),
+        (["--method", "scenes"], "--method scenes needs --index NAME.ceret; --method auto works without one"),
         (["--method", "network", "--index", crop_index], "--method network uses no index: leave out --index"),
         (
             ["--method", "network", "-k", 3, "--focus", "auto", "--rerank", "rim"],
@@ -86,10 +86,10 @@ def test_options_that_do_not_go_together_are_named(ceret, photo, mask, crop_inde
         (["--method", "network", "--save-candidates"], "leave out --save-candidates"),
         (["--method", "network", "--weights", tiny_weights, "--fill", "mean"], "expected one of paste, blend"),
         ([*RETRIEVAL, "--index", crop_index, "--weights", tiny_weights], NO_NETWORK),
-        (["--index", crop_index, "--rerank", "rim", "--weights", tiny_weights], NO_NETWORK),
+        (["--method", "scenes", "--index", crop_index, "--rerank", "rim", "--weights", tiny_weights], NO_NETWORK),
         (
             ["--index", crop_index, "--fill", "mean", "-k", 3],
-            "--method scenes does not read all options: leave out --fill, -k",
+            "--method auto does not read all options: leave out --fill, -k, or use --method retrieval",
         ),
     ):
         result = ceret(*base, *options)
@@ -136,9 +136,9 @@ def test_the_defaults_are_those_of_the_library(ceret, photo, mask, crop_index, t
     result = ceret("complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / "best", "--top", 3)
     assert result.exit_code == 0
     record = json.loads((tmp_path / "best" / "photo.json").read_text())
-    settings = {**record["settings"], "top": SceneSettings.top}
-    expected = asdict(replace(SceneSettings(), terms=TERM_WEIGHTS, focus=8.0))
-    assert record["method"] == "scenes" and settings == json.loads(json.dumps(expected))
+    settings = {**record["settings"], "top": AutoSettings.top}
+    expected = asdict(replace(AutoSettings(), terms=TERM_WEIGHTS, focus=8.0))
+    assert record["method"] == "auto" and settings == json.loads(json.dumps(expected))
 
 
 @pytest.mark.parametrize("method", ["retrieval", "scenes"])
