@@ -37,8 +37,7 @@ def command(
 
     The fill comes from the best scenes of an index, from patches of the photo itself, or from a network (--method). With a
     folder, --mask is one mask for all or a folder of masks with the photos' names, and DIR gets FOLDER's subfolders.
-    Finished results are skipped. Photos that fail are listed at the end, and the exit code is then 1. STEM.json says
-    where every filled pixel came from.
+    Finished results are skipped, failed photos listed at the end (exit code 1). STEM.json says where each pixel came from.
     """
     from ce_retrieval.completion.folders import complete_folder, finished
     from ce_retrieval.completion.methods import METHODS, make_completer
@@ -51,11 +50,10 @@ def command(
     outcomes = [one for one in plan if isinstance(one, Outcome)]
     if len(outcomes) < len(plan):
         completer = make_completer(method, index_path, workers=workers, settings=given)
-        if completer.note:
-            note(f"note: {with_options(completer.note)}")
+        plan.notes += completer.notes
         with progress_bar("completing") as progress:
-            more: dict[str, Any] = {"candidate_fills": candidate_fills, "max_pixels": max_pixels}
-            outcomes = list(complete_folder(completer, plan, out, reading=reading, progress=progress, **more))
+            more: dict[str, Any] = {"reading": reading, "candidate_fills": candidate_fills, "max_pixels": max_pixels}
+            outcomes = list(complete_folder(completer, plan, out, progress=progress, **more))
     written, skipped, failed = finished(outcomes)
     about = [_translated(outcome.as_json()) for outcome in outcomes]
     if failed and not photo.is_dir():
@@ -78,5 +76,4 @@ def command(
 
 def _translated(outcome: dict[str, Any]) -> dict[str, Any]:
     """Return an outcome whose error and hint name options."""
-    texts = {name: with_options(outcome[name]) for name in ("error", "hint") if outcome[name]}
-    return {**outcome, **texts}
+    return outcome | {name: with_options(outcome[name]) for name in ("error", "hint") if outcome[name]}

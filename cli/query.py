@@ -38,7 +38,8 @@ def command(
     from ce_retrieval.photo_index import PhotoIndex
     from ce_retrieval.photos import load_photo
     from ce_retrieval.photos.files import check_place, save_result
-    from ce_retrieval.retrieval.search import default_focus, find_neighbors, neighbor_photos
+    from ce_retrieval.retrieval.neighbor import neighbor_photos
+    from ce_retrieval.retrieval.search import default_focus, find_neighbors
 
     if out:
         check_place(out, {"photo": photo, "mask": mask})

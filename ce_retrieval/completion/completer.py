@@ -28,13 +28,13 @@ class Completer(ABC, Generic[Ready]):
     settings : a dataclass of `completion.settings`, with everything resolved that the index decides.
     workers : threads in all: the photos of a batch go in parallel, and a photo on its own may use all of them.
     about, network : what results say of the index and of the network's weights, as JSON types; None: none is used.
-    note : what the user should know of all results, a line; "" for nothing.
+    notes : what the user should know of all results: (path, line) each.
     """
 
     method: ClassVar[str]
     about: dict[str, Any] | None = None
     network: dict[str, Any] | None = None
-    note: str = ""
+    notes: Sequence[tuple[str, str]] = ()
 
     def __init__(self, settings: Any, workers: int | None) -> None:
         if workers is not None:

@@ -15,7 +15,7 @@ from ce_retrieval.own_files import SOFTWARE, beside_name, check_free, is_own, se
 from ce_retrieval.photos import DecodedPhoto
 from ce_retrieval.photos.files import save_filled, save_result
 from ce_retrieval.pixels import hole_box
-from ce_retrieval.retrieval.search import Neighbor
+from ce_retrieval.retrieval.neighbor import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors, taken_back
 
 FROM_SCENE, SHIFTED = 255, 128  # values of a seam

@@ -6,19 +6,18 @@ HOG features; here with any descriptor.
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from ce_retrieval.descriptors import Descriptor, cell_weights
-from ce_retrieval.errors import DescriptorError, FilterError, PhotoError, PhotoIndexError, SettingsError
-from ce_retrieval.photo_index import Origin, PhotoIndex, PhotoRecord, SameSource, allowed_photos
+from ce_retrieval.errors import DescriptorError, FilterError, PhotoIndexError, SettingsError
+from ce_retrieval.photo_index import Origin, PhotoIndex, SameSource, allowed_photos
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos.near_duplicates import near_duplicates
 from ce_retrieval.retrieval.kind_search import kind_similarity, nearest_kinds
+from ce_retrieval.retrieval.neighbor import Neighbor, neighbors_of
 from ce_retrieval.retrieval.query import check_query, hinted, protocol_hole, square_query
 from ce_retrieval.settings import Range, check_focus
 
@@ -42,34 +41,6 @@ DEFAULT_FOCUS: dict[str, float | None] = {
     "hog": None,
     "thumbnail": 8.0,
 }
-
-
-@dataclass(frozen=True)
-class Neighbor:
-    """A photo of an index near a query.
-
-    Attributes
-    ----------
-    rank : int
-        From 1, the nearest.
-    id : int
-        Position in the index.
-    distance : float
-        Mean squared difference of descriptor cells, weighted by visibility and focus (`indexes.masked`); by kind, the
-        squared distance of two vectors of norm 1, which is 2 less twice their cosine.
-    name : str
-        Path, or container::key.
-    record : PhotoRecord
-    kind : float or None
-        Similarity in kind to the query, in [-1, 1]; None where the search did not look at it.
-    """
-
-    rank: int
-    id: int
-    distance: float
-    name: str
-    record: PhotoRecord
-    kind: float | None = None
 
 
 def default_focus(descriptor: Descriptor) -> float | None:
@@ -122,11 +93,17 @@ def search_contexts(
     DescriptorError
         A hole leaves no cell visible.
     """
+    return index.search(*described_contexts(index, photos, holes, focus), k, allowed)
+
+
+def described_contexts(
+    index: PhotoIndex, photos: np.ndarray, holes: np.ndarray, focus: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `PhotoIndex.search` takes of a batch: descriptors and weights of cells; as `search_contexts`."""
     holes = np.stack([protocol_hole(index, hole) for hole in holes])
     of_hole = {hole.tobytes(): hole for hole in holes}  # most batches share one hole
     weights = {key: cell_weights(index.descriptor, hole, focus) for key, hole in of_hole.items()}
-    grids = index.descriptor.describe(photos, holes)
-    return index.search(grids, np.stack([weights[hole.tobytes()] for hole in holes]), k, allowed)
+    return index.descriptor.describe(photos, holes), np.stack([weights[hole.tobytes()] for hole in holes])
 
 
 def search_apart(
@@ -282,42 +259,3 @@ def find_neighbors(
     except (DescriptorError, PhotoIndexError) as error:
         raise hinted(error, hole) from error
     return neighbors_of(index, found.ids[0], found.scores[0])
-
-
-def neighbors_of(
-    index: PhotoIndex,
-    ids: Sequence[int] | np.ndarray,
-    distances: np.ndarray,
-    similarity: np.ndarray | None = None,
-) -> list[Neighbor]:
-    """Return the neighbours with these ids and distances, ranked in the given order; similarity: in kind, of all photos."""
-    pairs = enumerate(zip(ids, distances, index.records(ids), strict=True), start=1)
-    kinds = {} if similarity is None else {int(i): float(similarity[i]) for i in ids}
-    return [
-        Neighbor(rank, int(i), float(d), index.name_of(record), record, kinds.get(int(i)))
-        for rank, (i, d, record) in pairs
-    ]
-
-
-def neighbor_photos(
-    index: PhotoIndex, neighbors: Sequence[Neighbor], side: int
-) -> tuple[list[tuple[Neighbor, np.ndarray]], list[str]]:
-    """Read neighbours for display: uint8 (h, w, 3) of their own shape, shrunk to at most `side` px a side.
-
-    Returns
-    -------
-    opened : list of (neighbour, photo)
-        Those that could be read.
-    dropped : list of str
-        One line for each photo that vanished or changed since it was indexed.
-    """
-    opened, dropped = [], []
-    for neighbor in neighbors:
-        try:
-            image = Image.fromarray(index.read_photo(neighbor.record).pixels)
-        except PhotoError as error:
-            dropped.append(str(error))
-            continue
-        image.thumbnail((side, side), Image.Resampling.BICUBIC)
-        opened.append((neighbor, np.asarray(image)))
-    return opened, dropped

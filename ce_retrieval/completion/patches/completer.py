@@ -80,8 +80,9 @@ class PatchCompleter(Completer[_Photo]):
         self._scenes: SceneCompleter | None = None
         if index is not None:
             self._scenes = SceneCompleter(index, _scene_settings(settings), scenes=scenes, workers=self.workers)
-            self.settings = replace(settings, focus=self._scenes.settings.focus, terms=self._scenes.settings.terms)
-            self.about, self.network, self.note = self._scenes.about, self._scenes.network, self._scenes.note
+            shared = {name: getattr(self._scenes.settings, name) for name in ("focus", "aligned", "terms")}
+            self.settings = replace(settings, **shared)
+            self.about, self.network, self.notes = self._scenes.about, self._scenes.network, self._scenes.notes
         self._network = NetworkFill(settings.weights) if settings.start == "network" else None
         if self._network:
             self.network = self._network.about

@@ -11,7 +11,7 @@ from ce_retrieval.photo_index import Origin
 from ce_retrieval.photos import DecodedPhoto
 from ce_retrieval.photos.copies import Copies, Verdict
 from ce_retrieval.pixels import Bools, Photo
-from ce_retrieval.retrieval.search import Neighbor
+from ce_retrieval.retrieval.neighbor import Neighbor
 
 
 class OwnPhoto:

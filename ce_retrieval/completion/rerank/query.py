@@ -10,7 +10,7 @@ import numpy as np
 
 from ce_retrieval.completion.rerank.own_photo import OwnPhoto
 from ce_retrieval.pixels import grey_as_rgb
-from ce_retrieval.retrieval.search import Neighbor
+from ce_retrieval.retrieval.neighbor import Neighbor
 
 
 @dataclass(frozen=True)

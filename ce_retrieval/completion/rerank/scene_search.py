@@ -19,7 +19,13 @@ from ce_retrieval.photo_index import Origin, PhotoIndex, SameSource, allowed_pho
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import Bools, Floats
 from ce_retrieval.retrieval.kind_search import kind_similarity, nearest_kinds
-from ce_retrieval.retrieval.search import Neighbor, neighbors_of, nothing_apart, search_apart, search_contexts
+from ce_retrieval.retrieval.neighbor import Neighbor, neighbors_of
+from ce_retrieval.retrieval.search import (
+    described_contexts,
+    nothing_apart,
+    search_apart,
+    search_contexts,
+)
 
 CONTEXT_SHARE = 0.1  # of the scenes, the nearest contexts of any kind
 
@@ -42,7 +48,7 @@ class SceneSearch:
     ----------
     searched : photos that may be found.
     count : scenes that a search finds.
-    note : why kind plays no part for any photo, "" where it does or where the settings do not ask for it.
+    notes : (path of the index, line) where kind plays no part for any photo, though the settings ask for it.
     """
 
     def __init__(self, index: PhotoIndex, settings: SearchSettings, scenes: PhotoCache, least: int) -> None:
@@ -52,12 +58,15 @@ class SceneSearch:
         self._same = SameSource(index) if settings.exclude_same_source else None
         self.searched = len(index) if self._allowed is None else int(np.count_nonzero(self._allowed))
         self.count = min(max(least, settings.candidates), self.searched)
-        self._by_kind, self.note = settings.by_kind, ""
+        self._by_kind = settings.by_kind
+        self.notes: tuple[tuple[str, str], ...] = ()
         if self._by_kind:
             try:
                 _ = index.kind
             except NoKindError as error:
-                self._by_kind, self.note = False, str(error)
+                self._by_kind = False
+                path = str(index.path)
+                self.notes = ((path, str(error).removeprefix(path).lstrip(": ")),)
 
     def neighbors(
         self,
@@ -117,15 +126,17 @@ class SceneSearch:
             scenes = self._scenes.get(ids)
             return scenes.positions, scenes.photos
 
+        described = None
+        if self._same is None:
+            described = described_contexts(self._index, square[0][None], square[1][None], self._focus)
+
         def find(count: int, allowed: Bools | None) -> tuple[np.ndarray, np.ndarray]:
-            if self._same is None:
-                found = search_contexts(
-                    self._index, square[0][None], square[1][None], count, focus=self._focus, allowed=allowed
-                )
+            if described is not None:
+                found = self._index.search(*described, count, allowed)
             else:
-                found = search_apart(
-                    self._index, square, count, self._same, origin, focus=self._focus, allowed=allowed, read=read
-                )
+                assert self._same is not None
+                query = self._index, square, count, self._same, origin
+                found = search_apart(*query, focus=self._focus, allowed=allowed, read=read)
             return found.scores[0], found.ids[0]
 
         return find

@@ -21,7 +21,7 @@ from ce_retrieval.completion.scenes.terms import GIST_SIDE
 from ce_retrieval.completion.working_size import sampled
 from ce_retrieval.errors import CeretError, PhotoError, SamePhotoError
 from ce_retrieval.pixels import Bools, Photo, crop, hole_box, resize, resize_area
-from ce_retrieval.retrieval.search import Neighbor
+from ce_retrieval.retrieval.neighbor import Neighbor
 
 CHUNK = 16  # scenes held at a time
 LOOK = 32  # px, side of the pictures by which near-duplicates are found

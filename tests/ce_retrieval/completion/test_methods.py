@@ -78,6 +78,7 @@ OF_SCENES = {
     "exclude_same_source": True,
     "allow_same_photo": True,
     "aligned": 9,
+    "kind": "none",
     "terms": {},
     "trust": 0.0,
     "sources": 2,

@@ -11,8 +11,9 @@ from ce_retrieval.descriptors import cell_weights, make_descriptor
 from ce_retrieval.errors import DescriptorError, MaskError, PhotoError, PhotoIndexError, SettingsError
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photos import load_photo
+from ce_retrieval.retrieval.neighbor import neighbor_photos
 from ce_retrieval.retrieval.query import protocol_hole, square_query
-from ce_retrieval.retrieval.search import default_focus, find_neighbors, neighbor_photos, search_contexts
+from ce_retrieval.retrieval.search import default_focus, find_neighbors, search_contexts
 
 FEATURES = ("thumbnail:16", "hog", "gist")
 HOLES = ("centre", "corner", "band", "pixel", "parts", "ring")

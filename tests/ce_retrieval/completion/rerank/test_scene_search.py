@@ -44,7 +44,7 @@ def scenes(index, photo, hole, settings, least=20, origin=None):
 
 def test_nine_of_ten_scenes_are_of_the_kind(index, photo, hole):
     search, found = scenes(index, photo, hole, SceneSettings(candidates=20, **SETTINGS))
-    assert search.count == 20 and search.searched == 60 and not search.note
+    assert search.count == 20 and search.searched == 60 and not search.notes
     square, missing = square_query(photo, hole, 64)
     contexts = search_contexts(index, square[None], missing[None], 60)
     similarity = kind_similarity(index, square, missing)
@@ -55,7 +55,9 @@ def test_nine_of_ten_scenes_are_of_the_kind(index, photo, hole):
     assert [one.distance for one in found] == sorted(distance[one.id] for one in found)
     assert [one.rank for one in found] == list(range(1, 21))
     assert all(one.kind == pytest.approx(similarity[one.id]) for one in found)
-    by_context = {one.id for one in scenes(index, photo, hole, SceneSettings(candidates=20, kind="none", **SETTINGS))[1]}
+    by_context = {
+        one.id for one in scenes(index, photo, hole, SceneSettings(candidates=20, kind="none", **SETTINGS))[1]
+    }
     assert by_context == set(contexts.ids[0, :20].tolist()) != {*nearest, *others}
 
 
@@ -78,12 +80,13 @@ def test_without_kinds_the_contexts_remain(index, photo, hole, crop_folder, tmp_
     plain = tmp_path / "plain.ceret"
     build_index([crop_folder], plain, IndexSettings(features="thumbnail:16", size=64, workers=1, kind="none"))
     search, found = scenes(PhotoIndex.open(plain), photo, hole, SceneSettings(candidates=20, **SETTINGS))
-    assert f"{plain} has no kind features: add them with" in search.note
+    ((path, line),) = search.notes
+    assert path == str(plain) and line == f"has no kind features: add them with `ceret add {plain} --kind kind`"
     assert len(found) == 20 and all(one.kind is None for one in found)
     almost = np.ones_like(hole)
     almost[:4] = False
     search, found = scenes(index, photo, almost, SceneSettings(candidates=20, **SETTINGS))
-    assert not search.note and len(found) == 20 and all(one.kind is None for one in found)
+    assert not search.notes and len(found) == 20 and all(one.kind is None for one in found)
 
 
 def test_only_placed_scenes_are_chosen_by_kind(index, photo, hole):
