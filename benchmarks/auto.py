@@ -40,7 +40,7 @@ AFTER = (
     *("width", "repeats", "detail", "alike", "kind", "agree", "context", "rim"),
     *("strange_patches", "sharp_patches", "border_patches", "strange_scenes", "sharp_scenes", "border_scenes"),
 )
-OWN_KIND = ("kind", "agree", "alike", "gist", "context")
+OWN_KIND = ("kind", "agree", "alike")
 
 
 def irregular(files, shape, rng):

@@ -97,7 +97,9 @@ def chosen_settings(method: str, has_index: bool, values: dict[str, Any]) -> dic
             + _readers(given)
         )
     if about.index == "required" and not has_index:
-        raise click.UsageError(f"--method {method} needs --index NAME.ceret; --method {DEFAULT_METHOD} works without one")
+        raise click.UsageError(
+            f"--method {method} needs --index NAME.ceret; --method {DEFAULT_METHOD} works without one"
+        )
     if about.index == "none" and has_index:
         raise click.UsageError(f"--method {method} uses no index: leave out --index")
     if "terms" in given:

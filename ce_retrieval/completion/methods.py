@@ -56,9 +56,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "auto": Method(
-        AutoSettings, "auto.completer:AutoCompleter", "optional", without_index=("weights", "side", "seed")
-    ),
+    "auto": Method(AutoSettings, "auto.completer:AutoCompleter", "optional", without_index=("weights", "side", "seed")),
     "scenes": Method(SceneSettings, "scenes.completer:SceneCompleter", "required", has_candidates=True),
     "retrieval": Method(RetrievalSettings, "overlay:RetrievalCompleter", "required", has_candidates=True),
     "patchmatch": Method(
@@ -120,7 +118,9 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) ->
             raise SettingsError(f"`method` {method} has no setting {shown(name)}: choose among {', '.join(known)}")
     if about.index == "required" and not has_index:
         *others, last = (name for name, other in METHODS.items() if other.index != "required")
-        raise SettingsError(f"`method` {method} needs an `index`: give one, or use `method` {', '.join(others)} or {last}")
+        raise SettingsError(
+            f"`method` {method} needs an `index`: give one, or use `method` {', '.join(others)} or {last}"
+        )
     if about.index == "none" and has_index:
         raise SettingsError(f"`method` {method} uses no `index`: leave it out")
     unread = [name for name in settings if name not in about.without_index]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.settings import COUNT, MOST, SEED, Checked, Range, check_focus, setting
 
+PLACED, PLACED_OF_KIND = 200, 60  # scenes that are placed by default
 DEFAULT_K = 20  # candidates of method `retrieval`, or all of a smaller collection
 # With at least this many scenes, the mean of the best tenth serves as the expected content; with fewer, single scenes show
 # through.
@@ -24,9 +25,12 @@ TERM_WEIGHTS = {
     "gist": 2.0,
     "rim": 2.0,
     "content": 3.0,
-    "detail": 8.0,
-    "kind": 2.0,
+    "detail": 6.0,
+    "kind": 3.0,
+    "structure": 1.0,
 }
+# Only one of two terms that ask for the kind of scene has a weight by default: kind where the index holds it, else gist.
+KIND_TERMS = ("gist", "kind")
 TERM_WEIGHT = Range(low=0, high=MOST, help="Weight of a ranking term, TERM=VALUE; 0 turns it off.")
 
 
@@ -104,7 +108,8 @@ class PlacementSettings(SearchSettings):
 
     Attributes
     ----------
-    aligned : how many candidates are placed, cut and ranked: the first in the order of `rerank`.
+    aligned : how many candidates are placed, cut and ranked: the first in the order of `rerank`. None: PLACED; but
+        PLACED_OF_KIND where candidates are of the photo's kind and a network orders them.
     kind : "auto" or "none"
         auto: where the index has kind features, nine of ten candidates are those most alike in kind (`rerank.scene_search`);
         none: all are the nearest contexts.
@@ -113,7 +118,11 @@ class PlacementSettings(SearchSettings):
     side : px, longest side at which a photo is worked on.
     """
 
-    aligned: int = setting(200, COUNT, help="Scenes that are placed, cut and ranked.")
+    aligned: int | None = setting(
+        None,
+        COUNT,
+        help=f"Scenes that are placed, cut and ranked [default: {PLACED}; with a network and kind features {PLACED_OF_KIND}].",
+    )
     kind: str = setting(
         "auto",
         choices=("auto", "none"),
@@ -138,7 +147,7 @@ class PlacementSettings(SearchSettings):
         for name, weight in self.terms.items():
             TERM_WEIGHT.check(f"`terms`: the weight of {name}", weight)
         asked = self.terms.get("content", 0.0) not in (0.0, TERM_WEIGHTS["content"])
-        if asked and self.rerank != "guided" and self.aligned < AGREEING:
+        if asked and self.rerank != "guided" and (self.aligned or PLACED) < AGREEING:
             raise SettingsError(
                 f"`terms`: content needs a network (`rerank` guided) or {AGREEING} scenes: raise `aligned` to {AGREEING}, or "
                 "leave content out"

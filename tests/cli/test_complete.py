@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.settings import TERM_WEIGHTS, NetworkSettings, RetrievalSettings, AutoSettings
+from ce_retrieval.completion.settings import PLACED, TERM_WEIGHTS, AutoSettings, NetworkSettings, RetrievalSettings
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
 from ce_retrieval.settings import ranges
@@ -137,7 +137,7 @@ def test_the_defaults_are_those_of_the_library(ceret, photo, mask, crop_index, t
     assert result.exit_code == 0
     record = json.loads((tmp_path / "best" / "photo.json").read_text())
     settings = {**record["settings"], "top": AutoSettings.top}
-    expected = asdict(replace(AutoSettings(), terms=TERM_WEIGHTS, focus=8.0))
+    expected = asdict(replace(AutoSettings(), terms={**TERM_WEIGHTS, "kind": 0.0}, focus=8.0, aligned=PLACED))
     assert record["method"] == "auto" and settings == json.loads(json.dumps(expected))
 
 
@@ -259,7 +259,7 @@ def test_bad_input_is_one_line(ceret, one_line_error, photo, mask, photos, crop_
         ({"mask": photo}, "is given as its own mask"),
         ({"index": tmp_path / "nowhere.ceret"}, "no index at"),
         ({"index": tmp_path / "masks"}, "not a ceret index"),
-        ({"index": tmp_path / "center.ceret"}, "built with the hole protocol 'center'"),
+        ({"index": tmp_path / "center.ceret", "method": "scenes"}, "built with the hole protocol 'center'"),
         ({"out": tmp_path / "file"}, "cannot write"),
         ({"out": tmp_path / "file" / "sub"}, "cannot write"),
         ({"out": tmp_path}, "overwrite the photo"),
@@ -267,7 +267,8 @@ def test_bad_input_is_one_line(ceret, one_line_error, photo, mask, photos, crop_
         use = {**given, **change}
         if message == "choose another":
             use["out"] = use["photo"]
-        result = ceret("complete", use["photo"], "--mask", use["mask"], "--index", use["index"], "--out", use["out"])
+        options = ["--mask", use["mask"], "--index", use["index"], "--out", use["out"]]
+        result = ceret("complete", use["photo"], *options, "--method", use.get("method", "auto"))
         assert message in one_line_error(result), (change, result.stderr)
     assert (tmp_path / "file").read_text() == "kept"
     np.testing.assert_array_equal(load_photo(photo).pixels, np.asarray(Image.open(photo)))

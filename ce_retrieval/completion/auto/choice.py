@@ -73,5 +73,5 @@ OWN_KIND = Model(
 )
 
 NARROW = -2.6  # width of a part under which its scenes are not searched
-WORTH = 0.15  # chance before placement under which scenes are not placed
+WORTH = 0.25  # chance before placement under which scenes are not placed
 UNLIKE = 0.55  # similarity in kind under which a collection holds nothing alike

@@ -37,9 +37,7 @@ from ce_retrieval.retrieval.query import check_query
 KIND = "kind"  # the kind features that the models were fitted on; others have similarities of their own scale
 PARTS = 4  # of a hole that are filled from scenes, at most: the widest
 PATCHES, SCENES, BOTH, NETWORK = "patchmatch", "scenes", "scenes+patchmatch", "network"
-WITHOUT_INDEX = (
-    "without an `index` the photo's own patches fill every hole: an index of photos of such places adds scenes for wide ones"
-)
+WITHOUT_INDEX = "without an `index` the photo's own patches fill every hole: an index of photos of such places adds scenes for wide ones"
 
 
 class _Photo(NamedTuple):
@@ -116,7 +114,8 @@ class AutoCompleter(Completer[_Photo]):
             notes.append((self.method, WITHOUT_INDEX))
         else:
             self._scenes = SceneCompleter(index, _scene_settings(settings), scenes=scenes, workers=self.workers)
-            self.settings = replace(settings, focus=self._scenes.settings.focus, terms=self._scenes.settings.terms)
+            found = self._scenes.settings
+            self.settings = replace(settings, focus=found.focus, aligned=found.aligned, terms=found.terms)
             self.about, self.network = self._scenes.about, self._scenes.network
             kind = index.manifest.kind
             self._judged = kind is not None and kind.descriptor == KIND

@@ -80,7 +80,8 @@ class PatchCompleter(Completer[_Photo]):
         self._scenes: SceneCompleter | None = None
         if index is not None:
             self._scenes = SceneCompleter(index, _scene_settings(settings), scenes=scenes, workers=self.workers)
-            self.settings = replace(settings, focus=self._scenes.settings.focus, terms=self._scenes.settings.terms)
+            shared = {name: getattr(self._scenes.settings, name) for name in ("focus", "aligned", "terms")}
+            self.settings = replace(settings, **shared)
             self.about, self.network, self.notes = self._scenes.about, self._scenes.network, self._scenes.notes
         self._network = NetworkFill(settings.weights) if settings.start == "network" else None
         if self._network:

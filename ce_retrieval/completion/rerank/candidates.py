@@ -16,7 +16,7 @@ from ce_retrieval.completion.rerank.own_photo import OwnPhoto
 from ce_retrieval.completion.rerank.query import Query, Ranked, Ranking
 from ce_retrieval.completion.rerank.rim import rim_distance, rim_weights
 from ce_retrieval.completion.rerank.scene_search import SceneSearch
-from ce_retrieval.completion.settings import SearchSettings
+from ce_retrieval.completion.settings import PLACED, PLACED_OF_KIND, PlacementSettings, SearchSettings
 from ce_retrieval.errors import CeretError, PhotoError, SamePhotoError
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import Origin, PhotoIndex
@@ -32,8 +32,19 @@ Settings = TypeVar("Settings", bound=SearchSettings)
 
 
 def resolved(settings: Settings, index: PhotoIndex) -> Settings:
-    """Return the settings with the focus that is best for the index in place of "auto"."""
-    return replace(settings, focus=default_focus(index.descriptor)) if settings.focus == "auto" else settings
+    """Return the settings with what is best for the index in place of the focus "auto" and of an `aligned` of None."""
+    changes: dict[str, Any] = {}
+    if settings.focus == "auto":
+        changes["focus"] = default_focus(index.descriptor)
+    if isinstance(settings, PlacementSettings) and settings.aligned is None:
+        of_kind = knows_kinds(settings, index) and settings.rerank == "guided"
+        changes["aligned"] = PLACED_OF_KIND if of_kind else PLACED
+    return replace(settings, **changes)
+
+
+def knows_kinds(settings: SearchSettings, index: PhotoIndex) -> bool:
+    """Whether candidates are chosen by kind: the settings ask for it, and the index holds it."""
+    return settings.by_kind and index.manifest.kind is not None
 
 
 class CandidateFinder:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ce_retrieval.completion.completer import Completer
-from ce_retrieval.completion.rerank.candidates import CandidateFinder, resolved
+from ce_retrieval.completion.rerank.candidates import CandidateFinder, knows_kinds, resolved
 from ce_retrieval.completion.rerank.query import Query
 from ce_retrieval.completion.result import Candidate, Completion
 from ce_retrieval.completion.scenes.compose import (
@@ -109,10 +109,12 @@ class SceneCompleter(Completer[Query]):
     ) -> None:
         settings = resolved(settings or SceneSettings(), index)
         self._terms = dict(terms or {})
-        super().__init__(replace(settings, terms=term_weights(settings, self._terms)), workers)
-        self.index = index
+        by_kind = knows_kinds(settings, index)
+        super().__init__(replace(settings, terms=term_weights(settings, self._terms, by_kind=by_kind)), workers)
+        assert self.settings.aligned is not None, "resolved"
+        self.index, self._aligned = index, self.settings.aligned
         self._finder = CandidateFinder(
-            index, self.settings, least=settings.aligned, fill="blend", scenes=scenes, workers=self.workers
+            index, self.settings, least=self._aligned, fill="blend", scenes=scenes, workers=self.workers
         )
         self.about, self.network, self.notes = self._finder.about, self._finder.network, self._finder.notes
         self._solvers = domain_solvers()
@@ -204,7 +206,7 @@ class SceneCompleter(Completer[Query]):
         working = working_photo(query.photo, query.hole, self._side(query, scenes))
         region = region_of(working, settings.seam)
         fitted = fit_scenes(
-            region, scenes, opened, self._terms, settings.aligned, self.index.manifest.size, workers, dropped
+            region, scenes, opened, self._terms, self._aligned, self.index.manifest.size, workers, dropped
         )
         order = self._ranker.order(query, region, fitted, dropped)
         composites = compose_scenes(region, order.best, opened, self._solvers, settings.mixed, workers, dropped)
@@ -212,7 +214,7 @@ class SceneCompleter(Completer[Query]):
 
     def _scenes(self, query: Query, dropped: Dropped) -> Sequence[Neighbor]:
         """Return the scenes to place: all that were found; of a re-rank the first `aligned`, and others in place of lost ones."""
-        if self.settings.aligned >= len(query.neighbors):
+        if self._aligned >= len(query.neighbors):
             return query.neighbors
         ranking = self._finder.rank(query)
         dropped.lose(*ranking.dropped)
@@ -226,7 +228,7 @@ class SceneCompleter(Completer[Query]):
         size = self.index.manifest.size
         if query.hole.shape == (size, size):
             return size
-        sides = [max(scene.record.width, scene.record.height) for scene in scenes[: self.settings.aligned]]
+        sides = [max(scene.record.width, scene.record.height) for scene in scenes[: self._aligned]]
         return min(self.settings.side, statistics.median(sides))
 
     def _candidates(self, region: Region, kept: Sequence[Scored]) -> list[Candidate]:

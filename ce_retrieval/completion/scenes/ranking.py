@@ -22,7 +22,7 @@ from ce_retrieval.completion.scenes.dropped import Dropped
 from ce_retrieval.completion.scenes.fit import Fitted
 from ce_retrieval.completion.scenes.region import Region
 from ce_retrieval.completion.scenes.terms import GistDistance, HoleTerms, hole_terms
-from ce_retrieval.completion.settings import AGREEING, TERM_WEIGHTS, SceneSettings
+from ce_retrieval.completion.settings import AGREEING, KIND_TERMS, TERM_WEIGHTS, SceneSettings
 from ce_retrieval.errors import PhotoError, SettingsError, shown
 from ce_retrieval.pixels import to_unit
 
@@ -74,12 +74,16 @@ class Order(NamedTuple):
     expected: str | None
 
 
-def term_weights(settings: SceneSettings, own_terms: Iterable[str]) -> dict[str, float]:
-    """Return the weights of all ranking terms; SettingsError for an unknown term, or a further one with a name that is taken."""
+def term_weights(settings: SceneSettings, own_terms: Iterable[str], *, by_kind: bool) -> dict[str, float]:
+    """Return the weights of all ranking terms; SettingsError for an unknown term, or a further one with a name that is taken.
+
+    by_kind: whether scenes have a kind. Of the two terms of KIND_TERMS the other one weighs nothing, unless the settings say so.
+    """
     own = dict.fromkeys(own_terms, 1.0)
     for name in own.keys() & TERM_WEIGHTS.keys():
         raise SettingsError(f"a ranking term {name!r} exists: give yours another name")
-    weights = {**TERM_WEIGHTS, **own}
+    gist, kind = KIND_TERMS
+    weights = {**TERM_WEIGHTS, **own, (gist if by_kind else kind): 0.0}
     for name in settings.terms:
         if name not in weights:
             raise SettingsError(f"`terms`: no ranking term is called {shown(name)}: choose among {', '.join(weights)}")
@@ -141,6 +145,8 @@ class SceneRanker:
             scores["gist"] = self._gist.distances(photo, hole, np.stack([one.whole for one in fitted]))
         if weights["detail"]:
             scores["detail"] = terms.detail(query.square, pictures)
+        if weights["structure"]:
+            scores["structure"] = terms.structure(query.square, pictures)
         if weights["rim"]:
             scores["rim"] = terms.rim(query.square, pictures)
         return scores
