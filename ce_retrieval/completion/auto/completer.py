@@ -37,7 +37,7 @@ from ce_retrieval.retrieval.query import check_query
 KIND = "kind"  # the kind features that the models were fitted on; others have similarities of their own scale
 PARTS = 4  # of a hole that are filled from scenes, at most: the widest
 PATCHES, SCENES, BOTH, NETWORK = "patchmatch", "scenes", "scenes+patchmatch", "network"
-WITHOUT_INDEX = "without an `index` the photo's own patches fill every hole: an index of photos of such places adds scenes for wide ones"
+WITHOUT_INDEX = "without an `index` the photo's own patches fill every hole: an index of photos of such places adds scenes"
 
 
 class _Photo(NamedTuple):

@@ -50,7 +50,7 @@ def of_photo(photo: Photo, hole: Bools, part: Bools) -> Evidence:
     small, missing, wanted = _small(photo, hole, part)
     beside = (distance_from(wanted) <= BESIDE + PATCH / 2) & ~missing
     return {
-        "repeats": _unlike(small, missing, beside),
+        "repeats": _unlike(small, missing, beside, missing),
         "detail": math.log(_gradient(photo, ~hole & (distance_from(part) <= _reach(part))) + TINY),
     }
 
@@ -65,7 +65,7 @@ def of_fill(photo: Photo, hole: Bools, part: Bools, filled: Photo) -> Evidence:
     small, missing, wanted = _small(filled, hole, part)
     around = _gradient(photo, ~hole & (distance_from(part) <= _reach(part))) + TINY
     return {
-        "strange": _unlike(small, missing, wanted),
+        "strange": _unlike(small, missing, wanted, np.zeros_like(missing)),
         "sharp": math.log((_gradient(filled, part) + TINY) / around),
         "border": math.log((_step(filled, part) + TINY) / around),
     }
@@ -105,12 +105,15 @@ def _small(photo: Photo, hole: Bools, part: Bools) -> tuple[Floats, Bools, Bools
     return to_unit(resize_area(photo, size)), missing, wanted
 
 
-def _unlike(small: Floats, missing: Bools, where: Bools) -> float:
-    """Return how unlike the known patches those at `where` are: log squared distance from the nearest over the usual one."""
+def _unlike(small: Floats, missing: Bools, where: Bools, unread: Bools) -> float:
+    """Return how unlike the known patches those at `where` are: log squared distance from the nearest over the usual one.
+
+    unread: pixels that none of the patches at `where` may hold.
+    """
     known, at = _patches(small, missing)
     if not len(known):
         return 0.0
-    every, centres = _patches(small, np.zeros_like(missing))
+    every, centres = _patches(small, unread)
     chosen = np.flatnonzero(where[centres[:, 0], centres[:, 1]])
     if not len(chosen):
         return 0.0
