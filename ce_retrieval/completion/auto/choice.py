@@ -73,5 +73,8 @@ OWN_KIND = Model(
 )
 
 NARROW = -2.6  # width of a part under which its scenes are not searched
+SAME_KIND = (
+    0.85  # similarity in kind from which one scene, perhaps of the very place, is placed whatever the others are
+)
 WORTH = 0.25  # chance before placement under which scenes are not placed
 UNLIKE = 0.55  # similarity in kind under which a collection holds nothing alike

@@ -1,7 +1,8 @@
 """Method `auto`: each part of a hole is filled by what suits it best.
 
 A photo's own patches fill every part first, which takes little time. Wide parts are then filled from scenes too, and a score
-without the truth (`choice`) says which fill stays. Deviation from what the methods do alone: scenes are searched once for
+without the truth (`choice`) says which fill stays; a scene that equals the photo next to the hole shows the very place, and
+stays as it is. Deviation from what the methods do alone: scenes are searched once for
 the whole hole, and each part has its own best scene among those found.
 """
 
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ce_retrieval.completion.auto.choice import AFTER, BEFORE, NARROW, OWN_KIND, UNLIKE, WORTH
+from ce_retrieval.completion.auto.choice import AFTER, BEFORE, NARROW, OWN_KIND, SAME_KIND, UNLIKE, WORTH
 from ce_retrieval.completion.auto.evidence import Evidence, of_fill, of_kind, of_photo, of_scene, of_shape
 from ce_retrieval.completion.auto.part import FilledPart
 from ce_retrieval.completion.auto.parts import parts_of
@@ -24,6 +25,7 @@ from ce_retrieval.completion.network import NetworkCompleter
 from ce_retrieval.completion.patches.completer import DETAILED_START, PatchCompleter
 from ce_retrieval.completion.patches.patchmatch import complete_by_patches
 from ce_retrieval.completion.rerank.query import Query
+from ce_retrieval.completion.rerank.rim import SAME_PLACE
 from ce_retrieval.completion.result import Completion
 from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import AutoSettings, NetworkSettings, PatchSettings, SceneSettings
@@ -37,7 +39,9 @@ from ce_retrieval.retrieval.query import check_query
 KIND = "kind"  # the kind features that the models were fitted on; others have similarities of their own scale
 PARTS = 4  # of a hole that are filled from scenes, at most: the widest
 PATCHES, SCENES, BOTH, NETWORK = "patchmatch", "scenes", "scenes+patchmatch", "network"
-WITHOUT_INDEX = "without an `index` the photo's own patches fill every hole: an index of photos of such places adds scenes"
+WITHOUT_INDEX = (
+    "without an `index` the photo's own patches fill every hole: an index of photos of such places adds scenes"
+)
 
 
 class _Photo(NamedTuple):
@@ -195,7 +199,7 @@ class AutoCompleter(Completer[_Photo]):
         patched = work.picture
         for number in [0] if instead else self._wide(ready):
             before = {**(work.filled[number].evidence if number in work.filled else {}), **kind}
-            if not instead and BEFORE.chance(before) < WORTH:
+            if not instead and BEFORE.chance(before) < WORTH and before.get("nearest", 0.0) < SAME_KIND:
                 work.filled[number] = _part(ready.parts[number], PATCHES, 1 - BEFORE.chance(before), before)
                 continue
             try:
@@ -223,14 +227,15 @@ class AutoCompleter(Completer[_Photo]):
         for name, filled in (("patches", patched), ("scenes", done.best)):
             looks = of_fill(ready.photo, ready.hole, part, filled)
             evidence |= {f"{what}_{name}": value for what, value in looks.items()}
-        chance = 1.0 if instead else AFTER.chance(evidence)
+        there = done.candidates[0].scores.get("rim", np.inf) < SAME_PLACE
+        chance = 1.0 if instead or there else AFTER.chance(evidence)
         if chance < 0.5:
             work.filled[number] = _part(part, PATCHES, 1 - chance, evidence)
             done = replace(done, candidates=[replace(one, share=0.0) for one in done.candidates])
         else:
             sure = OWN_KIND.chance(evidence) if "kind" in evidence else None
             work.picture, method = done.best, SCENES
-            if not instead and max(part.shape) <= self.settings.side:
+            if not (instead or there) and max(part.shape) <= self.settings.side:
                 work.picture, method = refined(done.best, part, self.settings.seed, workers), BOTH
             if done.seam is not None:
                 work.seam = np.maximum(work.seam, done.seam)

@@ -75,9 +75,10 @@ def of_kind(neighbors: Sequence[Neighbor]) -> Evidence:
     """Return how alike in kind the scenes are that were found; nothing where kind played no part.
 
     alike : mean similarity in kind of the FIRST most alike.
+    nearest : that of the most alike.
     """
     kinds = sorted((one.kind for one in neighbors if one.kind is not None), reverse=True)
-    return {"alike": float(np.mean(kinds[:FIRST]))} if kinds else {}
+    return {"alike": float(np.mean(kinds[:FIRST])), "nearest": kinds[0]} if kinds else {}
 
 
 def of_scene(candidates: Sequence[Candidate], neighbors: Sequence[Neighbor]) -> Evidence:
