@@ -1,15 +1,15 @@
 """Fit the models of method `auto`: which fill of a hole looks best, and how sure a scene is of the photo's kind.
 
-    python benchmarks/auto.py --index train.ceret --scenes scenes/train --more bsds-half.ceret --photos bsds-other-half
-        --masks irregular_masks --perceptual onnx:FILE:LAYER,... [--count 160] [--rows rows.jsonl]
-        [--out benchmarks/results/auto.md]
+    python benchmarks/auto.py --scenes scenes/train train.ceret --photos half-of-bsds other-half.ceret
+        --photos half-of-bsds train.ceret --photos places places.ceret --masks irregular_masks
+        --perceptual onnx:FILE:LAYER,... [--count 120] [--rows rows.jsonl] [--out benchmarks/results/auto.md]
 
-Of scenes/train a photo is never filled from itself (`exclude_same_source` is off, copies are left out), at the index's size,
-every second one with the central hole, the others with irregular ones and blocks. The photos of --photos keep their size and
-are filled from --more, which shows none of them, and from --index. A photo is one row: the evidence, and for each way to fill
-the perceptual distance (mean of the layers, in tiles of TILE px of the photo's own size) and the PSNR under the hole. A fill is
-better by BETTER = the drop of the perceptual distance plus DECIBEL for each dB. A row weighs what is at stake in it. The
-labels of folders serve the kind alone. Rows are kept in --rows, so that a run that was cut off goes on.
+Of scenes/train a photo is never filled from itself (copies are left out), at the index's size, every second one with the
+central hole, the others with irregular ones and blocks. The photos of each --photos keep their size and are filled from the
+index behind them: of other photos of the sort, of another sort, of the very places. A photo is one row: the evidence, and for
+each way to fill the perceptual distance (mean of the layers, in tiles of TILE px of the photo's own size) and the PSNR under
+the hole. How much better a fill is: the drop of the perceptual distance, and DECIBEL for each dB. A row weighs what is at
+stake in it. The labels of folders serve the kind alone. Rows are kept in --rows, so that a run that was cut off goes on.
 
 Prints the models for completion/auto/choice.py. Figures of the report are of photos that the models have not seen: ten folds.
 """
@@ -22,25 +22,23 @@ import numpy as np
 
 from ce_retrieval import make_completer
 from ce_retrieval.completion.auto.completer import refined
-from ce_retrieval.completion.auto.evidence import of_fill, of_kind, of_photo, of_scene, of_shape
+from ce_retrieval.completion.auto.evidence import FIRST, of_fill, of_kind, of_photo, of_scene, of_shape
 from ce_retrieval.errors import CeretError
 from ce_retrieval.evaluation.perceptual import Perceptual
 from ce_retrieval.evaluation.queries import Queries
 from ce_retrieval.holes.strategies import center_holes
-from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photos import load_photo
 from ce_retrieval.pixels import resize
-from ce_retrieval.retrieval import find_neighbors
 
 TILE = 224  # px
 DECIBEL = 0.02  # of perceptual distance that a dB of PSNR is worth
 FOLDS, RIDGE, HEAVIEST = 10, 2.0, 3.0
-BEFORE = ("width", "repeats", "alike")
+BEFORE = ("width", "alike")
 AFTER = (
-    *("width", "repeats", "detail", "alike", "kind", "agree", "context", "rim"),
-    *("strange_patches", "sharp_patches", "border_patches", "strange_scenes", "sharp_scenes", "border_scenes"),
+    *("width", "detail", "kind", "context"),
+    *("sharp_patches", "border_patches", "sharp_scenes", "border_scenes"),
 )
-OWN_KIND = ("kind", "agree", "alike")
+OWN_KIND = ("kind", "alike")
 
 
 def irregular(files, shape, rng):
@@ -61,7 +59,8 @@ class Judge:
     """Perceptual distances at a photo's own size, tile by tile."""
 
     def __init__(self, spec):
-        self._spec = Perceptual(spec).spec and spec
+        Perceptual(spec)  # a wrong one is named before any work
+        self._spec = spec
 
     def __call__(self, truth, hole, fills):
         """Return the mean distance of each fill, by name; tiles weigh their pixels of the hole."""
@@ -80,14 +79,15 @@ class Judge:
         return found
 
 
-def row_of(photo, hole, label, index, completers, judge):
+def row_of(photo, hole, label, completers, judge):
     """Return all that is known of a photo with this hole, JSON types."""
     seen = np.where(hole[..., None], np.uint8(0), photo)
     done = completers["scenes"].complete(seen, hole)
     patches = completers["patchmatch"].complete(seen, hole).best
     fills = {"patches": patches, "scenes": done.best, "both": refined(done.best, hole, 0, 1)}
     evidence = of_shape(hole, hole) | of_photo(seen, hole, hole) | of_scene(done.candidates, done.neighbors)
-    evidence |= of_kind(find_neighbors(index, seen, hole, 12, features="kind"))
+    (query,) = completers["scenes"].queries([seen], [hole], [None])
+    evidence |= of_kind(completers["scenes"].most_alike(query, FIRST))
     for name in ("patches", "scenes"):
         evidence |= {f"{what}_{name}": value for what, value in of_fill(seen, hole, hole, fills[name]).items()}
     error = {name: np.square(photo[hole].astype(float) - fill[hole]).mean() for name, fill in fills.items()}
@@ -103,7 +103,8 @@ def cases(options):
     """Yield (name, set, photo, hole, label, index) of every row, always the same ones."""
     rng = np.random.default_rng(1)
     masks = sorted(options.masks.iterdir())[::2]
-    files = sorted(options.scenes.glob("*/*"))
+    folder, index = options.scenes
+    files = sorted(folder.glob("*/*"))
     for number, at in enumerate(rng.permutation(len(files))[: options.count]):
         photo = resize(load_photo(files[at]).pixels, (128, 128))
         made = (
@@ -112,10 +113,10 @@ def cases(options):
             lambda: block((128, 128), rng),
         )
         hole = made[(0, 1, 0, 2)[number % 4]]()
-        yield f"scenes {files[at].name}", "scenes", photo, hole, files[at].parent.name, options.index
-    files = sorted(options.photos.iterdir())
-    for name, index, share in (("photos", options.more, 2), ("unlike", options.index, 4)):
-        for number, at in enumerate(rng.permutation(len(files))[: options.count // share]):
+        yield f"scenes {files[at].name}", "scenes", photo, hole, files[at].parent.name, index
+    for folder, index in options.photos:
+        name, files = f"{folder.name} from {index.stem}", sorted(folder.iterdir())
+        for number, at in enumerate(rng.permutation(len(files))[: options.count // 3]):
             photo = load_photo(files[at]).pixels
             shape = photo.shape[:2]
             hole = block(shape, rng) if number % 3 == 2 else irregular(masks, shape, rng)
@@ -131,10 +132,10 @@ def measured(options):
     patches = make_completer("patchmatch", workers=1)
     for name, which, photo, hole, label, path in cases(options):
         if name not in kept:
-            index = made.setdefault(path, {"index": PhotoIndex.open(path)})["index"]
-            scenes = made[path].setdefault("scenes", make_completer("scenes", index, settings={"seam": 0}))
+            if path not in made:
+                made[path] = make_completer("scenes", path, settings={"seam": 0})
             try:
-                found = row_of(photo, hole, label, index, {"scenes": scenes, "patchmatch": patches}, judge)
+                found = row_of(photo, hole, label, {"scenes": made[path], "patchmatch": patches}, judge)
             except CeretError as error:
                 print(f"{name}: {error}")
                 continue
@@ -215,10 +216,11 @@ def reliability(chances, truth):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("index", "scenes", "more", "photos", "masks"):
-        parser.add_argument(f"--{name}", required=True, type=Path)
+    parser.add_argument("--scenes", nargs=2, required=True, type=Path, metavar=("FOLDER", "INDEX"))
+    parser.add_argument("--photos", nargs=2, action="append", required=True, type=Path, metavar=("FOLDER", "INDEX"))
+    parser.add_argument("--masks", required=True, type=Path)
     parser.add_argument("--perceptual", required=True)
-    parser.add_argument("--count", type=int, default=160)
+    parser.add_argument("--count", type=int, default=120)
     parser.add_argument("--rows", type=Path)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

@@ -109,3 +109,17 @@ def test_what_does_not_go_together_is_named(ceret, one_line_error, photo, mask, 
     result = ceret(*base, "--method", "patchmatch", "--start", "scene")
     assert "--start is 'scene', which needs an --index" in one_line_error(result)
     assert not (tmp_path / "out").exists()
+
+
+def test_without_an_index_the_default_says_once_what_one_would_add(ceret, photo, mask, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.open(photo).save(tmp_path / "photos" / name)
+    result = ceret("complete", tmp_path / "photos", "--mask", mask, "--out", tmp_path / "out")
+    assert result.exit_code == 0 and result.stdout == f"{tmp_path / 'out'}: 2 completed, 0 done before, 0 failed\n"
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("note: auto: without an `index` the photo's own patches fill every hole")
+    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert record["method"] == "auto" and {part["method"] for part in record["parts"]} == {"patchmatch"}
+    again = ceret("complete", tmp_path / "photos", "--mask", mask, "--out", tmp_path / "out")
+    assert again.stdout == f"{tmp_path / 'out'}: 0 completed, 2 done before, 0 failed\n"

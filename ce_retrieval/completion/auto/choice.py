@@ -34,41 +34,31 @@ class Model(NamedTuple):
 
 # The chance that the best scene looks better than the photo's own patches, before and after the scene was placed.
 BEFORE = Model(
-    -0.181,
+    -0.241,
     {
-        "width": Weighed(-1.333, 0.644, 0.904),
-        "repeats": Weighed(-2.092, 0.619, 0.206),
-        "alike": Weighed(0.656, 0.147, 1.119),
+        "width": Weighed(-1.426, 0.654, 0.943),
+        "alike": Weighed(0.669, 0.145, 0.394),
     },
 )
 AFTER = Model(
-    -0.313,
+    -0.691,
     {
-        "width": Weighed(-1.333, 0.644, 1.023),
-        "repeats": Weighed(-2.092, 0.619, 0.217),
-        "detail": Weighed(2.455, 0.687, 0.689),
-        "alike": Weighed(0.656, 0.147, 0.082),
-        "kind": Weighed(0.625, 0.181, -0.393),
-        "agree": Weighed(0.578, 0.169, 0.894),
-        "context": Weighed(6.336, 0.666, -0.393),
-        "rim": Weighed(-3.382, 0.680, 0.026),
-        "strange_patches": Weighed(-3.386, 1.127, 0.789),
-        "sharp_patches": Weighed(-0.597, 0.376, -0.862),
-        "border_patches": Weighed(0.137, 0.303, 0.323),
-        "strange_scenes": Weighed(-2.774, 1.040, -1.100),
-        "sharp_scenes": Weighed(-0.208, 0.351, 0.712),
-        "border_scenes": Weighed(0.140, 0.330, -0.803),
+        "width": Weighed(-1.426, 0.654, 0.367),
+        "detail": Weighed(2.404, 0.599, 0.880),
+        "kind": Weighed(0.597, 0.188, 0.578),
+        "context": Weighed(6.453, 0.644, -0.514),
+        "sharp_patches": Weighed(-0.573, 0.392, -0.790),
+        "border_patches": Weighed(0.212, 0.331, 1.015),
+        "sharp_scenes": Weighed(-0.269, 0.456, 0.986),
+        "border_scenes": Weighed(0.243, 0.425, -1.262),
     },
 )
 # The chance that the best scene is of the photo's own kind.
 OWN_KIND = Model(
-    1.548,
+    1.800,
     {
-        "kind": Weighed(0.694, 0.116, 0.277),
-        "agree": Weighed(0.651, 0.094, 0.431),
-        "alike": Weighed(0.715, 0.090, 0.007),
-        "gist": Weighed(-1.091, 0.411, 0.266),
-        "context": Weighed(6.244, 0.679, 0.152),
+        "kind": Weighed(0.660, 0.138, 1.087),
+        "alike": Weighed(0.733, 0.116, -0.228),
     },
 )
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ce_retrieval.completion.auto.choice import AFTER, BEFORE, NARROW, OWN_KIND, SAME_KIND, UNLIKE, WORTH
-from ce_retrieval.completion.auto.evidence import Evidence, of_fill, of_kind, of_photo, of_scene, of_shape
+from ce_retrieval.completion.auto.evidence import FIRST, Evidence, of_fill, of_kind, of_photo, of_scene, of_shape
 from ce_retrieval.completion.auto.part import FilledPart
 from ce_retrieval.completion.auto.parts import parts_of
 from ce_retrieval.completion.completer import Completer
@@ -189,13 +189,13 @@ class AutoCompleter(Completer[_Photo]):
         if isinstance(query, CeretError):
             work.notes.append(f"no scene fills it: {query}")
             return
-        kind = of_kind(query.neighbors) if self._judged else {}
+        kind = of_kind(self._scenes.most_alike(query, FIRST)) if self._judged else {}
         if self._judged and not kind and self.settings.by_kind:
             work.notes.append(
                 "the hole leaves too little of the photo to tell its kind: the nearest contexts are its scenes"
             )
-        if kind and kind["alike"] < UNLIKE:
-            work.notes.append(_unlike(kind["alike"]))
+        if kind and kind["alike"] < UNLIKE and kind["nearest"] < SAME_KIND:
+            work.notes.append(_unlike(kind["nearest"]))
         patched = work.picture
         for number in [0] if instead else self._wide(ready):
             before = {**(work.filled[number].evidence if number in work.filled else {}), **kind}

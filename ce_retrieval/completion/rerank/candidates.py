@@ -202,6 +202,15 @@ class CandidateFinder:
             copies |= self._copies(query, [part[position] for position in scenes.positions], scenes.photos)
         return copies
 
+    def most_alike(self, query: Query, count: int) -> list[Neighbor]:
+        """Return the neighbours that are most alike in kind, most first, without copies of the photo; none without kinds."""
+        known = [neighbor for neighbor in query.neighbors if neighbor.kind is not None]
+        first = sorted(known, key=lambda neighbor: -(neighbor.kind or 0.0))[: 2 * count]
+        scenes = self.scenes.get([neighbor.id for neighbor in first])
+        found = [first[position] for position in scenes.positions]
+        copies = self._copies(query, found, scenes.photos) if found else {}
+        return [neighbor for neighbor in found if neighbor.id not in copies][:count]
+
     def more(self, query: Query) -> str:
         """Return the settings that would place scenes beyond the query's neighbours, "" where there are none left."""
         return "aligned" if len(query.neighbors) == self._search.count < self._search.searched else ""

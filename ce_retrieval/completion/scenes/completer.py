@@ -152,6 +152,10 @@ class SceneCompleter(Completer[Query]):
         """Search scenes for all photos as one batch; an error of one takes its place."""
         return self._finder.queries(photos, holes, origins)
 
+    def most_alike(self, query: Query, count: int) -> list[Neighbor]:
+        """Return the scenes found that are most alike in kind, most first, without copies of the photo; none without kinds."""
+        return self._finder.most_alike(query, count)
+
     def fill(self, query: Query, workers: int) -> Completion:
         """Return the completion of a photo that was searched; errors as `complete`."""
         return self._fill(query, False, workers)

@@ -55,6 +55,8 @@ TERMS = {"terms": {"content": 0.0, "rim": 2.5}}
         ("thumbnail@4+guided+patchmatch", "completion", "patchmatch", "thumbnail", GUIDED_PATCHES),
         ("hog+patchmatch+sources=3", "completion", "patchmatch", "hog", {"rerank": "none", "sources": 3}),
         ("scenes", "completion", "scenes", "gist", {}),
+        ("auto", "completion", "auto", "gist", {}),
+        ("auto+alone", "completion", "auto", "", {}),
         (
             "scenes+rim+aligned=60+focus=8",
             "completion",
@@ -179,12 +181,12 @@ def test_the_focus_in_pixels_is_the_descriptors_best_unless_named():
 
 def test_a_method_is_measured_once_it_is_in_the_registry(monkeypatch):
     """One that may do without an index gets it, unless its name says otherwise."""
-    monkeypatch.setitem(METHODS, "auto", dataclasses.replace(METHODS["patchmatch"], completer="nowhere:Nobody"))
-    with_index, alone, other, both = parse("auto", "auto+alone", "hog+auto", "auto+aligned=5+index")
-    assert [method.base for method in (with_index, alone, other, both)] == ["auto"] * 4
+    monkeypatch.setitem(METHODS, "newer", dataclasses.replace(METHODS["patchmatch"], completer="nowhere:Nobody"))
+    with_index, alone, other, both = parse("newer", "newer+alone", "hog+newer", "newer+aligned=5+index")
+    assert [method.base for method in (with_index, alone, other, both)] == ["newer"] * 4
     assert [method.features for method in (with_index, alone, other, both)] == ["gist", "", "hog", "gist"]
-    assert (with_index.name, alone.name, both.name) == ("auto", "auto+alone", "auto+aligned=5")
-    with pytest.raises(SettingsError, match=r"scenes, retrieval, patchmatch, network, auto, telea"):
+    assert (with_index.name, alone.name, both.name) == ("newer", "newer+alone", "newer+aligned=5")
+    with pytest.raises(SettingsError, match=r"scenes, retrieval, patchmatch, network, newer, telea"):
         parse("sift")
 
 

@@ -148,17 +148,31 @@ def test_with_kinds_it_says_how_sure_a_scene_is_of_the_kind(of_kind, photo, hole
     completer = AutoCompleter(of_kind, SETTINGS)
     done = completer.complete(photo, hole)
     assert not completer.notes and all(0 < part.confidence < 1 for part in done.parts)
-    assert {"kind", "agree", "alike"} <= set(done.parts[0].evidence)
+    assert {"kind", "alike", "nearest"} <= set(done.parts[0].evidence)
 
 
 @pytest.mark.parametrize(("least", "noted"), [(1.1, True), (-1.1, False)])
 def test_a_collection_with_nothing_alike_is_noted(of_kind, photo, hole, monkeypatch, least, noted):
     monkeypatch.setattr(auto, "UNLIKE", least)
+    monkeypatch.setattr(auto, "SAME_KIND", 1.1)
     notes = AutoCompleter(of_kind, SETTINGS).complete(photo, hole).notes
     assert len(notes) == noted
     assert all(
         "nothing alike" in line and "index more photos" in line and "`method` to patchmatch" in line for line in notes
     )
+
+
+def test_one_photo_of_the_place_is_alike(of_kind, photo, hole, monkeypatch):
+    monkeypatch.setattr(auto, "UNLIKE", 1.1)
+    monkeypatch.setattr(auto, "SAME_KIND", -1.1)
+    assert not AutoCompleter(of_kind, SETTINGS).complete(photo, hole).notes
+
+
+def test_the_very_place_wins_and_stays_as_it_is(index, photo, hole, choose, monkeypatch):
+    choose(ALWAYS, NEVER)
+    monkeypatch.setattr(auto, "SAME_PLACE", np.inf)
+    done = AutoCompleter(index, SETTINGS).complete(photo, hole)
+    assert methods(done) == ["scenes"] * 2 and done.candidates[0].share == 1
 
 
 def test_a_hole_that_hides_the_kind_is_noted(of_kind, photo):
