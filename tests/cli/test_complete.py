@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.settings import TERM_WEIGHTS, NetworkSettings, RetrievalSettings, SceneSettings
+from ce_retrieval.completion.settings import PLACED, TERM_WEIGHTS, NetworkSettings, RetrievalSettings, SceneSettings
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
 from ce_retrieval.settings import ranges
@@ -137,7 +137,7 @@ def test_the_defaults_are_those_of_the_library(ceret, photo, mask, crop_index, t
     assert result.exit_code == 0
     record = json.loads((tmp_path / "best" / "photo.json").read_text())
     settings = {**record["settings"], "top": SceneSettings.top}
-    expected = asdict(replace(SceneSettings(), terms=TERM_WEIGHTS, focus=8.0))
+    expected = asdict(replace(SceneSettings(), terms={**TERM_WEIGHTS, "kind": 0.0}, focus=8.0, aligned=PLACED))
     assert record["method"] == "scenes" and settings == json.loads(json.dumps(expected))
 
 

@@ -145,6 +145,8 @@ class SceneRanker:
             scores["gist"] = self._gist.distances(photo, hole, np.stack([one.whole for one in fitted]))
         if weights["detail"]:
             scores["detail"] = terms.detail(query.square, pictures)
+        if weights["structure"]:
+            scores["structure"] = terms.structure(query.square, pictures)
         if weights["rim"]:
             scores["rim"] = terms.rim(query.square, pictures)
         return scores

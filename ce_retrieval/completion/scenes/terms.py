@@ -2,13 +2,14 @@
 
 J. Hays, A. Efros, "Scene Completion Using Millions of Photographs", SIGGRAPH 2007, knows only the photo around the hole, and
 has millions of scenes to choose from. Among thousands the best match of the surroundings is often of another kind, and the
-content under the hole decides. So four more terms, of a scene in its place:
+content under the hole decides. So five more terms, of a scene in its place:
 
   - rim: distance in the pixels next to the hole (`rerank.rim`): the context weighs all of its band alike.
   - gist: distance of the whole scene from the photo by gist and colour layout (`descriptors.gist`, at 64 px), the paper's own
     descriptors for the search (section 3): here candidates may come from any features, and of these it tells the kind best.
   - content: distance of the blend, after a low-pass, from the expected content (`rerank.content`): a network's fill or,
     without one, the mean of the blends of the best scenes.
+  - structure: whether the photo's edges go on in the scene at the hole's border (`rerank.structure`).
   - detail: how much smoother the scene is in the hole than the photo around it (`rerank.texture`); content alone prefers
     smooth scenes.
 
@@ -21,6 +22,7 @@ from ce_retrieval.completion.blend.hole_cache import HoleCache
 from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.rerank.content import LOWPASS, ContentDistance
 from ce_retrieval.completion.rerank.rim import SAME_PLACE, rim_distance, rim_weights
+from ce_retrieval.completion.rerank.structure import Structure
 from ce_retrieval.completion.rerank.texture import Texture
 from ce_retrieval.descriptors import cell_weights, make_descriptor
 from ce_retrieval.errors import DescriptorError
@@ -66,11 +68,15 @@ class HoleTerms:
         self._content = ContentDistance(hole, solver=self._solver)
         self._certainty = np.float32(hole.sum() / (hole.sum() + HALF_CERTAIN))
         self._rim = rim_weights(hole)
-        self._texture = Texture(hole)
+        self._texture, self._structure = Texture(hole), Structure(hole)
 
     def rim(self, photo: np.ndarray, pictures: np.ndarray) -> np.ndarray:
         """Return the term rim of each picture, (K,)."""
         return rim_distance(photo, pictures, self._rim)
+
+    def structure(self, photo: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+        """Return the term structure of each picture, (K,)."""
+        return self._structure.penalties(photo, pictures)
 
     def detail(self, photo: np.ndarray, pictures: np.ndarray) -> np.ndarray:
         """Return the term detail of each picture, (K,)."""

@@ -116,7 +116,6 @@ def test_weights_that_nothing_reads_are_named(method, settings, has_index):
         ("scenes", {"aligned": 0}, "`aligned` is 0: expected a whole number from 1 to 1000000000"),
         ("scenes", {"aligned": 2.5}, "`aligned` is 2.5: expected a whole number from 1 to 1000000000"),
         ("scenes", {"aligned": "many"}, "`aligned` is 'many': expected a whole number from 1 to 1000000000"),
-        ("scenes", {"aligned": None}, "`aligned` is None: expected a whole number from 1 to 1000000000"),
         ("scenes", {"seam": 41}, "`seam` is 41: expected a number from 0 to 40"),
         ("scenes", {"seam": "wide"}, "`seam` is 'wide': expected a number from 0 to 40"),
         ("scenes", {"trust": float("nan")}, "`trust` is nan: expected a number from 0 to 1"),
