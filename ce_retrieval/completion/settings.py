@@ -25,9 +25,9 @@ TERM_WEIGHTS = {
     "gist": 2.0,
     "rim": 2.0,
     "content": 3.0,
-    "detail": 8.0,
+    "detail": 6.0,
     "kind": 3.0,
-    "structure": 2.0,
+    "structure": 1.0,
 }
 # Only one of two terms that ask for the kind of scene has a weight by default: kind where the index holds it, else gist.
 KIND_TERMS = ("gist", "kind")
