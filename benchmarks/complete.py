@@ -70,7 +70,10 @@ def cold_rows(photo: Path, mask: Path, index: Path, scratch: Path, rounds: int) 
         "`import torch`": lambda n: (sys.executable, "-c", "import torch"),
         "`ceret --help`": lambda n: (*CERET, "--help"),
         "`ceret query`, one photo": lambda n: (*CERET, "query", photo, *use),
-        "`ceret complete`, one photo": lambda n: (*complete, *use, "--out", scratch / f"scenes{n}"),
+        "`ceret complete --method scenes`": lambda n: (
+            *(*complete, *use, "--method", "scenes"),
+            *("--out", scratch / f"scenes{n}"),
+        ),
         "`ceret complete --method retrieval --rerank rim`": lambda n: (
             *(*complete, *use, *RIM),
             *("--out", scratch / f"cold{n}"),
@@ -96,7 +99,7 @@ def folder_rows(photos: list[Path], home: Path, masks: Path, index: Path, scratc
         "blend": "`ceret complete --method retrieval --rerank rim`, blend",
         "again": "the same again: all done before",
         "mean": "the same with `--fill mean`, 20 blends a photo",
-        "scenes": "`ceret complete --rerank rim`, 200 scenes placed, cut and ranked a photo, 20 blended; every tenth photo",
+        "scenes": "`ceret complete --method scenes --rerank rim`, 200 scenes placed, cut and ranked a photo, 20 blended; every tenth photo",
     }
     tenth = scratch / "tenth"
     for photo in photos[::10]:
@@ -109,7 +112,7 @@ def folder_rows(photos: list[Path], home: Path, masks: Path, index: Path, scratc
         times["blend"].append(seconds(*run, scratch / f"blend{number}"))
         times["again"].append(seconds(*run, scratch / f"blend{number}"))
         times["mean"].append(seconds(*run, scratch / f"mean{number}", "--fill", "mean"))
-        scenes = (*CERET, "complete", tenth, "--mask", masks, "--index", index, "--rerank", "rim")
+        scenes = (*CERET, "complete", tenth, "--mask", masks, "--index", index, "--method", "scenes", "--rerank", "rim")
         times["scenes"].append(seconds(*scenes, "--out", scratch / f"scenes-{number}"))
     count = dict.fromkeys(names, len(photos)) | {"scenes": len(photos[::10])}
     rates = {name: count[name] / min(taken) for name, taken in times.items()}

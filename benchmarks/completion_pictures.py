@@ -65,9 +65,9 @@ def steps(index: PhotoIndex, photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
 def methods(index: PhotoIndex, queries: dict[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     ways = {
         "retrieval": {"method": "retrieval"},
-        "scenes": {},
-        "scenes, seam 0": {"seam": 0.0},
-        "scenes, rim": {"rerank": "rim"},
+        "scenes": {"method": "scenes"},
+        "scenes, seam 0": {"method": "scenes", "seam": 0.0},
+        "scenes, rim": {"method": "scenes", "rerank": "rim"},
         "patchmatch": {"method": "patchmatch"},
         "network": {"method": "network"},
     }

@@ -7,6 +7,8 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "AutoCompleter": "completion.auto.completer",
+    "AutoSettings": "completion.settings",
     "CeretError": "errors",
     "Completer": "completion.completer",
     "Completion": "completion.result",

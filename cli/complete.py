@@ -35,8 +35,9 @@ def command(
 ) -> None:
     """Fill the hole of PHOTO, or of every photo of FOLDER and its subfolders.
 
-    The fill comes from the best scenes of an index, from patches of the photo itself, or from a network (--method). With a
-    folder, --mask is one mask for all or a folder of masks with the photos' names, and DIR gets FOLDER's subfolders.
+    The fill comes from the best scenes of an index, from patches of the photo itself, or from a network (--method); auto
+    chooses for each part of the hole. With a folder, --mask is one mask for all or a folder of masks with the photos' names,
+    and DIR gets FOLDER's subfolders.
     Finished results are skipped, failed photos listed at the end (exit code 1). STEM.json says where each pixel came from.
     """
     from ce_retrieval.completion.folders import complete_folder, finished
@@ -45,7 +46,7 @@ def command(
 
     given = chosen_settings(method, index_path is not None, settings)
     if candidate_fills and not METHODS[method].has_candidates:
-        raise click.UsageError(f"--method {method} makes one fill: leave out --save-candidates")
+        raise click.UsageError(f"--method {method} makes one fill: leave out --save-candidates, or use --method scenes")
     plan = plan_jobs(photo, mask, out, reading := MaskReading(invert, alpha))
     outcomes = [one for one in plan if isinstance(one, Outcome)]
     if len(outcomes) < len(plan):

@@ -91,13 +91,24 @@ def chosen_settings(method: str, has_index: bool, values: dict[str, Any]) -> dic
     unset = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP, None)
     given = {name: value for name, value in values.items() if source(name) not in unset}
     about = METHODS[method]
-    if unread := ", ".join(option_name(name) for name in given if name not in about.options()):
-        raise click.UsageError(f"--method {method} does not read all options: leave out {unread}")
+    if unread := [name for name in given if name not in about.options()]:
+        raise click.UsageError(
+            f"--method {method} does not read all options: leave out {', '.join(map(option_name, unread))}"
+            + _readers(given)
+        )
     if about.index == "required" and not has_index:
-        raise click.UsageError(f"--method {method} needs --index NAME.ceret; --method network needs none")
+        raise click.UsageError(
+            f"--method {method} needs --index NAME.ceret; --method {DEFAULT_METHOD} works without one"
+        )
     if about.index == "none" and has_index:
         raise click.UsageError(f"--method {method} uses no index: leave out --index")
     if "terms" in given:
         given["terms"] = dict(given["terms"])
     settings_of(method, given, has_index=has_index)
     return given
+
+
+def _readers(given: dict[str, Any]) -> str:
+    """Return the end of a message that names a method that reads all of these settings, "" where there is none."""
+    readers = [name for name, about in METHODS.items() if set(given) <= set(about.options())]
+    return f", or use --method {readers[0]}" if readers else ""

@@ -61,7 +61,7 @@ def main() -> None:
     query, mask = out / "queries" / f"{first}.png", out / "masks" / f"{first}.png"
     run("query", query, "--mask", mask, "--index", index, "-k", candidates, "--out", out / "neighbours.png")
     holes = ("complete", out / "queries", "--mask", out / "masks")
-    found = ("--index", index, "--rerank", RERANK, "--top", candidates, "--save-candidates")
+    found = ("--method", "scenes", "--index", index, "--rerank", RERANK, "--top", candidates, "--save-candidates")
     run(*holes, *found, "--out", out / "filled")
     run(*holes, "--method", "network", "--out", out / "predicted")
     compose(out, truths, first)

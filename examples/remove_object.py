@@ -27,7 +27,7 @@ def main(photo_path: str, box: str, folder: str, out: str) -> None:
     build_index([folder], Path(out) / "photos.ceret", IndexSettings(features="thumbnail"))
     index = PhotoIndex.open(Path(out) / "photos.ceret")
 
-    result = complete(photo.pixels, hole, index, pick=1, origin=photo_path, exclude_same_source=True)
+    result = complete(photo.pixels, hole, index, method="scenes", pick=1, origin=photo_path, exclude_same_source=True)
 
     written = result.save(Path(out) / f"{Path(photo_path).stem}.png", like=photo)
     changed = result.provenance()["changed_outside_hole"]

@@ -139,7 +139,7 @@ def _save(item: _Loaded, result: Completion | CeretError, out: Path) -> Outcome:
         if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
             raise
         return Outcome(item.job.photo, error=StorageError(f"{target.name}.json would be too long a name: shorten it"))
-    notes = [polarity_hint(item.hole), result.loss, result.refusal, *item.photo.encoding.notes]
+    notes = [polarity_hint(item.hole), result.loss, result.refusal, *result.notes, *item.photo.encoding.notes]
     return Outcome(item.job.photo, written, hint="; ".join(filter(None, notes)))
 
 

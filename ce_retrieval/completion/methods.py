@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ce_retrieval.completion.settings import NetworkSettings, PatchSettings, RetrievalSettings, SceneSettings
+from ce_retrieval.completion.settings import (
+    AutoSettings,
+    NetworkSettings,
+    PatchSettings,
+    RetrievalSettings,
+    SceneSettings,
+)
 from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.settings import Range, ranges
 
@@ -50,6 +56,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
+    "auto": Method(AutoSettings, "auto.completer:AutoCompleter", "optional", without_index=("weights", "side", "seed")),
     "scenes": Method(SceneSettings, "scenes.completer:SceneCompleter", "required", has_candidates=True),
     "retrieval": Method(RetrievalSettings, "overlay:RetrievalCompleter", "required", has_candidates=True),
     "patchmatch": Method(
@@ -60,7 +67,7 @@ METHODS: dict[str, Method] = {
     ),
     "network": Method(NetworkSettings, "network:NetworkCompleter", "none"),
 }
-DEFAULT_METHOD = "scenes"
+DEFAULT_METHOD = "auto"
 
 
 def make_completer(
@@ -110,8 +117,10 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) ->
         if name not in known:
             raise SettingsError(f"`method` {method} has no setting {shown(name)}: choose among {', '.join(known)}")
     if about.index == "required" and not has_index:
-        others = " or ".join(name for name, other in METHODS.items() if other.index != "required")
-        raise SettingsError(f"`method` {method} needs an `index`: give one, or use `method` {others}")
+        *others, last = (name for name, other in METHODS.items() if other.index != "required")
+        raise SettingsError(
+            f"`method` {method} needs an `index`: give one, or use `method` {', '.join(others)} or {last}"
+        )
     if about.index == "none" and has_index:
         raise SettingsError(f"`method` {method} uses no `index`: leave it out")
     unread = [name for name in settings if name not in about.without_index]
@@ -126,7 +135,8 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) ->
 
 def runs_network(method: str, settings: Any, has_index: bool) -> bool:
     """Return whether a method with these settings runs a network."""
-    starts = method == "network" or getattr(settings, "start", None) == "network"
+    # `auto` runs it where nothing else can fill, whatever the re-rank.
+    starts = method in ("auto", "network") or getattr(settings, "start", None) == "network"
     return starts or (has_index and settings.rerank == "guided")
 
 
@@ -148,11 +158,12 @@ def complete(
     photo : uint8 (H, W, 3), RGB.
     hole : bool (H, W), True = missing.
     index : an open index or its path; methods `scenes` and `retrieval` need one.
-    method : a key of `METHODS`.
+    method : a key of `METHODS`; `auto` chooses for each part of the hole.
     candidate_fills : also fill the whole photo from each candidate alone (`Completion.fills`).
     origin : the photo's file, by which its copies are known; the setting `exclude_same_source` needs it.
     workers : threads in all; None for all cores.
-    settings : fields of the method's settings class: SceneSettings, RetrievalSettings, PatchSettings, NetworkSettings.
+    settings : fields of the method's settings class: AutoSettings, SceneSettings, RetrievalSettings, PatchSettings,
+        NetworkSettings.
 
     Returns
     -------

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from ce_retrieval.photos.files import save_filled, save_result
 from ce_retrieval.pixels import hole_box
 from ce_retrieval.retrieval.neighbor import Neighbor
 from ce_retrieval.storage import make_folder, replace_file, storage_errors, taken_back
+
+if TYPE_CHECKING:
+    from ce_retrieval.completion.auto.part import FilledPart
 
 FROM_SCENE, SHIFTED = 255, 128  # values of a seam
 
@@ -90,6 +93,8 @@ class Completion:
     copies : names of scenes that were left out since they are the photo itself or copies of it.
     grey : whether all known pixels of the photo are grey, so that scenes were turned to grey.
     expected : where the expected content came from: "network", "scenes" (the mean of the best), or None.
+    parts : what each separate part of the hole was filled by, the largest first; method `auto` alone has them.
+    notes : further lines for the user.
     """
 
     best: np.ndarray
@@ -108,6 +113,8 @@ class Completion:
     copies: tuple[str, ...] = ()
     grey: bool = False
     expected: str | None = None
+    parts: "Sequence[FilledPart]" = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def loss(self) -> str:
@@ -154,6 +161,7 @@ class Completion:
             "index": self.index,
             "network": self.network,
             "settings": asdict(self.settings),
+            **({"parts": [part.as_json() for part in self.parts]} if self.parts else {}),
             "candidates": [asdict(candidate) for candidate in self.candidates],
             "dropped": list(self.dropped),
         }

@@ -189,6 +189,26 @@ class SceneSettings(PlacementSettings):
 
 
 @dataclass(frozen=True)
+class AutoSettings(PlacementSettings):
+    """How method `auto` completes a photo: each part of the hole by what suits it best.
+
+    Attributes
+    ----------
+    top, seam : as in SceneSettings, for the parts that scenes fill.
+    seed : of the random search for patches.
+    """
+
+    top: int = setting(SceneSettings.top, COUNT, help="Candidates kept and shown.")
+    seam: float = setting(
+        SceneSettings.seam,
+        low=0,
+        high=40,
+        help="How far a seam may cut into known pixels, in px of a photo 1024 px long; 0 keeps every known pixel.",
+    )
+    seed: int = setting(0, SEED)
+
+
+@dataclass(frozen=True)
 class PatchSettings(PlacementSettings):
     """How method `patchmatch` completes a photo: by its own patches, and those of its best scenes.
 

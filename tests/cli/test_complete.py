@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.completion.settings import PLACED, TERM_WEIGHTS, NetworkSettings, RetrievalSettings, SceneSettings
+from ce_retrieval.completion.settings import PLACED, TERM_WEIGHTS, AutoSettings, NetworkSettings, RetrievalSettings
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
 from ce_retrieval.settings import ranges
@@ -76,7 +76,7 @@ def test_a_network_alone_needs_no_index(ceret, photo, mask, tiny_weights, tmp_pa
 def test_options_that_do_not_go_together_are_named(ceret, photo, mask, crop_index, tiny_weights, tmp_path):
     base = ["complete", photo, "--mask", mask, "--out", tmp_path / "out"]
     for options, message in (
-        ([], "--method scenes needs --index NAME.ceret; --method network needs none"),
+        (["--method", "scenes"], "--method scenes needs --index NAME.ceret; --method auto works without one"),
         (["--method", "network", "--index", crop_index], "--method network uses no index: leave out --index"),
         (
             ["--method", "network", "-k", 3, "--focus", "auto", "--rerank", "rim"],
@@ -86,10 +86,10 @@ def test_options_that_do_not_go_together_are_named(ceret, photo, mask, crop_inde
         (["--method", "network", "--save-candidates"], "leave out --save-candidates"),
         (["--method", "network", "--weights", tiny_weights, "--fill", "mean"], "expected one of paste, blend"),
         ([*RETRIEVAL, "--index", crop_index, "--weights", tiny_weights], NO_NETWORK),
-        (["--index", crop_index, "--rerank", "rim", "--weights", tiny_weights], NO_NETWORK),
+        (["--method", "scenes", "--index", crop_index, "--rerank", "rim", "--weights", tiny_weights], NO_NETWORK),
         (
             ["--index", crop_index, "--fill", "mean", "-k", 3],
-            "--method scenes does not read all options: leave out --fill, -k",
+            "--method auto does not read all options: leave out --fill, -k, or use --method retrieval",
         ),
     ):
         result = ceret(*base, *options)
@@ -136,9 +136,9 @@ def test_the_defaults_are_those_of_the_library(ceret, photo, mask, crop_index, t
     result = ceret("complete", photo, "--mask", mask, "--index", crop_index, "--out", tmp_path / "best", "--top", 3)
     assert result.exit_code == 0
     record = json.loads((tmp_path / "best" / "photo.json").read_text())
-    settings = {**record["settings"], "top": SceneSettings.top}
-    expected = asdict(replace(SceneSettings(), terms={**TERM_WEIGHTS, "kind": 0.0}, focus=8.0, aligned=PLACED))
-    assert record["method"] == "scenes" and settings == json.loads(json.dumps(expected))
+    settings = {**record["settings"], "top": AutoSettings.top}
+    expected = asdict(replace(AutoSettings(), terms={**TERM_WEIGHTS, "kind": 0.0}, focus=8.0, aligned=PLACED))
+    assert record["method"] == "auto" and settings == json.loads(json.dumps(expected))
 
 
 @pytest.mark.parametrize("method", ["retrieval", "scenes"])
@@ -259,7 +259,7 @@ def test_bad_input_is_one_line(ceret, one_line_error, photo, mask, photos, crop_
         ({"mask": photo}, "is given as its own mask"),
         ({"index": tmp_path / "nowhere.ceret"}, "no index at"),
         ({"index": tmp_path / "masks"}, "not a ceret index"),
-        ({"index": tmp_path / "center.ceret"}, "built with the hole protocol 'center'"),
+        ({"index": tmp_path / "center.ceret", "method": "scenes"}, "built with the hole protocol 'center'"),
         ({"out": tmp_path / "file"}, "cannot write"),
         ({"out": tmp_path / "file" / "sub"}, "cannot write"),
         ({"out": tmp_path}, "overwrite the photo"),
@@ -267,7 +267,8 @@ def test_bad_input_is_one_line(ceret, one_line_error, photo, mask, photos, crop_
         use = {**given, **change}
         if message == "choose another":
             use["out"] = use["photo"]
-        result = ceret("complete", use["photo"], "--mask", use["mask"], "--index", use["index"], "--out", use["out"])
+        options = ["--mask", use["mask"], "--index", use["index"], "--out", use["out"]]
+        result = ceret("complete", use["photo"], *options, "--method", use.get("method", "auto"))
         assert message in one_line_error(result), (change, result.stderr)
     assert (tmp_path / "file").read_text() == "kept"
     np.testing.assert_array_equal(load_photo(photo).pixels, np.asarray(Image.open(photo)))

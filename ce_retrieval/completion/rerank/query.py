@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from ce_retrieval.completion.rerank.own_photo import OwnPhoto
 from ce_retrieval.pixels import grey_as_rgb
 from ce_retrieval.retrieval.neighbor import Neighbor
+from ce_retrieval.retrieval.query import square_query
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Query:
     def seen(self, pixels: np.ndarray) -> np.ndarray:
         """Return pixels (..., 3) of scenes as they are compared with this photo: in grey where it is grey."""
         return grey_as_rgb(pixels) if self.grey and len(pixels) else pixels
+
+    def for_part(self, photo: np.ndarray, part: np.ndarray) -> Query:
+        """Return the query for one part bool (H, W) of the hole alone; photo: uint8 (H, W, 3) with the other parts filled."""
+        square, square_hole = square_query(photo, part, len(self.square))
+        return replace(self, photo=photo, hole=part, square=square, square_hole=square_hole)
 
 
 @dataclass(frozen=True)

@@ -146,10 +146,20 @@ class SceneCompleter(Completer[Query]):
             expected=order.expected,
         )
 
+    def queries(
+        self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], origins: Sequence[Origin | None]
+    ) -> Sequence[Query | CeretError]:
+        """Search scenes for all photos as one batch; an error of one takes its place."""
+        return self._finder.queries(photos, holes, origins)
+
+    def fill(self, query: Query, workers: int) -> Completion:
+        """Return the completion of a photo that was searched; errors as `complete`."""
+        return self._fill(query, False, workers)
+
     def _prepare(
         self, photos: Sequence[np.ndarray], holes: Sequence[np.ndarray], origins: Sequence[Origin | None]
     ) -> Sequence[Query | CeretError]:
-        return self._finder.queries(photos, holes, origins)
+        return self.queries(photos, holes, origins)
 
     def _fill(self, ready: Query, candidate_fills: bool, workers: int) -> Completion:
         region, order, composites, dropped = self._blends(ready, workers)

@@ -27,8 +27,7 @@ def refused(method: str, settings: dict, *, has_index: bool) -> str:
     ("method", "with_index"), [*((name, True) for name in WITH_INDEX), *((name, False) for name in WITHOUT_INDEX)]
 )
 def test_every_method_can_be_made(index, scenes, tiny_weights, method, with_index):
-    networked = {"network": {}, "patchmatch": {"start": "network"}}.get(method, {})
-    settings = {**networked, "weights": str(tiny_weights)} if with_index or networked or method == "network" else {}
+    settings = {"weights": str(tiny_weights), **({"start": "network"} if method == "patchmatch" else {})}
     made = make_completer(method, index if with_index else None, workers=2, settings=settings, scenes=scenes)
     assert isinstance(made, Completer) and made.method == method and made.workers == 2
     assert type(made.settings) is METHODS[method].settings
@@ -62,7 +61,7 @@ def test_an_unknown_setting_names_those_of_the_method(method):
 @pytest.mark.parametrize("method", [name for name, about in METHODS.items() if about.index == "required"])
 def test_a_missing_index_names_what_needs_none(method):
     said = refused(method, {}, has_index=False)
-    assert said == f"`method` {method} needs an `index`: give one, or use `method` patchmatch or network"
+    assert said == f"`method` {method} needs an `index`: give one, or use `method` auto, patchmatch or network"
 
 
 def test_an_index_that_is_not_used_is_named():

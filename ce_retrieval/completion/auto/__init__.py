@@ -1,0 +1,1 @@
+"""Completion by the method that fits each hole: scenes, the photo's own patches, both, or a network."""
