@@ -99,7 +99,7 @@ def folder_rows(photos: list[Path], home: Path, masks: Path, index: Path, scratc
         "blend": "`ceret complete --method retrieval --rerank rim`, blend",
         "again": "the same again: all done before",
         "mean": "the same with `--fill mean`, 20 blends a photo",
-        "scenes": "`ceret complete --method scenes --rerank rim`, 200 scenes placed, cut and ranked a photo, 20 blended; every tenth photo",
+        "scenes": "`ceret complete --method scenes --rerank rim`, 200 scenes placed, 20 blended a photo; every tenth photo",
     }
     tenth = scratch / "tenth"
     for photo in photos[::10]:
