@@ -3,7 +3,7 @@
 By default the collection is the colour photos that scikit-image carries, cut into overlapping squares at several scales.
 The left view of a stereo pair is held out as a whole, and its regions are the queries: the right view, taken from another
 place, is in the collection, as when you have several photos of a scene. The last query is a region of the cat, and every
-square that overlaps it is left out: the collection has nothing like it, and it shows.
+square that overlaps it is left out: the collection has only other parts of the cat, and it shows.
 
 The network of the package describes the contexts, and scene completion fills the holes from the nearest ones, guided by what
 the network expects there. Then the network fills the same holes alone, without the collection.

@@ -26,6 +26,7 @@ from ce_retrieval.completion.patches.completer import DETAILED_START, PatchCompl
 from ce_retrieval.completion.patches.patchmatch import complete_by_patches
 from ce_retrieval.completion.rerank.query import Query
 from ce_retrieval.completion.rerank.rim import SAME_PLACE
+from ce_retrieval.completion.rerank.scene_search import HIDDEN
 from ce_retrieval.completion.result import Completion
 from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import AutoSettings, NetworkSettings, PatchSettings, SceneSettings
@@ -191,9 +192,7 @@ class AutoCompleter(Completer[_Photo]):
             return
         kind = of_kind(self._scenes.most_alike(query, FIRST)) if self._judged else {}
         if self._judged and not kind and self.settings.by_kind:
-            work.notes.append(
-                "the hole leaves too little of the photo to tell its kind: the nearest contexts are its scenes"
-            )
+            work.notes.append(HIDDEN)
         if kind and kind["alike"] < UNLIKE and kind["nearest"] < SAME_KIND:
             work.notes.append(_unlike(kind["nearest"]))
         patched = work.picture

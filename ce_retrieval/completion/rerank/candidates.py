@@ -17,7 +17,7 @@ from ce_retrieval.completion.rerank.query import Query, Ranked, Ranking
 from ce_retrieval.completion.rerank.rim import rim_distance, rim_weights
 from ce_retrieval.completion.rerank.scene_search import SceneSearch
 from ce_retrieval.completion.settings import PLACED, PLACED_OF_KIND, PlacementSettings, SearchSettings
-from ce_retrieval.errors import CeretError, PhotoError, SamePhotoError
+from ce_retrieval.errors import CeretError, NoKindError, PhotoError, SamePhotoError
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import Origin, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
@@ -43,8 +43,11 @@ def resolved(settings: Settings, index: PhotoIndex) -> Settings:
 
 
 def knows_kinds(settings: SearchSettings, index: PhotoIndex) -> bool:
-    """Whether candidates are chosen by kind: the settings ask for it, and the index holds it."""
-    return settings.by_kind and index.manifest.kind is not None
+    """Whether candidates are chosen by kind: the settings ask for it, and the index holds it, made by weights that are there."""
+    try:
+        return settings.by_kind and index.kind is not None
+    except NoKindError:
+        return False
 
 
 class CandidateFinder:

@@ -29,6 +29,8 @@ from ce_retrieval.retrieval.search import (
 
 CONTEXT_SHARE = 0.1  # of the scenes, the nearest contexts of any kind
 
+HIDDEN = "the hole leaves too little of the photo to tell its kind: the nearest contexts are its scenes"
+
 Square = tuple[np.ndarray, np.ndarray]
 # (number of scenes, the photos that may be found) -> squared distances (n,) and ids (n,), nearest first.
 Find = Callable[[int, Bools | None], tuple[np.ndarray, np.ndarray]]

@@ -19,6 +19,7 @@ import numpy as np
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.rerank.candidates import CandidateFinder, knows_kinds, resolved
 from ce_retrieval.completion.rerank.query import Query
+from ce_retrieval.completion.rerank.scene_search import HIDDEN
 from ce_retrieval.completion.result import Candidate, Completion
 from ce_retrieval.completion.scenes.compose import (
     Composite,
@@ -109,8 +110,8 @@ class SceneCompleter(Completer[Query]):
     ) -> None:
         settings = resolved(settings or SceneSettings(), index)
         self._terms = dict(terms or {})
-        by_kind = knows_kinds(settings, index)
-        super().__init__(replace(settings, terms=term_weights(settings, self._terms, by_kind=by_kind)), workers)
+        self._by_kind = knows_kinds(settings, index)
+        super().__init__(replace(settings, terms=term_weights(settings, self._terms, by_kind=self._by_kind)), workers)
         assert self.settings.aligned is not None, "resolved"
         self.index, self._aligned = index, self.settings.aligned
         self._finder = CandidateFinder(
@@ -197,6 +198,7 @@ class SceneCompleter(Completer[Query]):
             copies=tuple(dropped.copies),
             grey=ready.grey,
             expected=order.expected,
+            notes=(HIDDEN,) if self._by_kind and ready.neighbors[0].kind is None else (),
             method=self.method,
             seam=seam if region.reach else None,
             thumbnails=thumbnails,

@@ -87,6 +87,12 @@ def test_without_kinds_the_contexts_remain(index, photo, hole, crop_folder, tmp_
     almost[:4] = False
     search, found = scenes(index, photo, almost, SceneSettings(candidates=20, **SETTINGS))
     assert not search.notes and len(found) == 20 and all(one.kind is None for one in found)
+    settings = {"candidates": 20, "aligned": 20, **SETTINGS}
+    done = make_completer("scenes", index, settings=settings).complete(photo, almost)
+    assert done.notes == (
+        "the hole leaves too little of the photo to tell its kind: the nearest contexts are its scenes",
+    )
+    assert not make_completer("scenes", index, settings=settings).complete(photo, hole).notes
 
 
 def test_only_placed_scenes_are_chosen_by_kind(index, photo, hole):
@@ -97,3 +103,14 @@ def test_only_placed_scenes_are_chosen_by_kind(index, photo, hole):
     assert all("kind" in candidate.scores for candidate in done.candidates)
     without = make_completer("scenes", index, settings={**settings, "kind": "none"}).complete(photo, hole)
     assert all("kind" not in candidate.scores for candidate in without.candidates)
+
+
+def test_kinds_of_other_weights_are_as_good_as_none(index, photo, hole, fake_kind, monkeypatch):
+    monkeypatch.setattr(fake_kind, "weights_sha256", "cd" * 32)
+    settings = {"candidates": 20, "aligned": 20, **SETTINGS}
+    completer = make_completer("scenes", PhotoIndex.open(index.path), settings=settings)
+    ((path, line),) = completer.notes
+    assert path == str(index.path) and "ceret add" in line
+    assert completer.settings.terms["kind"] == 0 < completer.settings.terms["gist"]
+    done = completer.complete(photo, hole)
+    assert not done.notes and all("kind" not in candidate.scores for candidate in done.candidates)
