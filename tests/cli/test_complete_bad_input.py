@@ -9,7 +9,7 @@ from PIL import Image
 
 from ce_retrieval import IndexSettings, build_index, complete, load_photo
 
-METHODS = {"scenes": ("--seam", 0), "patchmatch": ()}
+METHODS = {"scenes": ("--seam", 0, "--kind", "none"), "patchmatch": ("--kind", "none")}
 HOLE = np.zeros((80, 100), bool)
 HOLE[20:60, 30:70] = True
 
@@ -105,8 +105,7 @@ def test_what_is_transparent_can_be_the_hole(ceret, photo, index, tmp_path):
         tmp_path / "out",
         "--method",
         "scenes",
-        "--seam",
-        0,
+        *METHODS["scenes"],
     )
     assert (result.exit_code, result.stderr) == (0, "")
     filled = np.asarray(Image.open(tmp_path / "out" / "cut.png"))
@@ -136,6 +135,7 @@ def test_tiny_photos_are_one_line(ceret, one_line_error, index, tmp_path, size, 
 def test_a_changed_scene_is_passed_over_and_recorded(ceret, photo, mask, spoilt, tmp_path, method):
     shutil.copy(tmp_path / "scenes" / "cat.png", tmp_path / "scenes" / "own.png")
     arguments = ["complete", photo, "--mask", mask, "--index", spoilt, "--rerank", "rim", "--method", method]
+    arguments += METHODS[method]
     result = ceret(*arguments, "--out", tmp_path / "out")
     assert result.exit_code == 0
     (note,) = result.stderr.splitlines()
@@ -158,7 +158,14 @@ def test_more_aligned_than_there_are_candidates_looks_further(ceret, photo, mask
         assert (
             len(
                 complete(
-                    pixels, HOLE, index, rerank="rim", candidates=1, aligned=aligned, allow_same_photo=True
+                    pixels,
+                    HOLE,
+                    index,
+                    method="scenes",
+                    rerank="rim",
+                    candidates=1,
+                    aligned=aligned,
+                    allow_same_photo=True,
                 ).candidates
             )
             == count
@@ -192,6 +199,7 @@ def test_a_folder_goes_on_past_tiny_and_grey_photos(ceret, photo, mask, index, t
         shutil.copy(mask, masks / f"{name}.png")
     Image.fromarray(np.array([[255, 0], [0, 0]], np.uint8)).save(masks / "tiny.png")
     arguments = ["complete", photos, "--mask", masks, "--index", index, "--rerank", "rim", "--method", "scenes"]
+    arguments += METHODS["scenes"]
     result = ceret(*arguments, "--allow-same-photo", "--out", tmp_path / "out")
     assert (result.exit_code, result.stdout) == (1, f"{tmp_path / 'out'}: 2 completed, 0 done before, 1 failed\n")
     assert result.stderr.startswith(f"failed: {photos / 'tiny.png'}: the photo is 2x2: at least 16 px a side")

@@ -21,8 +21,8 @@ def own(crop_folder, tmp_path):
 
 METHODS = {
     "retrieval": ["--rerank", "rim", "-k", 40],
-    "scenes": ["--rerank", "rim", "--aligned", 6, "--top", 4],
-    "patchmatch": ["--rerank", "rim", "--aligned", 4],
+    "scenes": ["--rerank", "rim", "--aligned", 6, "--top", 4, "--kind", "none"],
+    "patchmatch": ["--rerank", "rim", "--aligned", 4, "--kind", "none"],
 }
 
 

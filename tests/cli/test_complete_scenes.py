@@ -9,7 +9,7 @@ from PIL import Image
 from ce_retrieval.completion.settings import TERM_WEIGHTS
 from ce_retrieval.photos import load_photo
 
-SCENES = ("--method", "scenes", "--rerank", "rim", "--aligned", 8)
+SCENES = ("--method", "scenes", "--rerank", "rim", "--aligned", 8, "--kind", "none")
 NO_NETWORK = "no network is used by these settings: leave --weights out, or set --rerank to guided"
 
 
@@ -32,7 +32,7 @@ def test_scenes_writes_the_photo_the_seam_and_the_candidates(ceret, photo, mask,
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{out / 'photo.png'}\n", "")
     record = json.loads((out / "photo.json").read_text())
     settings = record["settings"]
-    assert record["method"] == "scenes" and settings["terms"] == {**TERM_WEIGHTS, "texture": 0, "seam": 2}
+    assert record["method"] == "scenes" and settings["terms"] == {**TERM_WEIGHTS, "kind": 0, "texture": 0, "seam": 2}
     assert settings["trust"] == 0.05
     assert (settings["top"], settings["pick"], settings["seam"], settings["mixed"]) == (3, 2, 40.0, True)
     assert [c["share"] for c in record["candidates"]] == [0.0, 1.0, 0.0]
@@ -66,7 +66,7 @@ def test_a_folder_goes_on_where_it_was_stopped(ceret, photos, mask, crop_index, 
 def test_patches_need_no_index_but_take_one(ceret, photo, mask, crop_index, tmp_path, index):
     out = tmp_path / "out"
     arguments = ["complete", photo, "--mask", mask, "--out", out, "--method", "patchmatch", "--start", "smooth"]
-    arguments += ["--index", crop_index, "--rerank", "rim", "--aligned", 5] if index else []
+    arguments += ["--index", crop_index, "--rerank", "rim", "--aligned", 5, "--kind", "none"] if index else []
     result = ceret(*arguments)
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{out / 'photo.png'}\n", "")
     hole = np.asarray(Image.open(mask)) > 0

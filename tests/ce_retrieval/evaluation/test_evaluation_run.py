@@ -191,7 +191,9 @@ def test_a_method_of_completion_fills_as_complete_does(query_folder, opened, tin
         for number, (picture, settings) in enumerate(zip(row[1:-1], alike.values(), strict=True)):
             # One of a batch may differ by a rounding where a network has part in it.
             kept = {} if number >= 10 else {"allow_same_photo": True}
-            expected = complete(row[-1], hole, opened if number < 10 else None, **kept, **settings).best
+            expected = complete(
+                row[-1], hole, opened if number < 10 else None, **{"method": "scenes", **kept, **settings}
+            ).best
             assert np.abs(picture.astype(int) - expected).max() <= ("weights" in settings), settings
             np.testing.assert_array_equal(picture[~hole], row[-1][~hole])
 

@@ -138,14 +138,14 @@ def test_a_scene_or_two_are_enough(tmp_path, scenes, truth, count):
     index = index_of(tmp_path, {name: scenes[name] for name in ("own", "cat")[:count]})
     hole = HOLES["with an island"]
     allowed = {"rerank": "rim", "allow_same_photo": True}
-    done = ce_retrieval.complete(hidden(truth, hole), hole, index, **allowed)
+    done = ce_retrieval.complete(hidden(truth, hole), hole, index, method="scenes", **allowed)
     assert done.settings.top == 20 and stems(done) == ["own", "cat"][:count] and not done.dropped
     assert np.abs(done.best.astype(int) - truth)[hole].max() <= 1
     patches = ce_retrieval.complete(hidden(truth, hole), hole, index, method="patchmatch", sources=20, **allowed)
     assert stems(patches) == ["own", "cat"][:count]
     np.testing.assert_array_equal(patches.best[~hole], truth[~hole])
     with pytest.raises(PhotoError, match=f"`pick` is 3, but {count} candidate.* left: choose 1( to 2)?$"):
-        ce_retrieval.complete(truth, hole, index, pick=3, **allowed)
+        ce_retrieval.complete(truth, hole, index, method="scenes", pick=3, **allowed)
 
 
 def test_scenes_too_low_for_the_hole_are_left_out_by_name(tmp_path, bundled_photos):
