@@ -145,7 +145,7 @@ def test_a_scene_or_two_are_enough(tmp_path, scenes, truth, count):
     assert stems(patches) == ["own", "cat"][:count]
     np.testing.assert_array_equal(patches.best[~hole], truth[~hole])
     with pytest.raises(PhotoError, match=f"`pick` is 3, but {count} candidate.* left: choose 1( to 2)?$"):
-        ce_retrieval.complete(truth, hole, index, pick=3, **allowed)
+        ce_retrieval.complete(truth, hole, index, method="scenes", pick=3, **allowed)
 
 
 def test_scenes_too_low_for_the_hole_are_left_out_by_name(tmp_path, bundled_photos):
