@@ -31,7 +31,7 @@ from ce_retrieval.photos import load_photo
 from ce_retrieval.pixels import resize
 
 TILE = 224  # px
-DECIBEL = 0.02  # of perceptual distance that a dB of PSNR is worth
+DECIBEL = 0.04  # of perceptual distance that a dB of PSNR is worth
 FOLDS, RIDGE, HEAVIEST = 10, 2.0, 3.0
 BEFORE = ("width", "alike")
 AFTER = (

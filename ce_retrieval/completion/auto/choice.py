@@ -34,23 +34,23 @@ class Model(NamedTuple):
 
 # The chance that the best scene looks better than the photo's own patches, before and after the scene was placed.
 BEFORE = Model(
-    -0.241,
+    -0.121,
     {
-        "width": Weighed(-1.426, 0.654, 0.943),
-        "alike": Weighed(0.669, 0.145, 0.394),
+        "width": Weighed(-1.426, 0.654, 1.169),
+        "alike": Weighed(0.669, 0.145, 0.277),
     },
 )
 AFTER = Model(
-    -0.691,
+    -0.517,
     {
-        "width": Weighed(-1.426, 0.654, 0.367),
-        "detail": Weighed(2.404, 0.599, 0.880),
-        "kind": Weighed(0.597, 0.188, 0.578),
-        "context": Weighed(6.453, 0.644, -0.514),
-        "sharp_patches": Weighed(-0.573, 0.392, -0.790),
-        "border_patches": Weighed(0.212, 0.331, 1.015),
-        "sharp_scenes": Weighed(-0.269, 0.456, 0.986),
-        "border_scenes": Weighed(0.243, 0.425, -1.262),
+        "width": Weighed(-1.426, 0.654, 0.591),
+        "detail": Weighed(2.404, 0.599, 0.782),
+        "kind": Weighed(0.597, 0.188, 0.470),
+        "context": Weighed(6.453, 0.644, -0.502),
+        "sharp_patches": Weighed(-0.573, 0.392, -0.641),
+        "border_patches": Weighed(0.212, 0.331, 1.059),
+        "sharp_scenes": Weighed(-0.269, 0.456, 0.905),
+        "border_scenes": Weighed(0.243, 0.425, -1.360),
     },
 )
 # The chance that the best scene is of the photo's own kind.

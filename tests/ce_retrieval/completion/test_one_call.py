@@ -43,18 +43,17 @@ def test_every_method(photo, hole, crop_index, tiny_weights, tmp_path, method):
 
 
 def test_settings_are_those_of_the_method(photo, hole, index):
-    done = ce_retrieval.complete(
-        photo, hole, index, method="scenes", **RIM, top=4, pick=3, seam=0.0, aligned=10, candidate_fills=True
-    )
+    options = {**RIM, "top": 4, "pick": 3, "seam": 0.0, "aligned": 10, "candidate_fills": True}
+    done = ce_retrieval.complete(photo, hole, index, method="scenes", **options)
     assert len(done.candidates) == len(done.fills) == 4 and done.candidates[2].share == 1 and done.seam is None
     np.testing.assert_array_equal(done.best, done.fills[2])
     assert Path(done.candidates[0].photo).exists()
-    with pytest.raises(SettingsError, match="scenes has no setting 'k': choose among rerank"):
-        ce_retrieval.complete(photo, hole, index, method="scenes", k=3)
-    with pytest.raises(SettingsError, match="`method` 'magic' is unknown: choose one of auto, scenes"):
+    with pytest.raises(SettingsError, match="auto has no setting 'k': choose among rerank"):
+        ce_retrieval.complete(photo, hole, index, k=3)
+    with pytest.raises(SettingsError, match="`method` 'magic' is unknown: choose one of auto"):
         ce_retrieval.complete(photo, hole, index, method="magic")
     with pytest.raises(SettingsError, match="`method` scenes needs an `index`"):
-        ce_retrieval.complete(photo, hole)
+        ce_retrieval.complete(photo, hole, method="scenes")
     with pytest.raises(SettingsError, match="network makes one fill and has no candidates: leave `candidate_fills`"):
         ce_retrieval.complete(photo, hole, method="network", candidate_fills=True)
 
