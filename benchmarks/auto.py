@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ce_retrieval import make_completer
+from ce_retrieval.completion.auto.choice import WIDE, wide_of_kind
 from ce_retrieval.completion.auto.completer import refined
 from ce_retrieval.completion.auto.evidence import FIRST, of_fill, of_kind, of_photo, of_scene, of_shape
 from ce_retrieval.errors import CeretError
@@ -183,6 +184,11 @@ def model(rows, names, truth, weights):
     return "\n".join([f"Model(\n    {bias:.3f},\n    {{", *terms, "    },\n)"]), chances
 
 
+def way_of(row):
+    """Return how `auto` would fill from a scene."""
+    return "scenes" if row["evidence"]["width"] >= WIDE else "both"
+
+
 def table(rows, chances):
     """Return the report's lines: fills by one way alone, by the choice, and by the better one."""
     names = ("patches", "scenes", "both")
@@ -194,9 +200,11 @@ def table(rows, chances):
         here = np.array([row["set"] == which for row in rows])
         cells = []
         both = {m: np.array([[row[m][n] for n in names] for row in rows])[here] for m in ("perceptual", "psnr")}
-        taken = chances[here] >= 0.5
-        pick = {m: np.where(taken, both[m][:, 2], both[m][:, 0]) for m in both}
-        best = both["perceptual"][:, [0, 2]].min(axis=1).mean()
+        taken = (chances >= 0.5)[here] | [wide_of_kind(row["evidence"]) for row in rows if row["set"] == which]
+        way = np.array([names.index(way_of(row)) for row in rows])[here]
+        every = np.arange(len(way))
+        pick = {m: both[m][every, np.where(taken, way, 0)] for m in both}
+        best = np.minimum(both["perceptual"][:, 0], both["perceptual"][every, way]).mean()
         cells = [f"{both['perceptual'][:, k].mean():.3f}, {both['psnr'][:, k].mean():.2f}" for k in range(3)]
         cells += [f"{pick['perceptual'].mean():.3f}, {pick['psnr'].mean():.2f}", f"{best:.3f}", f"{taken.mean():.2f}"]
         lines.append(f"| {which} | {here.sum()} | {' | '.join(cells)} |")
@@ -225,8 +233,9 @@ def main():
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     rows = measured(options)
-    better = np.array([r["perceptual"]["patches"] - r["perceptual"]["both"] for r in rows])
-    better += DECIBEL * np.array([r["psnr"]["both"] - r["psnr"]["patches"] for r in rows])
+    ours = [way_of(row) for row in rows]
+    better = np.array([r["perceptual"]["patches"] - r["perceptual"][way] for r, way in zip(rows, ours, strict=True)])
+    better += DECIBEL * np.array([r["psnr"][way] - r["psnr"]["patches"] for r, way in zip(rows, ours, strict=True)])
     stakes = np.minimum(np.abs(better) / np.abs(better).mean(), HEAVIEST)
     before, _ = model(rows, BEFORE, better > 0, stakes)
     after, chances = model(rows, AFTER, better > 0, stakes)

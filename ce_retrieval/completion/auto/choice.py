@@ -34,23 +34,23 @@ class Model(NamedTuple):
 
 # The chance that the best scene looks better than the photo's own patches, before and after the scene was placed.
 BEFORE = Model(
-    -0.121,
+    -0.238,
     {
-        "width": Weighed(-1.426, 0.654, 1.169),
-        "alike": Weighed(0.669, 0.145, 0.277),
+        "width": Weighed(-1.426, 0.654, 1.019),
+        "alike": Weighed(0.669, 0.145, 0.333),
     },
 )
 AFTER = Model(
-    -0.517,
+    -0.621,
     {
-        "width": Weighed(-1.426, 0.654, 0.591),
-        "detail": Weighed(2.404, 0.599, 0.782),
-        "kind": Weighed(0.597, 0.188, 0.470),
-        "context": Weighed(6.453, 0.644, -0.502),
-        "sharp_patches": Weighed(-0.573, 0.392, -0.641),
-        "border_patches": Weighed(0.212, 0.331, 1.059),
-        "sharp_scenes": Weighed(-0.269, 0.456, 0.905),
-        "border_scenes": Weighed(0.243, 0.425, -1.360),
+        "width": Weighed(-1.426, 0.654, 0.432),
+        "detail": Weighed(2.404, 0.599, 0.738),
+        "kind": Weighed(0.597, 0.188, 0.642),
+        "context": Weighed(6.453, 0.644, -0.377),
+        "sharp_patches": Weighed(-0.573, 0.392, -0.572),
+        "border_patches": Weighed(0.212, 0.331, 0.991),
+        "sharp_scenes": Weighed(-0.269, 0.456, 0.735),
+        "border_scenes": Weighed(0.243, 0.425, -1.284),
     },
 )
 # The chance that the best scene is of the photo's own kind.
@@ -63,8 +63,19 @@ OWN_KIND = Model(
 )
 
 NARROW = -2.6  # width of a part under which its scenes are not searched
+WIDE = -1.0  # width of a part from which a scene stays as it is: patches would smear it
 SAME_KIND = (
-    0.85  # similarity in kind from which one scene, perhaps of the very place, is placed whatever the others are
+    0.85  # similarity in kind from which one scene is placed, whatever the others are: it may show the very place
 )
 WORTH = 0.25  # chance before placement under which scenes are not placed
-UNLIKE = 0.55  # similarity in kind under which a collection holds nothing alike
+UNLIKE = 0.55  # similarity in kind under which two photos are not alike
+
+
+def wide_of_kind(evidence: Evidence) -> bool:
+    """Return whether a part is wide and its scene of the kind: then the scene wins, whatever `AFTER` says of the looks."""
+    return evidence["width"] >= WIDE and evidence.get("kind", -1.0) >= UNLIKE
+
+
+def scene_wins(evidence: Evidence) -> bool:
+    """Return whether a scene that was placed is better than patches."""
+    return wide_of_kind(evidence) or AFTER.chance(evidence) >= 0.5

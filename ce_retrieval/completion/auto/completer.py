@@ -16,7 +16,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ce_retrieval.completion.auto.choice import AFTER, BEFORE, NARROW, OWN_KIND, SAME_KIND, UNLIKE, WORTH
+from ce_retrieval.completion.auto.choice import (
+    AFTER,
+    BEFORE,
+    NARROW,
+    OWN_KIND,
+    SAME_KIND,
+    UNLIKE,
+    WIDE,
+    WORTH,
+    scene_wins,
+)
 from ce_retrieval.completion.auto.evidence import FIRST, Evidence, of_fill, of_kind, of_photo, of_scene, of_shape
 from ce_retrieval.completion.auto.part import FilledPart
 from ce_retrieval.completion.auto.parts import parts_of
@@ -222,19 +232,21 @@ class AutoCompleter(Completer[_Photo]):
     ) -> None:
         """Keep the better of two fills of a part: patches, or what scenes made of it."""
         part = ready.parts[number]
-        evidence = before | of_scene(done.candidates, done.neighbors if self._judged else ())
+        evidence = (
+            of_shape(ready.hole, part) | before | of_scene(done.candidates, done.neighbors if self._judged else ())
+        )
         for name, filled in (("patches", patched), ("scenes", done.best)):
             looks = of_fill(ready.photo, ready.hole, part, filled)
             evidence |= {f"{what}_{name}": value for what, value in looks.items()}
         there = done.candidates[0].scores.get("rim", np.inf) < SAME_PLACE
-        chance = 1.0 if instead or there else AFTER.chance(evidence)
-        if chance < 0.5:
-            work.filled[number] = _part(part, PATCHES, 1 - chance, evidence)
+        if not (instead or there or scene_wins(evidence)):
+            work.filled[number] = _part(part, PATCHES, 1 - AFTER.chance(evidence), evidence)
             done = replace(done, candidates=[replace(one, share=0.0) for one in done.candidates])
         else:
             sure = OWN_KIND.chance(evidence) if "kind" in evidence else None
             work.picture, method = done.best, SCENES
-            if not (instead or there) and max(part.shape) <= self.settings.side:
+            stays = instead or there or evidence["width"] >= WIDE
+            if not stays and max(part.shape) <= self.settings.side:
                 work.picture, method = refined(done.best, part, self.settings.seed, workers), BOTH
             if done.seam is not None:
                 work.seam = np.maximum(work.seam, done.seam)

@@ -1,11 +1,13 @@
 """Method `auto`: which parts are filled by what, what the record says, and what it goes on without."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ce_retrieval.completion.auto import choice
 from ce_retrieval.completion.auto import completer as auto
 from ce_retrieval.completion.auto.choice import Model
 from ce_retrieval.completion.auto.completer import AutoCompleter, refined
@@ -48,6 +50,9 @@ def choose(monkeypatch):
     def choose(before: Model, after: Model) -> None:
         monkeypatch.setattr(auto, "BEFORE", before)
         monkeypatch.setattr(auto, "AFTER", after)
+        monkeypatch.setattr(choice, "AFTER", after)
+        monkeypatch.setattr(choice, "WIDE", math.inf)
+        monkeypatch.setattr(auto, "WIDE", math.inf)
 
     return choose
 
@@ -104,6 +109,16 @@ def test_scenes_that_look_worse_lose_to_patches(index, photo, hole, choose):
     assert methods(done) == ["patchmatch"] * 2 and done.seam is None
     assert done.candidates and not any(one.share for one in done.candidates)
     assert done.parts[0].confidence > 0.99
+
+
+def test_in_a_wide_part_a_scene_of_the_kind_wins_and_stays_as_it_is(of_kind, photo, hole, choose, monkeypatch):
+    choose(ALWAYS, NEVER)
+    monkeypatch.setattr(choice, "WIDE", -9.0)
+    monkeypatch.setattr(auto, "WIDE", -9.0)
+    monkeypatch.setattr(choice, "UNLIKE", -1.0)
+    assert methods(AutoCompleter(of_kind, SETTINGS).complete(photo, hole)) == ["scenes"] * 2
+    monkeypatch.setattr(choice, "UNLIKE", 1.1)
+    assert methods(AutoCompleter(of_kind, SETTINGS).complete(photo, hole)) == ["patchmatch"] * 2
 
 
 def test_scenes_that_cannot_win_are_not_placed(index, photo, hole, choose, monkeypatch):
