@@ -89,7 +89,7 @@ class SceneSearch:
         for number, square in squares.items():
             try:
                 find = self._find(square, origins[number])
-                found[number] = self._united(find, kinds[number])
+                found[number] = self._united(find, kinds[number], origins[number])
             except FilterError:
                 own = OwnPhoto(photos[number], holes[number], square, origins[number])
                 results[number] = self._nothing_apart(square, own)
@@ -106,17 +106,28 @@ class SceneSearch:
         except NoKindError:  # the hole leaves too little
             return None
 
-    def _united(self, find: Find, similarity: Floats | None) -> list[Neighbor]:
-        """Return the scenes by context alone, or those of the kind with a few of the nearest contexts."""
+    def _united(self, find: Find, similarity: Floats | None, origin: Origin | None) -> list[Neighbor]:
+        """Return the scenes by context alone, or those of the kind with a few of the nearest contexts.
+
+        A photo's own folder is mostly of its own kind: where it is excluded, others take its place.
+        """
         if similarity is None or self.count == self.searched:
             distances, ids = find(self.count, self._allowed)
             return neighbors_of(self._index, ids, distances, similarity)
         distances, ids = find(math.ceil(self.count * CONTEXT_SHARE), self._allowed)
         rest = np.ones(len(self._index), bool) if self._allowed is None else self._allowed.copy()
         rest[ids] = False
+        if self._same is not None and origin is not None:
+            rest &= ~self._same.photos(origin)
         alike = np.zeros(len(self._index), bool)
-        alike[nearest_kinds(similarity, self.count - len(ids), rest).ids[0]] = True
-        more = find(self.count - len(ids), alike)
+        wanted = min(self.count - len(ids), int(np.count_nonzero(rest)))
+        if not wanted:
+            return neighbors_of(self._index, ids, distances, similarity)
+        alike[nearest_kinds(similarity, wanted, rest).ids[0]] = True
+        try:
+            more = find(wanted, alike)
+        except FilterError:  # all of them are near-duplicates
+            return neighbors_of(self._index, ids, distances, similarity)
         distances, ids = np.concatenate([distances, more[0]]), np.concatenate([ids, more[1]])
         order = np.lexsort((ids, distances))
         return neighbors_of(self._index, ids[order], distances[order], similarity)

@@ -68,7 +68,13 @@ def test_filters_hold_for_both_parts(index, photo, hole, crop_folder):
     assert all(one.record.label != "photo2" for one in found)
     apart = SceneSettings(candidates=20, exclude_same_source=True, **SETTINGS)
     _, found = scenes(index, photo, hole, apart, origin=Origin.of(crop_folder / "photo1/02.png"))
-    assert found and all(one.record.label != "photo1" for one in found)
+    assert len(found) == 20 and all(one.record.label != "photo1" for one in found)
+    few = SceneSettings(candidates=4, exclude_same_source=True, **SETTINGS)
+    square, missing = square_query(photo, hole, 64)
+    alike = np.argsort(-kind_similarity(index, square, missing))[:3]
+    assert any(record.label == "photo1" for record in index.records(alike)), "its own folder is most alike"
+    _, found = scenes(index, photo, hole, few, least=1, origin=Origin.of(crop_folder / "photo1/02.png"))
+    assert len(found) == 4
 
 
 def test_a_small_collection_is_taken_whole(index, photo, hole):
