@@ -1,0 +1,1 @@
+"""Photos of the same place: local features, the geometry between two photos, and the search for such photos."""
