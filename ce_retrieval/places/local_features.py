@@ -58,7 +58,7 @@ def local_features(photo: Photo, hole: Bools | None = None, *, side: int, most: 
         hidden = resize_area(hole.astype(np.float32), small) > 0
         grey = _without(grey, hidden)
     visible = None if hidden is None else np.where(hidden, np.uint8(0), np.uint8(255))
-    found, values = cv2.SIFT_create(most).detectAndCompute(np.ascontiguousarray(grey, dtype=np.uint8), visible)
+    found, values = cv2.SIFT.create(most).detectAndCompute(np.ascontiguousarray(grey, dtype=np.uint8), visible)
     if values is None:
         found, values = (), np.zeros((0, 128), np.float32)
     order = np.argsort([-point.response for point in found], kind="stable")[:most].astype(int)
