@@ -6,9 +6,10 @@ own pixels at the photo's size. So the fill of a large photo is as sharp as its 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ce_retrieval.errors import MaskError
 from ce_retrieval.pixels import Bools, Box, Floats, Photo, resize, resize_area
@@ -100,8 +101,8 @@ def enlarged_window(box: Box, factor: tuple[float, float], shape: tuple[int, int
     )
 
 
-def enlarged_mask(mask: Bools, factor: tuple[float, float], window: Box) -> Bools:
-    """Return a mask of the working size over a window of the photo, by nearest neighbour."""
+def enlarged_mask(mask: NDArray[Any], factor: tuple[float, float], window: Box) -> NDArray[Any]:
+    """Return a mask, or labels, of the working size over a window of the photo, by nearest neighbour."""
     rows, cols = (
         np.minimum(((np.arange(window[axis], window[axis + 2]) + 0.5) / factor[axis]).astype(int), mask.shape[axis] - 1)
         for axis in (0, 1)

@@ -18,12 +18,13 @@ from ce_retrieval.completion.scenes.region import Region
 from ce_retrieval.pixels import Bools, Floats, Photo, distance_from, resize_area, to_grey
 from ce_retrieval.places.alignment import Aligner, Warped, warped
 from ce_retrieval.places.local_features import LocalFeatures
-from ce_retrieval.places.matching import Matrix, guided_matches
+from ce_retrieval.places.matching import Matrix, guided_matches, transformed
 from ce_retrieval.places.planes import Plane, is_view, local_plane, scale_at
 
 KEPT = 8  # proposals
 OF_A_VIEW = 2  # of these, from one photo
 ALIGNED = 8  # proposals that are aligned with the pixels around the hole: those that agree best before
+SAME = 1.0  # px of the region: proposals of one photo that differ by less are one
 LEAST_BEFORE = 0.2  # agreement of those
 LEAST_SHOWN = 0.02  # share of the hole that a proposal shows
 GUIDED = 0.012  # of the other photo's long side: how far from a plane further matches are sought
@@ -95,7 +96,9 @@ class Proposer:
         # From px of the region to px of the photo at its own size.
         self._to_photo = np.array([[cols, 0, x0 * cols], [0, rows, y0 * rows], [0, 0, 1.0]])
         ys, xs = np.nonzero(region.hole)
-        self._bounds = np.array([[x, y] for x in (xs.min(), xs.max() + 1) for y in (ys.min(), ys.max() + 1)], np.float64)
+        self._bounds = np.array(
+            [[x, y] for x in (xs.min(), xs.max() + 1) for y in (ys.min(), ys.max() + 1)], np.float64
+        )
         self._centre = self._bounds.mean(axis=0)
         self._half = max(np.ptp(self._bounds, axis=0)) / 2
 
@@ -108,9 +111,17 @@ class Proposer:
         found.sort(key=lambda one: -one.agreement)
         kept: list[Proposal] = []
         for one in found:
-            if len(kept) < KEPT and sum(other.view is one.view for other in kept) < OF_A_VIEW:
+            if len(kept) < KEPT and not any(self._same(one, other) for other in kept):
                 kept.append(one)
         return kept
+
+    def _same(self, one: Proposal, other: Proposal) -> bool:
+        """Return whether two proposals lay one photo over the hole in the same place."""
+        if one.view is not other.view:
+            return False
+        at = [transformed(each.homography @ self._to_photo, self._bounds) for each in (one, other)]
+        scale = scale_at(one.homography @ self._to_photo, (float(self._centre[0]), float(self._centre[1])))
+        return bool(np.abs(at[0] - at[1]).max() < SAME * scale)
 
     def _places(self, view: View) -> list[_Place]:
         """Return the planes of a view that may show the hole, the best OF_A_VIEW."""
@@ -119,7 +130,7 @@ class Proposer:
             to_scene = homography @ self._to_photo
             if not is_view(to_scene, self._bounds):
                 continue
-            scene, to_scene = _reduced(view.photo, to_scene, self._centre)
+            scene, to_scene = reduced(view.photo, to_scene, self._centre)
             over = warped(scene, to_scene, self._region.size)
             if over.shown[self._region.hole].mean() < LEAST_SHOWN:
                 continue
@@ -134,13 +145,15 @@ class Proposer:
         centre = self._to_photo[:2, :2] @ self._centre + self._to_photo[:2, 2]
         half = self._half * max(self._region.working.factor)
         near = np.linalg.norm(self._features.points - centre, axis=1) <= AROUND * half
-        found = guided_matches(_some(self._features, near), view.features, plane.homography, GUIDED * max(view.photo.shape))
+        found = guided_matches(
+            _some(self._features, near), view.features, plane.homography, GUIDED * max(view.photo.shape)
+        )
         if len(found.mine) < LEAST_MATCHES:
             return []
         return [local_plane(found, plane, (float(centre[0]), float(centre[1])), LOCAL * half)]
 
     def _proposal(self, place: _Place) -> list[Proposal]:
-        """Return the proposal of a place, aligned with the photo where that makes them agree better; none if it shows too little."""
+        """Return the proposal of a place, aligned where that makes it agree better; none where it shows too little."""
         found = [place.homography]
         refined = self._aligner.refined(to_grey(place.scene), place.homography)
         if refined is not None and is_view(refined, self._bounds):
@@ -159,17 +172,15 @@ class Proposer:
         values = over.pixels * colours[0] + colours[1]
         grown = np.array(place.view.photo.shape[:2]) / place.scene.shape[:2]
         whole = np.diag([grown[1], grown[0], 1.0]) @ homography @ np.linalg.inv(self._to_photo)
-        return [
-            Proposal(place.view, whole / whole[2, 2], place.inliers, values, over.shown, agreement, colours)
-        ]
+        return [Proposal(place.view, whole / whole[2, 2], place.inliers, values, over.shown, agreement, colours)]
 
 
 def _some(features: LocalFeatures, rows: Bools) -> LocalFeatures:
-    parts = (part[rows] for part in features[:4])
-    return LocalFeatures(*parts, features.size)
+    points, diameters, angles, descriptors, size = features
+    return LocalFeatures(points[rows], diameters[rows], angles[rows], descriptors[rows], size)
 
 
-def _reduced(scene: Photo, homography: Matrix, centre: Floats) -> tuple[Photo, Matrix]:
+def reduced(scene: Photo, homography: Matrix, centre: Floats) -> tuple[Photo, Matrix]:
     """Return a scene at about the scale of the region, by means over areas, and the homography to it."""
     scale = scale_at(homography, (float(centre[0]), float(centre[1])))
     if scale < COARSER:

@@ -9,8 +9,6 @@ from functools import cached_property
 from threading import Lock
 from typing import NamedTuple
 
-import numpy as np
-
 from ce_retrieval.errors import PhotoError, SamePhotoError
 from ce_retrieval.pixels import Bools, Photo
 from ce_retrieval.places.local_features import LocalFeatures, local_features
