@@ -32,12 +32,14 @@ class Candidate:
     ----------
     rank : place in the ranking, from 1.
     photo, sha256, label, caption, licence : the scene's name and what the index knows of it.
-    context_rank, context_distance : from the search.
+    context_rank, context_distance : from the search; None where contexts were not searched.
     scores : distances that the ranking uses, by term, before they are normalised.
     total : weighted sum of the normalised scores, by which scenes are ordered; None for the method `retrieval`.
     share : of every filled pixel's value that is this scene's.
-    offset : (row, col) px in the photo of the scene's upper left corner.
-    scale : (row, col) px of the photo for one of the scene.
+    offset : (row, col) px in the photo of the scene's upper left corner; None where a homography says more.
+    scale : (row, col) px of the photo for one of the scene; None likewise.
+    homography : 3 rows of 3, from (x, y, 1) in px of the photo to px of the scene; None for a scene that was only moved and
+        scaled. Corners of pixels have whole numbers.
     """
 
     rank: int
@@ -46,27 +48,27 @@ class Candidate:
     label: str
     caption: str
     licence: str
-    context_rank: int
-    context_distance: float
+    context_rank: int | None
+    context_distance: float | None
     scores: dict[str, float]
     total: float | None
     share: float
-    offset: tuple[float, float]
-    scale: tuple[float, float]
+    offset: tuple[float, float] | None
+    scale: tuple[float, float] | None
+    homography: list[list[float]] | None = None
 
     @classmethod
     def of(cls, neighbor: Neighbor, **placed: Any) -> "Candidate":
-        """Return the candidate of a neighbour; placed: all fields that the neighbour does not know."""
+        """Return the candidate of a neighbour; placed: all fields that the neighbour does not know, or others in their place."""
         record = neighbor.record
+        known = {"context_rank": neighbor.rank, "context_distance": neighbor.distance}
         return cls(
             photo=neighbor.name,
             sha256=record.sha256,
             label=record.label,
             caption=record.caption,
             licence=record.licence,
-            context_rank=neighbor.rank,
-            context_distance=neighbor.distance,
-            **placed,
+            **{**known, **placed},
         )
 
 
@@ -83,7 +85,8 @@ class Completion:
     neighbors : their entries in the search, in the same order.
     settings : the settings of the method.
     method : its name.
-    index, network : what was used beside the photo, as JSON types: the index and the weights; None: not used.
+    index, others, network : what was used beside the photo, as JSON types: the index, other photos of the place, and the
+        weights; None: not used.
     fills : the photo filled from each candidate alone, uint8 (H, W, 3) each, if asked for.
     thumbnails : small pictures of the fill by each candidate, uint8 (h, w, 3).
     seam : uint8 (H, W)
@@ -104,6 +107,7 @@ class Completion:
     candidates: Sequence[Candidate] = ()
     neighbors: Sequence[Neighbor] = ()
     index: dict[str, Any] | None = None
+    others: dict[str, Any] | None = None
     network: dict[str, Any] | None = None
     fills: Sequence[np.ndarray] = ()
     thumbnails: Sequence[np.ndarray] = ()
@@ -142,7 +146,7 @@ class Completion:
         """Return where every filled pixel came from, as JSON types.
 
         `hole.runs` are run lengths in row-major order, known pixels first. Each hole pixel comes from the candidates with a
-        positive `share`: from the scene resized by `scale` and moved by `offset`. `scenes_in_grey`: scenes were turned to
+        positive `share`: from the scene resized by `scale` and moved by `offset`, or as its `homography` says. `scenes_in_grey`: scenes were turned to
         their luma (ITU-R BT.601), since the photo is grey. `changed_outside_hole`: number of known pixels that the seam
         and its blend may have changed; `seam.png` among the `files` marks them (255: from the scene; 128: the photo's, blended).
         """
@@ -159,6 +163,7 @@ class Completion:
             "scenes_in_grey": self.grey,
             "expected": self.expected,
             "index": self.index,
+            "others": self.others,
             "network": self.network,
             "settings": asdict(self.settings),
             **({"parts": [part.as_json() for part in self.parts]} if self.parts else {}),

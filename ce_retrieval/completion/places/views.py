@@ -100,12 +100,13 @@ class ViewFinder:
         self._lock = Lock()
 
     @cached_property
-    def _rough(self) -> LocalFeatures:
+    def rough(self) -> LocalFeatures:
+        """The photo's own features, of a first look."""
         return local_features(self._photo, self._hole, side=ROUGH[0], most=ROUGH[1])
 
     @cached_property
     def fine(self) -> LocalFeatures:
-        """The photo's own features."""
+        """The photo's own features, for the matches that are used."""
         return local_features(self._photo, self._hole, side=FINE[0], most=FINE[1])
 
     def among(self, neighbors: Sequence[Neighbor], opened: Open, *, trusted: bool, workers: int) -> Found:
@@ -113,7 +114,7 @@ class ViewFinder:
 
         trusted : the user said that they show the place, so that each is looked at closely at once.
         """
-        _ = self.fine if trusted else self._rough  # before threads ask for it
+        _ = self.fine if trusted else self.rough  # before threads ask for it
         found = Found([], [], [])
 
         def look(neighbor: Neighbor) -> View | PhotoError | None:
@@ -136,7 +137,7 @@ class ViewFinder:
     def _view(self, neighbor: Neighbor, photo: Photo, *, trusted: bool) -> View | None:
         size = photo.shape[0], photo.shape[1]
         if not trusted:
-            rough = matches(self._rough, self._cache.of(neighbor, photo, ROUGH))
+            rough = matches(self.rough, self._cache.of(neighbor, photo, ROUGH))
             best = planes(rough, size, 1, least=LEAST_ROUGH)
             if not best:
                 return None
