@@ -73,7 +73,7 @@ class LeakGuard:
             query = self._queries[row % half]
             if photo not in pictures:
                 return -1.0
-            return similarity(fine(query if row < half else query[:, ::-1]), pictures[photo], framing=framing)
+            return similarity(fine(query if row < half else query[:, ::-1]), pictures[photo], None, framing)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             similarities = list(pool.map(similarity_of, rows.tolist(), ids.tolist(), self._scores[rows, places]))

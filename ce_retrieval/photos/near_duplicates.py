@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ce_retrieval.photos.sameness import FRAMED_ALIKE, SAME_VIEW, SAME_VIEW_MOVED
+from ce_retrieval.photos.sameness import FRAMED_ALIKE, HAND, SAME_VIEW, SAME_VIEW_MOVED
 from ce_retrieval.pixels import to_grey
 
 COARSE = 16  # side of the colour thumbnails, px
@@ -58,19 +58,16 @@ def near_duplicates(photo: np.ndarray, hole: np.ndarray, others: np.ndarray) -> 
         correlations = _visible_coarse(others, visible, shares) @ _visible_coarse(query[None], visible, shares)[0]
         grey, seen = visible_fine(query, visible)
         close = np.flatnonzero((correlations >= MIN_COARSE) & ~found)
-
-        def same_view(number: int) -> bool:
-            return similarity(fine(others[number]), grey, seen, framing=correlations[number]) >= SAME_VIEW
-
+        pairs = [(fine(others[number]), grey, seen, float(correlations[number])) for number in close]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found[close] = list(pool.map(same_view, close))
+            found[close] = [value >= SAME_VIEW for value in pool.map(lambda pair: similarity(*pair), pairs)]
     return found
 
 
-def similarity(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None = None, *, framing: float) -> float:
+def similarity(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None, framing: float) -> float:
     """Return the correlation of the detail of two pictures, the better of before and after aligning them.
 
-    After aligning it counts where the two are framed alike, or agree as copies do (`photos.sameness`).
+    After aligning it counts where little moved, the two are framed alike, or they agree as copies do (`photos.sameness`).
 
     Parameters
     ----------
@@ -89,8 +86,8 @@ def similarity(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None 
     if unmoved >= SAME_VIEW:
         return unmoved
     aligned, shift = aligned_correlation(still, moved, visible)
-    counts = shift <= MAX_SHIFT and (framing >= FRAMED_ALIKE or aligned >= SAME_VIEW_MOVED)
-    return max(unmoved, aligned) if counts else unmoved
+    in_place = shift <= HAND or framing >= FRAMED_ALIKE or aligned >= SAME_VIEW_MOVED
+    return max(unmoved, aligned) if in_place and shift <= MAX_SHIFT else unmoved
 
 
 def aligned_correlation(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None) -> tuple[float, float]:

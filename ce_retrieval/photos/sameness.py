@@ -1,33 +1,36 @@
 """When two photos are the same: two questions, two thresholds.
 
 **The same view** (`SAME_VIEW`, compared by `near_duplicates`): would an evaluation that fills one photo from the other
-measure copying? Copies are the same view, and so are two frames of a burst and a view shot again a step aside, since they
-show what is under the hole at the same place. The leak guard and `exclude_same_source` leave them out.
+measure copying? Copies are the same view. So are two frames of a burst and a view shot again from beside, which show at the
+same place what is under the hole. The leak guard and `exclude_same_source` leave them out.
 
-**A copy** (`COPY`, compared by `copies`): were both made from one exposure, so that the other brings back what the user
-removes? A frame of a burst without the passer-by is the best source there is. From a tripod all that is visible agrees as in a
-copy, so what lies under the hole decides as well (`hole_content`).
+**A copy** (`COPY`, compared by `visible_part` for `copies`): were both made from one exposure, so that the other brings back
+what the user removes? A frame of a burst without the passer-by is the best source there is. From a tripod all that is visible
+agrees as in a copy, so what both show under the hole decides as well (`hole_content`). Where the hole was painted before,
+nothing tells, and the frame counts as a copy.
 
 A photo of the place from another viewpoint or of another hour is neither.
 
 Notes
 -----
-Correlations of detail that `benchmarks/same_view.py` measured (docs/evaluation.md has the table):
+Correlations of detail at 64 px, of which `benchmarks/same_view.py` counts most pairs (docs/evaluation.md):
 
-=========================================  ==================================  =====================
-pair                                       `near_duplicates`, 64 px            `visible_part`, 128 px
-=========================================  ==================================  =====================
-copies                                     0.85 and more                       0.93 and more
-frames of a burst, views shot again        0.65 and more, and framed alike     any
-other viewpoints of one place              0.81 and less, framed otherwise     0.92 and less
-other photos                               0.54 and less
-=========================================  ==================================  =====================
+================================================  ===========  =====================================
+pair                                              as it lies   aligned
+================================================  ===========  =====================================
+copies, cropped by 4 % a side                     0.41–1       0.96 and more
+views shot again, `scenes`                        0.06–0.84    0.71–0.99, thumbnails 0.94 and more
+stereo pair with a small baseline, as a whole     0.29         0.87
+a portal, and again from some steps back          0.52         0.73 and 0.81, thumbnails 0.83
+Sacré-Coeur, ten photos of as many visitors       0.22         not higher
+other photos                                      0.54         not higher
+================================================  ===========  =====================================
 """
 
 SAME_VIEW = 0.65  # least correlation of detail of two photos of the same view
-# Aligning lays a photo from two steps back on the first, too: then the two are one view if their thumbnails correlate
-# before aligning, or their detail as closely as that of a cropped copy.
-FRAMED_ALIKE = 0.9
-SAME_VIEW_MOVED = 0.85
+# Aligning lays a photo from two steps back on the first, too. So aligned detail counts only where one of these holds:
+HAND = 2.0  # no corner moved by more px of 64: a hand that holds the camera still (8 px of 481 and 0.8 degrees: 1.7)
+FRAMED_ALIKE = 0.9  # the thumbnails correlate before aligning: the same frame, in which waves or people moved
+SAME_VIEW_MOVED = 0.85  # the detail agrees as that of a cropped copy
 
 COPY = 0.93  # least correlation of the visible detail of two copies, once aligned: parallax and wind leave less

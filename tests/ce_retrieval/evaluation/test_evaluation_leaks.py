@@ -96,7 +96,7 @@ def test_photos_in_the_same_frame_are_no_copies(bundled_photos):
         crop = 100 + photo[40:240, 100:300] // 2  # fainter than the edges of the frame
         crop[:30], crop[-30:] = 8, 8
         framed.append(fine(np.asarray(Image.fromarray(crop).resize((128, 128)))))
-    assert similarity(*framed, framing=1.0) < SAME_VIEW - 0.05
+    assert similarity(*framed, None, 1.0) < SAME_VIEW - 0.05
 
 
 def test_the_order_and_size_of_blocks_change_nothing(crop_folder, opened, decoded):
