@@ -13,18 +13,18 @@ A photo of the place from another viewpoint or of another hour is neither.
 
 Notes
 -----
-Correlations of detail at 64 px, of which `benchmarks/same_view.py` counts most pairs (docs/evaluation.md):
+Correlations of detail that `near_duplicates` measures at 64 px. docs/evaluation.md has more of them, and
+benchmarks/results/same_view.md counts what the thresholds make of the pairs.
 
-================================================  ===========  =====================================
-pair                                              as it lies   aligned
-================================================  ===========  =====================================
-copies, cropped by 4 % a side                     0.41–1       0.96 and more
-views shot again, `scenes`                        0.06–0.84    0.71–0.99, thumbnails 0.94 and more
-stereo pair with a small baseline, as a whole     0.29         0.87
-a portal, and again from some steps back          0.52         0.73 and 0.81, thumbnails 0.83
-Sacré-Coeur, ten photos of as many visitors       0.22         not higher
-other photos                                      0.54         not higher
-================================================  ===========  =====================================
+============================================  ==========  ============  ==========================
+pair                                          as it lies  aligned       thumbnails, as they lie
+============================================  ==========  ============  ==========================
+copies cropped by 4 % a side                  0.42–0.77   0.98 or more  0.71 or more
+the same, brightened, as JPEG of quality 20   0.42–0.77   0.85 or more  0.71 or more
+views shot again, found when aligned          0.06–0.57   0.71–0.99     0.95–0.98
+stereo pair with a small baseline             0.29        0.87          0.86
+portal, and again from some steps back        0.52        0.73, 0.81    0.83
+============================================  ==========  ============  ==========================
 """
 
 SAME_VIEW = 0.65  # least correlation of detail of two photos of the same view

@@ -126,6 +126,20 @@ def test_a_frame_of_a_burst_is_the_same_view_and_fills(bundled_photos, motorcycl
         assert verdict(painted, hole, other) is Verdict.COPY, "nothing tells a frame from a copy"
 
 
+@pytest.mark.parametrize(
+    ("background", "walker", "tall", "dx"), [("street", 0, 60, 3), ("street", 1, 120, 2), (1, 0, 120, 3)]
+)
+def test_frames_a_few_pixels_apart_are_laid_on_each_other(bundled_photos, motorcycle, background, walker, tall, dx):
+    """They correlate as they lie at 64 px; at the photo's size the edges around the hole would hide what differs."""
+    photo = motorcycle[0] if background == "street" else bundled_photos[background]
+    height, width = photo.shape[:2]
+    hole = np.zeros((height, width), bool)
+    hole[(height - tall) // 2 : (height + tall) // 2, width // 2 - tall // 4 : width // 2 + tall // 4] = True
+    inside = cv2.erode(hole.astype(np.uint8), np.ones((9, 9))) > 0
+    passed = shot(np.where(inside[..., None], cv2.resize(bundled_photos[walker], (width, height)), photo), 0)
+    assert verdict(passed, hole[12:-12, 12:-12], shot(photo, 1, dx=dx, dy=-1)) is Verdict.DIFFERS
+
+
 def test_another_viewpoint_is_neither(bundled_photos, motorcycle):
     for photo in (bundled_photos[1], motorcycle[0]):
         other = stepped(photo, 0.06, 0.018)
