@@ -9,7 +9,8 @@ import numpy as np
 
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
-from ce_retrieval.photos.near_duplicates import MIN_COARSE, NEAR_DUPLICATE, coarse, fine, similarity
+from ce_retrieval.photos.near_duplicates import MIN_COARSE, coarse, fine, similarity
+from ce_retrieval.photos.sameness import SAME_VIEW
 
 SHORTLIST = 3  # photos that are aligned with each query, and with its mirror image
 
@@ -68,18 +69,18 @@ class LeakGuard:
         pictures = dict(zip(unique[found.positions].tolist(), map(fine, found.photos), strict=True))
         half = len(self._names)
 
-        def similarity_of(row: int, photo: int) -> float:
+        def similarity_of(row: int, photo: int, framing: float) -> float:
             query = self._queries[row % half]
             if photo not in pictures:
                 return -1.0
-            return similarity(fine(query if row < half else query[:, ::-1]), pictures[photo])
+            return similarity(fine(query if row < half else query[:, ::-1]), pictures[photo], None, framing)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            similarities = list(pool.map(similarity_of, rows.tolist(), ids.tolist()))
+            similarities = list(pool.map(similarity_of, rows.tolist(), ids.tolist(), self._scores[rows, places]))
         leaks: dict[int, Leak] = {}
         for row, photo, value in zip(rows.tolist(), ids.tolist(), similarities, strict=True):
             query = row % half
-            if value >= NEAR_DUPLICATE and (query not in leaks or value > leaks[query].similarity):
+            if value >= SAME_VIEW and (query not in leaks or value > leaks[query].similarity):
                 name = index.name_of(index.records([photo])[0])
                 leaks[query] = Leak(self._names[query], name, row >= half, value)
         return dict(sorted(leaks.items()))

@@ -1,13 +1,14 @@
-"""Near-duplicates: photos of the same view, recompressed, resized, brightened, slightly cropped or mirrored.
+"""Near-duplicates: photos of the same view, shot again, recompressed, resized, brightened, slightly cropped or mirrored.
 
 Two steps. The correlation of thumbnails, which ignores brightness and contrast, selects candidates. Each pair is then
 aligned by an affine map, which undoes small crops (Evangelidis and Psarakis, "Parametric image alignment using enhanced
 correlation coefficient maximization", 2008), and the detail of both is correlated. Detail is band-passed, since two foggy
 skies agree in the coarse, and divided by the contrast around it, since two photos in the same frame share strong edges.
 
-`NEAR_DUPLICATE` separates what was measured on photos of 150x150 px (docs/evaluation.md): unrelated photos, 1,400 against
-14,008, stay below 0.55; the same view photographed again reaches at least 0.74; copies recompressed (JPEG, quality 20),
-shrunk to 64 px, brightened, or cropped by 4 px a side reach at least 0.89. Photos without detail are never near-duplicates.
+`sameness` has the thresholds, and docs/evaluation.md what was measured on photos of 150x150 px: unrelated photos, 1,400
+against 14,008, stay below 0.55; the same view photographed again reaches at least 0.71; copies recompressed (JPEG, quality
+20), shrunk to 64 px, brightened, or cropped by 4 px a side reach at least 0.89. Photos without detail are never
+near-duplicates.
 
 A photo with a hole is compared by its visible pixels alone: every filter is a normalised convolution (Knutsson and Westin
 1993). Of 13 such photos none was confused with any of its 40 nearest contexts. Three views photographed twice were all
@@ -19,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ce_retrieval.photos.sameness import FRAMED_ALIKE, HAND, SAME_VIEW, SAME_VIEW_MOVED
 from ce_retrieval.pixels import to_grey
 
 COARSE = 16  # side of the colour thumbnails, px
@@ -29,7 +31,6 @@ BAND = (1.0, 3.0)  # sigmas between which the compared detail lies
 LOCAL = 4.0  # sigma of the neighbourhood by whose contrast the detail is divided
 NO_DETAIL = 4.0  # grey levels: fainter detail is rounding and noise, and counts little
 EDGE = 6  # width of the border that is not compared: aligning may have moved it in from outside
-NEAR_DUPLICATE = 0.65  # least correlation of the detail of two photos of the same view
 MIN_VISIBLE = 256  # least number of visible pixels for a comparison: a tenth of the inner ones
 
 
@@ -57,14 +58,16 @@ def near_duplicates(photo: np.ndarray, hole: np.ndarray, others: np.ndarray) -> 
         correlations = _visible_coarse(others, visible, shares) @ _visible_coarse(query[None], visible, shares)[0]
         grey, seen = visible_fine(query, visible)
         close = np.flatnonzero((correlations >= MIN_COARSE) & ~found)
-        pairs = [(fine(others[number]), grey, seen) for number in close]
+        pairs = [(fine(others[number]), grey, seen, float(correlations[number])) for number in close]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found[close] = [value >= NEAR_DUPLICATE for value in pool.map(lambda pair: similarity(*pair), pairs)]
+            found[close] = [value >= SAME_VIEW for value in pool.map(lambda pair: similarity(*pair), pairs)]
     return found
 
 
-def similarity(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None = None) -> float:
+def similarity(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None, framing: float) -> float:
     """Return the correlation of the detail of two pictures, the better of before and after aligning them.
+
+    After aligning it counts where little moved, the two are framed alike, or they agree as copies do (`photos.sameness`).
 
     Parameters
     ----------
@@ -72,16 +75,19 @@ def similarity(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None 
         grey pictures from `fine`; `moved` is aligned to `still`.
     visible : bool (FINE, FINE) or None
         the known pixels of `moved`; None: all.
+    framing : float
+        correlation of their thumbnails, as they lie.
 
     Returns
     -------
     -1 to 1; 0 where fewer than MIN_VISIBLE pixels can be compared.
     """
     unmoved = correlation(still, moved, visible)
-    if unmoved >= NEAR_DUPLICATE:
+    if unmoved >= SAME_VIEW:
         return unmoved
     aligned, shift = aligned_correlation(still, moved, visible)
-    return unmoved if shift > MAX_SHIFT else max(unmoved, aligned)
+    in_place = shift <= HAND or framing >= FRAMED_ALIKE or aligned >= SAME_VIEW_MOVED
+    return max(unmoved, aligned) if in_place and shift <= MAX_SHIFT else unmoved
 
 
 def aligned_correlation(still: np.ndarray, moved: np.ndarray, visible: np.ndarray | None) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ce_retrieval.photos.near_duplicates import BAND, LOCAL, NO_DETAIL, area, blurred
+from ce_retrieval.photos.sameness import COPY
 from ce_retrieval.pixels import Bools, Floats, Photo, to_grey
 
 GRID = 16  # side of the thumbnails, px
@@ -30,7 +31,7 @@ FINE, SIDE = 64, 128  # sides of the pictures whose detail is compared, px
 EDGE = 0.1  # of a side: the border is left out where enough is left, since a frame or a watermark may cover it
 FEW_CELLS, ALIKE_FEW = 110, 0.88  # so few cells correlate by chance
 RELATED, ALIGNED = (0.3, 0.42), 0.8  # less correlation at FINE, roughly and before aligning, and aligned: another photo
-AS_IT_LIES, COPY = 0.93, 0.93  # least correlation of two copies at FINE as they lie, and at SIDE once aligned
+AS_IT_LIES = 0.93  # least correlation of two copies at FINE as they lie
 SHIFT, GAIN = 0.5, 0.6  # moved by more px of FINE than SHIFT, another view fits better: by GAIN of what it lacks
 MAX_SHIFT = 10.0  # px of FINE: most that a corner moves
 PLAIN = 0.15  # root mean square of the detail of plain areas, at most

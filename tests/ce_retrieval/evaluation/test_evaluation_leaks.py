@@ -10,7 +10,8 @@ from ce_retrieval.evaluation.leaks import LeakGuard
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos import load_photo
-from ce_retrieval.photos.near_duplicates import NEAR_DUPLICATE, fine, similarity
+from ce_retrieval.photos.near_duplicates import fine, similarity
+from ce_retrieval.photos.sameness import SAME_VIEW
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -69,7 +70,7 @@ def test_copies_are_found(treatment, mirrored, crop_folder, opened, decoded):
         assert number in leaks, f"{paths[number]} was not found"
         leak = leaks[number]
         assert (leak.query, leak.photo, leak.mirrored) == (f"q{number}", str(paths[number]), mirrored)
-        assert NEAR_DUPLICATE <= leak.similarity <= 1 + 1e-6
+        assert SAME_VIEW <= leak.similarity <= 1 + 1e-6
 
 
 def test_other_parts_of_the_same_photos_are_no_copies(query_folder, opened, decoded):
@@ -95,7 +96,7 @@ def test_photos_in_the_same_frame_are_no_copies(bundled_photos):
         crop = 100 + photo[40:240, 100:300] // 2  # fainter than the edges of the frame
         crop[:30], crop[-30:] = 8, 8
         framed.append(fine(np.asarray(Image.fromarray(crop).resize((128, 128)))))
-    assert similarity(*framed) < NEAR_DUPLICATE - 0.05
+    assert similarity(*framed, None, 1.0) < SAME_VIEW - 0.05
 
 
 def test_the_order_and_size_of_blocks_change_nothing(crop_folder, opened, decoded):
