@@ -27,12 +27,14 @@ class Completer(ABC, Generic[Ready]):
     method : the method's name in `completion.methods`.
     settings : a dataclass of `completion.settings`, with everything resolved that the index decides.
     workers : threads in all: the photos of a batch go in parallel, and a photo on its own may use all of them.
-    about, network : what results say of the index and of the network's weights, as JSON types; None: none is used.
+    about, others, network : what results say of the index, of other photos of the place, and of the network's weights, as
+        JSON types; None: none is used.
     notes : what the user should know of all results: (path, line) each.
     """
 
     method: ClassVar[str]
     about: dict[str, Any] | None = None
+    others: dict[str, Any] | None = None
     network: dict[str, Any] | None = None
     notes: Sequence[tuple[str, str]] = ()
 

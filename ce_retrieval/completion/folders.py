@@ -156,7 +156,13 @@ def _is_done(job: Job, about: dict[str, Any], completer: Completer, out: Path, c
     # What is of the photo's own source depends on where the photo lies.
     if settings.get("exclude_same_source") and old["photo"] != about["photo"]:
         return False
-    wanted = {**about, "index": completer.about, "network": completer.network, "settings": settings}
+    wanted = {
+        **about,
+        "index": completer.about,
+        "others": completer.others,
+        "network": completer.network,
+        "settings": settings,
+    }
     return all(_without_path(old.get(name)) == _without_path(value) for name, value in wanted.items())
 
 

@@ -16,6 +16,7 @@ from ce_retrieval.completion.settings import (
     AutoSettings,
     NetworkSettings,
     PatchSettings,
+    PlaceSettings,
     RetrievalSettings,
     SceneSettings,
 )
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ce_retrieval.completion.completer import Completer
+    from ce_retrieval.completion.places.others import OtherPhotos
     from ce_retrieval.completion.result import Completion
     from ce_retrieval.photo_index import PhotoIndex
     from ce_retrieval.photo_index.photo_cache import PhotoCache
@@ -41,22 +43,38 @@ class Method:
     completer : "module:class" in `ce_retrieval.completion`.
     index : whether it needs an index: "required", "optional" or "none".
     has_candidates : whether it can also fill the photo from each candidate alone.
+    others : whether it fills from other photos of the place that are given without an index.
     without_index : the settings that it reads where an index is optional and not given.
+    with_others : the further ones that it reads then, where others are given.
     """
 
     settings: type
     completer: str
     index: str
     has_candidates: bool = False
+    others: bool = False
     without_index: tuple[str, ...] = ()
+    with_others: tuple[str, ...] = ()
 
     def options(self) -> dict[str, Range]:
         """Return the settings that the command line offers, by name."""
         return {name: allowed for name, allowed in ranges(self.settings).items() if allowed.help}
 
 
+_OF_PLACES = ("allow_same_photo", "top", "seam")
+
 METHODS: dict[str, Method] = {
-    "auto": Method(AutoSettings, "auto.completer:AutoCompleter", "optional", without_index=("weights", "side", "seed")),
+    "auto": Method(
+        AutoSettings,
+        "auto.completer:AutoCompleter",
+        "optional",
+        others=True,
+        without_index=("weights", "side", "seed"),
+        with_others=_OF_PLACES,
+    ),
+    "places": Method(
+        PlaceSettings, "places.completer:PlaceCompleter", "optional", others=True, with_others=(*_OF_PLACES, "side")
+    ),
     "scenes": Method(SceneSettings, "scenes.completer:SceneCompleter", "required", has_candidates=True),
     "retrieval": Method(RetrievalSettings, "overlay:RetrievalCompleter", "required", has_candidates=True),
     "patchmatch": Method(
@@ -77,6 +95,7 @@ def make_completer(
     workers: int | None = None,
     settings: Mapping[str, Any] | None = None,
     scenes: PhotoCache | None = None,
+    others: OtherPhotos | str | Path | None = None,
 ) -> Completer:
     """Return what completes photos by a method; keep it to complete many.
 
@@ -87,6 +106,7 @@ def make_completer(
     workers : threads in all; None for all cores.
     settings : fields of the method's settings class, by name.
     scenes : decoded photos of the index to share among completers; None: each has its own.
+    others : other photos of the same place, or the path of their folder, for the methods `auto` and `places`.
 
     Raises
     ------
@@ -98,17 +118,23 @@ def make_completer(
 
     if not isinstance(index, PhotoIndex | str | Path | None):
         raise SettingsError(f"`index` is {shown(index)}: expected an open index or its path")
-    chosen = settings_of(method, settings or {}, has_index=index is not None)
+    chosen = settings_of(method, settings or {}, has_index=index is not None, has_others=others is not None)
     module, _, name = METHODS[method].completer.partition(":")
     completer = getattr(importlib.import_module(f"ce_retrieval.completion.{module}"), name)
     if METHODS[method].index == "none":
         return completer(chosen, workers=workers)
     opened = PhotoIndex.open(index) if isinstance(index, str | Path) else index
+    if METHODS[method].others:
+        if isinstance(others, str | Path):
+            from ce_retrieval.completion.places.others import OtherPhotos
+
+            others = OtherPhotos(others)
+        return completer(opened, chosen, workers=workers, scenes=scenes, others=others)
     return completer(opened, chosen, workers=workers, scenes=scenes)
 
 
-def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) -> Any:
-    """Return the settings of a method with these fields; SettingsError where method, fields and index do not fit together."""
+def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool, has_others: bool = False) -> Any:
+    """Return the settings of a method with these fields; SettingsError where method, fields, index and others do not fit."""
     if not isinstance(method, str) or method not in METHODS:
         raise SettingsError(f"`method` {shown(method)} is unknown: choose one of {', '.join(METHODS)}")
     about = METHODS[method]
@@ -123,12 +149,18 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool) ->
         )
     if about.index == "none" and has_index:
         raise SettingsError(f"`method` {method} uses no `index`: leave it out")
-    unread = [name for name in settings if name not in about.without_index]
+    if has_others and not about.others:
+        fit = " or ".join(name for name, other in METHODS.items() if other.others)
+        raise SettingsError(f"`method` {method} uses no `others`: leave them out, or use `method` {fit}")
+    if method == "places" and not (has_index or has_others):
+        raise SettingsError("`method` places needs other photos of the place: give `others`, an `index`, or both")
+    read = {*about.without_index, *(about.with_others if has_others else ())}
+    unread = [name for name in settings if name not in read]
     if about.index == "optional" and not has_index and unread:
         names = ", ".join(f"`{name}`" for name in unread)
         raise SettingsError(f"without an `index`, `method` {method} does not read {names}: give one, or leave them out")
     chosen = about.settings(**settings)
-    if chosen.weights is not None and not runs_network(method, chosen, has_index):
+    if getattr(chosen, "weights", None) is not None and not runs_network(method, chosen, has_index):
         raise SettingsError("no network is used by these settings: leave `weights` out, or set `rerank` to guided")
     return chosen
 
@@ -137,7 +169,7 @@ def runs_network(method: str, settings: Any, has_index: bool) -> bool:
     """Return whether a method with these settings runs a network."""
     # `auto` runs it where nothing else can fill, whatever the re-rank.
     starts = method in ("auto", "network") or getattr(settings, "start", None) == "network"
-    return starts or (has_index and settings.rerank == "guided")
+    return starts or (has_index and getattr(settings, "rerank", None) == "guided")
 
 
 def complete(
@@ -148,6 +180,7 @@ def complete(
     method: str = DEFAULT_METHOD,
     candidate_fills: bool = False,
     origin: str | Path | None = None,
+    others: OtherPhotos | str | Path | None = None,
     workers: int | None = None,
     **settings: Any,
 ) -> Completion:
@@ -161,9 +194,10 @@ def complete(
     method : a key of `METHODS`; `auto` chooses for each part of the hole.
     candidate_fills : also fill the whole photo from each candidate alone (`Completion.fills`).
     origin : the photo's file, by which its copies are known; the setting `exclude_same_source` needs it.
+    others : other photos of the same place, or the path of their folder; methods `auto` and `places` fill from them.
     workers : threads in all; None for all cores.
-    settings : fields of the method's settings class: AutoSettings, SceneSettings, RetrievalSettings, PatchSettings,
-        NetworkSettings.
+    settings : fields of the method's settings class: AutoSettings, PlaceSettings, SceneSettings, RetrievalSettings,
+        PatchSettings, NetworkSettings.
 
     Returns
     -------
@@ -182,6 +216,6 @@ def complete(
 
     if not isinstance(origin, str | Path | None):
         raise SettingsError(f"`origin` is {shown(origin)}: expected the path of the photo's file, or None")
-    completer = make_completer(method, index, workers=workers, settings=settings)
+    completer = make_completer(method, index, workers=workers, settings=settings, others=others)
     file = None if origin is None else Origin.of(origin)
     return completer.complete(photo, hole, candidate_fills=candidate_fills, origin=file)

@@ -146,7 +146,8 @@ class Completion:
         """Return where every filled pixel came from, as JSON types.
 
         `hole.runs` are run lengths in row-major order, known pixels first. Each hole pixel comes from the candidates with a
-        positive `share`: from the scene resized by `scale` and moved by `offset`, or as its `homography` says. `scenes_in_grey`: scenes were turned to
+        positive `share`: from the scene resized by `scale` and moved by `offset`,
+        or as its `homography` says. `scenes_in_grey`: scenes were turned to
         their luma (ITU-R BT.601), since the photo is grey. `changed_outside_hole`: number of known pixels that the seam
         and its blend may have changed; `seam.png` among the `files` marks them (255: from the scene; 128: the photo's, blended).
         """

@@ -6,7 +6,8 @@ Imports no heavy library, so that the command line's help is instant.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.settings import COUNT, MOST, SEED, Checked, Range, check_focus, setting
@@ -32,6 +33,12 @@ TERM_WEIGHTS = {
 # Only one of two terms that ask for the kind of scene has a weight by default: kind where the index holds it, else gist.
 KIND_TERMS = ("gist", "kind")
 TERM_WEIGHT = Range(low=0, high=MOST, help="Weight of a ranking term, TERM=VALUE; 0 turns it off.")
+
+
+def _as_in(settings: Any, name: str) -> Any:
+    """Return the field of another settings class once more: its default, range and help."""
+    (entry,) = (one for one in fields(settings) if one.name == name)
+    return field(default=entry.default, metadata=entry.metadata)
 
 
 @dataclass(frozen=True)
@@ -189,22 +196,43 @@ class SceneSettings(PlacementSettings):
 
 
 @dataclass(frozen=True)
+class PlaceSettings(Checked):
+    """How method `places` completes a photo: from other photos of the same place.
+
+    Attributes
+    ----------
+    where, exclude_same_source, allow_same_photo : as in SearchSettings, for photos of an index.
+    top, seam, side : as in SceneSettings.
+    """
+
+    where: str | None = _as_in(SearchSettings, "where")
+    exclude_same_source: bool = _as_in(SearchSettings, "exclude_same_source")
+    allow_same_photo: bool = _as_in(SearchSettings, "allow_same_photo")
+    top: int = _as_in(SceneSettings, "top")
+    seam: float = _as_in(SceneSettings, "seam")
+    side: int = _as_in(PlacementSettings, "side")
+
+
+@dataclass(frozen=True)
 class AutoSettings(PlacementSettings):
     """How method `auto` completes a photo: each part of the hole by what suits it best.
 
     Attributes
     ----------
+    places : "auto" or "none"
+        auto: other photos of the same place go before all else; none: they are not looked for.
     top, seam : as in SceneSettings, for the parts that scenes fill.
     seed : of the random search for patches.
     """
 
-    top: int = setting(SceneSettings.top, COUNT, help="Candidates kept and shown.")
-    seam: float = setting(
-        SceneSettings.seam,
-        low=0,
-        high=40,
-        help="How far a seam may cut into known pixels, in px of a photo 1024 px long; 0 keeps every known pixel.",
+    places: str = setting(
+        "auto",
+        choices=("auto", "none"),
+        help="Whether other photos of the same place are looked for first: what the hole hides is in them.",
     )
+
+    top: int = _as_in(SceneSettings, "top")
+    seam: float = _as_in(SceneSettings, "seam")
     seed: int = setting(0, SEED)
 
 

@@ -1,6 +1,7 @@
 """Method `auto`: each part of a hole is filled by what suits it best.
 
-A photo's own patches fill every part first, which takes little time. Wide parts are then filled from scenes too, and a score
+What other photos of the same place show of the hole is filled from them. Of the rest, a photo's own patches fill every part
+first, which takes little time. Wide parts are then filled from scenes too, and a score
 without the truth (`choice`) says which fill stays; a scene that equals the photo next to the hole shows the very place, and
 stays as it is. Deviation from what the methods do alone: scenes are searched once for
 the whole hole, and each part has its own best scene among those found.
@@ -29,11 +30,15 @@ from ce_retrieval.completion.auto.choice import (
 )
 from ce_retrieval.completion.auto.evidence import FIRST, Evidence, of_fill, of_kind, of_photo, of_scene, of_shape
 from ce_retrieval.completion.auto.part import FilledPart
-from ce_retrieval.completion.auto.parts import parts_of
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.network import NetworkCompleter
+from ce_retrieval.completion.parts import parts_of
 from ce_retrieval.completion.patches.completer import DETAILED_START, PatchCompleter
 from ce_retrieval.completion.patches.patchmatch import complete_by_patches
+from ce_retrieval.completion.places.completer import nothing_shown
+from ce_retrieval.completion.places.finder import Place, PlaceFinder
+from ce_retrieval.completion.places.others import OtherPhotos
+from ce_retrieval.completion.places.placed import Placed, fill_from_place
 from ce_retrieval.completion.rerank.query import Query
 from ce_retrieval.completion.rerank.rim import SAME_PLACE
 from ce_retrieval.completion.rerank.scene_search import HIDDEN
@@ -73,6 +78,7 @@ class _Work:
     seam : uint8 (H, W), as `Completion.seam`
     filled : the parts that have a fill, by number.
     scenes : what scenes made of the widest part that they were tried for.
+    place : what is known of other photos of the place, and what they made of the photo.
     notes : lines for the user.
     """
 
@@ -80,6 +86,8 @@ class _Work:
     seam: np.ndarray
     filled: dict[int, FilledPart] = field(default_factory=dict)
     scenes: Completion | None = None
+    place: Place | None = None
+    placed: Placed | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -90,6 +98,7 @@ class AutoCompleter(Completer[_Photo]):
     ----------
     index : the photos to fill from; None: the photo's own patches fill.
     settings : None for the defaults.
+    others : other photos of the place; they go before all else.
     scenes : decoded photos of the index to share with others; None: its own.
     workers : threads in all; None for all cores.
 
@@ -110,6 +119,7 @@ class AutoCompleter(Completer[_Photo]):
         index: PhotoIndex | None = None,
         settings: AutoSettings | None = None,
         *,
+        others: OtherPhotos | None = None,
         scenes: PhotoCache | None = None,
         workers: int | None = None,
     ) -> None:
@@ -125,9 +135,14 @@ class AutoCompleter(Completer[_Photo]):
         self._scenes: SceneCompleter | None = None
         self._judged = False  # whether the models know what a similarity in kind means
         self._lock = Lock()
-        if index is None:
+        self.others = others.about if others else None
+        notes += others.notes if others else []
+        self._places: PlaceFinder | None = None
+        if settings.places == "auto" and (others or index):
+            self._places = PlaceFinder(others, index, settings)
+        if index is None and not others:
             notes.append((self.method, WITHOUT_INDEX))
-        else:
+        if index is not None:
             self._scenes = SceneCompleter(index, _scene_settings(settings), scenes=scenes, workers=self.workers)
             found = self._scenes.settings
             self.settings = replace(settings, focus=found.focus, aligned=found.aligned, terms=found.terms)
@@ -170,6 +185,9 @@ class AutoCompleter(Completer[_Photo]):
 
     def _fill(self, ready: _Photo, candidate_fills: bool, workers: int) -> Completion:
         work = _Work(ready.photo, np.zeros(ready.hole.shape, np.uint8))
+        whole, ready = ready, self._by_places(ready, work, workers)
+        if not ready.parts:
+            return self._completion(whole, work)
         refused = self._by_patches(ready, work, workers)
         if refused:  # then nothing but the hole as a whole can be filled
             ready = ready._replace(parts=[ready.hole])
@@ -177,7 +195,24 @@ class AutoCompleter(Completer[_Photo]):
             self._by_scenes(ready, work, workers, instead=refused is not None)
         if refused and not work.filled:
             self._by_network(ready, work, refused)
-        return self._completion(ready, work)
+        return self._completion(whole, work)
+
+    def _by_places(self, ready: _Photo, work: _Work, workers: int) -> _Photo:
+        """Fill what other photos of the place show; return the photo with what they do not show as its hole."""
+        if self._places is None:
+            return ready
+        scenes = ready.query.neighbors if isinstance(ready.query, Query) else ()
+        work.place = self._places.place(ready.photo, ready.hole, ready.origin, scenes, workers)
+        side, seam, top = self.settings.side, self.settings.seam, self.settings.top
+        placed = fill_from_place(ready.photo, ready.hole, work.place, side=side, seam=seam, top=top, workers=workers)
+        if placed is None:
+            if self.others is not None:
+                work.notes.append(f"the other photos do not fill it: {nothing_shown(work.place)}")
+            return ready
+        work.placed, work.picture, work.seam = placed, placed.picture, placed.seam
+        work.notes.append(placed.note)
+        rest = ready.hole & ~placed.covered
+        return ready._replace(photo=placed.picture, hole=rest, parts=parts_of(rest) if rest.any() else [])
 
     def _by_patches(self, ready: _Photo, work: _Work, workers: int) -> CeretError | None:
         """Fill all parts by the photo's own patches; return the error where that cannot be done."""
@@ -264,26 +299,32 @@ class AutoCompleter(Completer[_Photo]):
         work.filled[0] = _part(ready.hole, NETWORK, None, of_shape(ready.hole, ready.hole))
 
     def _completion(self, ready: _Photo, work: _Work) -> Completion:
-        scenes = work.scenes
+        scenes, placed, place = work.scenes, work.placed, work.place
+        candidates = [*(placed.candidates if placed else ()), *(scenes.candidates if scenes else ())]
         return Completion(
             best=work.picture,
             hole=ready.hole,
             settings=self.settings,
             method=self.method,
-            candidates=scenes.candidates if scenes else (),
-            neighbors=scenes.neighbors if scenes else (),
+            candidates=[replace(one, rank=number) for number, one in enumerate(candidates, start=1)],
+            neighbors=[*(placed.neighbors if placed else ()), *(scenes.neighbors if scenes else ())],
             index=self.about,
+            others=self.others,
             network=self.network,
-            thumbnails=scenes.thumbnails if scenes else (),
+            thumbnails=[*(placed.thumbnails if placed else ()), *(scenes.thumbnails if scenes else ())],
             seam=work.seam if work.seam.any() and self.settings.seam else None,
-            dropped=scenes.dropped if scenes else (),
-            lost=scenes.lost if scenes else (),
-            copies=scenes.copies if scenes else (),
-            grey=scenes.grey if scenes else False,
+            dropped=_united(place.found.lost if place else (), scenes.dropped if scenes else ()),
+            lost=_united(place.found.lost if place else (), scenes.lost if scenes else ()),
+            copies=_united(place.found.copies if place else (), scenes.copies if scenes else ()),
+            grey=scenes.grey if scenes else placed is not None and place is not None and place.grey,
             expected=scenes.expected if scenes else None,
-            parts=[work.filled[number] for number in sorted(work.filled)],
+            parts=[*(placed.parts if placed else ()), *(work.filled[number] for number in sorted(work.filled))],
             notes=tuple(dict.fromkeys(work.notes)),
         )
+
+
+def _united(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
 
 
 def refined(filled: Photo, part: Bools, seed: int, workers: int) -> Photo:

@@ -1,4 +1,4 @@
-"""Filling one hole from the views of its place: proposals, their labels, seam and blend, at the photo's own size."""
+"""Filling a hole from the views of its place: proposals, their labels, seam and blend, at the photo's own size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ce_retrieval.completion.result import FROM_SCENE, SHIFTED
 from ce_retrieval.completion.scenes.region import RADIUS, Region, region_of
 from ce_retrieval.completion.scenes.seam import GROWTH, SeamFinder
 from ce_retrieval.completion.working_size import enlarged_mask, enlarged_values, enlarged_window, working_photo
-from ce_retrieval.pixels import Bools, Box, Floats, Photo, crop, to_bytes, to_unit
+from ce_retrieval.pixels import Bools, Box, Floats, Photo, crop, resize_area, to_bytes, to_unit
 from ce_retrieval.places.alignment import warped
 from ce_retrieval.places.local_features import LocalFeatures
 
@@ -27,20 +27,22 @@ SLIVER = 5  # px: what no photo shows of a hole is left to other methods where i
 
 
 class PlaceFill(NamedTuple):
-    """A hole filled from other photos of its place.
+    """A part of a hole filled from other photos of its place.
 
     Attributes
     ----------
     picture : uint8 (H, W, 3)
         the filled photo, at its own size.
+    part : bool (H, W)
     covered : bool (H, W)
-        the part of the hole that they show.
+        what they show of it.
     seam : uint8 (H, W), as `Completion.seam`.
     used : the proposals that fill it, and the share of `covered` that each fills; the largest first.
     proposals : all that were considered, those that agree best first.
     """
 
     picture: Photo
+    part: Bools
     covered: Bools
     seam: np.ndarray
     used: Sequence[tuple[Proposal, float]]
@@ -53,6 +55,7 @@ def fill_from_views(
     views: Sequence[View],
     features: LocalFeatures,
     *,
+    hidden: Bools,
     side: int,
     seam: float,
     workers: int,
@@ -64,6 +67,8 @@ def fill_from_views(
     photo, hole : uint8 (H, W, 3) and bool (H, W), True = missing.
     views : of its place.
     features : of the photo.
+    hidden : bool (H, W)
+        all that is missing of the photo: neither compared nor taken beyond the hole.
     side : px, the longest side at which the photo is worked on.
     seam : as `SceneSettings.seam`.
 
@@ -73,7 +78,7 @@ def fill_from_views(
     """
     working = working_photo(photo, hole, side)
     radius = max(RADIUS, LEAST_RADIUS * 1024 / max(working.hole.shape))
-    region = region_of(working, seam, radius=radius)
+    region = _without(region_of(working, seam, radius=radius), hidden)
     found = Proposer(region, features).proposals(views, workers)
     if not found or found[0].agreement < SURE:
         return None
@@ -88,6 +93,13 @@ def fill_from_views(
         to_unit(composite)[None], to_unit(region.photo), taken[None], region.hole, workers=workers
     )
     return _at_full_size(photo, hole, region, proposals, picture, taken, blend.fills[0])
+
+
+def _without(region: Region, hidden: Bools) -> Region:
+    """Return a region without what else is hidden of the photo."""
+    size = region.working.hole.shape[0], region.working.hole.shape[1]
+    other = (resize_area(hidden.astype(np.float32), size) > 0)[crop(region.box)] & ~region.hole
+    return region._replace(context=region.context & ~other, domain=region.domain & ~other)
 
 
 def _at_full_size(
@@ -119,7 +131,9 @@ def _at_full_size(
     covered = hole & ~_wide(hole & (labels == NOWHERE))
     counts = np.bincount(labels[covered & (labels >= 0)], minlength=len(proposals))
     order = [n for n in np.argsort(-counts, kind="stable").tolist() if counts[n]]
-    return PlaceFill(filled, covered, seam, [(proposals[n], float(counts[n] / counts.sum())) for n in order], proposals)
+    return PlaceFill(
+        filled, hole, covered, seam, [(proposals[n], float(counts[n] / counts.sum())) for n in order], proposals
+    )
 
 
 def _window(

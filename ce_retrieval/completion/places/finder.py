@@ -75,11 +75,10 @@ class PlaceFinder:
         finder = ViewFinder(photo, hole, self._cache)
         found = Found([], [], [])
         if self._others is not None:
-            neighbors = self._others.neighbors
-            found = self._look(finder, neighbors, own, grey, workers, of_index=False)
+            found = self._look(finder, self._others.neighbors, own, grey, workers, of_index=False)
         if not found.views and self._index is not None:
-            neighbors = self._likely(photo, hole, origin, scenes)
-            more = self._look(finder, neighbors, own, grey, workers, of_index=True)
+            likely = self._likely(photo, hole, origin, scenes)
+            more = self._look(finder, likely, own, grey, workers, of_index=True)
             found = Found(more.views, [*found.lost, *more.lost], [*found.copies, *more.copies])
         return Place(found, finder.fine if found.views else finder.rough, grey)
 
@@ -117,7 +116,8 @@ class PlaceFinder:
         assert index is not None, "asked before"
         if not self.knows_places:
             alike = sorted(
-                (one for one in scenes if one.kind is not None), key=lambda one: -(one.kind if one.kind is not None else 0)
+                (one for one in scenes if one.kind is not None),
+                key=lambda one: -(one.kind if one.kind is not None else 0),
             )
             first = {one.id: one for one in (*alike[:OF_EACH], *scenes[:OF_EACH])}
             return list(first.values())

@@ -56,7 +56,9 @@ class OtherPhotos:
                 skipped.append(f"{item.key}: {reason_of(error, self._source, item)}")
         self.notes = [*self._source.passed_over.notes(self._source.root)]
         if skipped:
-            self.notes.append((self._source.root, f"{counted(len(skipped), 'photo')} not read, the first: {skipped[0]}"))
+            self.notes.append(
+                (self._source.root, f"{counted(len(skipped), 'photo')} not read, the first: {skipped[0]}")
+            )
         if not self.neighbors:
             raise SourceError(f"{path}: no photo that can be read; the first: {skipped[0]}")
         names = "".join(f"{one.record.key}\0{one.record.sha256}\n" for one in self.neighbors)
@@ -72,7 +74,16 @@ class OtherPhotos:
         check_side(photo.width, photo.height)
         sha256 = hashlib.sha256(data).hexdigest()
         record = PhotoRecord(
-            0, item.key, item.label, item.caption, item.licence, photo.width, photo.height, sha256, item.offset, item.length
+            0,
+            item.key,
+            item.label,
+            item.caption,
+            item.licence,
+            photo.width,
+            photo.height,
+            sha256,
+            item.offset,
+            item.length,
         )
         number = len(self.neighbors)
         root = self._source.root

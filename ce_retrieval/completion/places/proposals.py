@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,8 @@ SMOOTH = 2.0  # px: colours are compared after a blur, since small errors of pla
 GAINS = (0.3, 3.0)
 
 
-class Proposal(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Proposal:
     """What a photo shows where the hole is.
 
     Attributes

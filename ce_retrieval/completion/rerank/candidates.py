@@ -84,7 +84,7 @@ class CandidateFinder:
         workers: int,
     ) -> None:
         self._index, self._settings = index, settings
-        self.about: dict[str, Any] = _about(index)
+        self.about: dict[str, Any] = about_index(index)
         guided = settings.rerank == "guided"
         self._network_fill = NetworkFill(settings.weights) if guided else None
         self._guide = NetworkGuide(fill=fill) if guided else None
@@ -241,8 +241,8 @@ class CandidateFinder:
         return query.seen(scene)
 
 
-def _about(index: PhotoIndex) -> dict[str, Any]:
-    """What a result says of its index: path, features, size, hole protocol, and the hash of its manifest."""
+def about_index(index: PhotoIndex) -> dict[str, Any]:
+    """Return what a result says of its index: path, features, size, hole protocol, and the hash of its manifest."""
     manifest = index.manifest
     return {
         "path": str(index.path),

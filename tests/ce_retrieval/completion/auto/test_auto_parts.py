@@ -7,7 +7,7 @@ import pytest
 
 from ce_retrieval.completion.auto.choice import Model, Weighed
 from ce_retrieval.completion.auto.evidence import of_fill, of_photo, of_shape
-from ce_retrieval.completion.auto.parts import parts_of
+from ce_retrieval.completion.parts import parts_of
 
 
 def squares(*corners: tuple[int, int, int]) -> np.ndarray:

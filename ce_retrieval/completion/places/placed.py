@@ -1,0 +1,148 @@
+"""A hole filled part by part from other photos of its place, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ce_retrieval.completion.auto.part import FilledPart
+from ce_retrieval.completion.parts import parts_of
+from ce_retrieval.completion.places.filler import PlaceFill, fill_from_views
+from ce_retrieval.completion.places.finder import Place
+from ce_retrieval.completion.places.proposals import Proposal
+from ce_retrieval.completion.result import Candidate
+from ce_retrieval.completion.scenes.compose import THUMBNAIL
+from ce_retrieval.errors import MaskError, some
+from ce_retrieval.pixels import Bools, Photo, hole_box, to_bytes
+from ce_retrieval.places.alignment import warped
+from ce_retrieval.retrieval.neighbor import Neighbor
+
+PARTS = 6  # of a hole that are filled one by one; more are filled as one
+PLACES = "places"
+
+
+class Placed(NamedTuple):
+    """What other photos of the place make of a photo.
+
+    Attributes
+    ----------
+    picture : uint8 (H, W, 3)
+    covered : bool (H, W)
+        what they show of the hole; the rest of `picture` under the hole is to be filled by other means.
+    seam : uint8 (H, W), as `Completion.seam`.
+    parts : what each part was filled by.
+    candidates, neighbors, thumbnails : as in `Completion`: the proposals, those that fill the most first.
+    """
+
+    picture: Photo
+    covered: Bools
+    seam: np.ndarray
+    parts: Sequence[FilledPart]
+    candidates: Sequence[Candidate]
+    neighbors: Sequence[Neighbor]
+    thumbnails: Sequence[Photo]
+
+    @property
+    def note(self) -> str:
+        """A line for the user."""
+        names = list(dict.fromkeys(one.photo for one in self.candidates if one.share))
+        what = "1 photo" if len(names) == 1 else f"{len(names)} photos"
+        return f"filled from {what} of the same place: {some(names)}"
+
+
+def fill_from_place(
+    photo: Photo, hole: Bools, place: Place, *, side: int, seam: float, top: int, workers: int
+) -> Placed | None:
+    """Fill the parts of a hole that other photos of the place show; None where none does.
+
+    top: candidates kept. Other parameters as `fill_from_views`.
+    """
+    parts = parts_of(hole)
+    done: list[PlaceFill] = []
+    picture, whole_seam, covered = photo, np.zeros(hole.shape, np.uint8), np.zeros(hole.shape, bool)
+    for part in parts if len(parts) <= PARTS else [hole]:
+        try:
+            # What else is hidden may not be aligned with: it counts as part of the hole there.
+            found = fill_from_views(
+                picture,
+                part,
+                place.found.views,
+                place.features,
+                hidden=hole & ~covered,
+                side=side,
+                seam=seam,
+                workers=workers,
+            )
+        except MaskError:  # nothing is left of the photo at that size
+            continue
+        if found is not None and found.covered.any():
+            done.append(found)
+            picture, covered = found.picture, covered | found.covered
+            whole_seam = np.maximum(whole_seam, found.seam)
+    if not done:
+        return None
+    shares = _shares(done)
+    chosen = sorted(shares, key=lambda one: (-shares[one], -one.agreement))[:top]
+    candidates = [_candidate(number, one, shares[one]) for number, one in enumerate(chosen, start=1)]
+    return Placed(
+        picture,
+        covered,
+        whole_seam,
+        [_part(fill) for fill in done],
+        candidates,
+        [one.view.neighbor for one in chosen],
+        [_thumbnail(photo, hole, one) for one in chosen],
+    )
+
+
+def _shares(done: Sequence[PlaceFill]) -> dict[Proposal, float]:
+    """Return all proposals, by their identity, and the share of all filled pixels that comes from each."""
+    pixels: dict[Proposal, float] = {}
+    total = sum(int(fill.covered.sum()) for fill in done)
+    for fill in done:
+        used = {id(one): share for one, share in fill.used}
+        for one in fill.proposals:
+            pixels[one] = used.get(id(one), 0.0) * int(fill.covered.sum()) / total
+    return pixels
+
+
+def _candidate(number: int, one: Proposal, share: float) -> Candidate:
+    return Candidate.of(
+        one.view.neighbor,
+        rank=number,
+        context_rank=None,
+        context_distance=None,
+        scores={"agreement": one.agreement, "inliers": float(one.inliers)},
+        total=None,
+        share=share,
+        offset=None,
+        scale=None,
+        homography=one.homography.tolist(),
+    )
+
+
+def _part(fill: PlaceFill) -> FilledPart:
+    best = fill.used[0][0]
+    evidence = {
+        "agreement": best.agreement,
+        "inliers": float(best.inliers),
+        "photos": float(len({id(one.view) for one, _ in fill.used})),
+    }
+    return FilledPart(
+        hole_box(fill.part), int(fill.covered.sum()), PLACES, None, evidence, _candidate(1, *fill.used[0])
+    )
+
+
+def _thumbnail(photo: Photo, hole: Bools, one: Proposal) -> Photo:
+    """Return the photo with what a proposal shows laid over the hole, with a longer side of at most THUMBNAIL px."""
+    share = min(1.0, THUMBNAIL / max(hole.shape))
+    size = max(1, round(hole.shape[0] * share)), max(1, round(hole.shape[1] * share))
+    small = np.array(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BOX))
+    hidden = np.array(Image.fromarray(hole).resize(size[::-1], Image.Resampling.NEAREST))
+    grown = np.diag([hole.shape[1] / size[1], hole.shape[0] / size[0], 1.0])
+    over = warped(one.view.photo, one.homography @ grown, size).pixels
+    small[hidden] = to_bytes((over[hidden] * one.colours[0] + one.colours[1]) / np.float32(255))
+    return small
