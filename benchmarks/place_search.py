@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
-from ce_retrieval.places.search import place_votes
 from ce_retrieval.photos import load_photo
+from ce_retrieval.places.search import place_votes
 
 TURN, SCALE, GAMMA, HIDDEN = 40, (0.6, 1.6), (0.6, 1.6), 0.2
 FIRST = (1, 10, 30)
@@ -102,7 +102,9 @@ def measure_places(index, rows, places):
             votes = place_votes(index, photo, ellipse(np.random.default_rng(0), *photo.shape[:2]))
             votes[rows[path.stem]] = 0
             ranks = sorted(rank(votes, rows[other.stem]) for other in paths if other != path)
-            print(f"{place.name}/{path.stem}: {sum(r <= 20 for r in ranks)} of {len(ranks)} in the first 20, at {ranks}")
+            print(
+                f"{place.name}/{path.stem}: {sum(r <= 20 for r in ranks)} of {len(ranks)} in the first 20, at {ranks}"
+            )
 
 
 def main():
@@ -122,7 +124,9 @@ def main():
         if fresh:
             print(f"built in {time.perf_counter() - started:.1f} s, {'with' if places else 'without'} local features")
     index = PhotoIndex.open(options.work / "places.ceret")
-    files = [s for segment in index.manifest.segments for name, s in segment.files.items() if name.startswith("places-")]
+    files = [
+        s for segment in index.manifest.segments for name, s in segment.files.items() if name.startswith("places-")
+    ]
     print(f"{len(index)} photos, {sum(file.bytes for file in files) / len(index):.0f} bytes each")
     rows = {Path(record.key).stem: n for n, record in enumerate(index.records(range(len(index)))) if record.source}
     measure_changed(index, rows, paths)

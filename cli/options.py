@@ -116,6 +116,11 @@ def kind_option(default: str | None, text: str) -> Decorator:
     return click.option("--kind", metavar="kind|onnx:FILE|none", default=default, show_default=True, help=text)
 
 
+def places_option(switch: str, default: bool | None, text: str) -> Decorator:
+    """Return the option --places; switch: its name, and that of the opposite where there is one."""
+    return click.option(switch, "places", is_flag=True, default=default, help=text)
+
+
 def work_options(defaults: Any) -> Decorator:
     """Add --workers and --max-memory; defaults: an `IndexSettings`."""
 

@@ -49,6 +49,11 @@ class CodedFeatures(NamedTuple):
     scales: NDArray[np.uint8]
 
 
+NO_FEATURES = CodedFeatures(
+    np.zeros(0, np.uint16), np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros(0, np.uint8)
+)
+
+
 class PlaceCodes:
     """The codebooks, directions and medians by which local features are coded; benchmarks/train_place_codes.py makes them.
 

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.places.codes import CELLS, CodedFeatures
+from ce_retrieval.places.codes import CELLS, NO_FEATURES, CodedFeatures
 from ce_retrieval.reading import open_regular
 
 MOST_PHOTOS = 1 << 16  # of a file: a row is stored as uint16
+NOT_DESCRIBED = (1 << 16) - 1  # count of a photo that was removed before its features were looked for
 _TYPES = {"U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1"}  # safetensors' names
 FIELDS = {"starts": "<u4", "counts": "<u2", "rows": "<u2", "signatures": "<u8", "angles": "u1", "scales": "u1"}
 
@@ -31,7 +32,7 @@ class InvertedFile(NamedTuple):
     starts : uint32 (CELLS + 1,)
         The list of cell c is starts[c] to starts[c + 1].
     counts : uint16 (photos,)
-        Local features of each photo.
+        Local features of each photo, or NOT_DESCRIBED.
     rows : uint16 (n,)
         The photo of each feature.
     signatures, angles, scales : uint64, uint8, uint8 (n,)
@@ -46,14 +47,15 @@ class InvertedFile(NamedTuple):
     scales: NDArray[np.uint8]
 
 
-def inverted_bytes(photos: Sequence[CodedFeatures]) -> memoryview:
-    """Return the bytes of a file with the coded features of photos, at most MOST_PHOTOS; they depend on these alone."""
+def inverted_bytes(photos: Sequence[CodedFeatures | None]) -> memoryview:
+    """Return the bytes of a file with the coded features of photos, at most MOST_PHOTOS; None for one not described."""
     from safetensors.numpy import save
 
-    counts = np.array([len(photo.cells) for photo in photos], np.uint16)
-    cells, *others = (np.concatenate(parts) for parts in zip(*photos, strict=True))
+    counts = np.array([NOT_DESCRIBED if photo is None else len(photo.cells) for photo in photos], np.uint16)
+    described = [photo for photo in photos if photo is not None] or [NO_FEATURES]
+    cells, *others = (np.concatenate(parts) for parts in zip(*described, strict=True))
     order = np.argsort(cells, kind="stable")
-    rows = np.repeat(np.arange(len(photos), dtype=np.uint16), counts)
+    rows = np.repeat(np.arange(len(photos), dtype=np.uint16), np.where(counts == NOT_DESCRIBED, 0, counts))
     starts = np.concatenate([[0], np.cumsum(np.bincount(cells, minlength=CELLS))])
     arrays = (starts, counts, rows[order], *(values[order] for values in others))
     file = {name: np.ascontiguousarray(array, FIELDS[name]) for name, array in zip(FIELDS, arrays, strict=True)}

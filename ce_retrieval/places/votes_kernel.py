@@ -20,12 +20,12 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_compiled
-def matches(starts: Any, rows: Any, signatures: Any, cells: Any, wanted: Any, most: int) -> Any:
+def matches(starts: Any, signatures: Any, cells: Any, wanted: Any, most: int) -> Any:
     """Compare the features of a query with the lists of its cells.
 
     Parameters
     ----------
-    starts, rows, signatures : of an `InvertedFile`
+    starts, signatures : of an `InvertedFile`
     cells, wanted : int64, uint64 (n, k)
         Cells of each feature of the query, and its signature in each.
     most : int
@@ -33,7 +33,7 @@ def matches(starts: Any, rows: Any, signatures: Any, cells: Any, wanted: Any, mo
 
     Returns
     -------
-    int32 (m, 3): feature of the query, place in `rows`, bits that differ.
+    int32 (m, 3): feature of the query, place in the file, bits that differ.
     """
     size = 0
     for feature in range(cells.shape[0]):
