@@ -89,7 +89,7 @@ class PlaceCodes:
         distances = self._distances(descriptors)
         near = np.argsort(distances, axis=2, kind="stable")[:, :, :NEAR_WORDS]
         first, second = np.take_along_axis(distances, near, axis=2)
-        sums = (first[:, :, None] + second[:, None, :]).reshape(len(descriptors), -1)
+        sums = (first[:, :, None] + second[:, None, :]).reshape(-1, NEAR_WORDS * NEAR_WORDS)
         best = np.argsort(sums, axis=1, kind="stable")[:, :count]
         pairs = best // NEAR_WORDS, best % NEAR_WORDS
         words = np.stack([np.take_along_axis(half, pair, axis=1) for half, pair in zip(near, pairs, strict=True)])
