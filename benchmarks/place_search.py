@@ -76,7 +76,7 @@ def make_photos(photos, among, folder, count):
 
 def rank(votes, wanted):
     """Return the place of a photo among those found, from 1; infinite where it has no vote."""
-    return 1 + np.count_nonzero(votes > votes[wanted]) if votes[wanted] > 0 else np.inf
+    return 1 + int(np.count_nonzero(votes > votes[wanted])) if votes[wanted] > 0 else np.inf
 
 
 def measure_changed(index, rows, paths):

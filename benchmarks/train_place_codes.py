@@ -4,7 +4,7 @@
 
 K-means on each half of the descriptors; directions are the first principal components of a half within its words, turned at
 random (Y. Gong, S. Lazebnik, "Iterative Quantization", CVPR 2011: bits then carry about equally much); medians by word. What
-ships was made of 6,000 photos of scenes/train in three minutes of two cores.
+ships was made of 6,000 photos of scenes/train (in the order of their paths, every other) in minutes of two cores.
 """
 
 import argparse

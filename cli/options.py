@@ -67,10 +67,11 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --index, --features, -k, --focus, --where and --exclude-same-source."""
     features = click.option(
         "--features",
-        type=click.Choice(("index", "kind")),
+        type=click.Choice(("index", "kind", "places")),
         default="index",
         show_default=True,
-        help="Search by the features that the index was built with, or by kind: what sort of place the photos show.",
+        help="Search by the features that the index was built with; by kind: what sort of place the photos show; or by places: "
+        "photos of the same place, from other viewpoints too.",
     )
     return index_option()(features(k_option(focus_option(filter_options(function)))))
 

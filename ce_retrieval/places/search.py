@@ -92,8 +92,12 @@ def nearest_places(
     index: PlaceSource, photo: Photo, hole: Bools | None, k: int, allowed: Bools | None = None
 ) -> NearestPlaces:
     """Return the photos with the most votes of `place_votes`, at most k, ties by id; none without a vote."""
-    votes = place_votes(index, photo, hole, allowed)
-    ids = np.flatnonzero(votes)
+    return most_votes(place_votes(index, photo, hole, allowed), k)
+
+
+def most_votes(votes: Floats, k: int, allowed: Bools | None = None) -> NearestPlaces:
+    """Return the allowed photos with the most votes, at most k, ties by id; none without a vote."""
+    ids = np.flatnonzero(votes if allowed is None else votes * allowed)
     ids = ids[np.argsort(-votes[ids], kind="stable")][:k]
     return NearestPlaces(votes[ids], ids)
 

@@ -253,10 +253,24 @@ def test_the_commands(tmp_path, photos):
     assert ceret(*build, "--places").stderr == note
     assert "; local features\n" in ceret("add", out, "--places").stdout
     assert json.loads(ceret(*build, "--places", "--json").stdout)["places"] is True
+    Image.fromarray(textured(3)).save(tmp_path / "q.png")
+    mask = np.zeros((80, 80), bool)
+    mask[30:45, 30:45] = True
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    search = ("query", tmp_path / "q.png", "--mask", tmp_path / "m.png", "--index", out, "--features", "places")
+    assert ceret(*search, "-k", 3).stdout.splitlines()[0].endswith("0003.png")
+    answer = json.loads(ceret(*search, "--exclude-same-source", "--json", "--where", "key != '0005.png'").stdout)
+    assert "0003.png" not in [neighbor["record"]["key"] for neighbor in answer["neighbors"]]
+    assert answer["features"] == "places" and answer["focus"] is None
+    assert "--focus is 8.0, but local features may lie anywhere" in ceret(*search, "--focus", 8, code=2).stderr
     about = json.loads(ceret("info", out, "--json").stdout)["places"]
     assert about["side"] == 640 and about["most"] == 300 and len(about["codes_sha256"]) == 64
     assert "places       codes_sha256 " in ceret("info", out).stdout
     assert "local features" not in ceret("add", out, "--no-places").stdout
+    assert (
+        ceret(*search, code=1).stderr
+        == f"Error: {out} has no local features: add them with `ceret add {out} --places`\n"
+    )
     assert json.loads(ceret("info", out, "--json").stdout)["places"] is None
 
 
