@@ -48,6 +48,10 @@ class NoKindError(PhotoIndexError):
     """The kind of a photo cannot be compared: an index has no kind features, their weights have changed, or a hole hides it."""
 
 
+class NoPlacesError(PhotoIndexError):
+    """Photos of the same place cannot be found: an index has no local features, or other codes made them."""
+
+
 class FilterError(CeretError):
     """A filter is not a valid expression, names an unknown column, or excludes every photo."""
 

@@ -6,7 +6,7 @@ import click
 
 from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import IndexSettings, add_photos
-from cli.options import PATH, json_option, kind_option, work_options
+from cli.options import PATH, json_option, kind_option, places_option, work_options
 from cli.output import print_built, progress_bar, warn_built
 
 DEFAULTS = IndexSettings()
@@ -20,18 +20,30 @@ DEFAULTS = IndexSettings()
     "Give the index other kind features, or none; its photos are read again. Default: new photos get the kind features that "
     "the index has.",
 )
+@places_option(
+    "--places/--no-places",
+    None,
+    "Give the index local features, or none; its photos are read again. Default: as the index is.",
+)
 @work_options(DEFAULTS)
 @json_option
 def command(
-    index_path: Path, sources: tuple[Path, ...], kind: str | None, workers: int, max_memory: int, as_json: bool
+    index_path: Path,
+    sources: tuple[Path, ...],
+    kind: str | None,
+    places: bool | None,
+    workers: int,
+    max_memory: int,
+    as_json: bool,
 ) -> None:
     """Bring an index up to date with SOURCES, or with its own sources if none are given.
 
     Photos that it does not have are added, those that have changed are described anew, those that could not be read are
     tried again, and those that have vanished are removed. Programs that have the index open keep what they opened.
     """
+    work = {"workers": workers, "max_memory": max_memory}
     with progress_bar("adding") as progress:
-        report = add_photos(index_path, sources, kind=kind, workers=workers, max_memory=max_memory, progress=progress)
+        report = add_photos(index_path, sources, kind=kind, places=places, **work, progress=progress)
     warn_built(report)
     parts = [f"{counted(report.added, 'photo')} added"]
     parts += [f"{report.present} {'was' if report.present == 1 else 'were'} there already"]

@@ -7,7 +7,7 @@ import click
 from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.settings import ranges
-from cli.options import PATH, json_option, kind_option, number_option, work_options
+from cli.options import PATH, json_option, kind_option, number_option, places_option, work_options
 from cli.output import print_built, progress_bar, warn_built
 
 DEFAULTS = IndexSettings()
@@ -37,6 +37,11 @@ DEFAULTS = IndexSettings()
     "What describes the kind of each photo, beside its features: kind, the network of the package (needs torch); onnx:FILE, "
     "your own; or none.",
 )
+@places_option(
+    "--places",
+    DEFAULTS.places,
+    "Also store local features of each photo, by which photos of the same place are found from other viewpoints.",
+)
 @work_options(DEFAULTS)
 @json_option
 def command(
@@ -46,6 +51,7 @@ def command(
     hole: str,
     size: int,
     kind: str,
+    places: bool,
     workers: int,
     max_memory: int,
     as_json: bool,
@@ -56,7 +62,7 @@ def command(
     file with an image column, a folder of tar shards or parquet files, or one photo. Files that cannot be read are skipped
     and listed. A stopped build resumes when the same command is run again; `ceret add` brings a finished one up to date.
     """
-    settings = IndexSettings(features, hole, size, workers, max_memory, kind)
+    settings = IndexSettings(features, hole, size, workers, max_memory, kind, places)
     with progress_bar("indexing") as progress:
         report = build_index(sources, out, settings, progress)
     warn_built(report)

@@ -1,5 +1,6 @@
 """`ceret info`."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         "channels": manifest.channels,
         "weights": manifest.weights_sha256,
         "kind": _about_kind(manifest.kind) if manifest.kind else None,
+        "places": asdict(manifest.places) if manifest.places else None,
         "photo_size": manifest.size,
         "hole": manifest.hole,
         "recipe": manifest.recipe,

@@ -67,10 +67,11 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --index, --features, -k, --focus, --where and --exclude-same-source."""
     features = click.option(
         "--features",
-        type=click.Choice(("index", "kind")),
+        type=click.Choice(("index", "kind", "places")),
         default="index",
         show_default=True,
-        help="Search by the features that the index was built with, or by kind: what sort of place the photos show.",
+        help="Search by the features that the index was built with; by kind: what sort of place the photos show; or by places: "
+        "photos of the same place, from other viewpoints too.",
     )
     return index_option()(features(k_option(focus_option(filter_options(function)))))
 
@@ -114,6 +115,11 @@ def workers_option(default: int | None, text: str, **more: Any) -> Decorator:
 def kind_option(default: str | None, text: str) -> Decorator:
     """Return the option --kind."""
     return click.option("--kind", metavar="kind|onnx:FILE|none", default=default, show_default=True, help=text)
+
+
+def places_option(switch: str, default: bool | None, text: str) -> Decorator:
+    """Return the option --places; switch: its name, and that of the opposite where there is one."""
+    return click.option(switch, "places", is_flag=True, default=default, help=text)
 
 
 def work_options(defaults: Any) -> Decorator:

@@ -158,8 +158,9 @@ def print_built(text: str, index: Path, report: "BuildReport", as_json: bool) ->
     lists = {"changed": report.changed, "vanished": report.vanished}
     skipped = [(name, with_options(reason)) for name, reason in report.skipped]
     passed_over = {"skipped_files": skipped, "refused": report.refused, "notes": report.notes}
-    text += "" if report.kind else "; no kind features"
-    print_result(text, {"index": index, **counts, **lists, **passed_over, "kind": report.kind}, as_json)
+    beside = {"kind": report.kind, "places": report.places}
+    text += ("" if report.kind else "; no kind features") + ("; local features" if report.places else "")
+    print_result(text, {"index": index, **counts, **lists, **passed_over, **beside}, as_json)
 
 
 def warn_built(report: "BuildReport") -> None:

@@ -32,7 +32,7 @@ def command(
     max_pixels: int,
     as_json: bool,
 ) -> None:
-    """Find the nearest contexts of PHOTO with a hole: the photos that are most alike around that hole, or of its kind."""
+    """Find the nearest contexts of PHOTO with a hole: the photos most alike around that hole, of its kind or its place."""
     from ce_retrieval.figures import CELL, neighbour_sheet
     from ce_retrieval.holes.files import polarity_hint, read_mask
     from ce_retrieval.photo_index import PhotoIndex
@@ -46,7 +46,7 @@ def command(
     pixels, _, _, encoding = load_photo(photo, max_pixels=max_pixels)
     hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha, photo=photo)
     index = PhotoIndex.open(index_path)
-    if features == "kind":
+    if features != "index":
         px = None if focus == "auto" else focus
     else:
         px = default_focus(index.descriptor) if isinstance(focus, str) else focus

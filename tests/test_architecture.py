@@ -26,6 +26,7 @@ FLOORS = {
     "holes": 4,
     "models": 5,
     "descriptors": 6,
+    "places": 6,
     "photo_index": 7,
     "retrieval": 8,
     "completion": 9,

@@ -17,9 +17,13 @@ from ce_retrieval.errors import PhotoError
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index.kinds import StoredKind, kinds_file, kinds_of
 from ce_retrieval.photo_index.manifest import Manifest, Skipped, write_manifest
+from ce_retrieval.photo_index.places import PlaceFeatures
 from ce_retrieval.photo_index.segments import PhotoRecord, write_segment
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource
 from ce_retrieval.photos.collected import check_side, reason_of
+from ce_retrieval.pixels import Photo
+from ce_retrieval.places.codes import CodedFeatures
+from ce_retrieval.places.inverted_file import inverted_bytes
 from ce_retrieval.pool import batched, in_order, worker_pool
 
 SEGMENT_ITEMS = 2048  # the most a kill loses; fixed, so that a resumed build equals an undisturbed one
@@ -27,7 +31,8 @@ BATCH_ITEMS = 32  # divides SEGMENT_ITEMS
 AHEAD = 4  # batches in progress per thread: enough to keep all busy while a segment is written
 
 Progress = Callable[[int, int], None]  # items done, items in total
-Decode = Callable[[bytes, str, int], DecodedPhoto]  # encoded bytes, name, size in px
+# Encoded bytes, name, size in px, side in px or None -> the square, and the larger photo where there is a side.
+Decode = Callable[[bytes, str, int, int | None], tuple[DecodedPhoto, Photo | None]]
 
 
 class Task(NamedTuple):
@@ -40,6 +45,7 @@ class Task(NamedTuple):
 class _Described(NamedTuple):
     grids: np.ndarray
     kinds: np.ndarray
+    places: list[CodedFeatures]
     records: list[PhotoRecord]
     stamps: list[tuple[int, int]]
     skipped: list[Skipped]
@@ -61,7 +67,9 @@ class Pipeline:
     workers : int
         Threads.
     decode : Decode
-        Decodes a photo, resized to a square.
+        Decodes a photo, resized to a square, and in its own shape.
+    places : PlaceFeatures or None
+        Finds the local features of each photo for a file of their own; None writes no such file.
     """
 
     def __init__(
@@ -72,9 +80,11 @@ class Pipeline:
         sources: Mapping[int, PhotoSource],
         workers: int,
         decode: Decode,
+        places: PlaceFeatures | None = None,
     ) -> None:
         self.folder, self.descriptor, self.kind, self.sources = folder, descriptor, kind, sources
-        self.workers, self.decode = workers, decode
+        self.workers, self.decode, self.places = workers, decode, places
+        self._side = places.stored.side if places else None
         self._of_thread = threading.local()
 
     def run(
@@ -111,6 +121,7 @@ class Pipeline:
         records: list[PhotoRecord] = []
         stamps: list[tuple[int, int]] = []
         skipped: list[Skipped] = []
+        places: list[CodedFeatures] = []
         for number, item in tasks:
             if stopping.is_set():
                 raise CancelledError
@@ -120,8 +131,10 @@ class Pipeline:
             if isinstance(read, str):
                 skipped.append(Skipped(number, item.key, read))
                 continue
-            data, decoded = read
+            data, decoded, larger = read
             photos[len(records)] = decoded.pixels
+            if self.places and larger is not None:
+                places.append(self.places.of(larger, hole))
             texts = _storable(item.label), _storable(item.caption), _storable(item.licence)
             about = (decoded.width, decoded.height, hashlib.sha256(data).hexdigest())
             records.append(PhotoRecord(number, item.key, *texts, *about, item.offset, item.length))
@@ -134,17 +147,17 @@ class Pipeline:
             grids[:] = self.descriptor.describe(photos[: len(records)], holes)
             if self.kind:
                 kinds[:] = kinds_of(self.kind, photos[: len(records)], hole)
-        return _Described(grids, kinds, records, stamps, skipped, tasks)
+        return _Described(grids, kinds, places, records, stamps, skipped, tasks)
 
-    def read(self, source: PhotoSource, item: PhotoItem) -> tuple[bytes, DecodedPhoto] | str:
-        """Return the bytes of a photo and the photo, or why it cannot be used."""
+    def read(self, source: PhotoSource, item: PhotoItem) -> tuple[bytes, DecodedPhoto, Photo | None] | str:
+        """Return the bytes of a photo, and the photo as `decode` does, or why it cannot be used."""
         try:
             data = source.read(item)
-            decoded = self.decode(data, item.key, self.descriptor.size)
+            decoded, larger = self.decode(data, item.key, self.descriptor.size, self._side)
             check_side(decoded.width, decoded.height)
         except PhotoError as error:
             return reason_of(error, source, item)
-        return data, decoded
+        return data, decoded, larger
 
     def _buffer(self) -> np.ndarray:
         """Return this thread's buffer for a batch of photos, kept because new pages from the system are slow."""
@@ -158,6 +171,8 @@ class Pipeline:
         if self.kind:
             vectors = np.concatenate([described.kinds for described in gathered])
             more[StoredKind.of(self.kind).file] = kinds_file(vectors)
+        if self.places:
+            more[self.places.stored.file] = inverted_bytes([one for described in gathered for one in described.places])
         segment = write_segment(
             self.folder,
             f"{number:06d}",

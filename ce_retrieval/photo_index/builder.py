@@ -13,9 +13,11 @@ from ce_retrieval.errors import PhotoIndexError
 from ce_retrieval.models.requirements import missing_packages
 from ce_retrieval.photo_index.batches import SEGMENT_ITEMS, Pipeline, Progress, Task, keys_hash
 from ce_retrieval.photo_index.decode_budget import make_decode_budget
-from ce_retrieval.photo_index.kind_update import begin_kind, write_kinds
+from ce_retrieval.photo_index.kind_update import begin_kind, with_kind, write_kinds
 from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.photo_index.manifest import Manifest, Source, library_versions, read_manifest, write_manifest
+from ce_retrieval.photo_index.place_update import begin_places, write_places
+from ce_retrieval.photo_index.places import PACKAGES, PlaceFeatures, place_features, places_of_index
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.resume import check_place, nothing_read, resumable, up_to_date
 from ce_retrieval.photo_index.segments import check_segment, clear_leftovers
@@ -26,6 +28,7 @@ from ce_retrieval.photos import PhotoItem, open_source, open_sources
 from ce_retrieval.storage import make_folder, writer_lock
 
 ADD_KIND = "`ceret add {} --kind kind`"
+ADD_PLACES = "`ceret add {} --places`"
 
 
 def build_index(
@@ -63,20 +66,25 @@ def build_index(
     out, settings = Path(out), settings or IndexSettings()
     descriptor = _descriptor(settings)
     kind, without = _kind(settings)
+    places = place_features() if settings.places else None
     beside = _beside(descriptor, kind)
-    budget = make_decode_budget(descriptor, settings.workers, settings.max_memory, beside)
+    budget = make_decode_budget(descriptor, settings.workers, settings.max_memory, beside, places)
     check_place(out)
     with contextlib.closing(open_sources(paths, apart=[out])) as sources:
-        fresh = _fresh_manifest(descriptor, kind, settings, [Source(source.kind, source.root) for source in sources])
+        of_sources = [Source(source.kind, source.root) for source in sources]
+        fresh = _fresh_manifest(descriptor, kind, places, settings, of_sources)
         make_folder(out)
         with writer_lock(out):
             manifest = resumable(out, fresh, descriptor)
             _clear_and_check(out, manifest)
-            pipeline = Pipeline(out, descriptor, beside, {}, settings.workers, budget.decode)
+            pipeline = Pipeline(out, descriptor, beside, {}, settings.workers, budget.decode_both, places)
             update = Update(pipeline, manifest, sources, progress)
             if manifest.complete:
+                report = up_to_date(out, update)
+                if fresh.places and not manifest.places:
+                    report = _with_note(out, report, f"no local features: add them with {ADD_PLACES}")
                 missing = f"no kind features: add them with {ADD_KIND}" if fresh.kind and not manifest.kind else ""
-                return _with_note(out, up_to_date(out, update), missing)
+                return _with_note(out, report, missing)
             update.run()
             if update.manifest.count == 0:
                 raise nothing_read(out, update.manifest)
@@ -88,6 +96,7 @@ def add_photos(
     paths: Sequence[str | Path] = (),
     *,
     kind: str | None = None,
+    places: bool | None = None,
     workers: int | None = None,
     max_memory: int | None = None,
     progress: Progress | None = None,
@@ -107,6 +116,8 @@ def add_photos(
     kind : str or None
         Kind features that the index is to have, as in `IndexSettings`: where it has none, or others, all of its photos are
         read again. A stopped run goes on where it was. None: as it is.
+    places : bool or None
+        Whether the index is to have local features, in the same way.
     workers, max_memory : int or None
         As in `IndexSettings`; None: its defaults.
     progress : callable or None
@@ -118,8 +129,10 @@ def add_photos(
         The index's first build has not ended, or its weights have changed. Otherwise as `build_index`.
     NoKindError
         The weights of its kind features are missing or have changed, and `kind` is None.
+    NoPlacesError
+        Other codes made its local features, and `places` is None.
     PhotoError
-        `kind` is given, and a photo cannot be read any more.
+        `kind` or `places` is given, and a photo cannot be read any more.
     """
     path = Path(path)
     manifest = read_manifest(path)
@@ -127,7 +140,7 @@ def add_photos(
         raise PhotoIndexError(
             f"the build of {path} was stopped: run its `ceret index` command again before adding to it"
         )
-    given: dict[str, Any] = {"workers": workers, "max_memory": max_memory, "kind": kind}
+    given: dict[str, Any] = {"workers": workers, "max_memory": max_memory, "kind": kind, "places": places}
     changes = {name: value for name, value in given.items() if value is not None}
     settings = IndexSettings(manifest.descriptor, manifest.hole, manifest.size, **changes)
     descriptor = _descriptor(settings)
@@ -136,29 +149,40 @@ def add_photos(
         vectors = kind_of_index(path, manifest.kind, manifest.size) if manifest.kind else None
     else:
         vectors = make_one_vector(kind, manifest.size) if kind != NO_KIND else None
+    if places is None:
+        features = places_of_index(path, manifest.places) if manifest.places else None
+    else:
+        features = place_features() if places else None
     beside = _beside(descriptor, vectors)
-    budget = make_decode_budget(descriptor, settings.workers, settings.max_memory, beside)
+    budget = make_decode_budget(descriptor, settings.workers, settings.max_memory, beside, features)
     with writer_lock(path):
-        manifest, anew = read_manifest(path), False
-        if kind is None:
-            _clear_and_check(path, manifest)
-        else:
-            manifest, anew = begin_kind(path, vectors, manifest)
+        manifest, kinds_anew, places_anew = read_manifest(path), False, False
+        _clear(path, manifest, with_kind(manifest, vectors).kind_file if kind else None, features if places else None)
+        if kind is not None:
+            manifest, kinds_anew = begin_kind(path, vectors, manifest)
+        if places is not None:
+            manifest, places_anew = begin_places(path, features, manifest)
+        if kind is None and places is None:
+            _check(path, manifest)
         own = OwnPaths(path, manifest) if not paths else None
         with contextlib.closing(open_sources(own.paths if own else paths, apart=[path])) as sources:
             sources.refused += own.lost if own else ()
-            pipeline = Pipeline(path, descriptor, None if anew else beside, {}, settings.workers, budget.decode)
+            parts = None if kinds_anew else beside, None if places_anew else features
+            pipeline = Pipeline(path, descriptor, parts[0], {}, settings.workers, budget.decode_both, parts[1])
             update = Update(pipeline, manifest, sources, progress, own.areas if own else ())
             update.run()
-            if anew and vectors:
-                update.manifest = write_kinds(path, vectors, update.manifest, budget.decode, settings.workers, progress)
+            reading = budget.decode_both, settings.workers, progress
+            if kinds_anew and vectors:
+                update.manifest = write_kinds(path, vectors, update.manifest, *reading)
+            if places_anew and features:
+                update.manifest = write_places(path, features, update.manifest, *reading)
             return update.finish()
 
 
 def build_alike(index: PhotoIndex, out: str | Path, settings: IndexSettings, progress: Progress | None = None) -> None:
     """Index the photos of another index by other features, in the same order; a stopped build resumes.
 
-    Without kind features, whatever the settings: they are those of the other index.
+    Without kind features and local features, whatever the settings: they are those of the other index.
 
     Raises
     ------
@@ -173,7 +197,7 @@ def build_alike(index: PhotoIndex, out: str | Path, settings: IndexSettings, pro
     check_place(out)
     make_folder(out)
     with writer_lock(out), contextlib.ExitStack() as opened:
-        fresh = _fresh_manifest(descriptor, None, settings, index.manifest.sources)
+        fresh = _fresh_manifest(descriptor, None, None, settings, index.manifest.sources)
         manifest = resumable(out, fresh, descriptor)
         _clear_and_check(out, manifest)
         if manifest.complete:
@@ -187,7 +211,7 @@ def build_alike(index: PhotoIndex, out: str | Path, settings: IndexSettings, pro
             sources[number] = opened.enter_context(
                 contextlib.closing(open_source(source.root, source.kind, check=False))
             )
-        pipeline = Pipeline(out, descriptor, None, sources, settings.workers, budget.decode)
+        pipeline = Pipeline(out, descriptor, None, sources, settings.workers, budget.decode_both)
         done = sum(segment.items for segment in manifest.segments)
         manifest = pipeline.run(manifest, tasks, done, len(index), progress)
         write_manifest(out, dataclasses.replace(manifest, complete=True))
@@ -204,6 +228,15 @@ def _tasks_of(index: PhotoIndex) -> Iterator[Task]:
 def _clear_and_check(folder: Path, manifest: Manifest) -> None:
     """Delete what killed writers left; CorruptIndexError for a damaged segment."""
     clear_leftovers(folder, manifest.segments)
+    _check(folder, manifest)
+
+
+def _clear(folder: Path, manifest: Manifest, kinds: str | None, places: PlaceFeatures | None) -> None:
+    """Delete what killed writers left, but for files of kind features or local features with which this one goes on."""
+    clear_leftovers(folder, manifest.segments, (kinds, places.stored.file if places else None))
+
+
+def _check(folder: Path, manifest: Manifest) -> None:
     for segment in manifest.segments:
         check_segment(folder, segment)
 
@@ -235,8 +268,13 @@ def _with_note(out: Path, report: BuildReport, note: str) -> BuildReport:
 
 
 def _fresh_manifest(
-    descriptor: Descriptor, kind: OneVector | None, settings: IndexSettings, sources: Sequence[Source]
+    descriptor: Descriptor,
+    kind: OneVector | None,
+    places: PlaceFeatures | None,
+    settings: IndexSettings,
+    sources: Sequence[Source],
 ) -> Manifest:
+    more = (*descriptor.libraries, *(kind.libraries if kind else ()), *(PACKAGES if places else ()))
     return Manifest(
         descriptor=descriptor.spec,
         size=descriptor.size,
@@ -246,5 +284,6 @@ def _fresh_manifest(
         sources=tuple(sources),
         weights_sha256=weights_hash(descriptor),
         kind=StoredKind.of(kind) if kind else None,
-        libraries=library_versions(list(dict.fromkeys((*descriptor.libraries, *(kind.libraries if kind else ()))))),
+        places=places.stored if places else None,
+        libraries=library_versions(list(dict.fromkeys(more))),
     )

@@ -1,19 +1,26 @@
 """A bound on the memory of photos under decoding, whatever the number of threads."""
 
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from ce_retrieval.descriptors import Descriptor
 from ce_retrieval.descriptors.networks import LIBRARY_MEMORY
 from ce_retrieval.descriptors.one_vector import OneVector
 from ce_retrieval.errors import PhotoError, SettingsError
 from ce_retrieval.photo_index.batches import AHEAD, BATCH_ITEMS, SEGMENT_ITEMS
+from ce_retrieval.photo_index.places import PlaceFeatures
 from ce_retrieval.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, LargePhotoError, decode_photo
+from ce_retrieval.photos.decode import decode_both
+from ce_retrieval.pixels import Photo
 
 # Peak bytes per pixel of decoding and resizing, measured over all formats and pixel layouts. The worst are a progressive
 # CMYK JPEG that is not reduced, and a WebP with transparency (16-bit and float TIFFs come close).
 JPEG_BYTES, OTHER_BYTES = 12, 26
 STEPS = (1 << 20, 4 << 20, 16 << 20, 48 << 20, DEFAULT_MAX_PIXELS)  # pixels
 LIBRARY_BYTES = 250 << 20  # of the process before any photo is read
+
+T = TypeVar("T")
 
 
 class DecodeBudget:
@@ -40,13 +47,25 @@ class DecodeBudget:
         larger ones as long as the header is refused. Which photos can be read depends on the total alone, not on the other
         threads.
         """
+        return self._within(data, name, lambda most: decode_photo(data, name=name, size=size, max_pixels=most))
+
+    def decode_both(self, data: bytes, name: str, size: int, side: int | None) -> tuple[DecodedPhoto, Photo | None]:
+        """Decode like `decode_both`, within the budget; None in place of the larger photo where `side` is None."""
+        if side is None:
+            return self.decode(data, name, size), None
+        return self._within(
+            data, name, lambda most: decode_both(data, name=name, size=size, side=side, max_pixels=most)
+        )
+
+    def _within(self, data: bytes, name: str, decode: Callable[[int], T]) -> T:
+        """Return what `decode` makes of a photo with at most so many pixels, as soon as there is room for these."""
         cost = JPEG_BYTES if data.startswith(b"\xff\xd8\xff") else OTHER_BYTES
         most = min(self.total // cost, DEFAULT_MAX_PIXELS)
         for step in STEPS:
             limit = min(step, most)
             self._take(limit * cost)
             try:
-                return decode_photo(data, name=name, size=size, max_pixels=limit)
+                return decode(limit)
             except LargePhotoError as error:
                 if limit == DEFAULT_MAX_PIXELS:
                     raise
@@ -73,13 +92,17 @@ class DecodeBudget:
 
 
 def make_decode_budget(
-    descriptor: Descriptor, workers: int, max_memory: int, kind: OneVector | None = None
+    descriptor: Descriptor,
+    workers: int,
+    max_memory: int,
+    kind: OneVector | None = None,
+    places: PlaceFeatures | None = None,
 ) -> DecodeBudget:
     """Return what `max_memory` bytes leave for decoding photos during a build.
 
     Subtracted is what does not depend on the photos: libraries, networks, a segment being written, batches in progress.
-    kind: describes the kind of each photo too. SettingsError if less is left than a photo of four times the descriptor's
-    size needs.
+    kind: describes the kind of each photo too; places: its local features. SettingsError if less is left than a photo of
+    four times the descriptor's size needs.
     """
     grid = descriptor.cells * descriptor.channels
     photo = 3 * descriptor.size**2
@@ -94,9 +117,12 @@ def make_decode_budget(
     waiting = AHEAD * workers * BATCH_ITEMS * 2 * grid
     segment = 3 * SEGMENT_ITEMS * grid * 2
     fixed = LIBRARY_BYTES + networks + segment + described + waiting
+    if places:
+        fixed += workers * places.photo_memory + (SEGMENT_ITEMS + AHEAD * workers * BATCH_ITEMS) * places.stored_memory
     needed = fixed + OTHER_BYTES * 16 * descriptor.size**2
     if max_memory < needed:
         kinds, without = (f" and kind features ({kind.spec})", ", or `kind` none") if kind else ("", "")
+        kinds += " and local features" if places else ""
         raise SettingsError(
             f"`max_memory` {max_memory >> 20}MB is too little for {descriptor.spec}{kinds} with {workers} workers: "
             f"give at least {(needed >> 20) + 1}MB, or fewer `workers`{without}"

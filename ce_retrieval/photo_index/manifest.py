@@ -11,12 +11,14 @@ from typing import Any
 
 from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
 from ce_retrieval.photo_index.kinds import StoredKind
+from ce_retrieval.photo_index.places import StoredPlaces
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import replace_file
 
 FORMAT = "ceret-index"
-# 2 where a reader of 1 would answer wrongly: with removed photos, or sources of the kind `files`; 3 with kind features.
-VERSIONS = (1, 2, 3)
+# 2 where a reader of 1 would answer wrongly: with removed photos, or sources of the kind `files`; 3 with kind features; 4
+# with local features.
+VERSIONS = (1, 2, 3, 4)
 MANIFEST = "manifest.json"
 HOLE_PROTOCOLS = ("none", "center")
 
@@ -121,6 +123,8 @@ class Manifest:
         Hash of a learned descriptor's weights.
     kind : StoredKind or None
         What made the kind features; None where there are none.
+    places : StoredPlaces or None
+        What made the local features; None where there are none.
     recipe : str
         How the grids are searched.
     segments : tuple of Segment
@@ -137,6 +141,7 @@ class Manifest:
     sources: tuple[Source, ...]
     weights_sha256: str | None = None
     kind: StoredKind | None = None
+    places: StoredPlaces | None = None
     recipe: str = "exact"
     segments: tuple[Segment, ...] = ()
     complete: bool = False
@@ -211,6 +216,10 @@ def to_json(manifest: Manifest) -> bytes:
         del content["kind"]
     else:
         content["version"] = VERSIONS[2]
+    if manifest.places is None:
+        del content["places"]
+    else:
+        content["version"] = VERSIONS[3]
     return _encoded({**content, "sha256": _checksum(content)})
 
 
@@ -307,4 +316,5 @@ def _parse(content: dict[str, Any]) -> Manifest:
         segments.append(Segment(files=files, skipped=skipped, removed=removed, **segment))
     sources = tuple(Source(**source) for source in fields.pop("sources"))
     kind = StoredKind(**fields.pop("kind")) if "kind" in fields else None
-    return Manifest(segments=tuple(segments), sources=sources, kind=kind, **fields)
+    places = StoredPlaces(**fields.pop("places")) if "places" in fields else None
+    return Manifest(segments=tuple(segments), sources=sources, kind=kind, places=places, **fields)

@@ -16,17 +16,21 @@ from ce_retrieval.descriptors.one_vector import OneVector
 from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError, counted
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
+from ce_retrieval.photo_index.places import places_of_index, without_places
 from ce_retrieval.photo_index.segments import (
     PhotoRecord,
     check_segment,
     kept_rows,
     read_grids,
     read_kinds,
+    read_places,
     read_table,
 )
 from ce_retrieval.photo_index.weights import check_weights, kind_of_index, without_kind
 from ce_retrieval.photo_index.where import matching_rows
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource, decode_photo, open_source
+from ce_retrieval.places.codes import PlaceCodes
+from ce_retrieval.places.inverted_file import InvertedFile
 from ce_retrieval.settings import COUNT
 
 if TYPE_CHECKING:
@@ -152,6 +156,30 @@ class PhotoIndex:
             if segment.count > len(segment.removed):
                 vectors = read_kinds(self.path, segment, file)
                 yield vectors[kept_rows(segment)] if segment.removed else vectors
+
+    @property
+    def place_codes(self) -> PlaceCodes:
+        """What coded the local features; NoPlacesError without local features, or where this ceret has other codes."""
+        return places_of_index(self.path, self.manifest.places).codes
+
+    def place_files(self) -> Iterator[tuple[InvertedFile, np.ndarray]]:
+        """Yield the local features, segment by segment, and the id int64 of each photo of the segment, -1 where removed.
+
+        NoPlacesError without local features.
+        """
+        yield from self._place_files
+
+    @functools.cached_property
+    def _place_files(self) -> list[tuple[InvertedFile, np.ndarray]]:
+        if self.manifest.places is None:
+            raise without_places(self.path)
+        found, start = [], 0
+        for segment in self.manifest.segments:
+            ids, kept = np.full(segment.count, -1), kept_rows(segment)
+            ids[kept] = start + np.arange(len(kept))
+            found.append((read_places(self.path, segment, self.manifest.places.file), ids))
+            start += len(kept)
+        return found
 
     def search(
         self, grids: np.ndarray, weights: np.ndarray, k: int, allowed: np.ndarray | None = None

@@ -47,6 +47,7 @@ def resumable(out: Path, fresh: Manifest, descriptor: Descriptor) -> Manifest:
             )
     check_weights(out, old, descriptor)
     _check_kind(out, old, fresh)
+    _check_places(out, old, fresh)
     # A source that is gone need not be given; a complete index may have more sources, added later.
     expected = [source for source in old.sources if source in fresh.sources or os.path.lexists(source.root)]
     others = list(fresh.sources) != expected[: len(fresh.sources)]
@@ -70,6 +71,16 @@ def _check_kind(out: Path, old: Manifest, fresh: Manifest) -> None:
     what = f"kind {names[0]}, not {names[1]}" if names[0] != names[1] else f"other weights of the kind {names[0]}"
     remedy = f"change it with `ceret add {out} --kind {names[1]}`, or " if old.complete else ""
     raise PhotoIndexError(f"{out} was built with {what}: {remedy}choose another folder, or delete it first")
+
+
+def _check_places(out: Path, old: Manifest, fresh: Manifest) -> None:
+    """Raise PhotoIndexError if an index has other local features; a complete one may have none, and may be opened without."""
+    if old.places == fresh.places or (old.complete and None in (old.places, fresh.places)):
+        return
+    what = "with other codes of local features" if old.places and fresh.places else "without local features"
+    what = "with local features" if fresh.places is None else what
+    remedy = f"make them anew with `ceret add {out} --places`, or " if old.complete else ""
+    raise PhotoIndexError(f"{out} was built {what}: {remedy}choose another folder, or delete it first")
 
 
 def up_to_date(out: Path, update: Update) -> BuildReport:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from ce_retrieval.photo_index.manifest import Manifest
-from ce_retrieval.photo_index.segments import read_kinds, read_stamps, read_table
+from ce_retrieval.photo_index.segments import read_kinds, read_places, read_stamps, read_table
 from ce_retrieval.photos import PhotoItem
 from ce_retrieval.photos.base import plain_text
 from ce_retrieval.photos.walk import is_hidden
+from ce_retrieval.places.inverted_file import NOT_DESCRIBED
 
 Name = tuple[int, str]  # of a photo: number of its source, key
 
@@ -49,19 +50,22 @@ class Rows:
             self.kept[start + np.array(segment.removed, np.int64)] = False
         self.skipped = {(one.source, one.key): one.reason for one in manifest.skipped if one.is_photo}
         self._of_name: dict[Name, list[int]] = {}
-        without_kind = self._without_kind(folder)
+        bare = self._not_described(folder)
         for row, name in enumerate(zip(self.sources.tolist(), self.keys, strict=True)):
-            if row not in without_kind:
+            if row not in bare:
                 self._of_name.setdefault(name, []).append(row)
 
-    def _without_kind(self, folder: Path) -> set[int]:
-        """Return the removed rows without kind features, which were added later: their photos cannot come back to them."""
-        file = self.manifest.kind_file
+    def _not_described(self, folder: Path) -> set[int]:
+        """Return the removed rows without kind or local features, which came later: their photos cannot come back to them."""
+        file, places = self.manifest.kind_file, self.manifest.places
         found: set[int] = set()
         for start, segment in zip(self._starts.tolist(), self.manifest.segments, strict=False):
             if file and segment.removed:
                 vectors = read_kinds(folder, segment, file)
                 found |= {start + row for row in segment.removed if not vectors[row].any()}
+            if places and segment.removed:
+                counts = read_places(folder, segment, places.file).counts
+                found |= {start + row for row in segment.removed if counts[row] == NOT_DESCRIBED}
         return found
 
     def of(self, name: Name) -> list[int]:

@@ -5,7 +5,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ from ce_retrieval.errors import CorruptIndexError, cut
 from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, StoredFile, digest
 from ce_retrieval.photos.base import NO_STAMP
 from ce_retrieval.photos.tables import open_table
+from ce_retrieval.places.inverted_file import InvertedFile, open_inverted
 from ce_retrieval.reading import open_regular
 from ce_retrieval.storage import intended_name, new_folder, storage_errors, write_file
 
 VECTORS = "vectors.h5"
 PHOTOS = "photos.parquet"
 _KIND_NAME = re.compile(r"kind-[0-9a-f]{12}\.npy")
+_PLACES_NAME = re.compile(r"places-[0-9a-f]{12}\.safetensors")
 _SEGMENT_NAME = re.compile(r"\d{6,}(\.tmp)?")  # with .tmp: the temporary name that older versions used
 
 
@@ -120,10 +122,20 @@ def is_kind_file(name: str) -> bool:
     return _KIND_NAME.fullmatch(name) is not None
 
 
-def clear_leftovers(folder: Path, segments: Sequence[Segment], keep: str | None = None) -> None:
+def is_places_file(name: str) -> bool:
+    """Tell whether a segment's file of this name holds local features."""
+    return _PLACES_NAME.fullmatch(name) is not None
+
+
+def is_beside(name: str) -> bool:
+    """Tell whether a segment's file of this name may be added to it, and dropped, after it was written."""
+    return is_kind_file(name) or is_places_file(name)
+
+
+def clear_leftovers(folder: Path, segments: Sequence[Segment], keep: Collection[str | None] = ()) -> None:
     """Delete what a killed writer left: files and segments that the manifest does not name, half written ones too.
 
-    Needs the lock. keep: name of a segment's file that is kept, since the caller goes on with it.
+    Needs the lock. keep: names of a segment's files that are kept, since the caller goes on with them.
     """
     known = {segment.name for segment in segments}
     with storage_errors(folder):
@@ -134,8 +146,8 @@ def clear_leftovers(folder: Path, segments: Sequence[Segment], keep: str | None 
                 shutil.rmtree(child)
         for segment in segments:
             for child in (folder / "segments" / segment.name).glob("*"):
-                unnamed = child.name not in segment.files and child.name != keep
-                if unnamed and is_kind_file(intended_name(child.name) or child.name):
+                unnamed = child.name not in segment.files and child.name not in keep
+                if unnamed and is_beside(intended_name(child.name) or child.name):
                     child.unlink()
 
 
@@ -162,6 +174,8 @@ def check_segment(folder: Path, segment: Segment) -> None:
             anew = f"delete {folder} and build it again with `ceret index`"
             if is_kind_file(name):
                 anew = f"make it anew with `ceret add {folder} --kind KIND`, KIND as `ceret info {folder}` shows it"
+            elif is_places_file(name):
+                anew = f"make it anew with `ceret add {folder} --places`"
             raise CorruptIndexError(f"{path} {problem}: restore it from a copy, or {anew}")
 
 
@@ -189,6 +203,20 @@ def read_kinds(folder: Path, segment: Segment, file: str) -> np.ndarray:
             f"{path} cannot be read any more ({cut(str(error), 100)}): open the index again, which says what to do"
         ) from error
     return vectors
+
+
+def read_places(folder: Path, segment: Segment, file: str) -> InvertedFile:
+    """Open the local features of a segment, those of removed photos too; nothing but the header is read.
+
+    CorruptIndexError where the file is gone or damaged since the index was opened.
+    """
+    path = folder / "segments" / segment.name / file
+    try:
+        return open_inverted(path)
+    except (OSError, ValueError) as error:
+        raise CorruptIndexError(
+            f"{path} cannot be read any more ({cut(str(error), 100)}): open the index again, which says what to do"
+        ) from error
 
 
 def _dataset(folder: Path, segment: Segment, name: str) -> np.ndarray:

@@ -29,6 +29,8 @@ class IndexSettings(Checked):
         Bytes; photos too large to be decoded within it are skipped.
     kind : str
         What describes the kind of each photo, beside `features`: "kind", "onnx:FILE" or "none".
+    places : bool
+        Whether the index gets local features, by which photos of the same place are found.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class IndexSettings(Checked):
     workers: int = field(default_factory=lambda: os.cpu_count() or 1, metadata={"range": WORKERS})
     max_memory: int = setting(4 << 30, low=1 << 20, high=16 << 40)
     kind: str = setting("kind")
+    places: bool = setting(False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -42,6 +42,8 @@ class BuildReport:
         What else was passed over: folders that cannot be listed, kinds of files; why there are no kind features.
     kind : str or None
         What made the index's kind features; None where it has none.
+    places : bool
+        Whether the index has local features.
     """
 
     count: int
@@ -53,6 +55,7 @@ class BuildReport:
     refused: tuple[tuple[str, str], ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
     kind: str | None = None
+    places: bool = False
 
 
 class Update:
@@ -167,6 +170,7 @@ class Update:
             refused=(*self._opened.refused, *broken),
             notes=tuple(self._opened.notes()),
             kind=self.manifest.kind.descriptor if self.manifest.kind else None,
+            places=self.manifest.places is not None,
         )
 
     def _tasks(self) -> Iterator[Task]:

@@ -14,6 +14,7 @@ from ce_retrieval.photo_index.segments import (
     kept_rows,
     read_grids,
     read_kinds,
+    read_places,
     read_stamps,
     read_table,
 )
@@ -115,6 +116,11 @@ def _disagreements(path: Path, manifest: Manifest, segment: Segment) -> list[str
         found = read_kinds(path, segment, manifest.kind_file).shape if named else None
         if found != described:
             problems.append(f"{path}: segment {segment.name} has kind features of shape {found}, expected {described}")
+    if manifest.places:
+        named = manifest.places.file in segment.files
+        seen = len(read_places(path, segment, manifest.places.file).counts) if named else 0
+        if seen != segment.count:
+            problems.append(f"{path}: segment {segment.name} has local features of {seen} of {segment.count} photos")
     table = read_table(path, segment)
     if table.num_rows != segment.count or table.column_names != [f.name for f in fields(PhotoRecord)]:
         problems.append(f"{path}: segment {segment.name} has {table.num_rows} records of columns {table.column_names}")

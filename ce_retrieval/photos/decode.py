@@ -88,8 +88,38 @@ def decode_photo(
     - A JPEG without its end mark is read if nothing else is missing.
     - Threads decode in parallel: Pillow releases the GIL. Only TIFFs and AVIFs go one at a time.
     """
+    return _decoded(data, name, size, None, max_pixels, remedy)[0]
+
+
+def decode_both(
+    data: bytes, *, name: str, size: int, side: int, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> tuple[DecodedPhoto, Photo]:
+    """Decode a photo twice, as a square and in its own shape, from one reading of the file where that gives the same.
+
+    Parameters
+    ----------
+    data, name, size, max_pixels
+        As for `decode_photo`.
+    side : int
+        px; the second is made smaller by the same filter so that none of its sides is longer.
+
+    Returns
+    -------
+    What `decode_photo` returns of the square, bit for bit, and uint8 (h, w, 3). Errors as `decode_photo`.
+    """
+    square, larger = _decoded(data, name, size, side, max_pixels, "make it smaller")
+    assert larger is not None
+    return square, larger
+
+
+def _decoded(
+    data: bytes, name: str, size: int | None, side: int | None, max_pixels: int, remedy: str
+) -> tuple[DecodedPhoto, Photo | None]:
+    """Decode, and turn whatever goes wrong into a PhotoError."""
     if size is not None:
         SIDE.check("`size`", size)
+    if side is not None:
+        SIDE.check("`side`", side)
     COUNT.check("`max_pixels`", max_pixels)
     kind = format_of(data)
     if kind is None:
@@ -97,12 +127,12 @@ def decode_photo(
     try:
         with without_warnings(data, kind):
             try:
-                return _decode(data, kind, size, max_pixels)
+                return _decode(data, kind, size, side, max_pixels)
             except OSError:
                 whole = with_end_mark(data) if kind == "JPEG" else None
                 if whole is None:
                     raise
-                return _decode(whole, kind, size, max_pixels)
+                return _decode(whole, kind, size, side, max_pixels)
     except _TooLarge as error:
         width, height = error.args
         raise LargePhotoError(name, width, height, max_pixels, remedy) from None
@@ -119,35 +149,58 @@ class _TooLarge(Exception):
     """The header names more pixels than are decoded; arguments: width, height."""
 
 
-def _decode(data: bytes, kind: str, size: int | None, max_pixels: int) -> DecodedPhoto:
+def _decode(
+    data: bytes, kind: str, size: int | None, side: int | None, max_pixels: int
+) -> tuple[DecodedPhoto, Photo | None]:
+    """Decode a photo, resized to `size`, and beside that to `side`; to `side` alone where there is no `size`."""
     im = open_image(data, kind)
     width, height = im.size
     if width * height > max_pixels:
         raise _TooLarge(width, height)
     box: tuple[float, float, float, float] | None = None
-    if size is not None and kind == "JPEG" and min(width, height) >= 4 * size:
-        drafted = im.draft("RGB", (2 * size, 2 * size))
+    target = _target(width, height, size, side)
+    if target and kind == "JPEG" and width >= 4 * target[0] and height >= 4 * target[1]:
+        drafted = im.draft("RGB", (2 * target[0], 2 * target[1]))
         box = drafted[1] if drafted else None  # the photo without the padding of its last block
     if kind == "TIFF":
         check_tiff(im)
     im.load()
     if kind == "TIFF":  # Pillow turns a TIFF upright while it loads
         width, height = im.size
-    exif = exif_of(im) if kind != "TIFF" or size is None else b""
+        target = _target(width, height, size, side)
+    exif = exif_of(im) if kind != "TIFF" or target is None else b""
     turn = TURNS.get(orientation_of(exif))
     layout, conversion = _with_profile(im, layout_of(im))
     photo = on_white(layout)
-    if size is not None and photo.size != (size, size):
-        photo = photo.resize((size, size), Image.Resampling.BICUBIC, box=box)
-    if turn is not None:
-        photo = photo.transpose(turn)
-        if orientation_of(exif) >= 5:
-            width, height = height, width
-    photo = to_srgb(photo, conversion)
-    if photo.mode != "RGB":
-        photo = photo.convert("RGB")
-    encoding = _NOTHING if size is not None else encoding_of(im, data, layout, conversion, turn, exif)
-    return DecodedPhoto(np.array(photo), width, height, encoding)
+
+    def finished(target: tuple[int, int] | None) -> Photo:
+        made = photo if target in (None, photo.size) else photo.resize(target, Image.Resampling.BICUBIC, box=box)
+        made = to_srgb(made if turn is None else made.transpose(turn), conversion)
+        return np.array(made if made.mode == "RGB" else made.convert("RGB"))
+
+    pixels, larger = finished(target), None
+    if size is not None and side is not None:
+        # A JPEG that was reduced for the square is too small: it is read again.
+        reduced = box is not None
+        larger = (
+            _decode(data, kind, None, side, max_pixels)[0].pixels if reduced else finished(_fitted(width, height, side))
+        )
+    if turn is not None and orientation_of(exif) >= 5:
+        width, height = height, width
+    encoding = _NOTHING if target is not None else encoding_of(im, data, layout, conversion, turn, exif)
+    return DecodedPhoto(pixels, width, height, encoding), larger
+
+
+def _target(width: int, height: int, size: int | None, side: int | None) -> tuple[int, int] | None:
+    """Return the width and height to which a photo is resized; None where it stays as it is."""
+    if size is not None:
+        return size, size
+    return None if side is None else _fitted(width, height, side)
+
+
+def _fitted(width: int, height: int, side: int) -> tuple[int, int]:
+    share = min(1.0, side / max(width, height))
+    return max(1, round(width * share)), max(1, round(height * share))
 
 
 def _with_profile(im: Image.Image, layout: Layout) -> tuple[Layout, Conversion]:

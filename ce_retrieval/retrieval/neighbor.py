@@ -22,7 +22,7 @@ class Neighbor:
         Position in the index.
     distance : float
         Mean squared difference of descriptor cells, weighted by visibility and focus (`indexes.masked`); by kind, the
-        squared distance of two vectors of norm 1, which is 2 less twice their cosine.
+        squared distance of two vectors of norm 1, which is 2 less twice their cosine; by places, 1 / (1 + votes).
     name : str
         Path, or container::key.
     record : PhotoRecord

@@ -16,6 +16,7 @@ from ce_retrieval.errors import DescriptorError, FilterError, PhotoIndexError, S
 from ce_retrieval.photo_index import Origin, PhotoIndex, SameSource, allowed_photos
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos.near_duplicates import near_duplicates
+from ce_retrieval.places.search import most_votes, place_votes
 from ce_retrieval.retrieval.kind_search import kind_similarity, nearest_kinds
 from ce_retrieval.retrieval.neighbor import Neighbor, neighbors_of
 from ce_retrieval.retrieval.query import check_query, hinted, protocol_hole, square_query
@@ -30,7 +31,7 @@ Reader = Callable[[Sequence[int]], tuple[np.ndarray, np.ndarray]]
 Search = Callable[[int, np.ndarray | None], "SearchResult"]
 
 DEFAULT_K = 20
-FEATURES = Range(choices=("index", "kind"))  # to search by
+FEATURES = Range(choices=("index", "kind", "places"))  # to search by
 
 # Length in px of the index's photo size over which a cell's weight falls by e away from the hole; None: it does not fall.
 # Chosen on held-out photos by the L2 of a pasted centre (docs/evaluation.md).
@@ -116,7 +117,7 @@ def search_apart(
     focus: float | None = None,
     allowed: np.ndarray | None = None,
     read: Reader | None = None,
-    features: str = "index",
+    search: Search | None = None,
 ) -> "SearchResult":
     """Find the k nearest contexts of one query among photos that do not come from its own source.
 
@@ -139,8 +140,8 @@ def search_apart(
         As in `search_contexts`.
     read : Reader or None
         Reads photos of the index at its size; None decodes them from their sources.
-    features : str
-        As in `find_neighbors`.
+    search : Search or None
+        By other features, which `focus` does not concern; None: by those of the index.
 
     Returns
     -------
@@ -155,7 +156,7 @@ def search_apart(
     if origin is not None:
         allowed &= ~same.photos(origin)
     looked_at: set[int] = set()
-    search = _search(index, query, features, focus)
+    search = search or _near_hole(index, query, focus)
     while count := min(k, int(np.count_nonzero(allowed))):
         found = search(count, allowed)
         new = [i for i in found.ids[0].tolist() if i not in looked_at]
@@ -168,11 +169,27 @@ def search_apart(
     raise nothing_apart(index, "leave out `exclude_same_source`")
 
 
-def _search(index: PhotoIndex, query: tuple[np.ndarray, np.ndarray], features: str, focus: float | None) -> Search:
-    """Return the search for a query at the index's size by these features."""
+def _search(index: PhotoIndex, photo: np.ndarray, hole: np.ndarray, features: str) -> Search | None:
+    """Return the search for a photo of any size by kind or by place; None by the features of the index."""
     if features == "kind":
-        similarity = kind_similarity(index, *query)
+        similarity = kind_similarity(index, *square_query(photo, hole, index.manifest.size))
         return lambda k, allowed: nearest_kinds(similarity, k, allowed)
+    if features == "places":
+        votes = place_votes(index, photo, hole)
+        return lambda k, allowed: _nearest_places(votes, k, allowed)
+    return None
+
+
+def _nearest_places(votes: np.ndarray, k: int, allowed: np.ndarray | None) -> "SearchResult":
+    """Return the photos with the most votes, fewer than k where fewer have one, and 1 / (1 + votes) as their distances."""
+    from indexes.base import SearchResult
+
+    found = most_votes(votes, k, allowed)
+    return SearchResult((1 / (1 + found.scores))[None], found.ids[None])
+
+
+def _near_hole(index: PhotoIndex, query: tuple[np.ndarray, np.ndarray], focus: float | None) -> Search:
+    """Return the search for a query at the index's size by the features of the index."""
     photo, hole = query
     return lambda k, allowed: search_contexts(index, photo[None], hole[None], k, focus=focus, allowed=allowed)
 
@@ -214,9 +231,11 @@ def find_neighbors(
         1 to the number of photos in the index; None: DEFAULT_K, or all of a smaller index.
     features : str
         "index": what the index was built with, near the hole; "kind": what sort of place the photos show
-        (`kind_search.kind_similarity`).
+        (`kind_search.kind_similarity`); "places": local features, which photos of the same place share
+        (`places.search.place_votes`).
     focus : float, None or "auto"
-        As in `search_contexts`; "auto": the best for the index's features (`default_focus`). By kind there is none.
+        As in `search_contexts`; "auto": the best for the index's features (`default_focus`). By kind and by places
+        there is none.
     where : str or None
         Find only photos for which this holds, as in "licence == 'CC0' and width >= 1024" (`photo_index.where`).
     apart_from : path or None
@@ -224,24 +243,25 @@ def find_neighbors(
 
     Returns
     -------
-    k neighbours; fewer if `where` or `apart_from` leaves fewer.
+    k neighbours; fewer if `where` or `apart_from` leaves fewer. By places, only those that share a local feature.
 
     Raises
     ------
     PhotoError, MaskError
         As `check_query`.
     SettingsError
-        k is out of range, focus or features is another word, or a focus is given for a search by kind.
+        k is out of range, focus or features is another word, or a focus is given for a search by kind or places.
     FilterError
         `where` is not an expression, or no photo is left.
     PhotoIndexError, DescriptorError
-        As `search_contexts`; by kind as `kind_similarity`.
+        As `search_contexts`; by kind as `kind_similarity`; by places as `place_votes`.
     """
     check_query(photo, hole)
     check_focus(focus)
     FEATURES.check("`features`", features)
-    if features == "kind" and focus not in (None, "auto"):
-        raise SettingsError(f"`focus` is {focus}, but a kind is one vector for all of a photo: give no focus")
+    if features != "index" and focus not in (None, "auto"):
+        why = "a kind is one vector for all of a photo" if features == "kind" else "local features may lie anywhere"
+        raise SettingsError(f"`focus` is {focus}, but {why}: give no focus")
     k = min(DEFAULT_K, len(index)) if k is None else k
     index.check_k(k)
     if isinstance(focus, str):
@@ -249,13 +269,14 @@ def find_neighbors(
     query = square_query(photo, hole, index.manifest.size)
     allowed = allowed_photos(index, where)
     try:
+        search = _search(index, photo, hole, features)
         if apart_from is None:
             count = k if allowed is None else min(k, int(np.count_nonzero(allowed)))
-            found = _search(index, query, features, focus)(count, allowed)
+            found = (search or _near_hole(index, query, focus))(count, allowed)
         else:
             origin = Origin.of(apart_from)
             same = SameSource(index)
-            found = search_apart(index, query, k, same, origin, focus=focus, allowed=allowed, features=features)
+            found = search_apart(index, query, k, same, origin, focus=focus, allowed=allowed, search=search)
     except (DescriptorError, PhotoIndexError) as error:
         raise hinted(error, hole) from error
     return neighbors_of(index, found.ids[0], found.scores[0])
