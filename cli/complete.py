@@ -26,6 +26,7 @@ def command(
     alpha: bool,
     method: str,
     index_path: Path | None,
+    others: Path | None,
     workers: int | None,
     out: Path,
     candidate_fills: bool,
@@ -35,22 +36,22 @@ def command(
 ) -> None:
     """Fill the hole of PHOTO, or of every photo of FOLDER and its subfolders.
 
-    The fill comes from the best scenes of an index, from patches of the photo itself, or from a network (--method); auto
-    chooses for each part of the hole. With a folder, --mask is one mask for all or a folder of masks with the photos' names,
-    and DIR gets FOLDER's subfolders.
+    The fill comes from other photos of the same place (--others, or an index that holds some), from the best scenes of an
+    index, from patches of the photo itself, or from a network (--method); auto chooses for each part of the hole.
+    With a folder, --mask is one mask for all or a folder of masks with the photos' names, and DIR gets FOLDER's subfolders.
     Finished results are skipped, failed photos listed at the end (exit code 1). STEM.json says where each pixel came from.
     """
     from ce_retrieval.completion.folders import complete_folder, finished
     from ce_retrieval.completion.methods import METHODS, make_completer
     from ce_retrieval.completion.plan import MaskReading, Outcome, plan_jobs
 
-    given = chosen_settings(method, index_path is not None, settings)
+    given = chosen_settings(method, index_path is not None, others is not None, settings)
     if candidate_fills and not METHODS[method].has_candidates:
         raise click.UsageError(f"--method {method} makes one fill: leave out --save-candidates, or use --method scenes")
     plan = plan_jobs(photo, mask, out, reading := MaskReading(invert, alpha))
     outcomes = [one for one in plan if isinstance(one, Outcome)]
     if len(outcomes) < len(plan):
-        completer = make_completer(method, index_path, workers=workers, settings=given)
+        completer = make_completer(method, index_path, workers=workers, settings=given, others=others)
         plan.notes += completer.notes
         with progress_bar("completing") as progress:
             more: dict[str, Any] = {"reading": reading, "candidate_fills": candidate_fills, "max_pixels": max_pixels}

@@ -10,7 +10,7 @@ import click
 
 from ce_retrieval.completion.methods import DEFAULT_METHOD, METHODS, settings_of
 from ce_retrieval.settings import Range
-from cli.options import Decorator, index_option, option_name
+from cli.options import PATH, Decorator, index_option, option_name
 from cli.values import File, Focus, TermWeight, number
 
 
@@ -67,6 +67,12 @@ def completer_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--method", type=methods, default=DEFAULT_METHOD, show_default=True, help="Where the fill comes from."
         ),
         index_option("The index to fill from; not for --method network.", required=False),
+        click.option(
+            "--others",
+            metavar="FOLDER",
+            type=PATH,
+            help="Other photos of the same place: what the hole hides is in them (--method auto and places).",
+        ),
         *(_option(name, offered) for name, offered in _offered().items()),
     ]
     for option in reversed(options):
@@ -74,13 +80,13 @@ def completer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def chosen_settings(method: str, has_index: bool, values: dict[str, Any]) -> dict[str, Any]:
+def chosen_settings(method: str, has_index: bool, has_others: bool, values: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that were given on the command line.
 
     Parameters
     ----------
     method : a key of `METHODS`.
-    has_index : whether --index was given.
+    has_index, has_others : whether --index and --others were given.
     values : of the options that `completer_options` adds for settings, given or not.
 
     Raises
@@ -102,9 +108,14 @@ def chosen_settings(method: str, has_index: bool, values: dict[str, Any]) -> dic
         )
     if about.index == "none" and has_index:
         raise click.UsageError(f"--method {method} uses no index: leave out --index")
+    if has_others and not about.others:
+        fit = " or ".join(name for name, other in METHODS.items() if other.others)
+        raise click.UsageError(f"--method {method} does not read --others: leave it out, or use --method {fit}")
+    if about.others and about.needs_photos and not (has_index or has_others):
+        raise click.UsageError(f"--method {method} needs other photos: give --others FOLDER or --index NAME.ceret")
     if "terms" in given:
         given["terms"] = dict(given["terms"])
-    settings_of(method, given, has_index=has_index)
+    settings_of(method, given, has_index=has_index, has_others=has_others)
     return given
 
 

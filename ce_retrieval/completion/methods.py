@@ -44,6 +44,7 @@ class Method:
     index : whether it needs an index: "required", "optional" or "none".
     has_candidates : whether it can also fill the photo from each candidate alone.
     others : whether it fills from other photos of the place that are given without an index.
+    needs_photos : whether an index or others must be given.
     without_index : the settings that it reads where an index is optional and not given.
     with_others : the further ones that it reads then, where others are given.
     """
@@ -53,6 +54,7 @@ class Method:
     index: str
     has_candidates: bool = False
     others: bool = False
+    needs_photos: bool = False
     without_index: tuple[str, ...] = ()
     with_others: tuple[str, ...] = ()
 
@@ -73,7 +75,12 @@ METHODS: dict[str, Method] = {
         with_others=_OF_PLACES,
     ),
     "places": Method(
-        PlaceSettings, "places.completer:PlaceCompleter", "optional", others=True, with_others=(*_OF_PLACES, "side")
+        PlaceSettings,
+        "places.completer:PlaceCompleter",
+        "optional",
+        others=True,
+        needs_photos=True,
+        with_others=(*_OF_PLACES, "side"),
     ),
     "scenes": Method(SceneSettings, "scenes.completer:SceneCompleter", "required", has_candidates=True),
     "retrieval": Method(RetrievalSettings, "overlay:RetrievalCompleter", "required", has_candidates=True),
@@ -152,8 +159,8 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool, ha
     if has_others and not about.others:
         fit = " or ".join(name for name, other in METHODS.items() if other.others)
         raise SettingsError(f"`method` {method} uses no `others`: leave them out, or use `method` {fit}")
-    if method == "places" and not (has_index or has_others):
-        raise SettingsError("`method` places needs other photos of the place: give `others`, an `index`, or both")
+    if about.needs_photos and not (has_index or has_others):
+        raise SettingsError(f"`method` {method} needs other photos: give `others`, an `index`, or both")
     read = {*about.without_index, *(about.with_others if has_others else ())}
     unread = [name for name in settings if name not in read]
     if about.index == "optional" and not has_index and unread:
