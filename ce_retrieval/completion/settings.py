@@ -172,6 +172,9 @@ class SceneSettings(PlacementSettings):
 
     Attributes
     ----------
+    places : "auto" or "none"
+        auto: where other photos of the same place show all of the hole, they are the first candidate; none: they are not
+        looked for.
     top : candidates kept.
     pick : which candidate becomes the result (1 = best).
     mixed : blend with the stronger gradient of scene and photo.
@@ -179,6 +182,11 @@ class SceneSettings(PlacementSettings):
         than half their thickness, and 1 px at least (`scenes.seam_domain`). 0 keeps every known pixel.
     """
 
+    places: str = setting(
+        "auto",
+        choices=("auto", "none"),
+        help="Whether other photos of the same place are looked for first: what the hole hides is in them.",
+    )
     top: int = setting(20, COUNT, help="Candidates kept and shown.")
     pick: int = setting(1, COUNT, help="Which candidate to write as the result (1 = best).")
     mixed: bool = setting(False, help="Blend with the stronger gradient of scene and photo.")

@@ -347,4 +347,5 @@ def _unlike(alike: float) -> str:
 def _scene_settings(settings: AutoSettings) -> SceneSettings:
     """Return how scenes are found, placed and blended for these settings."""
     shared = {entry.name for entry in fields(SceneSettings)} & {entry.name for entry in fields(AutoSettings)}
-    return SceneSettings(**{name: getattr(settings, name) for name in shared})
+    # Other photos of the place have gone before.
+    return SceneSettings(**{name: getattr(settings, name) for name in shared - {"places"}}, places="none")

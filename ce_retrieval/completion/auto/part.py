@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,14 +21,18 @@ class FilledPart:
     pixels : int
         How many of the part are missing.
     method : str
-        "patchmatch", "scenes", "scenes+patchmatch" (the patches of a scene's fill), or "network".
+        "places" (other photos of the same place), "patchmatch", "scenes", "scenes+patchmatch" (the patches of a scene's
+        fill), or "network".
     confidence : float or None
         In [0, 1]. Of scenes: the chance that they show the same kind of place as the photo; None without kind features. Of
-        patches: the chance that no scene would look better. None for the network, which fills where nothing else can.
+        patches: the chance that no scene would look better. None for other photos of the place, which fill where they certainly
+        show it, and for the network, which fills where nothing else can.
     evidence : mapping of str to float
         What the choice was made by (`auto.evidence`).
     scene : Candidate or None
-        The scene that fills it.
+        The scene that fills it; of several photos of the place the one that fills most.
+    more : sequence of Candidate
+        The further photos of the place that fill it.
     """
 
     box: Box
@@ -37,6 +41,7 @@ class FilledPart:
     confidence: float | None
     evidence: Mapping[str, float]
     scene: Candidate | None = None
+    more: Sequence[Candidate] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the part as JSON types."""
@@ -47,4 +52,5 @@ class FilledPart:
             "confidence": None if self.confidence is None else round(self.confidence, 3),
             "evidence": {name: round(value, 3) for name, value in self.evidence.items()},
             "scene": asdict(self.scene) if self.scene else None,
+            **({"more": [asdict(one) for one in self.more]} if self.more else {}),
         }

@@ -169,4 +169,4 @@ def _scene_settings(settings: PatchSettings) -> SceneSettings:
     """Return how scenes are found and blended for these settings: every known pixel is kept."""
     wanted = max(1, settings.sources)
     shared = {entry.name: getattr(settings, entry.name) for entry in fields(PlacementSettings)}
-    return SceneSettings(**shared, top=wanted, pick=1, seam=0.0)
+    return SceneSettings(**shared, top=wanted, pick=1, seam=0.0, places="none")

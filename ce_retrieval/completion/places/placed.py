@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -13,8 +14,9 @@ from ce_retrieval.completion.parts import parts_of
 from ce_retrieval.completion.places.filler import PlaceFill, fill_from_views
 from ce_retrieval.completion.places.finder import Place
 from ce_retrieval.completion.places.proposals import Proposal
-from ce_retrieval.completion.result import Candidate
+from ce_retrieval.completion.result import Candidate, Completion
 from ce_retrieval.completion.scenes.compose import THUMBNAIL
+from ce_retrieval.completion.scenes.compose import thumbnail as _small
 from ce_retrieval.errors import MaskError, some
 from ce_retrieval.pixels import Bools, Photo, hole_box, to_bytes
 from ce_retrieval.places.alignment import warped
@@ -98,6 +100,39 @@ def fill_from_place(
     )
 
 
+def led_by_place(
+    done: Completion | None, placed: Placed, hole: Bools, settings: Any, *, candidate_fills: bool
+) -> Completion:
+    """Return a completion from scenes with the fill from the place as its first candidate.
+
+    Parameters
+    ----------
+    done : with scenes as candidates, made for a `pick` one less; None: without any.
+    placed : what shows all of the hole.
+    settings : of the whole, with its `pick`.
+    candidate_fills : as in `Completer.complete_many`.
+    """
+    first = replace(placed.candidates[0], rank=1)
+    picked = settings.pick == 1
+    scenes = [
+        replace(one, rank=one.rank + 1, share=0.0 if picked else one.share) for one in (done.candidates if done else ())
+    ]
+    if done is None:
+        done = Completion(best=placed.picture, hole=hole, settings=settings, method="scenes")
+    return replace(
+        done,
+        best=placed.picture if picked else done.best,
+        settings=settings,
+        seam=(placed.seam if settings.seam else None) if picked else done.seam,
+        candidates=[first if picked else replace(first, share=0.0), *scenes],
+        neighbors=[placed.neighbors[0], *done.neighbors],
+        thumbnails=[_small(placed.picture), *done.thumbnails],
+        fills=[placed.picture, *done.fills] if candidate_fills else (),
+        parts=placed.parts if picked else (),
+        notes=(placed.note, *done.notes) if picked else done.notes,
+    )
+
+
 def _shares(done: Sequence[PlaceFill]) -> dict[Proposal, float]:
     """Return all proposals, by their identity, and the share of all filled pixels that comes from each."""
     pixels: dict[Proposal, float] = {}
@@ -131,9 +166,8 @@ def _part(fill: PlaceFill) -> FilledPart:
         "inliers": float(best.inliers),
         "photos": float(len({id(one.view) for one, _ in fill.used})),
     }
-    return FilledPart(
-        hole_box(fill.part), int(fill.covered.sum()), PLACES, None, evidence, _candidate(1, *fill.used[0])
-    )
+    scene, *more = (_candidate(number, *used) for number, used in enumerate(fill.used, start=1))
+    return FilledPart(hole_box(fill.part), int(fill.covered.sum()), PLACES, None, evidence, scene, more)
 
 
 def _thumbnail(photo: Photo, hole: Bools, one: Proposal) -> Photo:

@@ -123,6 +123,7 @@ class CandidateFinder:
                 neighbors=contexts[number],
                 grey=is_grey(photos[number], holes[number]),
                 own=OwnPhoto(photos[number], holes[number], squares[number], origins[number]) if guarded else None,
+                origin=origins[number],
             )
             if query.expected is not None:
                 query = replace(query, expected=query.seen(query.expected))

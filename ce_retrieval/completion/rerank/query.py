@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ce_retrieval.completion.rerank.own_photo import OwnPhoto
+from ce_retrieval.photo_index import Origin
 from ce_retrieval.pixels import grey_as_rgb
 from ce_retrieval.retrieval.neighbor import Neighbor
 from ce_retrieval.retrieval.query import square_query
@@ -26,6 +27,7 @@ class Query:
     neighbors : the nearest contexts, nearest first.
     grey : whether all known pixels of the photo are grey, so that scenes are compared, and fill, in grey.
     own : tells copies of the photo among the scenes; None: these may fill it.
+    origin : the photo's file, None if it has none.
     """
 
     photo: np.ndarray
@@ -36,6 +38,7 @@ class Query:
     neighbors: Sequence[Neighbor]
     grey: bool
     own: OwnPhoto | None = None
+    origin: Origin | None = None
 
     def seen(self, pixels: np.ndarray) -> np.ndarray:
         """Return pixels (..., 3) of scenes as they are compared with this photo: in grey where it is grey."""

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ce_retrieval.completion.completer import Completer
+from ce_retrieval.completion.places.finder import PlaceFinder
+from ce_retrieval.completion.places.placed import Placed, fill_from_place, led_by_place
 from ce_retrieval.completion.rerank.candidates import CandidateFinder, knows_kinds, resolved
 from ce_retrieval.completion.rerank.query import Query
 from ce_retrieval.completion.rerank.scene_search import HIDDEN
@@ -37,7 +39,7 @@ from ce_retrieval.completion.scenes.ranking import Order, SceneRanker, Scored, t
 from ce_retrieval.completion.scenes.region import Region, region_of
 from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working_size import Working, working_photo
-from ce_retrieval.errors import CeretError
+from ce_retrieval.errors import CeretError, PhotoError
 from ce_retrieval.photo_index import Origin, PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.retrieval.neighbor import Neighbor
@@ -120,6 +122,7 @@ class SceneCompleter(Completer[Query]):
         self.about, self.network, self.notes = self._finder.about, self._finder.network, self._finder.notes
         self._solvers = domain_solvers()
         self._ranker = SceneRanker(self.settings)
+        self._places = PlaceFinder(None, index, self.settings) if self.settings.places == "auto" else None
 
     def composites(self, photo: np.ndarray, hole: np.ndarray, origin: Origin | None = None) -> Composites:
         """Return the photo filled from each of the `top` scenes at the working size, as material for other methods.
@@ -137,7 +140,7 @@ class SceneCompleter(Completer[Query]):
         if not kept:
             raise dropped.nothing_left()
         return Composites(
-            candidates=self._candidates(region, kept),
+            candidates=self._candidates(region, kept, self.settings.pick),
             small=small,
             working=region.working,
             dropped=tuple(dropped.lines),
@@ -167,13 +170,45 @@ class SceneCompleter(Completer[Query]):
         return self.queries(photos, holes, origins)
 
     def _fill(self, ready: Query, candidate_fills: bool, workers: int) -> Completion:
+        placed = self._placed(ready, workers)
+        if placed is None:
+            return self._from_scenes(ready, candidate_fills, workers)
+        if self.settings.top == 1:
+            return led_by_place(None, placed, ready.hole, self.settings, candidate_fills=candidate_fills)
+        settings = replace(self.settings, top=self.settings.top - 1, pick=max(1, self.settings.pick - 1))
+        try:
+            done = self._from_scenes(ready, candidate_fills, workers, settings)
+        except PhotoError:  # no scene fits, but the place does
+            if self.settings.pick > 1:
+                raise
+            done = None
+        return led_by_place(done, placed, ready.hole, self.settings, candidate_fills=candidate_fills)
+
+    def _placed(self, query: Query, workers: int) -> Placed | None:
+        """Return what other photos of the place make of a photo, where they show all of the hole."""
+        if self._places is None:
+            return None
+        place = self._places.place(query.photo, query.hole, query.origin, query.neighbors, workers)
+        settings = self.settings
+        placed = fill_from_place(
+            query.photo, query.hole, place, side=settings.side, seam=settings.seam, top=settings.top, workers=workers
+        )
+        return None if placed is None or (query.hole & ~placed.covered).any() else placed
+
+    def _from_scenes(
+        self, ready: Query, candidate_fills: bool, workers: int, settings: SceneSettings | None = None
+    ) -> Completion:
+        """Fill a photo from scenes; settings: with another `top` and `pick`."""
+        settings = settings or self.settings
         region, order, composites, dropped = self._blends(ready, workers)
         kept: list[Scored] = []
         thumbnails, fills, best, seam = [], [], None, None
         for one in composites:
+            if len(kept) == settings.top:
+                break
             kept.append(one.scored)
             thumbnails.append(thumbnail(at_working_size(region, one)))
-            picked = len(kept) == self.settings.pick
+            picked = len(kept) == settings.pick
             if picked or candidate_fills:
                 filled = at_full_size(region, one, ready.photo, ready.hole)
                 if candidate_fills:
@@ -183,11 +218,11 @@ class SceneCompleter(Completer[Query]):
         if not kept:
             raise dropped.nothing_left()
         if best is None:
-            raise dropped.too_few(self.settings.pick, len(kept), cut=order.cut)
+            raise dropped.too_few(settings.pick, len(kept), cut=order.cut)
         return Completion(
             best=best,
             hole=ready.hole,
-            candidates=self._candidates(region, kept),
+            candidates=self._candidates(region, kept, settings.pick),
             neighbors=[scored.fitted.neighbor for scored in kept],
             settings=self.settings,
             index=self.about,
@@ -237,7 +272,7 @@ class SceneCompleter(Completer[Query]):
         sides = [max(scene.record.width, scene.record.height) for scene in scenes[: self._aligned]]
         return min(self.settings.side, statistics.median(sides))
 
-    def _candidates(self, region: Region, kept: Sequence[Scored]) -> list[Candidate]:
+    def _candidates(self, region: Region, kept: Sequence[Scored], pick: int) -> list[Candidate]:
         candidates = []
         for number, scored in enumerate(kept, start=1):
             offset, scale = placed(region, scored.fitted)
@@ -247,7 +282,7 @@ class SceneCompleter(Completer[Query]):
                     rank=number,
                     scores=scored.scores,
                     total=scored.total,
-                    share=1.0 if number == self.settings.pick else 0.0,
+                    share=1.0 if number == pick else 0.0,
                     offset=offset,
                     scale=scale,
                 )

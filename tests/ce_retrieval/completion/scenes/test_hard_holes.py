@@ -13,7 +13,7 @@ from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import PatchSettings, SceneSettings
 from ce_retrieval.errors import CeretError, MaskError, PhotoError
 
-SETTINGS = SceneSettings(rerank="rim", allow_same_photo=True, top=3)
+SETTINGS = SceneSettings(places="none", rerank="rim", allow_same_photo=True, top=3)
 PATCHES = PatchSettings(rerank="rim", allow_same_photo=True)
 
 

@@ -17,7 +17,7 @@ from ce_retrieval.completion.settings import PatchSettings, RetrievalSettings, S
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.photo_index import PhotoIndex
 
-SETTINGS = SceneSettings(rerank="rim", allow_same_photo=True, top=3)
+SETTINGS = SceneSettings(places="none", rerank="rim", allow_same_photo=True, top=3)
 PATCHES = PatchSettings(rerank="rim", allow_same_photo=True)
 HOLE = hole_of(np.s_[20:40, 20:45])
 

@@ -15,7 +15,7 @@ from ce_retrieval.completion.settings import PatchSettings, SceneSettings
 from ce_retrieval.completion.working_size import Working
 from ce_retrieval.errors import MaskError, PhotoError
 
-SETTINGS = SceneSettings(rerank="rim", top=3)
+SETTINGS = SceneSettings(places="none", rerank="rim", top=3)
 
 
 def grid(shape: tuple[int, int], rows: int, cols: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import TERM_WEIGHTS, SceneSettings
 from ce_retrieval.errors import CeretError, CheckpointError, MaskError, PhotoError, SettingsError
 
-SETTINGS = SceneSettings(rerank="rim", allow_same_photo=True, top=6)
+SETTINGS = SceneSettings(places="none", rerank="rim", allow_same_photo=True, top=6)
 FEW = [name for name in TERM_WEIGHTS if name not in ("content", "kind")]  # of few scenes, without network and kinds
 
 

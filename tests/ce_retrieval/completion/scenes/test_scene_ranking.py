@@ -16,7 +16,7 @@ from ce_retrieval.completion.scenes.terms import HoleTerms
 from ce_retrieval.completion.settings import AGREEING, SceneSettings
 from ce_retrieval.photo_index import PhotoIndex
 
-SETTINGS = SceneSettings(rerank="rim", seam=0.0, top=5)
+SETTINGS = SceneSettings(places="none", rerank="rim", seam=0.0, top=5)
 
 
 def rank(scores: dict[str, np.ndarray], weights: dict[str, float] | None = None) -> Ranking:
