@@ -84,8 +84,18 @@ def place_votes(index: PlaceSource, photo: Photo, hole: Bools | None = None, all
     photo and over all photos, by the square root. That does the work of an inverse document frequency. Votes are not divided
     by a photo's number of features, which is bounded: with its root or fourth root fewer places are found.
     """
-    codes = index.place_codes
-    return _votes(index, local_features(photo, hole, side=QUERY_SIDE, most=QUERY_MOST), codes, allowed)
+    codes = index.place_codes  # an index without any is an error before any work
+    return _votes(index, query_features(photo, hole), codes, allowed)
+
+
+def query_features(photo: Photo, hole: Bools | None = None) -> LocalFeatures:
+    """Return the local features by which `place_votes` searches."""
+    return local_features(photo, hole, side=QUERY_SIDE, most=QUERY_MOST)
+
+
+def feature_votes(index: PlaceSource, features: LocalFeatures, allowed: Bools | None = None) -> Floats:
+    """Return the votes of `place_votes` for a query whose `query_features` are known."""
+    return _votes(index, features, index.place_codes, allowed)
 
 
 def nearest_places(
@@ -103,6 +113,7 @@ def most_votes(votes: Floats, k: int, allowed: Bools | None = None) -> NearestPl
 
 
 def _votes(index: PlaceSource, features: LocalFeatures, codes: PlaceCodes, allowed: Bools | None) -> Floats:
+    """Return the votes float32 (N,) of local features."""
     from ce_retrieval.places.votes_kernel import best_votes
 
     votes = np.zeros(len(index), np.float32)
