@@ -18,7 +18,6 @@ PROBED = 8  # cells a feature of the query
 MOST_BITS = 22  # of 64 in which the signatures of a match may differ
 SPREAD = 12.0  # bits: a match weighs exp(-(bits / SPREAD)^2)
 TURNS, ZOOMS = 16, 24  # bins: of 22.5 degrees, and of half an octave
-FOR_FEATURES = 0.25  # power of a photo's number of features by which its votes are divided
 
 
 class PlaceSource(Protocol):
@@ -82,10 +81,21 @@ def place_votes(index: PlaceSource, photo: Photo, hole: Bools | None = None, all
     Hamming embedding and weak geometric consistency (H. Jegou, M. Douze, C. Schmid, ECCV 2008): a match counts by how few
     bits of the signatures differ, and a photo's votes are those that agree in how far it is turned and zoomed. Bursts (the
     same, "On the burstiness of visual elements", CVPR 2009): matches of one feature of the query share its vote, within a
-    photo and over all photos, by the square root. That does the work of an inverse document frequency.
+    photo and over all photos, by the square root. That does the work of an inverse document frequency. Votes are not divided
+    by a photo's number of features, which is bounded: with its root or fourth root fewer places are found.
     """
-    codes = index.place_codes
-    return _votes(index, local_features(photo, hole, side=QUERY_SIDE, most=QUERY_MOST), codes, allowed)
+    codes = index.place_codes  # an index without any is an error before any work
+    return _votes(index, query_features(photo, hole), codes, allowed)
+
+
+def query_features(photo: Photo, hole: Bools | None = None) -> LocalFeatures:
+    """Return the local features by which `place_votes` searches."""
+    return local_features(photo, hole, side=QUERY_SIDE, most=QUERY_MOST)
+
+
+def feature_votes(index: PlaceSource, features: LocalFeatures, allowed: Bools | None = None) -> Floats:
+    """Return the votes of `place_votes` for a query whose `query_features` are known."""
+    return _votes(index, features, index.place_codes, allowed)
 
 
 def nearest_places(
@@ -103,19 +113,16 @@ def most_votes(votes: Floats, k: int, allowed: Bools | None = None) -> NearestPl
 
 
 def _votes(index: PlaceSource, features: LocalFeatures, codes: PlaceCodes, allowed: Bools | None) -> Floats:
+    """Return the votes float32 (N,) of local features."""
     from ce_retrieval.places.votes_kernel import best_votes
 
     votes = np.zeros(len(index), np.float32)
-    counts = np.ones(len(index), np.float32)
-    for file, ids in index.place_files():
-        kept = ids >= 0
-        counts[ids[kept]] = np.maximum(file.counts[kept], 1)
     found = _matches_of(index, features, codes, allowed)
     if len(found.ids):
         turns = found.turns.astype(np.float32) * (TURNS / 256)
         zooms = np.clip(found.zooms.astype(np.float32) * (2 / SCALE_STEPS) + ZOOMS / 2, 0, ZOOMS - 1)
         best_votes(found.ids, turns, zooms, _weights(found), (TURNS, ZOOMS), votes)
-    return votes / counts ** np.float32(FOR_FEATURES)
+    return votes
 
 
 def _matches_of(index: PlaceSource, features: LocalFeatures, codes: PlaceCodes, allowed: Bools | None) -> _Matches:

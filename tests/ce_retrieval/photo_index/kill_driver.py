@@ -7,12 +7,13 @@ what is left, then an undisturbed child goes on. Prints one JSON line per n; end
 With `command`, children that run `ceret index` are killed at random moments instead, each when there are more segments than
 before; prints one JSON line per kill.
 
-Indexes have kind features, of a descriptor that takes no network. kind: an index without them gets them.
+Indexes have kind features, of a descriptor that takes no network. kind: an index without them gets them;
+places: it gets local features.
 
 update: photos that were indexed change, vanish, come back and become readable, and new ones come. relocate: PHOTOS moves to
 MORE.
 
-usage: kill_driver.py build|add|update|kind|relocate|command PHOTOS MORE FOLDER
+usage: kill_driver.py build|add|update|kind|places|relocate|command PHOTOS MORE FOLDER
 """
 
 import builtins
@@ -225,6 +226,8 @@ def main():
             relocate_index(index, photos, more)
         elif what == "kind":
             add_photos(index, [photos], kind="kind", workers=2)
+        elif what == "places":
+            add_photos(index, [photos], places=True, workers=2)
         elif what in ("add", "update"):
             add_photos(index, [photos, more] if what == "add" else [photos], workers=2)
         elif what == "command":

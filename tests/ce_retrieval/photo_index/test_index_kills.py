@@ -92,6 +92,15 @@ def test_kind_features_killed_at_any_step_are_there_whole_or_not_at_all(tmp_path
         assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
 
 
+def test_local_features_killed_at_any_step_are_there_whole_or_not_at_all(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(10))
+    lines = kill_everywhere("places", photos, photos, work_folder, steps=20)
+    assert sum("places-" in name for name in lines[-1]["files"]) == 2
+    for line in lines:
+        assert json.loads(line["later"]) == {"between": "2 whole segments", "after": "2 whole segments"}
+        assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
+
+
 def test_a_relocation_killed_at_any_step_is_made_or_not(tmp_path, work_folder, helpers):
     photos = helpers.write_photos(tmp_path / "photos", range(4))
     lines = kill_everywhere("relocate", photos, tmp_path / "moved", work_folder, steps=10)

@@ -79,6 +79,12 @@ def test_what_is_under_the_hole_has_no_influence(places, bundled_photos):
         np.testing.assert_array_equal(search.place_votes(places, changed, hole), expected)
 
 
+def test_features_that_are_known_have_the_same_votes(places, bundled_photos):
+    photo, hole = bundled_photos[2], a_hole(bundled_photos[2])
+    found = search.feature_votes(places, search.query_features(photo, hole))
+    np.testing.assert_array_equal(found, search.place_votes(places, photo, hole))
+
+
 def test_what_is_shown_has_influence(places, bundled_photos):
     photo = bundled_photos[0]
     assert (search.place_votes(places, photo) != search.place_votes(places, photo, a_hole(photo))).any()
