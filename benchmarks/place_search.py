@@ -3,9 +3,10 @@
     python benchmarks/place_search.py PHOTOS --among scenes/train --work FOLDER [--places places] [--count 300]
 
 Each photo is turned by up to 40 degrees about a random axis (in perspective), scaled by 0.6 to 1.6, its gamma changed by 0.6
-to 1.6, and a fifth of it hidden under squares of photos of --among. These are indexed with the photos of --among; the queries are
-the photos themselves, with an ellipse of 3 to 6 % in the middle missing. --places: a folder of one folder a place, whose
-photos are indexed too; each of them is a query for the others. FOLDER keeps the changed photos and the index for a next run.
+to 1.6, and a fifth of it hidden under squares of photos of --among, but not what its hole hides. These are indexed with the
+photos of --among; the queries are the photos themselves, with an ellipse of 3 to 6 % in the middle missing. --places: a folder of
+one folder a place, whose photos are indexed too; each of them is a query for the others. FOLDER keeps the changed photos and the
+index for a next run.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from ce_retrieval.photos import load_photo
 from ce_retrieval.places.search import feature_votes, place_votes, query_features
 
 TURN, SCALE, GAMMA, HIDDEN = 40, (0.6, 1.6), (0.6, 1.6), 0.2
+MIDDLE = (0.36, 0.64)  # of each side: the largest hole
 FIRST = (1, 10, 30)
 
 
@@ -44,9 +46,13 @@ def changed(rng, photo, others):
     seen = cv2.warpPerspective(photo, matrix, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101)
     seen = (255 * (seen / 255) ** rng.uniform(*GAMMA)).astype(np.uint8)
     hidden = np.zeros((height, width), bool)
+    middle = np.array([[[x * width, y * height]] for x in MIDDLE for y in MIDDLE])
+    left, top, wide, high = cv2.boundingRect(cv2.perspectiveTransform(middle, matrix).astype(np.float32))
     while hidden.mean() < HIDDEN:
         side = int(rng.integers(height // 10, height // 4))
         y, x = rng.integers(0, height - side), rng.integers(0, width - side)
+        if left - side < x < left + wide and top - side < y < top + high:
+            continue  # what the hole hides must be in one of the two
         other = others[rng.integers(len(others))]
         v, u = rng.integers(0, other.shape[0] - side), rng.integers(0, other.shape[1] - side)
         seen[y : y + side, x : x + side] = other[v : v + side, u : u + side]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from place_search import ellipse, make_photos
+from place_search import ellipse
 
 from ce_retrieval.completion.methods import make_completer
 from ce_retrieval.errors import CeretError
@@ -59,7 +59,7 @@ def changed(options):
     index = PhotoIndex.open(options.work / "places.ceret")
     completer = make_completer("places", index, settings={"seam": 0.0})
     right, values, seconds, unfilled = 0, [], [], {}
-    paths = make_photos(options.photos, options.photos, options.work / "changed", options.count)
+    paths = sorted(path for path in options.photos.iterdir() if path.is_file())[: options.count]
     for number, path in enumerate(paths):
         photo = load_photo(path).pixels
         hole = ellipse(np.random.default_rng(number), *photo.shape[:2])

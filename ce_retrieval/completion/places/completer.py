@@ -143,4 +143,7 @@ def nothing_shown(place: Place) -> str:
             "every other photo of the place is a copy of the photo: give others, or set `allow_same_photo` (what was removed "
             "may come back)"
         )
+    if place.found.lost:
+        lost = counted(len(place.found.lost), "photo")
+        return f"no other photo shows this place, but {lost} could not be read, the first: {place.found.lost[0]}"
     return "no other photo shows this place: give photos of it, or set `method` to auto"
