@@ -4,7 +4,7 @@ O. Whyte, J. Sivic, A. Zisserman, "Get Out of my Picture! Internet-based Inpaint
 energy, a cost for each pixel and one for each seam, by expansion moves (Y. Boykov, O. Veksler, R. Zabih, "Fast approximate
 energy minimization via graph cuts", TPAMI 2001). Deviations: a pixel costs what it differs from the median of all photos, so that
 a thing that only one of them shows is not put in; with fewer than three photos there is no majority, and the agreement around
-the hole decides.
+the hole decides. Known pixels beside the hole are labelled, too: which plane fits them tells which goes on into the hole.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.places.proposals import Proposal
 from ce_retrieval.completion.scenes.region import Region
 from ce_retrieval.errors import SolverError
-from ce_retrieval.pixels import Bools, Floats, to_unit
+from ce_retrieval.pixels import Bools, Floats, distance_from, to_unit
 
+BAND, LEAST_BAND = 16.0, 6.0  # px of a photo 1024 px long, and px of the region: the known pixels that are labelled, too
 MAJORITY = 3  # photos from which their median tells what is there
 BLUR = 1.5  # px: proposals are compared after a blur, so that small errors of place count little
-IGNORED, LARGEST = (
-    8.0,
-    80.0,
-)  # grey levels: differences from the median under the first are free, over the second all the same
+IGNORED = 20.0  # grey levels: smaller differences from the median are free
+LARGEST = 80.0  # grey levels: larger differences cost no more
 DISAGREES = 100.0  # cost of a pixel for each 1 of agreement that the best proposal has more
 UNSEEN = 1e4  # cost of a pixel that a proposal does not show
 SEAM = 2.0  # cost of a seam, for each grey level that the two proposals differ on both of its sides
@@ -41,7 +40,7 @@ class Merged(NamedTuple):
     Attributes
     ----------
     label : int8 (h, w)
-        the number of the proposal that fills each pixel of the hole and of its surroundings; NOWHERE where none shows it.
+        the number of the proposal that fills each pixel of the hole and beside it; NOWHERE where none does.
     values : float32 (h, w, 3) in [0, 1]
         the picture: proposals joined in their gradients, so that no seam between them is seen; the photo's own pixels where no
         proposal shows what lies outside the hole.
@@ -62,7 +61,9 @@ def merged(region: Region, proposals: Sequence[Proposal]) -> Merged:
 
 def _labels(region: Region, proposals: Sequence[Proposal]) -> NDArray[np.int8]:
     shown = np.stack([one.shown for one in proposals])
-    somewhere = region.domain & shown.any(axis=0)
+    reach = max(LEAST_BAND, BAND * max(region.working.hole.shape) / 1024)
+    band = region.context & (distance_from(region.hole) <= reach)
+    somewhere = (region.domain | band) & shown.any(axis=0)
     label = np.where(somewhere, shown.argmax(axis=0), NOWHERE).astype(np.int8)
     if len(proposals) == 1 or not somewhere.any():
         return label
@@ -100,9 +101,10 @@ def _unary(region: Region, proposals: Sequence[Proposal]) -> Floats:
             median = np.nan_to_num(np.nanmedian(np.where(counts[..., None] > 0, votes, 0.0), axis=0))
         apart = np.abs(blurred - median).mean(axis=-1)
         unary += np.where(counts >= MAJORITY, np.clip(apart, IGNORED, LARGEST) - IGNORED, 0)
-    known = ~region.hole & region.domain
-    own = _blurred(np.where(region.hole[..., None], 0, region.photo).astype(np.float32))
-    unary += np.where(known, np.clip(np.abs(blurred - own).mean(axis=-1), IGNORED, LARGEST) - IGNORED, 0)
+    # Beside the hole the photo itself says which plane goes on there.
+    shares = (~region.hole).astype(np.float32)[..., None]
+    own = _blurred(region.photo * shares) / (_blurred(shares)[..., None] + np.float32(1e-3))
+    unary += np.where(region.hole, 0, np.clip(np.abs(blurred - own).mean(axis=-1), 0, LARGEST))
     unary[~np.stack([one.shown for one in proposals])] = UNSEEN
     return unary
 
