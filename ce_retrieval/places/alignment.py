@@ -21,6 +21,9 @@ NEAR = 25.0  # px over which the weight of a pixel falls to 1/e with its distanc
 MOST = 20.0  # px: a corner that moves more has been led astray
 STILL = 0.02  # px: smaller steps end a level
 LEAST = 200  # known px that both show
+# Another plane: the share of the surroundings that it must fit, how far such a part reaches (px), and the agreement there of
+# its picture, at least, and of the best one, at most.
+LEAST_PART, PART, SHOWS, SHOWS_NOT = 0.15, 6.0, 0.6, 0.1
 BLUR = 0.7  # px, of the pictures whose agreement is measured: the grain of two cameras differs
 
 
@@ -118,13 +121,29 @@ class Aligner:
         both = self._known & shown
         if np.count_nonzero(both) < LEAST:
             return 0.0
-        pictures = [
-            _detail(_blurred(grey, both, BLUR), both)[both] for grey in (self._photo, theirs.astype(np.float32))
-        ]
-        weights = self._weights[both] / self._weights[both].sum()
-        mine, other = (values - weights @ values for values in pictures)
-        scale = float(np.sqrt((weights @ mine**2) * (weights @ other**2)))
-        return float(weights @ (mine * other)) / scale if scale > 1e-3 else 0.0
+        mine, other = (_detail(_blurred(grey, both, BLUR), both) for grey in (self._photo, theirs.astype(np.float32)))
+        return self._correlation(mine, other, both)
+
+    def complements(self, best: Warped, other: Warped) -> bool:
+        """Return whether another picture, grey, shows a part of the surroundings that the best one does not: another plane."""
+        details = [_detail(_blurred(self._photo, self._known, BLUR), self._known)]
+        for one in (best, other):
+            both = self._known & one.shown
+            details.append(_detail(_blurred(one.pixels.astype(np.float32), both, BLUR), both))
+        both = self._known & best.shown & other.shown
+        errors = [_blurred(np.abs(detail - details[0]), both, PART) for detail in details[1:]]
+        better = both & (errors[1] < errors[0])
+        if self._weights[better].sum() < LEAST_PART * self._weights[self._known].sum():
+            return False
+        theirs, ours = (self._correlation(details[0], detail, better) for detail in (details[2], details[1]))
+        return theirs >= SHOWS and ours <= SHOWS_NOT
+
+    def _correlation(self, mine: Floats, theirs: Floats, where: Bools) -> float:
+        """Return the weighted correlation of two pictures of detail where they are compared, -1 to 1."""
+        weights = self._weights[where] / self._weights[where].sum()
+        one, other = (values[where] - weights @ values[where] for values in (mine, theirs))
+        scale = float(np.sqrt((weights @ one**2) * (weights @ other**2)))
+        return float(weights @ (one * other)) / scale if scale > 1e-3 else 0.0
 
     def _moved(self, correction: Matrix) -> Matrix:
         return np.asarray(self._frame @ correction @ np.linalg.inv(self._frame))

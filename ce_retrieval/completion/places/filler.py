@@ -82,7 +82,7 @@ def fill_from_views(
     found = Proposer(region, features).proposals(views, workers)
     if not found or found[0].agreement < SURE:
         return None
-    proposals = [one for one in found if one.agreement >= LEAST_AGREES]
+    proposals = [one for one in found if one.agreement >= LEAST_AGREES or one.another_plane]
     picture = merged(region, proposals)
     growth = GROWTH * max(region.size) / max(working.hole.shape)
     composite = to_bytes(picture.values)

@@ -21,7 +21,10 @@ from ce_retrieval.completion.scenes.region import Region
 from ce_retrieval.errors import SolverError
 from ce_retrieval.pixels import Bools, Floats, distance_from, to_unit
 
-BAND, LEAST_BAND = 16.0, 6.0  # px of a photo 1024 px long, and px of the region: the known pixels that are labelled, too
+BAND, LEAST_BAND = (
+    16.0,
+    6.0,
+)  # px of a photo 1024 px long, and px of the region: the known pixels that are labelled, too
 MAJORITY = 3  # photos from which their median tells what is there
 BLUR = 1.5  # px: proposals are compared after a blur, so that small errors of place count little
 IGNORED = 20.0  # grey levels: smaller differences from the median are free
@@ -90,7 +93,10 @@ def _labels(region: Region, proposals: Sequence[Proposal]) -> NDArray[np.int8]:
 def _unary(region: Region, proposals: Sequence[Proposal]) -> Floats:
     """Return the cost of each proposal at each pixel, float32 (n, h, w)."""
     best = proposals[0].agreement
-    unary = np.stack([np.full(one.shown.shape, DISAGREES * (best - one.agreement), np.float32) for one in proposals])
+    lacks = [0.0 if one.another_plane else best - one.agreement for one in proposals]
+    unary = np.stack(
+        [np.full(one.shown.shape, DISAGREES * less, np.float32) for one, less in zip(proposals, lacks, strict=True)]
+    )
     first = {id(one.view): number for number, one in reversed(list(enumerate(proposals)))}
     blurred = np.stack([_blurred(one.values) for one in proposals])
     if len(first) >= MAJORITY:

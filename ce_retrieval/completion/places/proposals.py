@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ce_retrieval.completion.places.views import View
 from ce_retrieval.completion.scenes.region import Region
-from ce_retrieval.pixels import Bools, Floats, Photo, distance_from, resize_area, to_grey
+from ce_retrieval.pixels import Bools, Floats, Photo, distance_from, resize_area, to_bytes, to_grey
 from ce_retrieval.places.alignment import Aligner, Warped, warped
 from ce_retrieval.places.local_features import LocalFeatures
 from ce_retrieval.places.matching import Matrix, guided_matches, transformed
@@ -24,9 +24,10 @@ from ce_retrieval.places.planes import Plane, is_view, local_plane, scale_at
 
 KEPT = 8  # proposals
 OF_A_VIEW = 2  # of these, from one photo
-ALIGNED = 8  # proposals that are aligned with the pixels around the hole: those that agree best before
+ALIGNED = 10  # proposals that are aligned with the pixels around the hole: those that agree best before
+CLEARLY = 0.1  # agreement by which a proposal must be worse to be one of another plane
 SAME = 1.0  # px of the region: proposals of one photo that differ by less are one
-LEAST_BEFORE = 0.2  # agreement of those
+LEAST_BEFORE = 0.1  # agreement of those
 LEAST_SHOWN = 0.02  # share of the hole that a proposal shows
 GUIDED = 0.012  # of the other photo's long side: how far from a plane further matches are sought
 LOCAL = 1.2  # the reach of a local fit, in half the hole's longer side
@@ -53,6 +54,7 @@ class Proposal:
     shown : bool (h, w)
         where the other photo shows anything.
     agreement : correlation of the detail of both around the hole, at most 1.
+    another_plane : whether it agrees with a part of what surrounds the hole that the best proposal does not show.
     colours : float32 (2, 3)
         gain and bias of the channels.
     """
@@ -64,6 +66,7 @@ class Proposal:
     shown: Bools
     agreement: float
     colours: Floats
+    another_plane: bool = False
 
 
 class _Place(NamedTuple):
@@ -115,7 +118,14 @@ class Proposer:
         for one in found:
             if len(kept) < KEPT and not any(self._same(one, other) for other in kept):
                 kept.append(one)
-        return kept
+        return [kept[0], *(self._judged(one, kept[0]) for one in kept[1:])] if kept else []
+
+    def _judged(self, one: Proposal, best: Proposal) -> Proposal:
+        """Return a proposal that says whether it shows another plane than the best one."""
+        if one.agreement >= best.agreement - CLEARLY:
+            return one
+        pictures = (Warped(to_grey(to_bytes(each.values / np.float32(255))), each.shown) for each in (best, one))
+        return replace(one, another_plane=self._aligner.complements(*pictures))
 
     def _same(self, one: Proposal, other: Proposal) -> bool:
         """Return whether two proposals lay one photo over the hole in the same place."""
