@@ -141,9 +141,9 @@ class Aligner:
     def _correlation(self, mine: Floats, theirs: Floats, where: Bools) -> float:
         """Return the weighted correlation of two pictures of detail where they are compared, -1 to 1."""
         weights = self._weights[where] / self._weights[where].sum()
-        one, other = (values[where] - weights @ values[where] for values in (mine, theirs))
-        scale = float(np.sqrt((weights @ one**2) * (weights @ other**2)))
-        return float(weights @ (one * other)) / scale if scale > 1e-3 else 0.0
+        one, other = (values[where] - np.sum(weights * values[where]) for values in (mine, theirs))
+        scale = float(np.sqrt(np.sum(weights * one**2) * np.sum(weights * other**2)))
+        return float(np.sum(weights * one * other)) / scale if scale > 1e-3 else 0.0
 
     def _moved(self, correction: Matrix) -> Matrix:
         return np.asarray(self._frame @ correction @ np.linalg.inv(self._frame))
@@ -167,10 +167,13 @@ class Aligner:
         errors = mine[inner] - values
         spread = 1.48 * float(np.median(np.abs(errors))) + 1e-6
         trust = self._weights[inner] / (1 + (errors / (2 * spread)) ** 2)
-        normal = ((slopes * trust) @ slopes.T).astype(np.float64)
+        # Not by BLAS, whose threads wait for each other on a busy machine.
+        rows = np.vstack([slopes, errors[None]])
+        products = cv2.gemm(slopes * trust, rows, 1, None, 0, flags=cv2.GEMM_2_T).astype(np.float64)
+        normal, right = products[:, :-1], products[:, -1]
         normal += np.eye(len(normal)) * 1e-6 * np.trace(normal) / len(normal)
         try:
-            return np.linalg.solve(normal, ((slopes * trust) @ errors).astype(np.float64))
+            return np.linalg.solve(normal, right)
         except np.linalg.LinAlgError:  # nothing but plain areas
             return None
 

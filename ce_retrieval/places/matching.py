@@ -45,14 +45,21 @@ def guided_matches(mine: LocalFeatures, theirs: LocalFeatures, homography: Matri
         return _pairs(mine, theirs, np.zeros(0, np.intp), np.zeros(0, np.intp))
     expected = transformed(homography, mine.points)
     expected = np.clip(expected, -1e5, 1e5).astype(np.float32)  # far outside of any photo, where squares stay finite
-    squares = (expected**2).sum(axis=1)[:, None] + (theirs.points**2).sum(axis=1)
-    near = squares - 2 * expected @ theirs.points.T <= reach * reach
-    products = np.where(near, mine.descriptors @ theirs.descriptors.T, np.float32(-1))
+    around = ((theirs.points > expected.min(axis=0) - reach) & (theirs.points < expected.max(axis=0) + reach)).all(
+        axis=1
+    )
+    near_them = np.flatnonzero(around)
+    if not len(near_them):
+        return _pairs(mine, theirs, near_them, near_them)
+    points = theirs.points[near_them]
+    squares = (expected**2).sum(axis=1)[:, None] + (points**2).sum(axis=1)
+    near = squares - 2 * expected @ points.T <= reach * reach
+    products = np.where(near, mine.descriptors @ theirs.descriptors[near_them].T, np.float32(-1))
     rows = np.arange(len(products))
     nearest = products.argmax(axis=1)
     mutual = products.argmax(axis=0)[nearest] == rows
     kept = np.flatnonzero(mutual & (products[rows, nearest] >= ALIKE))
-    return _pairs(mine, theirs, kept, nearest[kept])
+    return _pairs(mine, theirs, kept, near_them[nearest[kept]])
 
 
 def transformed(homography: Matrix, points: NDArray[np.floating]) -> Matrix:

@@ -22,6 +22,7 @@ from ce_retrieval.places.local_features import LocalFeatures
 from ce_retrieval.places.matching import Matrix, guided_matches, transformed
 from ce_retrieval.places.planes import Plane, is_view, local_plane, scale_at
 
+VIEWS = 8  # that are laid over the hole: those with the most matches
 KEPT = 8  # proposals
 OF_A_VIEW = 2  # of these, from one photo
 ALIGNED = 10  # proposals that are aligned with the pixels around the hole: those that agree best before
@@ -108,9 +109,12 @@ class Proposer:
         self._half = max(np.ptp(self._bounds, axis=0)) / 2
 
     def proposals(self, views: Sequence[View], workers: int) -> list[Proposal]:
-        """Return at most KEPT proposals, those that agree best with the photo first."""
+        """Return at most KEPT proposals, those that agree best with the photo first.
+
+        views : those with the most matches first.
+        """
         with ThreadPoolExecutor(workers) as pool:
-            places = [place for found in pool.map(self._places, views) for place in found]
+            places = [place for found in pool.map(self._places, views[:VIEWS]) for place in found]
             places.sort(key=lambda place: -place.agreement)
             found = [one for group in pool.map(self._proposal, places[:ALIGNED]) for one in group]
         found.sort(key=lambda one: -one.agreement)
@@ -138,7 +142,8 @@ class Proposer:
     def _places(self, view: View) -> list[_Place]:
         """Return the planes of a view that may show the hole, the best OF_A_VIEW."""
         places = []
-        for homography, inliers in (plane for found in view.planes for plane in (found, *self._local(view, found))):
+        usable = [plane for plane in view.planes if is_view(plane.homography @ self._to_photo, self._bounds)]
+        for homography, inliers in (plane for found in usable for plane in (found, *self._local(view, found))):
             to_scene = homography @ self._to_photo
             if not is_view(to_scene, self._bounds):
                 continue
@@ -229,9 +234,10 @@ def _line(x: Floats, y: Floats) -> tuple[float, float]:
     gain = bias = 0.0
     for _ in range(5):
         trust /= trust.sum()
-        mean_x, mean_y = trust @ x, trust @ y
-        spread_x, spread_y = trust @ (x - mean_x) ** 2, trust @ (y - mean_y) ** 2
-        together = trust @ ((x - mean_x) * (y - mean_y))
+        mean_x, mean_y = np.sum(trust * x), np.sum(trust * y)  # not by BLAS, see `Aligner`
+        from_x, from_y = x - mean_x, y - mean_y
+        spread_x, spread_y = np.sum(trust * from_x**2), np.sum(trust * from_y**2)
+        together = np.sum(trust * from_x * from_y)
         if together > 0.5 * np.sqrt(spread_x * spread_y):
             gain = np.sqrt(spread_y / (spread_x + 1e-9))
         else:
