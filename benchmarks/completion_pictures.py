@@ -4,7 +4,8 @@
     python benchmarks/completion_pictures.py --data ../shared/data --sheets out    # photos that are not redistributed
 
 steps.jpg: one photo through the steps of scene completion. methods.jpg: five holes, each filled by every method, from the
-queries and the collection of `make demo`; scenes without other photos of the same place, which fill by `auto`. Sheets show a photo with its hole and filled from each of its best five scenes.
+queries and the collection of `make demo`; scenes without other photos of the same place, by which `auto` fills. Sheets show a
+photo with its hole and filled from each of its best five scenes.
 """
 
 import argparse
