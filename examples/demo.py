@@ -7,7 +7,8 @@ square that overlaps it is left out: the collection has only other parts of the 
 
 The network of the package describes the contexts, and scene completion fills the holes from the nearest ones, guided by what
 the network expects there. Where squares of the right view certainly show the very place, they go before it: four holes are
-filled from them, each square laid over the hole as a plane. The cat is left to scene completion. Then the network fills the same holes alone, without the collection.
+filled from them, each square laid over the hole as a plane. The cat is left to scene completion. Then the network fills the same
+holes alone, without the collection.
 
 With --photos FOLDER, four of your photos are held out, a hole is cut into the middle of each, and the others fill it.
 """
