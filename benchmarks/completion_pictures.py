@@ -4,7 +4,8 @@
     python benchmarks/completion_pictures.py --data ../shared/data --sheets out    # photos that are not redistributed
 
 steps.jpg: one photo through the steps of scene completion. methods.jpg: five holes, each filled by every method, from the
-queries and the collection of `make demo`. Sheets show a photo with its hole and filled from each of its best five scenes.
+queries and the collection of `make demo`; scenes without other photos of the same place, by which `auto` fills. Sheets show a
+photo with its hole and filled from each of its best five scenes.
 """
 
 import argparse
@@ -52,8 +53,10 @@ def placed(done, shape: tuple[int, ...]) -> np.ndarray:
 
 def steps(index: PhotoIndex, photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Hole, scene, placed scene, cut along the seam, blended, and corrected towards the expected content."""
+    # The right view of the pair would lead as a photo of the same place, which is neither placed nor ranked.
     plain, done = (
-        SceneCompleter(index, SceneSettings(trust=trust)).complete(photo, hole) for trust in (0.0, SceneSettings.trust)
+        SceneCompleter(index, SceneSettings(trust=trust, places="none")).complete(photo, hole)
+        for trust in (0.0, SceneSettings.trust)
     )
     scene = placed(done, photo.shape)
     cut = np.where((done.seam == 255)[..., None], scene, photo)
@@ -64,10 +67,11 @@ def steps(index: PhotoIndex, photo: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 def methods(index: PhotoIndex, queries: dict[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     ways = {
+        "auto": {"method": "auto"},
+        "scenes": {"method": "scenes", "places": "none"},
+        "scenes, seam 0": {"method": "scenes", "places": "none", "seam": 0.0},
+        "scenes, rim": {"method": "scenes", "places": "none", "rerank": "rim"},
         "retrieval": {"method": "retrieval"},
-        "scenes": {"method": "scenes"},
-        "scenes, seam 0": {"method": "scenes", "seam": 0.0},
-        "scenes, rim": {"method": "scenes", "rerank": "rim"},
         "patchmatch": {"method": "patchmatch"},
         "network": {"method": "network"},
     }
@@ -82,7 +86,7 @@ def sheet(home: Path, name: str, scratch: Path) -> np.ndarray:
     index = indexed(home / name, scratch / f"{name}.ceret")
     photo = load_photo(home / f"{name}.jpg").pixels
     hole = read_mask(home / f"{name}_mask.jpg", photo.shape[:2], invert=True)
-    done = SceneCompleter(index, SceneSettings(top=5)).complete(photo, hole, candidate_fills=True)
+    done = SceneCompleter(index, SceneSettings(top=5, places="none")).complete(photo, hole, candidate_fills=True)
     pictures = [show_hole(photo, hole), *done.fills]
     return contact_sheet([pictures[:3], pictures[3:]], cell=640)
 

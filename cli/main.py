@@ -15,7 +15,7 @@ COMMANDS = {
     "info": "Say what an index is.",
     "verify": "Check every file of an index, and its photos.",
     "query": "Find the nearest contexts of a photo with a hole.",
-    "complete": "Fill the holes of photos, from an index or by a network.",
+    "complete": "Fill the holes of photos, from other photos or by a network.",
     "evaluate": "Measure methods on photos whose truth is known.",
     "pack": "Pack photos into one file for training.",
     "train": "Train a context encoder.",

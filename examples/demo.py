@@ -6,7 +6,9 @@ place, is in the collection, as when you have several photos of a scene. The las
 square that overlaps it is left out: the collection has only other parts of the cat, and it shows.
 
 The network of the package describes the contexts, and scene completion fills the holes from the nearest ones, guided by what
-the network expects there. Then the network fills the same holes alone, without the collection.
+the network expects there. Where squares of the right view certainly show the very place, they go before it: four holes are
+filled from them, each square laid over the hole as a plane. The cat is left to scene completion. Then the network fills the same
+holes alone, without the collection.
 
 With --photos FOLDER, four of your photos are held out, a hole is cut into the middle of each, and the others fill it.
 """
@@ -30,7 +32,7 @@ SIDE = 192  # px, of a query that is cut from a bundled photo
 SCALES = (128, 160, 192, 240)  # px, sides of the collection's squares
 FEATURES = "encoder"  # learned; `hog`, `gist` or `thumbnail` to see what others find
 RERANK = "guided"
-SHOWN = 3  # scenes in the summary
+SHOWN = 3  # candidates in the summary
 LARGEST = 1024  # px, to which the longer side of your own photos is reduced: a demo should be quick
 QUERIES = (  # name, photo, row and column of its corner
     ("shelf", "motorcycle_left", 0, 540),
@@ -66,9 +68,9 @@ def main() -> None:
     run(*holes, "--method", "network", "--out", out / "predicted")
     compose(out, truths, first)
     print(f"""
-{out}/summary.png     each photo before, its hole, its three best scenes, the photo as filled, and as the network predicts it
+{out}/summary.png     each photo before, its hole, its three best candidates, the photo as filled, and as the network predicts it
 {out}/neighbours.png  the nearest contexts of {first}.png
-{out}/candidates.png  {first}.png filled from each of its best scenes
+{out}/candidates.png  {first}.png filled from each of its best candidates
 {out}/filled/         the filled photos; the .json beside each says where every filled pixel came from
 {out}/predicted/      the photos as the network alone fills them""")
 
@@ -174,7 +176,7 @@ def compose(out: Path, truths: dict[str, np.ndarray], first: str) -> None:
         scenes += [np.full_like(truth, 255)] * (SHOWN - len(scenes))
         fills = [load_photo(out / folder / f"{name}.png").pixels for folder in ("filled", "predicted")]
         rows.append([truth, show_hole(truth, hole), *scenes, *fills])
-    titles = ["before", "hole", *(f"scene {n}" for n in range(1, SHOWN + 1)), "filled", "network alone"]
+    titles = ["before", "hole", *(f"candidate {n}" for n in range(1, SHOWN + 1)), "filled", "network alone"]
     save_photo(out / "summary.png", contact_sheet(rows, row_labels=list(truths), column_labels=titles, cell=192))
     fills = [load_photo(path).pixels for path in sorted((out / "filled" / f"{first}.candidates").glob("[0-9]*.png"))]
     save_photo(out / "candidates.png", contact_sheet([row for row in (fills[:5], fills[5:]) if row], cell=192))

@@ -4,7 +4,8 @@
 
 A term gets a scene where it was placed, the photo and the hole, all of one size, and returns a distance: lower is better.
 Terms are normalised over the candidates and summed by their weights. Indexes FOLDER (once: the next run uses OUT/photos.ceret
-again), fills the hole with and without the term, and prints the old and new ranks of the best.
+again), fills the hole with and without the term, and prints the old and new ranks of the best. Photos of the same place are
+not looked for (places="none"): they go before all scenes and have no terms.
 """
 
 import sys
@@ -37,8 +38,9 @@ def main(photo_path: str, mask_path: str, folder: str, out: str) -> None:
     build_index([folder], Path(out) / "photos.ceret", IndexSettings(features="thumbnail"))
     index = PhotoIndex.open(Path(out) / "photos.ceret")
 
-    plain = SceneCompleter(index, SceneSettings(rerank="rim")).complete(photo.pixels, hole)
-    settings = SceneSettings(rerank="rim", terms={"warmth": 8.0, "texture": 0.5})  # weights
+    plain = SceneCompleter(index, SceneSettings(rerank="rim", places="none")).complete(photo.pixels, hole)
+    weights = {"warmth": 8.0, "texture": 0.5}
+    settings = SceneSettings(rerank="rim", places="none", terms=weights)
     warm = SceneCompleter(index, settings, terms={"warmth": warmth}).complete(photo.pixels, hole)
 
     before = {candidate.photo: candidate.rank for candidate in plain.candidates}

@@ -33,7 +33,9 @@ def main(photo_path: str, box: str, folder: str, out: str) -> None:
     changed = result.provenance()["changed_outside_hole"]
     print(f"{written}: {hole.sum()} pixels removed, and {changed} beside them changed by the seam")
     for candidate in result.candidates[:5]:
-        print(f"{candidate.rank}  {candidate.total:.3f}  {candidate.photo}")
+        # A photo of the same place goes before all scenes, and has no total of ranking terms.
+        score = "same place" if candidate.total is None else f"{candidate.total:.3f}"
+        print(f"{candidate.rank}  {score}  {candidate.photo}")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ def test_the_program_of_the_readme_runs(
     hole = np.zeros(photo.shape[:2], bool)
     hole[60:100, 80:140] = True
     Image.fromarray(hole).save(tmp_path / "hole.png")
+    (tmp_path / "other-photos").mkdir()
+    Image.fromarray(bundled_photos[3]).save(tmp_path / "other-photos" / "wider.png")
     monkeypatch.chdir(tmp_path)
     exec(compile(program, README, "exec"), {"__name__": "__main__"})
     assert len(capsys.readouterr().out.splitlines()) == 5

@@ -24,6 +24,7 @@ TRIED = {
     "context_neighbours.py",
     "demo.py",
     "fill_a_hole.py",
+    "fill_from_a_place.py",
     "own_ranking_term.py",
     "remove_object.py",
 }
@@ -91,6 +92,42 @@ def test_fill_a_hole(folder: Path, query: tuple[Path, Path, np.ndarray], tmp_pat
 def test_fill_a_hole_names_a_missing_photo_in_one_line(folder: Path, tmp_path: Path) -> None:
     error = run_example("fill_a_hole.py", tmp_path / "no.jpg", tmp_path / "no.png", folder, tmp_path, fails=True)
     assert error.startswith("Error: ") and "no.jpg" in error and "\n" not in error
+
+
+def test_fill_from_a_place(bundled_photos: list, tmp_path: Path) -> None:
+    left, right, _ = data.stereo_motorcycle()
+    photo, hole = left[180:440, 180:520], np.zeros((260, 340), bool)
+    hole[70:150, 100:200] = True
+    (tmp_path / "others").mkdir()
+    others = {"right": right, "cat": bundled_photos[1], "again": photo}
+    for name, pixels in others.items():
+        Image.fromarray(pixels).save(tmp_path / "others" / f"{name}.png")
+    Image.fromarray(photo).save(tmp_path / "engine.png")
+    Image.fromarray(hole).save(tmp_path / "mask.png")
+    words = (tmp_path / "engine.png", tmp_path / "mask.png", tmp_path / "others", tmp_path / "out")
+    printed = run_example("fill_from_a_place.py", *words)
+    assert f"{hole.sum()} px from right.png: agreement 0." in printed
+    assert "filled from 1 photo of the same place" in printed
+    filled = load_photo(tmp_path / "out" / "engine.png").pixels
+    errors = np.square(filled[hole].astype(float) - photo[hole]).mean()
+    shown = np.square(right[180:440, 180:520][hole].astype(float) - photo[hole]).mean()
+    assert errors < shown / 4, "the other view, unmoved, is off by the parallax"
+    record = json.loads((tmp_path / "out" / "engine.json").read_text())
+    assert [Path(part["scene"]["photo"]).name for part in record["parts"]] == ["right.png"]
+
+
+def test_fill_from_a_place_says_what_no_other_photo_shows(bundled_photos: list, tmp_path: Path) -> None:
+    photo = bundled_photos[1][:160, :200]
+    (tmp_path / "others").mkdir()
+    Image.fromarray(bundled_photos[2]).save(tmp_path / "others" / "coffee.png")
+    hole = np.zeros(photo.shape[:2], bool)
+    hole[60:90, 80:110] = True
+    Image.fromarray(photo).save(tmp_path / "cat.png")
+    Image.fromarray(hole).save(tmp_path / "mask.png")
+    words = (tmp_path / "cat.png", tmp_path / "mask.png", tmp_path / "others", tmp_path / "out")
+    printed = run_example("fill_from_a_place.py", *words)
+    assert f"{hole.sum()} px by patchmatch: no other photo shows them" in printed
+    assert "no other photo shows this place" in printed
 
 
 def test_context_neighbours(folder: Path, query: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:
