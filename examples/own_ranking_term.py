@@ -3,8 +3,9 @@
     python examples/own_ranking_term.py PHOTO MASK FOLDER OUT
 
 A term gets a scene where it was placed, the photo and the hole, all of one size, and returns a distance: lower is better.
-Terms are normalised over the candidates and summed by their weights. Indexes FOLDER (once: the next run uses OUT/photos.ceret
-again), fills the hole with and without the term, and prints the old and new ranks of the best.
+Terms are normalised over the candidates and summed by their weights. Other photos of the same place need no ranking: they are
+not looked for here. Indexes FOLDER (once: the next run uses OUT/photos.ceret again), fills the hole with and without the term,
+and prints the old and new ranks of the best.
 """
 
 import sys
@@ -37,8 +38,8 @@ def main(photo_path: str, mask_path: str, folder: str, out: str) -> None:
     build_index([folder], Path(out) / "photos.ceret", IndexSettings(features="thumbnail"))
     index = PhotoIndex.open(Path(out) / "photos.ceret")
 
-    plain = SceneCompleter(index, SceneSettings(rerank="rim")).complete(photo.pixels, hole)
-    settings = SceneSettings(rerank="rim", terms={"warmth": 8.0, "texture": 0.5})  # weights
+    plain = SceneCompleter(index, SceneSettings(rerank="rim", places="none")).complete(photo.pixels, hole)
+    settings = SceneSettings(rerank="rim", places="none", terms={"warmth": 8.0, "texture": 0.5})  # weights
     warm = SceneCompleter(index, settings, terms={"warmth": warmth}).complete(photo.pixels, hole)
 
     before = {candidate.photo: candidate.rank for candidate in plain.candidates}
