@@ -7,7 +7,7 @@ import click
 
 from cli.completion_options import chosen_settings, completer_options
 from cli.options import PATH, json_option, mask_options, max_pixels_option, workers_option
-from cli.output import note, print_json, progress_bar, say, warn_passed_over, with_options
+from cli.output import note, outcome_with_options, print_json, progress_bar, say, warn_passed_over
 
 
 @click.command()
@@ -57,7 +57,7 @@ def command(
             more: dict[str, Any] = {"reading": reading, "candidate_fills": candidate_fills, "max_pixels": max_pixels}
             outcomes = list(complete_folder(completer, plan, out, progress=progress, **more))
     written, skipped, failed = finished(outcomes)
-    about = [_translated(outcome.as_json()) for outcome in outcomes]
+    about = [outcome_with_options(outcome.as_json()) for outcome in outcomes]
     if failed and not photo.is_dir():
         raise click.ClickException(about[0]["error"])
     if as_json:
@@ -74,8 +74,3 @@ def command(
         note(f"failed: {error}")
     if failed:
         raise SystemExit(1)
-
-
-def _translated(outcome: dict[str, Any]) -> dict[str, Any]:
-    """Return an outcome whose error and hint name options."""
-    return outcome | {name: with_options(outcome[name]) for name in ("error", "hint") if outcome[name]}

@@ -69,6 +69,11 @@ def with_options(line: str, command: click.Command | None = None) -> str:
     return re.sub(r"`(\w+)`", lambda found: options.get(found[1], found[0]), line)
 
 
+def outcome_with_options(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Return what became of a photo, as JSON types, with options in place of arguments in its error and hint."""
+    return outcome | {name: with_options(outcome[name]) for name in ("error", "hint") if outcome[name]}
+
+
 def _one_line(error: Exception) -> str | None:
     """Return what to tell the user of an error, or None for a fault of the program."""
     if isinstance(error, CeretError):

@@ -150,7 +150,7 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool, ha
         if name not in known:
             raise SettingsError(f"`method` {method} has no setting {shown(name)}: choose among {', '.join(known)}")
     if about.index == "required" and not has_index:
-        *others, last = (name for name, other in METHODS.items() if other.index != "required")
+        *others, last = (n for n, other in METHODS.items() if other.index != "required" and not other.needs_photos)
         raise SettingsError(
             f"`method` {method} needs an `index`: give one, or use `method` {', '.join(others)} or {last}"
         )
@@ -159,6 +159,8 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool, ha
     if has_others and not about.others:
         fit = " or ".join(name for name, other in METHODS.items() if other.others)
         raise SettingsError(f"`method` {method} uses no `others`: leave them out, or use `method` {fit}")
+    if has_others and settings.get("places") == "none":
+        raise SettingsError("`places` is none, so that no `others` are looked at: leave one of them out")
     if about.needs_photos and not (has_index or has_others):
         raise SettingsError(f"`method` {method} needs other photos: give `others`, an `index`, or both")
     read = {*about.without_index, *(about.with_others if has_others else ())}

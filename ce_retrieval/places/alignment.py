@@ -184,7 +184,7 @@ def _blurred(grey: Floats, known: Bools, blur: float) -> Floats:
 
     shares = known.astype(np.float32)
     sums = cv2.GaussianBlur(grey * shares, (0, 0), blur)
-    return sums / (cv2.GaussianBlur(shares, (0, 0), blur) + np.float32(1e-3))
+    return sums / np.maximum(cv2.GaussianBlur(shares, (0, 0), blur), np.float32(1e-3))
 
 
 def _detail(grey: Floats, known: Bools) -> Floats:
@@ -192,7 +192,7 @@ def _detail(grey: Floats, known: Bools) -> Floats:
     import cv2
 
     shares, square = known.astype(np.float32), (NEIGHBOURHOOD, NEIGHBOURHOOD)
-    count = cv2.blur(shares, square) + np.float32(1e-3)
+    count = np.maximum(cv2.blur(shares, square), np.float32(1e-3))
     detail = grey - cv2.blur(grey * shares, square) / count
     variance = cv2.blur(detail * detail * shares, square) / count
     return detail / np.sqrt(np.maximum(variance, 0) + NO_DETAIL**2)

@@ -1,16 +1,15 @@
 """Method `auto`: each part of a hole is filled by what suits it best.
 
 What other photos of the same place show of the hole is filled from them. Of the rest, a photo's own patches fill every part
-first, which takes little time. Wide parts are then filled from scenes too, and a score
-without the truth (`choice`) says which fill stays; a scene that equals the photo next to the hole shows the very place, and
-stays as it is. Deviation from what the methods do alone: scenes are searched once for
-the whole hole, and each part has its own best scene among those found.
+first, which takes little time. Wide parts are then filled from scenes too, and a score without the truth (`choice`) says which
+fill stays; a scene that equals the photo next to the hole shows the very place, and stays as it is. Deviation from what the
+methods do alone: scenes are searched once for the whole hole, and each part has its own best scene among those found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from functools import cached_property
 from threading import Lock
 from typing import Any, NamedTuple
@@ -30,15 +29,16 @@ from ce_retrieval.completion.auto.choice import (
 )
 from ce_retrieval.completion.auto.evidence import FIRST, Evidence, of_fill, of_kind, of_photo, of_scene, of_shape
 from ce_retrieval.completion.auto.part import FilledPart
+from ce_retrieval.completion.auto.work import Work
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.network import NetworkCompleter
 from ce_retrieval.completion.parts import parts_of
 from ce_retrieval.completion.patches.completer import DETAILED_START, PatchCompleter
 from ce_retrieval.completion.patches.patchmatch import complete_by_patches
 from ce_retrieval.completion.places.completer import nothing_shown
-from ce_retrieval.completion.places.finder import Place, PlaceFinder
+from ce_retrieval.completion.places.finder import PlaceFinder
 from ce_retrieval.completion.places.others import OtherPhotos
-from ce_retrieval.completion.places.placed import Placed, fill_from_place
+from ce_retrieval.completion.places.placed import fill_from_place
 from ce_retrieval.completion.rerank.query import Query
 from ce_retrieval.completion.rerank.rim import SAME_PLACE
 from ce_retrieval.completion.rerank.scene_search import HIDDEN
@@ -66,29 +66,6 @@ class _Photo(NamedTuple):
     parts: Sequence[Bools]
     origin: Origin | None
     query: Query | CeretError | None = None  # None: no part is wide enough for scenes
-
-
-@dataclass
-class _Work:
-    """A photo under way: as it is filled so far, and what is known of it.
-
-    Attributes
-    ----------
-    picture : uint8 (H, W, 3)
-    seam : uint8 (H, W), as `Completion.seam`
-    filled : the parts that have a fill, by number.
-    scenes : what scenes made of the widest part that they were tried for.
-    place : what is known of other photos of the place, and what they made of the photo.
-    notes : lines for the user.
-    """
-
-    picture: Photo
-    seam: np.ndarray
-    filled: dict[int, FilledPart] = field(default_factory=dict)
-    scenes: Completion | None = None
-    place: Place | None = None
-    placed: Placed | None = None
-    notes: list[str] = field(default_factory=list)
 
 
 class AutoCompleter(Completer[_Photo]):
@@ -184,10 +161,10 @@ class AutoCompleter(Completer[_Photo]):
         return sorted((n for n, width in widths.items() if width > NARROW), key=lambda n: -widths[n])[:PARTS]
 
     def _fill(self, ready: _Photo, candidate_fills: bool, workers: int) -> Completion:
-        work = _Work(ready.photo, np.zeros(ready.hole.shape, np.uint8))
+        work = Work(ready.photo, np.zeros(ready.hole.shape, np.uint8))
         whole, ready = ready, self._by_places(ready, work, workers)
         if not ready.parts:
-            return self._completion(whole, work)
+            return self._completion(whole.hole, work)
         refused = self._by_patches(ready, work, workers)
         if refused:  # then nothing but the hole as a whole can be filled
             ready = ready._replace(parts=[ready.hole])
@@ -195,9 +172,9 @@ class AutoCompleter(Completer[_Photo]):
             self._by_scenes(ready, work, workers, instead=refused is not None)
         if refused and not work.filled:
             self._by_network(ready, work, refused)
-        return self._completion(whole, work)
+        return self._completion(whole.hole, work)
 
-    def _by_places(self, ready: _Photo, work: _Work, workers: int) -> _Photo:
+    def _by_places(self, ready: _Photo, work: Work, workers: int) -> _Photo:
         """Fill what other photos of the place show; return the photo with what they do not show as its hole."""
         if self._places is None:
             return ready
@@ -214,7 +191,7 @@ class AutoCompleter(Completer[_Photo]):
         rest = ready.hole & ~placed.covered
         return ready._replace(photo=placed.picture, hole=rest, parts=parts_of(rest) if rest.any() else [])
 
-    def _by_patches(self, ready: _Photo, work: _Work, workers: int) -> CeretError | None:
+    def _by_patches(self, ready: _Photo, work: Work, workers: int) -> CeretError | None:
         """Fill all parts by the photo's own patches; return the error where that cannot be done."""
         settings = PatchSettings(start="smooth", side=self.settings.side, seed=self.settings.seed)
         try:
@@ -226,7 +203,7 @@ class AutoCompleter(Completer[_Photo]):
             work.filled[number] = _part(part, PATCHES, 1 - BEFORE.chance(evidence), evidence)
         return None
 
-    def _by_scenes(self, ready: _Photo, work: _Work, workers: int, *, instead: bool) -> None:
+    def _by_scenes(self, ready: _Photo, work: Work, workers: int, *, instead: bool) -> None:
         """Fill the wide parts from scenes where these look better than patches; instead: there are no patches."""
         assert self._scenes is not None, "asked before"
         query = ready.query
@@ -256,7 +233,7 @@ class AutoCompleter(Completer[_Photo]):
     def _choose(
         self,
         ready: _Photo,
-        work: _Work,
+        work: Work,
         number: int,
         before: Evidence,
         patched: Photo,
@@ -288,7 +265,7 @@ class AutoCompleter(Completer[_Photo]):
             work.filled[number] = _part(part, method, sure, evidence, done.candidates[0])
         work.scenes = work.scenes or done
 
-    def _by_network(self, ready: _Photo, work: _Work, refused: CeretError) -> None:
+    def _by_network(self, ready: _Photo, work: Work, refused: CeretError) -> None:
         """Fill the hole by the network; raise why patches cannot fill it where the network cannot either."""
         try:
             with self._lock:
@@ -298,33 +275,9 @@ class AutoCompleter(Completer[_Photo]):
             raise type(refused)(f"{refused}; nor can the network: {error}") from error
         work.filled[0] = _part(ready.hole, NETWORK, None, of_shape(ready.hole, ready.hole))
 
-    def _completion(self, ready: _Photo, work: _Work) -> Completion:
-        scenes, placed, place = work.scenes, work.placed, work.place
-        candidates = [*(placed.candidates if placed else ()), *(scenes.candidates if scenes else ())]
-        return Completion(
-            best=work.picture,
-            hole=ready.hole,
-            settings=self.settings,
-            method=self.method,
-            candidates=[replace(one, rank=number) for number, one in enumerate(candidates, start=1)],
-            neighbors=[*(placed.neighbors if placed else ()), *(scenes.neighbors if scenes else ())],
-            index=self.about,
-            others=self.others,
-            network=self.network,
-            thumbnails=[*(placed.thumbnails if placed else ()), *(scenes.thumbnails if scenes else ())],
-            seam=work.seam if work.seam.any() and self.settings.seam else None,
-            dropped=_united(place.found.lost if place else (), scenes.dropped if scenes else ()),
-            lost=_united(place.found.lost if place else (), scenes.lost if scenes else ()),
-            copies=_united(place.found.copies if place else (), scenes.copies if scenes else ()),
-            grey=scenes.grey if scenes else placed is not None and place is not None and place.grey,
-            expected=scenes.expected if scenes else None,
-            parts=[*(placed.parts if placed else ()), *(work.filled[number] for number in sorted(work.filled))],
-            notes=tuple(dict.fromkeys(work.notes)),
-        )
-
-
-def _united(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*first, *second)))
+    def _completion(self, hole: Bools, work: Work) -> Completion:
+        made = work.completion(hole, self.settings, self.method)
+        return replace(made, index=self.about, others=self.others, network=self.network)
 
 
 def refined(filled: Photo, part: Bools, seed: int, workers: int) -> Photo:

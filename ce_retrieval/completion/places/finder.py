@@ -69,18 +69,24 @@ class PlaceFinder:
         scenes : of the index, as a search by context or kind found them; read where it has no local features.
         """
         grey = is_grey(photo, hole)
-        own = None
-        if not self._settings.allow_same_photo:
-            own = OwnPhoto(photo, hole, square_query(photo, hole, SQUARE), origin)
         finder = ViewFinder(photo, hole, self._cache)
         found = Found([], [], [])
         if self._others is not None:
+            own = self._own(photo, hole, origin)
             found = self._look(finder, self._others.neighbors, own, grey, workers, of_index=False)
         if not found.views and self._index is not None:
             likely = self._likely(photo, hole, origin, scenes)
+            # It knows photos by their ids, which begin at 0 both here and among the others.
+            own = self._own(photo, hole, origin)
             more = self._look(finder, likely, own, grey, workers, of_index=True)
             found = Found(more.views, [*found.lost, *more.lost], [*found.copies, *more.copies])
         return Place(found, finder.fine if found.views else finder.rough, grey)
+
+    def _own(self, photo: Photo, hole: Bools, origin: Origin | None) -> OwnPhoto | None:
+        """Return what tells copies of a photo; None where they may fill it."""
+        if self._settings.allow_same_photo:
+            return None
+        return OwnPhoto(photo, hole, square_query(photo, hole, SQUARE), origin)
 
     def _look(
         self,

@@ -38,6 +38,7 @@ COARSER = 1.5  # px of a scene for one of the region from which the scene is red
 RING = 40.0  # px of a photo 1024 px long: colours are adjusted by the pixels so near the hole
 SMOOTH = 2.0  # px: colours are compared after a blur, since small errors of place would weaken contrast
 GAINS = (0.3, 3.0)
+ROUNDS = 10  # of the fit of colours: fewer leave the pixels of a passer-by their pull
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +233,7 @@ def matched_colours(theirs: Photo, mine: Photo, where: Bools) -> Floats:
 def _line(x: Floats, y: Floats) -> tuple[float, float]:
     trust = np.ones_like(x)
     gain = bias = 0.0
-    for _ in range(5):
+    for _ in range(ROUNDS):
         trust /= trust.sum()
         mean_x, mean_y = np.sum(trust * x), np.sum(trust * y)  # not by BLAS, see `Aligner`
         from_x, from_y = x - mean_x, y - mean_y
@@ -245,5 +246,6 @@ def _line(x: Floats, y: Floats) -> tuple[float, float]:
         gain = float(np.clip(gain, *GAINS))
         bias = float(mean_y - gain * mean_x)
         errors = y - bias - gain * x
-        trust = 1 / (1 + (errors / (2 * (1.48 * np.median(np.abs(errors)) + 1))) ** 2)
+        spread = 1.48 * np.median(np.abs(errors)) + 1
+        trust = 1 / (1 + (errors / (2 * spread)) ** 2) ** 2  # Geman-McClure
     return gain, bias

@@ -12,7 +12,8 @@ from ce_retrieval.errors import SettingsError
 from ce_retrieval.settings import ranges
 
 WITH_INDEX = [name for name, method in METHODS.items() if method.index != "none"]
-WITHOUT_INDEX = [name for name, method in METHODS.items() if method.index != "required"]
+WITHOUT_INDEX = [name for name, method in METHODS.items() if method.index != "required" and not method.needs_photos]
+SEARCHES_SCENES = [name for name in WITH_INDEX if "rerank" in ranges(METHODS[name].settings)]
 
 
 def refused(method: str, settings: dict, *, has_index: bool) -> str:
@@ -27,20 +28,26 @@ def refused(method: str, settings: dict, *, has_index: bool) -> str:
     ("method", "with_index"), [*((name, True) for name in WITH_INDEX), *((name, False) for name in WITHOUT_INDEX)]
 )
 def test_every_method_can_be_made(index, scenes, tiny_weights, method, with_index):
-    settings = {"weights": str(tiny_weights), **({"start": "network"} if method == "patchmatch" else {})}
+    has_network = "weights" in ranges(METHODS[method].settings)
+    settings = {"weights": str(tiny_weights)} if has_network else {}
+    settings |= {"start": "network"} if method == "patchmatch" else {}
     made = make_completer(method, index if with_index else None, workers=2, settings=settings, scenes=scenes)
     assert isinstance(made, Completer) and made.method == method and made.workers == 2
     assert type(made.settings) is METHODS[method].settings
     assert (made.about is not None) == with_index
-    assert made.network is not None and made.network["path"] == str(tiny_weights)
+    assert (made.network or {}).get("path") == settings.get("weights")
 
 
-@pytest.mark.parametrize("method", WITH_INDEX)
+@pytest.mark.parametrize("method", SEARCHES_SCENES)
 def test_the_search_is_set_alike_for_all_methods_with_an_index(method):
     shared = {"rerank", "focus", "candidates", "weights", "where", "exclude_same_source"}
     settings = settings_of(method, {"rerank": "none", "focus": 4.0, "candidates": 7}, has_index=True)
     assert shared <= set(asdict(settings))
     assert (settings.rerank, settings.focus, settings.candidates) == ("none", 4.0, 7)
+
+
+def test_all_methods_but_places_and_the_network_search_scenes():
+    assert set(METHODS) - set(SEARCHES_SCENES) == {"places", "network"}
 
 
 @pytest.mark.parametrize("has_index", [False, True])
