@@ -72,7 +72,7 @@ METHODS: dict[str, Method] = {
         "optional",
         others=True,
         without_index=("weights", "side", "seed"),
-        with_others=_OF_PLACES,
+        with_others=(*_OF_PLACES, "places"),
     ),
     "places": Method(
         PlaceSettings,
@@ -169,6 +169,8 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool, ha
         names = ", ".join(f"`{name}`" for name in unread)
         raise SettingsError(f"without an `index`, `method` {method} does not read {names}: give one, or leave them out")
     chosen = about.settings(**settings)
+    if has_others and getattr(chosen, "places", "auto") == "none":
+        raise SettingsError("`places` is none, and `others` are given: leave one of them out")
     if getattr(chosen, "weights", None) is not None and not runs_network(method, chosen, has_index):
         raise SettingsError("no network is used by these settings: leave `weights` out, or set `rerank` to guided")
     return chosen

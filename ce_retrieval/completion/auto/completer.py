@@ -38,7 +38,7 @@ from ce_retrieval.completion.patches.patchmatch import complete_by_patches
 from ce_retrieval.completion.places.completer import nothing_shown
 from ce_retrieval.completion.places.finder import PlaceFinder
 from ce_retrieval.completion.places.others import OtherPhotos
-from ce_retrieval.completion.places.placed import fill_from_place
+from ce_retrieval.completion.places.placed import fill_from_places
 from ce_retrieval.completion.rerank.query import Query
 from ce_retrieval.completion.rerank.rim import SAME_PLACE
 from ce_retrieval.completion.rerank.scene_search import HIDDEN
@@ -179,9 +179,8 @@ class AutoCompleter(Completer[_Photo]):
         if self._places is None:
             return ready
         scenes = ready.query.neighbors if isinstance(ready.query, Query) else ()
-        work.place = self._places.place(ready.photo, ready.hole, ready.origin, scenes, workers)
-        side, seam, top = self.settings.side, self.settings.seam, self.settings.top
-        placed = fill_from_place(ready.photo, ready.hole, work.place, side=side, seam=seam, top=top, workers=workers)
+        about = ready.photo, ready.hole, ready.origin, scenes
+        work.place, placed = fill_from_places(self._places, *about, self.settings, workers)
         if placed is None:
             if self.others is not None:
                 work.notes.append(f"the other photos do not fill it: {nothing_shown(work.place)}")

@@ -16,7 +16,7 @@ import numpy as np
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.places.finder import Place, PlaceFinder
 from ce_retrieval.completion.places.others import OtherPhotos
-from ce_retrieval.completion.places.placed import fill_from_place
+from ce_retrieval.completion.places.placed import fill_from_places
 from ce_retrieval.completion.rerank.candidates import CandidateFinder, about_index, resolved
 from ce_retrieval.completion.result import Completion
 from ce_retrieval.completion.settings import PlacementSettings, PlaceSettings
@@ -98,11 +98,8 @@ class PlaceCompleter(Completer[_Photo]):
 
     def _fill(self, ready: _Photo, candidate_fills: bool, workers: int) -> Completion:
         photo, hole, origin, scenes = ready
-        place = self._places.place(photo, hole, origin, scenes, workers)
         settings = self.settings
-        placed = fill_from_place(
-            photo, hole, place, side=settings.side, seam=settings.seam, top=settings.top, workers=workers
-        )
+        place, placed = fill_from_places(self._places, photo, hole, origin, scenes, settings, workers)
         if placed is None:
             raise PhotoError(nothing_shown(place))
         if (hole & ~placed.covered).any():

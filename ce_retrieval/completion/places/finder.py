@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,26 +61,29 @@ class PlaceFinder:
         """Whether an index is searched by local features; without them, its likeliest scenes must be given."""
         return self._index is not None and self._index.manifest.places is not None
 
-    def place(
+    def places(
         self, photo: Photo, hole: Bools, origin: Origin | None, scenes: Sequence[Neighbor], workers: int
-    ) -> Place:
-        """Return the views of a photo's place: those among the others; where there are none, those of the index.
+    ) -> Iterator[Place]:
+        """Yield what is known of a photo's place: by the others, then by the index.
 
         scenes : of the index, as a search by context or kind found them; read where it has no local features.
         """
         grey = is_grey(photo, hole)
         finder = ViewFinder(photo, hole, self._cache)
-        found = Found([], [], [])
-        if self._others is not None:
-            own = self._own(photo, hole, origin)
-            found = self._look(finder, self._others.neighbors, own, grey, workers, of_index=False)
-        if not found.views and self._index is not None:
-            likely = self._likely(photo, hole, origin, scenes)
-            # It knows photos by their ids, which begin at 0 both here and among the others.
-            own = self._own(photo, hole, origin)
-            more = self._look(finder, likely, own, grey, workers, of_index=True)
-            found = Found(more.views, [*found.lost, *more.lost], [*found.copies, *more.copies])
-        return Place(found, finder.fine if found.views else finder.rough, grey)
+        lost: list[str] = []
+        copies: list[str] = []
+        for of_index in (False, True):
+            if of_index and self._index is not None:
+                neighbors = self._likely(photo, hole, origin, scenes)
+            elif not of_index and self._others is not None:
+                neighbors = self._others.neighbors
+            else:
+                continue
+            # What tells copies knows photos by their ids, which begin at 0 both in the index and among the others.
+            found = self._look(finder, neighbors, self._own(photo, hole, origin), grey, workers, of_index=of_index)
+            lost, copies = [*lost, *found.lost], [*copies, *found.copies]
+            features = finder.fine if found.views else finder.rough
+            yield Place(Found(found.views, lost, copies), features, grey)
 
     def _own(self, photo: Photo, hole: Bools, origin: Origin | None) -> OwnPhoto | None:
         """Return what tells copies of a photo; None where they may fill it."""

@@ -12,12 +12,13 @@ from PIL import Image
 from ce_retrieval.completion.auto.part import FilledPart
 from ce_retrieval.completion.parts import parts_of
 from ce_retrieval.completion.places.filler import PlaceFill, fill_from_views
-from ce_retrieval.completion.places.finder import Place
+from ce_retrieval.completion.places.finder import Place, PlaceFinder
 from ce_retrieval.completion.places.proposals import Proposal
 from ce_retrieval.completion.result import Candidate, Completion
 from ce_retrieval.completion.scenes.compose import THUMBNAIL
 from ce_retrieval.completion.scenes.compose import thumbnail as _small
 from ce_retrieval.errors import MaskError, some
+from ce_retrieval.photo_index import Origin
 from ce_retrieval.pixels import Bools, Photo, hole_box, to_bytes
 from ce_retrieval.places.alignment import warped
 from ce_retrieval.retrieval.neighbor import Neighbor
@@ -55,13 +56,31 @@ class Placed(NamedTuple):
         return f"filled from {what} of the same place: {some(names)}"
 
 
-def fill_from_place(
-    photo: Photo, hole: Bools, place: Place, *, side: int, seam: float, top: int, workers: int
-) -> Placed | None:
-    """Fill the parts of a hole that other photos of the place show; None where none does.
+def fill_from_places(
+    finder: PlaceFinder,
+    photo: Photo,
+    hole: Bools,
+    origin: Origin | None,
+    scenes: Sequence[Neighbor],
+    settings: Any,
+    workers: int,
+) -> tuple[Place, Placed | None]:
+    """Fill a hole from the first source that shows any of it; return what is known of the place, and the fill.
 
-    top: candidates kept. Other parameters as `fill_from_views`.
+    Parameters
+    ----------
+    photo, hole, origin, scenes : as in `PlaceFinder.places`.
+    settings : with `side`, `seam` and `top`.
     """
+    for place in finder.places(photo, hole, origin, scenes, workers):
+        placed = _fill(photo, hole, place, side=settings.side, seam=settings.seam, top=settings.top, workers=workers)
+        if placed is not None:
+            return place, placed
+    return place, None
+
+
+def _fill(photo: Photo, hole: Bools, place: Place, *, side: int, seam: float, top: int, workers: int) -> Placed | None:
+    """Fill the parts of a hole that other photos of the place show; None where none does."""
     parts = parts_of(hole)
     done: list[PlaceFill] = []
     picture, whole_seam, covered = photo, np.zeros(hole.shape, np.uint8), np.zeros(hole.shape, bool)

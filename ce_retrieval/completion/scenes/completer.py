@@ -18,7 +18,7 @@ import numpy as np
 
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.places.finder import PlaceFinder
-from ce_retrieval.completion.places.placed import Placed, fill_from_place, led_by_place
+from ce_retrieval.completion.places.placed import Placed, fill_from_places, led_by_place
 from ce_retrieval.completion.rerank.candidates import CandidateFinder, knows_kinds, resolved
 from ce_retrieval.completion.rerank.query import Query
 from ce_retrieval.completion.rerank.scene_search import HIDDEN
@@ -188,11 +188,8 @@ class SceneCompleter(Completer[Query]):
         """Return what other photos of the place make of a photo, where they show all of the hole."""
         if self._places is None:
             return None
-        place = self._places.place(query.photo, query.hole, query.origin, query.neighbors, workers)
-        settings = self.settings
-        placed = fill_from_place(
-            query.photo, query.hole, place, side=settings.side, seam=settings.seam, top=settings.top, workers=workers
-        )
+        about = query.photo, query.hole, query.origin, query.neighbors
+        _, placed = fill_from_places(self._places, *about, self.settings, workers)
         return None if placed is None or (query.hole & ~placed.covered).any() else placed
 
     def _from_scenes(
