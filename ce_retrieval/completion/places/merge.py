@@ -19,7 +19,7 @@ from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.places.proposals import Proposal
 from ce_retrieval.completion.scenes.region import Region
 from ce_retrieval.errors import SolverError
-from ce_retrieval.pixels import Bools, Floats, distance_from, to_unit
+from ce_retrieval.pixels import Bools, Floats, distance_from, hole_box, to_unit
 
 BAND, LEAST_BAND = (
     16.0,
@@ -30,6 +30,7 @@ BLUR = 1.5  # px: proposals are compared after a blur, so that small errors of p
 IGNORED = 20.0  # grey levels: smaller differences from the median are free
 LARGEST = 80.0  # grey levels: larger differences cost no more
 DISAGREES = 100.0  # cost of a pixel for each 1 of agreement that the best proposal has more
+GOES_ON = 0.5  # of the cost of the known pixels beside the hole, in the hole
 UNSEEN = 1e4  # cost of a pixel that a proposal does not show
 SEAM = 2.0  # cost of a seam, for each grey level that the two proposals differ on both of its sides
 SWEEPS = 2  # of expansion moves over all labels
@@ -107,12 +108,26 @@ def _unary(region: Region, proposals: Sequence[Proposal]) -> Floats:
             median = np.nan_to_num(np.nanmedian(np.where(counts[..., None] > 0, votes, 0.0), axis=0))
         apart = np.abs(blurred - median).mean(axis=-1)
         unary += np.where(counts >= MAJORITY, np.clip(apart, IGNORED, LARGEST) - IGNORED, 0)
-    # Beside the hole the photo itself says which plane goes on there.
+    # Beside the hole the photo itself says which plane goes on there, and so it does, less surely, of the hole near to it.
     shares = (~region.hole).astype(np.float32)[..., None]
     own = _blurred(region.photo * shares) / (_blurred(shares)[..., None] + np.float32(1e-3))
-    unary += np.where(region.hole, 0, np.clip(np.abs(blurred - own).mean(axis=-1), 0, LARGEST))
+    apart = np.clip(np.abs(blurred - own).mean(axis=-1), 0, LARGEST)
+    for number, one in enumerate(proposals):
+        beside = one.shown & region.context
+        unary[number] += np.where(region.hole, GOES_ON * _spread(apart[number], beside, region.hole), apart[number])
     unary[~np.stack([one.shown for one in proposals])] = UNSEEN
     return unary
+
+
+def _spread(values: Floats, where: Bools, hole: Bools) -> Floats:
+    """Return values float32 (h, w) of the pixels `where`, averaged around each pixel over about half the hole's size."""
+    import cv2
+
+    y0, x0, y1, x1 = hole_box(hole)
+    sigma = max(2.0, max(y1 - y0, x1 - x0) / 6)
+    shares = where.astype(np.float32)
+    sums, counts = (cv2.GaussianBlur(part, (0, 0), sigma) for part in (values * shares, shares))
+    return np.asarray(sums / np.maximum(counts, np.float32(1e-6)))
 
 
 def _expanded(
