@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from place_views import lit, oval, psnr, removed, saved, seen, turned
 
+from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.photos import load_photo
 
 SIZE = (300, 450)
@@ -174,3 +175,14 @@ def test_options_that_do_not_go_together(run, place, crop_index, one_line_error)
         ((*others, "--method", "places", "--where", "width > 3"), "does not read --where"),
     ):
         assert said in one_line_error(run(*words)), words
+
+
+@pytest.mark.parametrize("top", [1, 3])
+def test_a_result_of_an_index_that_holds_the_place_is_kept(run, place, top):
+    path = place / "photos.ceret"
+    build_index([place / "others"], path, IndexSettings("thumbnail", size=64, workers=1, kind="none", places=True))
+    words = ("--index", path, "--method", "scenes", "--rerank", "rim", "--aligned", 2, "--top", top)
+    first = run(*words)
+    assert first.exit_code == 0 and "filled from " in first.stderr and "done before" not in first.stdout
+    assert "done before" in run(*words).stdout
+    assert "done before" not in run(*words, "--places", "none").stdout
