@@ -119,25 +119,19 @@ def _fill(photo: Photo, hole: Bools, place: Place, *, side: int, seam: float, to
     )
 
 
-def led_by_place(
-    done: Completion | None, placed: Placed, hole: Bools, settings: Any, *, candidate_fills: bool
-) -> Completion:
+def led_by_place(done: Completion, placed: Placed, settings: Any, *, candidate_fills: bool) -> Completion:
     """Return a completion from scenes with the fill from the place as its first candidate.
 
     Parameters
     ----------
-    done : with scenes as candidates, made for a `pick` one less; None: without any.
+    done : with scenes as candidates, made for a `pick` one less, or without any.
     placed : what shows all of the hole.
     settings : of the whole, with its `pick`.
     candidate_fills : as in `Completer.complete_many`.
     """
     first = replace(placed.candidates[0], rank=1)
     picked = settings.pick == 1
-    scenes = [
-        replace(one, rank=one.rank + 1, share=0.0 if picked else one.share) for one in (done.candidates if done else ())
-    ]
-    if done is None:
-        done = Completion(best=placed.picture, hole=hole, settings=settings, method="scenes")
+    scenes = [replace(one, rank=one.rank + 1, share=0.0 if picked else one.share) for one in done.candidates]
     return replace(
         done,
         best=placed.picture if picked else done.best,

@@ -173,16 +173,25 @@ class SceneCompleter(Completer[Query]):
         placed = self._placed(ready, workers)
         if placed is None:
             return self._from_scenes(ready, candidate_fills, workers)
+        # What holds of the result without any scene.
+        done = Completion(
+            best=placed.picture,
+            hole=ready.hole,
+            settings=self.settings,
+            method=self.method,
+            index=self.about,
+            network=self.network,
+            grey=ready.grey,
+        )
         if self.settings.top == 1:
-            return led_by_place(None, placed, ready.hole, self.settings, candidate_fills=candidate_fills)
+            return led_by_place(done, placed, self.settings, candidate_fills=candidate_fills)
         settings = replace(self.settings, top=self.settings.top - 1, pick=max(1, self.settings.pick - 1))
         try:
             done = self._from_scenes(ready, candidate_fills, workers, settings)
         except PhotoError:  # no scene fits, but the place does
             if self.settings.pick > 1:
                 raise
-            done = None
-        return led_by_place(done, placed, ready.hole, self.settings, candidate_fills=candidate_fills)
+        return led_by_place(done, placed, self.settings, candidate_fills=candidate_fills)
 
     def _placed(self, query: Query, workers: int) -> Placed | None:
         """Return what other photos of the place make of a photo, where they show all of the hole."""

@@ -1,5 +1,6 @@
 """A place that a photo with a hole and other photos show: the coffee table of scikit-image."""
 
+import cv2
 import numpy as np
 from place_views import lit, moved, oval, seen, turned
 
@@ -29,12 +30,14 @@ def crossed(view: np.ndarray, homography: np.ndarray, hole: np.ndarray) -> np.nd
     return view
 
 
-def facade(columns: int = 7, rows: int = 5) -> np.ndarray:
-    """A wall with windows that are all alike, 60 px apart, each with a little grime of its own."""
-    rng = np.random.default_rng(4)
+def facade(columns: int = 7, rows: int = 5, *, house: int = 4, grime: float = 0.0) -> np.ndarray:
+    """A wall with windows that are all alike, 60 px apart, with the grime of this house, in grey levels."""
+    rng = np.random.default_rng(house)
     window = np.full((60, 60, 3), (170, 120, 90), np.uint8)
     window[10:48, 14:46] = (60, 80, 110)
     window[10:48, 28:32] = window[27:31, 14:46] = (240, 240, 235)
     window[48:52, 10:50] = (200, 195, 180)
     wall = np.tile(window, (rows, columns, 1)).astype(float)
-    return np.clip(wall + rng.normal(0, 3, wall.shape), 0, 255).astype(np.uint8)
+    stains = cv2.GaussianBlur(rng.normal(0, 1, wall.shape[:2]), (0, 0), 4)
+    wall += rng.normal(0, 3, wall.shape) + grime * (stains / stains.std())[..., None]
+    return np.clip(wall, 0, 255).astype(np.uint8)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from place_cases import HOLE, LEFT, NEAR, SIZE, TURNED, crossed, facade, others_of
 from place_views import apart, lit, moved, oval, psnr, removed, saved, seen, turned
+from skimage import data
 
 import ce_retrieval
 from ce_retrieval import make_completer
@@ -171,6 +172,30 @@ def test_windows_that_are_all_alike_are_not_taken_for_each_other(bundled_photos,
         done = fill(wall, hole, {"view": seen(wall, view)}, seam=0.0)
         assert apart(np.array(done.candidates[0].homography), view, hole) < 1
         assert psnr(done.best, wall, hole) >= 24
+
+
+@pytest.mark.parametrize("shift", [0, -60, 120])
+def test_another_house_with_the_same_windows_does_not_fill(fill, shift):
+    """Nothing but stains tells one from another: the photo of the same house fits, where its windows are, and no other does."""
+    here, there = facade(10, 7, grime=5.0), facade(10, 7, house=5, grime=5.0)
+    size = here.shape[:2]
+    hole, view = oval(size, (210, 300), (40, 45)), turned(size, 15, 0.9) @ moved(shift, 0)
+    done = fill(here, hole, {"same": seen(here, view)}, seam=0.0)
+    assert apart(np.array(done.candidates[0].homography), view, hole) < 1
+    with pytest.raises(PhotoError, match="no other photo shows this place"):
+        fill(here, hole, {"same": seen(there, view)})
+
+
+def test_a_stereo_pair_fills_better_than_patches(tmp_path):
+    """The Middlebury motorcycle: no homography fits all of it, and what is near hides other things in each photo."""
+    left, right, _ = data.stereo_motorcycle()
+    holes = [oval(left.shape[:2], centre, (28, 30)) for centre in ((100, 150), (300, 250), (60, 330))]
+    gains = []
+    for others in (saved(tmp_path / "others", right=right), None):
+        completer = make_completer("places" if others else "auto", others=others, workers=2)
+        done = completer.complete_many([removed(left, hole) for hole in holes], holes)
+        gains.append(np.mean([psnr(one.best, left, hole) for one, hole in zip(done, holes, strict=True)]))
+    assert gains[0] > gains[1] + 3
 
 
 def test_the_candidates_are_no_more_than_asked_for(truth, views, fill):
