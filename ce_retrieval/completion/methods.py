@@ -169,8 +169,6 @@ def settings_of(method: str, settings: Mapping[str, Any], *, has_index: bool, ha
         names = ", ".join(f"`{name}`" for name in unread)
         raise SettingsError(f"without an `index`, `method` {method} does not read {names}: give one, or leave them out")
     chosen = about.settings(**settings)
-    if has_others and getattr(chosen, "places", "auto") == "none":
-        raise SettingsError("`places` is none, and `others` are given: leave one of them out")
     if getattr(chosen, "weights", None) is not None and not runs_network(method, chosen, has_index):
         raise SettingsError("no network is used by these settings: leave `weights` out, or set `rerank` to guided")
     return chosen

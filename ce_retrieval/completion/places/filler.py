@@ -14,13 +14,16 @@ from ce_retrieval.completion.places.proposals import Proposal, Proposer, reduced
 from ce_retrieval.completion.places.views import View
 from ce_retrieval.completion.result import FROM_SCENE, SHIFTED
 from ce_retrieval.completion.scenes.region import RADIUS, Region, region_of
-from ce_retrieval.completion.scenes.seam import GROWTH, SeamFinder
+from ce_retrieval.completion.scenes.seam import GROWTH, PAPER_SIDE, SeamFinder
 from ce_retrieval.completion.working_size import enlarged_mask, enlarged_values, enlarged_window, working_photo
-from ce_retrieval.pixels import Bools, Box, Floats, Photo, crop, resize_area, to_bytes, to_unit
+from ce_retrieval.pixels import Bools, Box, Floats, Photo, crop, hole_box, resize_area, to_bytes, to_unit
 from ce_retrieval.places.alignment import warped
 from ce_retrieval.places.local_features import LocalFeatures
 
 LEAST_RADIUS = 32.0  # px of the working size: small photos have little else to align by
+# A region of more is worked on at a smaller size, but not below that side: its time grows with its pixels, and the photos are
+# aligned to a fraction of a pixel anyway.
+MOST_PIXELS, LEAST_SIDE = 200_000, 256.0
 SURE = 0.5  # agreement of the best proposal from which a photo certainly shows the place
 LEAST_AGREES = 0.35  # agreement of the others
 SLIVER = 5  # px: what no photo shows of a hole is left to other methods where it is wider
@@ -76,15 +79,13 @@ def fill_from_views(
     ------
     MaskError : as `working_photo` and `region_of`.
     """
-    working = working_photo(photo, hole, side)
-    radius = max(RADIUS, LEAST_RADIUS * 1024 / max(working.hole.shape))
-    region = _without(region_of(working, seam, radius=radius), hidden)
+    region = _without(_region(photo, hole, side, seam), hidden)
     found = Proposer(region, features).proposals(views, workers)
     if not found or found[0].agreement < SURE:
         return None
     proposals = [one for one in found if one.agreement >= LEAST_AGREES or one.another_plane]
     picture = merged(region, proposals)
-    growth = GROWTH * max(region.size) / max(working.hole.shape)
+    growth = GROWTH * max(region.size) / max(region.working.hole.shape)
     composite = to_bytes(picture.values)
     unseen = region.domain & ~region.hole & (picture.label == NOWHERE)
     composite[unseen] = region.photo[unseen]
@@ -93,6 +94,17 @@ def fill_from_views(
         to_unit(composite)[None], to_unit(region.photo), taken[None], region.hole, workers=workers
     )
     return _at_full_size(photo, hole, region, proposals, picture, taken, blend.fills[0])
+
+
+def _region(photo: Photo, hole: Bools, side: float, seam: float) -> Region:
+    """Return the region of a hole, at a working size that keeps it below MOST_PIXELS."""
+    while True:
+        working = working_photo(photo, hole, side)
+        side = min(side, max(working.hole.shape))
+        region = region_of(working, seam, radius=max(RADIUS, LEAST_RADIUS * PAPER_SIDE / side))
+        if region.hole.size <= MOST_PIXELS or side <= LEAST_SIDE:
+            return region
+        side = max(LEAST_SIDE, 0.99 * side * (MOST_PIXELS / region.hole.size) ** 0.5)
 
 
 def _without(region: Region, hidden: Bools) -> Region:
@@ -167,20 +179,23 @@ def _sample(
     values: Floats,
 ) -> None:
     """Fill the pixels `from_scene` of a window of the photo: each from its photo, with what the blend adds to it."""
-    y0, x0, y1, x1 = window
-    to_photo = np.array([[1.0, 0, x0], [0, 1.0, y0], [0, 0, 1.0]])
-    centre = np.array([(x1 - x0) / 2, (y1 - y0) / 2])
-    shown = np.where(picture.label == NOWHERE, max(_largest(picture.label), 0), picture.label)
-    wanted = np.where(label == NOWHERE, max(_largest(picture.label), 0), label)
+    largest = max(_largest(picture.label), 0)
+    shown = np.where(picture.label == NOWHERE, largest, picture.label)
+    wanted = np.where(label == NOWHERE, largest, label)
     for number, one in enumerate(proposals):
         where = from_scene & (wanted == number)
         if not where.any():
             continue
-        scene, homography = reduced(one.view.photo, one.homography @ to_photo, centre)
-        pixels = warped(scene, homography, (y1 - y0, x1 - x0)).pixels[where]
+        inside = hole_box(where)
+        y0, x0 = window[0] + inside[0], window[1] + inside[1]
+        y1, x1 = window[0] + inside[2], window[1] + inside[3]
+        to_photo = np.array([[1.0, 0, x0], [0, 1.0, y0], [0, 0, 1.0]])
+        scene, homography = reduced(one.view.photo, one.homography @ to_photo, np.array([(x1 - x0) / 2, (y1 - y0) / 2]))
+        part = where[crop(inside)]
+        pixels = warped(scene, homography, part.shape).pixels[part]
         colours = (pixels * one.colours[0] + one.colours[1]) / np.float32(255)
-        added = _enlarged(region, values - one.values / np.float32(255), shown == number, window)
-        inner[where] = to_bytes(colours + added[where])
+        added = _enlarged(region, values - one.values / np.float32(255), shown == number, (y0, x0, y1, x1))
+        inner[where] = to_bytes(colours + added[part])
 
 
 def _largest(label: NDArray[np.int8]) -> int:
