@@ -30,12 +30,12 @@ def matches(mine: LocalFeatures, theirs: LocalFeatures) -> Matches:
     rows = np.arange(len(products))
     nearest = products.argmax(axis=1)
     first = products[rows, nearest]
-    mutual = products.argmax(axis=0)[nearest] == rows
     products[rows, nearest] = -1.0
     second = products.max(axis=1)
+    products[rows, nearest] = first
     # Squared distances of unit vectors are 2 - 2 times their product.
-    clear = 1 - first < RATIO**2 * (1 - second)
-    kept = np.flatnonzero(mutual & clear)
+    clear = np.flatnonzero(1 - first < RATIO**2 * (1 - second))
+    kept = _mutual(products, clear, nearest)
     return _pairs(mine, theirs, kept, nearest[kept])
 
 
@@ -57,9 +57,13 @@ def guided_matches(mine: LocalFeatures, theirs: LocalFeatures, homography: Matri
     products = np.where(near, mine.descriptors @ theirs.descriptors[near_them].T, np.float32(-1))
     rows = np.arange(len(products))
     nearest = products.argmax(axis=1)
-    mutual = products.argmax(axis=0)[nearest] == rows
-    kept = np.flatnonzero(mutual & (products[rows, nearest] >= ALIKE))
+    kept = _mutual(products, np.flatnonzero(products[rows, nearest] >= ALIKE), nearest)
     return _pairs(mine, theirs, kept, near_them[nearest[kept]])
+
+
+def _mutual(products: NDArray[np.float32], rows: NDArray[np.intp], nearest: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return those of some rows that are also the nearest of their nearest."""
+    return rows[products[:, nearest[rows]].argmax(axis=0) == rows] if len(rows) else rows
 
 
 def transformed(homography: Matrix, points: NDArray[np.floating]) -> Matrix:
