@@ -109,22 +109,26 @@ class ViewFinder:
         """The photo's own features, for the matches that are used."""
         return local_features(self._photo, self._hole, side=FINE[0], most=FINE[1])
 
-    def among(self, neighbors: Sequence[Neighbor], opened: Open, *, trusted: bool, workers: int) -> Found:
+    def among(self, close: Sequence[Neighbor], far: Sequence[Neighbor], opened: Open, workers: int) -> Found:
         """Return the views among some photos.
 
-        trusted : the user said that they show the place, so that each is looked at closely at once.
+        close : photos that are looked at closely at once, since much speaks for them.
+        far : photos of which a first look chooses those that are.
         """
-        _ = self.fine if trusted else self.rough  # before threads ask for it
+        # Before threads ask for it.
+        _ = self.fine if close else None
+        _ = self.rough if far else None
+        trusted = {neighbor.id for neighbor in close}
         found = Found([], [], [])
 
         def look(neighbor: Neighbor) -> View | PhotoError | None:
             try:
-                return self._view(neighbor, opened(neighbor), trusted=trusted)
+                return self._view(neighbor, opened(neighbor), trusted=neighbor.id in trusted)
             except PhotoError as error:
                 return error
 
         with ThreadPoolExecutor(workers) as pool:
-            for one in pool.map(look, neighbors):
+            for one in pool.map(look, (*close, *far)):
                 if isinstance(one, View):
                     found.views.append(one)
                 elif isinstance(one, SamePhotoError):
