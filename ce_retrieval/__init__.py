@@ -29,6 +29,7 @@ _HOMES = {
     "SettingsError": "errors",
     "add_photos": "photo_index",
     "build_index": "photo_index",
+    "compact_index": "photo_index",
     "complete": "completion.methods",
     "find_neighbors": "retrieval.search",
     "kind_similarity": "retrieval.kind_search",
@@ -36,6 +37,8 @@ _HOMES = {
     "make_completer": "completion.methods",
     "read_mask": "holes.files",
     "relocate_index": "photo_index",
+    "remove_photos": "photo_index",
+    "restore_photos": "photo_index",
     "save_photo": "photos",
     "verify_index": "photo_index",
 }

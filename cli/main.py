@@ -11,6 +11,8 @@ from cli.output import one_line_errors, stdout_error
 COMMANDS = {
     "index": "Index photos by context.",
     "add": "Bring an index up to date with its photos.",
+    "remove": "Remove photos from an index.",
+    "compact": "Free the space of removed photos.",
     "relocate": "Tell an index where its photos are now.",
     "info": "Say what an index is.",
     "verify": "Check every file of an index, and its photos.",
