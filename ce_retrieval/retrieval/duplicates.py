@@ -92,7 +92,7 @@ def find_duplicates(
     _, first, which = np.unique(contents, return_index=True, return_inverse=True)
     same_as = first[which]  # the lowest id with these bytes
     group_of = same_as.copy()
-    compared, dropped = 0, ()
+    compared, dropped = 0, tuple[str, ...]()
     if near:
         compared, dropped = _join_near(index, group_of, workers or os.cpu_count() or 1, progress)
     group_of = group_of[same_as]
@@ -133,7 +133,7 @@ def _join_near(
 
 
 def _nearest(index: PhotoIndex, alone: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the id of each photo that a mask bool (N,) marks, and the ids of those of them nearest to it, most often itself too."""
+    """Yield the id of each photo that a mask bool (N,) marks, and the ids of the marked ones nearest to it, itself too."""
     weights = np.ones((AT_ONCE, index.manifest.cells), np.float32)
     k = min(NEIGHBOURS + 1, int(np.count_nonzero(alone)))
     start = 0
