@@ -7,7 +7,8 @@ import fnmatch
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ce_retrieval.errors import LockedIndexError, StorageError
@@ -208,6 +209,43 @@ def writer_lock(folder: Path) -> Iterator[None]:
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
+    finally:
+        os.close(handle)
+
+
+class ReaderLock:
+    """Says, until it is closed or forgotten, that someone reads the files of `folder`.
+
+    It is made before the first of them is looked at, and waits while a writer deletes files. Any number of readers hold it at
+    once. It is a flock on the folder itself: nothing is written, and a killed reader leaves none behind. Where the file
+    system has no locks it does nothing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._ending: Callable[[], object] | None = None
+        with contextlib.suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            self._ending = weakref.finalize(self, os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        """Let writers delete what they have replaced."""
+        if self._ending:
+            self._ending()
+
+
+@contextlib.contextmanager
+def no_readers(folder: Path) -> Iterator[bool]:
+    """Yield whether no one holds a `ReaderLock` on `folder`: then its files may be deleted, and new readers wait for that."""
+    with storage_errors(folder):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except OSError:  # held, or without locks, where no one can tell
+            free = False
+        yield free
     finally:
         os.close(handle)
 

@@ -39,7 +39,8 @@ def command(
     """Bring an index up to date with SOURCES, or with its own sources if none are given.
 
     Photos that it does not have are added, those that have changed are described anew, those that could not be read are
-    tried again, and those that have vanished are removed. Programs that have the index open keep what they opened.
+    tried again, and those that have vanished are removed. What `ceret remove` removed stays out. Programs that have the index
+    open keep what they opened.
     """
     work = {"workers": workers, "max_memory": max_memory}
     with progress_bar("adding") as progress:
@@ -51,6 +52,7 @@ def command(
     parts += (
         [f"{len(report.vanished)} {'has' if len(report.vanished) == 1 else 'have'} vanished"] if report.vanished else []
     )
+    parts += [f"{report.kept_out} {'stays' if report.kept_out == 1 else 'stay'} removed"] if report.kept_out else []
     text = f"{index_path}: {', '.join(parts)}, {report.count} in all; {counted(len(report.skipped), 'file')} skipped"
     text += f"; kind features by {report.kind}" if kind and report.kind else ""
     print_built(text, index_path, report, as_json)

@@ -12,7 +12,7 @@ from cli.output import note, outcome_with_options, print_json, progress_bar, say
 
 @click.command()
 @click.argument("photo", metavar="PHOTO|FOLDER", type=PATH)
-@mask_options
+@mask_options()
 @click.option("--out", required=True, metavar="DIR", type=PATH, help="Where STEM.png and STEM.json go.")
 @completer_options
 @workers_option(None, "Threads in all.", show_default="all cores")

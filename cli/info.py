@@ -26,6 +26,7 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
     about = {
         "photos": manifest.count,
         "removed": manifest.removed,
+        "kept_out": len(manifest.kept_out.names) + len(manifest.kept_out.sha256),
         "complete": manifest.complete,
         "features": manifest.descriptor,
         "cells": manifest.cells,

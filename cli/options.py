@@ -83,21 +83,20 @@ def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--where", metavar="EXPRESSION", help=_SEARCH["where"].help)(function)
 
 
-def mask_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --mask, --invert-mask and --mask-alpha."""
+def mask_options(text: str = "The hole: white = missing, the photo's size.", *, required: bool = True) -> Decorator:
+    """Return --mask, with its help, and --invert-mask and --mask-alpha."""
     options = (
-        click.option(
-            "--mask",
-            type=PATH,
-            required=True,
-            help="The hole: white = missing, the photo's size.",
-        ),
+        click.option("--mask", type=PATH, required=required, help=text),
         click.option("--invert-mask", "invert", is_flag=True, help="Dark marks the hole, not white."),
         click.option("--mask-alpha", "alpha", is_flag=True, help="Transparent marks the hole."),
     )
-    for option in reversed(options):
-        function = option(function)
-    return function
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
 def number_option(name: str, settings: Any, text: str, **more: Any) -> Decorator:

@@ -160,6 +160,7 @@ def print_result(text: str, value: Any, as_json: bool) -> None:
 def print_built(text: str, index: Path, report: "BuildReport", as_json: bool) -> None:
     """Print how building an index, or adding to one, ended: as the text, and whether it has kind features, or as JSON."""
     counts = {"photos": report.count, "added": report.added, "present": report.present, "skipped": len(report.skipped)}
+    counts["kept_out"] = report.kept_out
     lists = {"changed": report.changed, "vanished": report.vanished}
     skipped = [(name, with_options(reason)) for name, reason in report.skipped]
     passed_over = {"skipped_files": skipped, "refused": report.refused, "notes": report.notes}

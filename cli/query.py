@@ -12,14 +12,14 @@ from cli.output import note, print_json, say, with_options
 
 @click.command()
 @click.argument("photo", type=PATH)
-@mask_options
+@mask_options("The hole: white = missing, the photo's size. Without it, photos like PHOTO are found.", required=False)
 @search_options
 @click.option("--out", type=PATH, metavar="NAME.png", help="Also draw the query and its neighbours.")
 @max_pixels_option
 @json_option
 def command(
     photo: Path,
-    mask: Path,
+    mask: Path | None,
     invert: bool,
     alpha: bool,
     index_path: Path,
@@ -32,7 +32,10 @@ def command(
     max_pixels: int,
     as_json: bool,
 ) -> None:
-    """Find the nearest contexts of PHOTO with a hole: the photos most alike around that hole, of its kind or its place."""
+    """Find the nearest contexts of PHOTO with a hole: the photos most alike around that hole, of its kind or its place.
+
+    Without --mask, find the photos most like PHOTO as a whole.
+    """
     from ce_retrieval.figures import CELL, neighbour_sheet
     from ce_retrieval.holes.files import polarity_hint, read_mask
     from ce_retrieval.photo_index import PhotoIndex
@@ -41,19 +44,21 @@ def command(
     from ce_retrieval.retrieval.neighbor import neighbor_photos
     from ce_retrieval.retrieval.search import default_focus, find_neighbors
 
+    if mask is None and (invert or alpha):
+        raise click.UsageError("--invert-mask and --mask-alpha say how to read a mask: give one with --mask")
     if out:
-        check_place(out, {"photo": photo, "mask": mask})
+        check_place(out, {"photo": photo, **({"mask": mask} if mask else {})})
     pixels, _, _, encoding = load_photo(photo, max_pixels=max_pixels)
-    hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha, photo=photo)
+    hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha, photo=photo) if mask else None
     index = PhotoIndex.open(index_path)
-    if features != "index":
+    if features != "index" or hole is None:
         px = None if focus == "auto" else focus
     else:
         px = default_focus(index.descriptor) if isinstance(focus, str) else focus
     apart_from = photo if exclude_same_source else None
     search: dict[str, Any] = {"features": features, "focus": px, "where": where}
     neighbors = find_neighbors(index, pixels, hole, k, **search, apart_from=apart_from)
-    for hint in filter(None, [polarity_hint(hole), *encoding.faults]):
+    for hint in filter(None, [polarity_hint(hole) if hole is not None else "", *encoding.faults]):
         note(f"note: {with_options(hint)}")
     opened, dropped = neighbor_photos(index, neighbors, CELL) if out else ([], [])
     if out and opened:

@@ -67,14 +67,14 @@ def test_the_program_of_the_readme_runs(
 def test_every_command_and_option_is_documented(name: str) -> None:
     text = section(name)
     assert text, f"docs/cli.md has no section '## `ceret {name} ...`'"
-    words = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text))
+    words = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", text))
     missing = options_of(name) - words - {"--help", "-h"}
     assert not missing, f"docs/cli.md does not mention {sorted(missing)} under ceret {name}"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_documented_option_exists(name: str) -> None:
-    named = set(re.findall(r"^\| `(--?[a-z][a-z-]*)", section(name), re.MULTILINE))
+    named = set(re.findall(r"^\| `(--?[a-z][a-z0-9-]*)", section(name), re.MULTILINE))
     assert named <= options_of(name)
 
 

@@ -2,11 +2,13 @@
 
 from ce_retrieval.installation import check_installation
 from ce_retrieval.photo_index.builder import add_photos, build_alike, build_index
+from ce_retrieval.photo_index.compaction import Compaction, compact_index
 from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos
 from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.relocate import Relocation, relocate_index
+from ce_retrieval.photo_index.removal import Removal, remove_photos, restore_photos
 from ce_retrieval.photo_index.segments import PhotoRecord
 from ce_retrieval.photo_index.settings import IndexSettings
 from ce_retrieval.photo_index.update import BuildReport
@@ -16,6 +18,7 @@ check_installation("indexes")  # whoever searches imports this room first
 
 __all__ = [
     "BuildReport",
+    "Compaction",
     "IndexSettings",
     "Manifest",
     "Origin",
@@ -23,6 +26,7 @@ __all__ = [
     "PhotoIndex",
     "PhotoRecord",
     "Relocation",
+    "Removal",
     "SameSource",
     "StoredKind",
     "Verification",
@@ -30,7 +34,10 @@ __all__ = [
     "allowed_photos",
     "build_alike",
     "build_index",
+    "compact_index",
     "read_manifest",
     "relocate_index",
+    "remove_photos",
+    "restore_photos",
     "verify_index",
 ]

@@ -16,13 +16,14 @@ from ce_retrieval.photo_index.decode_budget import make_decode_budget
 from ce_retrieval.photo_index.kind_update import begin_kind, with_kind, write_kinds
 from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.photo_index.manifest import Manifest, Source, library_versions, read_manifest, write_manifest
+from ce_retrieval.photo_index.own_paths import OwnPaths
 from ce_retrieval.photo_index.place_update import begin_places, write_places
 from ce_retrieval.photo_index.places import PACKAGES, PlaceFeatures, place_features, places_of_index
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.resume import check_place, nothing_read, resumable, up_to_date
 from ce_retrieval.photo_index.segments import check_segment, clear_leftovers
 from ce_retrieval.photo_index.settings import IndexSettings
-from ce_retrieval.photo_index.update import BuildReport, OwnPaths, Update
+from ce_retrieval.photo_index.update import BuildReport, Update
 from ce_retrieval.photo_index.weights import check_weights, kind_of_index
 from ce_retrieval.photos import PhotoItem, open_source, open_sources
 from ce_retrieval.storage import make_folder, writer_lock

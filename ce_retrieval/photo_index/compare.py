@@ -17,6 +17,7 @@ from ce_retrieval.photos.base import NO_STAMP, first_folder
 from ce_retrieval.pool import WorkerPool, batched, in_order, worker_pool
 
 AT_ONCE = 32  # items that a thread compares in one call
+KEPT_OUT = -1  # in the place of a row: the photo was removed on purpose
 
 Check = Callable[[PhotoSource, PhotoItem], str | None]  # tries to read a photo: why it cannot be used, or None
 
@@ -33,6 +34,8 @@ class Comparison:
         Photos that the index did not have (or could not read), that have another content, that are gone.
     present : int
         Photos that are as they were.
+    kept_out : int
+        Photos that were removed from the index on purpose, and stay out.
     skipped : name -> reason
         Photos that still cannot be read.
     kept : bool (n,)
@@ -49,6 +52,7 @@ class Comparison:
     changed: list[Name] = field(default_factory=list)
     vanished: list[Name] = field(default_factory=list)
     present: int = 0
+    kept_out: int = 0
     skipped: dict[Name, str] = field(default_factory=dict)
     settled: set[Name] = field(default_factory=set)
     broken: dict[int, SourceError] = field(default_factory=dict)
@@ -91,16 +95,19 @@ def compare(
             known = rows.of(name)
             found.kept[[row for row in known if not seen_rows[row]]] = False
             seen_rows[known] = True
-            if isinstance(verdict, str):
-                found.skipped[name] = verdict
-                progress(len(found.skipped) + found.present)
+            if isinstance(verdict, str) or verdict == KEPT_OUT:
+                if isinstance(verdict, str):
+                    found.skipped[name] = verdict
+                else:
+                    found.kept_out += 1
+                progress(len(found.skipped) + found.present + found.kept_out)
                 continue
             if verdict is None:
                 found.todo.add((name, item.offset))
             else:
                 found.kept[verdict] = True
                 found.present += bool(rows.kept[verdict])
-                progress(len(found.skipped) + found.present)
+                progress(len(found.skipped) + found.present + found.kept_out)
             if verdict is None or not rows.kept[verdict]:
                 (found.changed if rows.kept[known].any() else found.new).append(name)
     missing = _missing(rows, seen, set(sources) - set(found.broken), areas)
@@ -133,7 +140,7 @@ def _verdicts(
     check: Check,
     broken: dict[int, SourceError],
 ) -> Iterator[tuple[Name, PhotoItem, int | str | None]]:
-    """Yield each item with the row that it still is, or why it cannot be read, or None: it is to be described.
+    """Yield each item with the row that it still is or KEPT_OUT, why it cannot be read, or None: it is to be described.
 
     A source that turns out to be damaged is noted in `broken`.
     """
@@ -157,13 +164,19 @@ def _verdicts(
 
 
 def _verdict(rows: Rows, name: Name, source: PhotoSource, item: PhotoItem, check: Check) -> int | str | None:
+    if rows.keeps_out(name):
+        return KEPT_OUT
     known = rows.of(name)
-    if known:
+    if known or rows.keeps_out_contents:
         stamp = source.stamp(item)
         row = rows.with_stamp(known, item, stamp) if stamp != NO_STAMP else None
+        sha256 = None if row is None else rows.sha256_of(row)
         if row is None:
             with contextlib.suppress(PhotoError):
-                row = rows.with_hash(known, item, hashlib.sha256(source.read(item)).hexdigest())
+                sha256 = hashlib.sha256(source.read(item)).hexdigest()
+                row = rows.with_hash(known, item, sha256)
+        if sha256 is not None and rows.keeps_out_content(sha256):
+            return KEPT_OUT
         if row is not None:
             return row
     return check(source, item) if name in rows.skipped else None

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
+from ce_retrieval.photo_index.kept_out import NOTHING, KeptOut
 from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.photo_index.places import StoredPlaces
+from ce_retrieval.photo_index.row_ranges import ranges_text, rows_of_text
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import replace_file
 
 FORMAT = "ceret-index"
 # 2 where a reader of 1 would answer wrongly: with removed photos, or sources of the kind `files`; 3 with kind features; 4
-# with local features.
-VERSIONS = (1, 2, 3, 4)
+# with local features; 5 where photos are kept out, which an older ceret would take up again.
+VERSIONS = (1, 2, 3, 4, 5)
 MANIFEST = "manifest.json"
 HOLE_PROTOCOLS = ("none", "center")
 
@@ -69,7 +71,7 @@ class Segment:
     name : str
         Its folder.
     items : int
-        Items of the sources that it consumed when it was written: photos and skipped ones.
+        Items of the sources that it consumed when it was written: photos and skipped ones. Of a compacted segment, photos.
     count : int
         Photos in its files.
     keys_sha256 : str
@@ -78,7 +80,7 @@ class Segment:
     skipped : tuple of Skipped
         Noted with this segment. Unlike the files, it changes when the sources do.
     removed : tuple of int
-        Rows whose photos have vanished or changed since, ascending. They are no part of the index any more.
+        Rows whose photos have vanished, changed or been removed since, ascending. They are no part of the index any more.
     """
 
     name: str
@@ -125,6 +127,8 @@ class Manifest:
         What made the kind features; None where there are none.
     places : StoredPlaces or None
         What made the local features; None where there are none.
+    kept_out : KeptOut
+        Photos that were removed on purpose.
     recipe : str
         How the grids are searched.
     segments : tuple of Segment
@@ -142,6 +146,7 @@ class Manifest:
     weights_sha256: str | None = None
     kind: StoredKind | None = None
     places: StoredPlaces | None = None
+    kept_out: KeptOut = NOTHING
     recipe: str = "exact"
     segments: tuple[Segment, ...] = ()
     complete: bool = False
@@ -209,7 +214,7 @@ def to_json(manifest: Manifest) -> bytes:
     content = {"format": FORMAT, "version": VERSIONS[0], **dataclasses.asdict(manifest)}
     for segment in content["segments"]:
         if rows := segment.pop("removed"):
-            segment["removed"] = _ranges(rows)
+            segment["removed"] = ranges_text(rows)
     if manifest.removed or any(source.kind == "files" for source in manifest.sources):
         content["version"] = VERSIONS[1]
     if manifest.kind is None:
@@ -220,6 +225,9 @@ def to_json(manifest: Manifest) -> bytes:
         del content["places"]
     else:
         content["version"] = VERSIONS[3]
+    del content["kept_out"]
+    if manifest.kept_out:
+        content |= {"version": VERSIONS[4], "kept_out": manifest.kept_out.content()}
     return _encoded({**content, "sha256": _checksum(content)})
 
 
@@ -230,29 +238,6 @@ def _checksum(content: Mapping[str, Any]) -> str:
 def _encoded(content: Mapping[str, Any]) -> bytes:
     # Path bytes that are not UTF-8 are lone surrogates in Python. Written as JSON escapes, they are read back unchanged.
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
-
-
-def _ranges(rows: Sequence[int]) -> str:
-    """Return ascending numbers as text, as in "0-2,7": a folder that vanished takes a few bytes."""
-    runs: list[list[int]] = []
-    for row in rows:
-        if runs and row == runs[-1][1] + 1:
-            runs[-1][1] = row
-        else:
-            runs.append([row, row])
-    return ",".join(f"{first}-{last}" if first < last else f"{first}" for first, last in runs)
-
-
-def _rows(text: str, count: int) -> tuple[int, ...]:
-    """Read what `_ranges` wrote; ValueError unless the rows are ascending and below `count`."""
-    rows: list[int] = []
-    for part in text.split(",") if text else ():
-        first, _, last = part.partition("-")
-        start, end = int(first), int(last or first)
-        if not (rows[-1] if rows else -1) < start <= end < count:
-            raise ValueError(f"removed rows {text[:40]!r} of {count}")
-        rows += range(start, end + 1)
-    return tuple(rows)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -312,9 +297,10 @@ def _parse(content: dict[str, Any]) -> Manifest:
     for segment in fields.pop("segments"):
         files = {name: StoredFile(**stored) for name, stored in segment.pop("files").items()}
         skipped = tuple(Skipped(**item) for item in segment.pop("skipped"))
-        removed = _rows(segment.pop("removed", ""), segment["count"])
+        removed = rows_of_text(segment.pop("removed", ""), segment["count"])
         segments.append(Segment(files=files, skipped=skipped, removed=removed, **segment))
     sources = tuple(Source(**source) for source in fields.pop("sources"))
     kind = StoredKind(**fields.pop("kind")) if "kind" in fields else None
     places = StoredPlaces(**fields.pop("places")) if "places" in fields else None
-    return Manifest(segments=tuple(segments), sources=sources, kind=kind, places=places, **fields)
+    out = KeptOut.of_content(fields.pop("kept_out"), len(sources)) if "kept_out" in fields else NOTHING
+    return Manifest(segments=tuple(segments), sources=sources, kind=kind, places=places, kept_out=out, **fields)

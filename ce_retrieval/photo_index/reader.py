@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,9 @@ from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource, decode_pho
 from ce_retrieval.places.codes import PlaceCodes
 from ce_retrieval.places.inverted_file import InvertedFile
 from ce_retrieval.settings import COUNT
+from ce_retrieval.storage import ReaderLock
+
+FIRST_PHOTOS = 2048  # whose mean is the origin of the vectors in memory
 
 if TYPE_CHECKING:
     from indexes.base import SearchResult
@@ -41,7 +45,8 @@ if TYPE_CHECKING:
 class PhotoIndex:
     """An index of photos by context, opened for reading.
 
-    It keeps the manifest that it opened. Segments are immutable, so additions by another process change nothing here.
+    It keeps the manifest that it opened. Segments are immutable, so additions by another process change nothing here, and
+    those that a compaction replaces are deleted when no reader has the index open any more.
     Vectors and records are loaded at first use. Memory: 4 (G*C + G) bytes a photo.
 
     Attributes
@@ -54,6 +59,7 @@ class PhotoIndex:
         self.path = path
         self.manifest = manifest
         self._sources: dict[int, PhotoSource] = {}
+        self._lock: ReaderLock | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> "PhotoIndex":
@@ -70,6 +76,7 @@ class PhotoIndex:
             A file is truncated or altered.
         """
         path = Path(path)
+        lock = ReaderLock(path)
         manifest = read_manifest(path)
         if not manifest.complete:
             raise PhotoIndexError(
@@ -83,6 +90,7 @@ class PhotoIndex:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda segment: check_segment(path, segment), manifest.segments))
         index = cls(path, manifest)
+        index._lock = lock
         if manifest.weights_sha256 is not None:
             _ = index.descriptor  # loads and compares the weights now, before any work
         return index
@@ -123,7 +131,15 @@ class PhotoIndex:
 
         cells, channels = self.manifest.cells, self.manifest.channels
         masked = MaskedIndex(FaissIndex(cells * channels + cells), cells, channels)
-        for grids in self.grids():
+        parts = self.grids()
+        # The mean of the first addition is the origin: of the same photos however they are divided into segments, so that a
+        # compaction changes no bit of a distance.
+        first, count = [], 0
+        while count < min(FIRST_PHOTOS, len(self)):
+            first.append(next(parts))
+            count += len(first[-1])
+        begin = np.concatenate(first)
+        for grids in itertools.chain((begin[:FIRST_PHOTOS], begin[FIRST_PHOTOS:]), parts):
             masked.add(grids)
         return masked
 

@@ -48,6 +48,7 @@ class Rows:
         self.kept = np.ones(len(self.keys), bool)
         for start, segment in zip(self._starts.tolist(), manifest.segments, strict=False):
             self.kept[start + np.array(segment.removed, np.int64)] = False
+        self._names_out, self._contents_out = frozenset(manifest.kept_out.names), frozenset(manifest.kept_out.sha256)
         self.skipped = {(one.source, one.key): one.reason for one in manifest.skipped if one.is_photo}
         self._of_name: dict[Name, list[int]] = {}
         bare = self._not_described(folder)
@@ -73,8 +74,25 @@ class Rows:
         return self._of_name.get(name, [])
 
     def knows(self, name: Name) -> bool:
-        """Return whether the index has described or skipped the photo."""
-        return name in self._of_name or name in self.skipped
+        """Return whether the index has described or skipped the photo, or keeps it out."""
+        return name in self._of_name or name in self.skipped or name in self._names_out
+
+    def keeps_out(self, name: Name) -> bool:
+        """Return whether a photo of this name was removed on purpose, whatever its file holds."""
+        return name in self._names_out
+
+    @property
+    def keeps_out_contents(self) -> bool:
+        """Whether photos were removed on purpose by what their files hold."""
+        return bool(self._contents_out)
+
+    def keeps_out_content(self, sha256: str) -> bool:
+        """Return whether photos with these bytes were removed on purpose, whatever their names."""
+        return sha256 in self._contents_out
+
+    def sha256_of(self, row: int) -> str:
+        """Return the hash of the bytes of which a row was made."""
+        return self._sha256[row]
 
     def with_stamp(self, rows: list[int], item: PhotoItem, stamp: tuple[int, int]) -> int | None:
         """Return which of the rows was made of a file with this size and time of change, None if none was."""
@@ -119,7 +137,7 @@ class Rows:
     def _linked(self) -> dict[str, Name]:
         """Real path -> name, of the photos in folders that only a link leads to."""
         folders: dict[Name, list[Name]] = {}
-        for number, key in (*self._of_name, *self.skipped):
+        for number, key in (*self._of_name, *self.skipped, *self._names_out):
             if number in self.roots:
                 folders.setdefault((number, os.path.dirname(key)), []).append((number, key))
         found: dict[str, Name] = {}

@@ -18,7 +18,7 @@ from ce_retrieval.photos.base import NO_STAMP
 from ce_retrieval.photos.tables import open_table
 from ce_retrieval.places.inverted_file import InvertedFile, open_inverted
 from ce_retrieval.reading import open_regular
-from ce_retrieval.storage import intended_name, new_folder, storage_errors, write_file
+from ce_retrieval.storage import intended_name, new_folder, no_readers, storage_errors, write_file
 
 VECTORS = "vectors.h5"
 PHOTOS = "photos.parquet"
@@ -132,23 +132,42 @@ def is_beside(name: str) -> bool:
     return is_kind_file(name) or is_places_file(name)
 
 
-def clear_leftovers(folder: Path, segments: Sequence[Segment], keep: Collection[str | None] = ()) -> None:
-    """Delete what a killed writer left: files and segments that the manifest does not name, half written ones too.
+def clear_leftovers(folder: Path, segments: Sequence[Segment], keep: Collection[str | None] = ()) -> bool:
+    """Delete what writers left: files and segments that the manifest does not name, half written ones too.
 
-    Needs the lock. keep: names of a segment's files that are kept, since the caller goes on with them.
+    Needs the lock. A segment that an earlier manifest named stays as long as someone has the index open. Its number is below
+    the highest one, since compacted segments have higher numbers than those that they replace.
+
+    Parameters
+    ----------
+    keep : names
+        Of a segment's files that are kept, since the caller goes on with them.
+
+    Returns
+    -------
+    bool
+        Whether nothing had to stay.
     """
     known = {segment.name for segment in segments}
-    with storage_errors(folder):
+    highest = max((int(name) for name in known), default=0)
+    with storage_errors(folder), no_readers(folder) as free:
         for child in filter(is_leftover, folder.iterdir()):
             child.unlink()
-        for child in (folder / "segments").glob("*"):
-            if child.name not in known and _SEGMENT_NAME.fullmatch(intended_name(child.name) or child.name):
+        left = [
+            child
+            for child in (folder / "segments").glob("*")
+            if child.name not in known and _SEGMENT_NAME.fullmatch(intended_name(child.name) or child.name)
+        ]
+        held = [child for child in left if not free and child.name.isdigit() and int(child.name) < highest]
+        for child in left:
+            if child not in held:
                 shutil.rmtree(child)
         for segment in segments:
             for child in (folder / "segments" / segment.name).glob("*"):
                 unnamed = child.name not in segment.files and child.name not in keep
                 if unnamed and is_beside(intended_name(child.name) or child.name):
                     child.unlink()
+    return not held
 
 
 def file_problem(path: Path, stored: StoredFile) -> str | None:

@@ -4,16 +4,14 @@ import dataclasses
 import functools
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from ce_retrieval.errors import SourceError
 from ce_retrieval.photo_index.batches import Pipeline, Progress, Task
 from ce_retrieval.photo_index.compare import Comparison, chosen, compare
 from ce_retrieval.photo_index.manifest import Manifest, Skipped, Source, write_manifest
 from ce_retrieval.photo_index.rows import Rows
-from ce_retrieval.photo_index.segments import read_table
 from ce_retrieval.photos import PhotoItem, PhotoSource, Sources, open_source
 from ce_retrieval.photos.base import unread
 
@@ -44,6 +42,8 @@ class BuildReport:
         What made the index's kind features; None where it has none.
     places : bool
         Whether the index has local features.
+    kept_out : int
+        Photos of the sources that were removed from the index on purpose, and stay out.
     """
 
     count: int
@@ -56,6 +56,7 @@ class BuildReport:
     notes: tuple[tuple[str, str], ...] = ()
     kind: str | None = None
     places: bool = False
+    kept_out: int = 0
 
 
 class Update:
@@ -171,6 +172,7 @@ class Update:
             notes=tuple(self._opened.notes()),
             kind=self.manifest.kind.descriptor if self.manifest.kind else None,
             places=self.manifest.places is not None,
+            kept_out=found.kept_out if found else 0,
         )
 
     def _tasks(self) -> Iterator[Task]:
@@ -255,51 +257,3 @@ class Update:
 
 def _order(one: Skipped) -> tuple[int, str]:
     return one.source, one.key
-
-
-class OwnPaths:
-    """The paths of the photos that an index has, for bringing it up to date without being given any.
-
-    Attributes
-    ----------
-    paths : list of str
-    areas : list of str
-        Where photos may have vanished that are not below one of `paths`.
-    lost : list of (path, reason)
-        Sources that are not there and may have moved: nothing is known of their photos.
-
-    Raises
-    ------
-    SourceError
-        No photo is there any more.
-    """
-
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.paths: list[str] = []
-        self.areas: list[str] = []
-        self.lost: list[tuple[str, str]] = []
-        keys = _keys(path, manifest)
-        for number, source in enumerate(manifest.sources):
-            if os.path.lexists(source.root):
-                names = (os.path.join(source.root, key) for key in keys[number]) if number in keys else (source.root,)
-                self.paths += [name for name in names if os.path.lexists(name)]
-                self.areas.append(source.root)
-            elif source.is_folder or not os.path.isdir(os.path.dirname(source.root)):
-                remedy = f"put it back, or if it has moved run `ceret relocate {path} {source.root} NEW`"
-                self.lost.append((source.root, f"is not there: {remedy}"))
-            else:
-                self.areas.append(source.root)
-        if not self.paths:
-            raise SourceError(" ".join(self.lost[0]) if self.lost else f"no photo of {path} is there any more")
-
-
-def _keys(path: Path, manifest: Manifest) -> dict[int, Sequence[str]]:
-    """Return the keys of the photos, described or skipped, of each source that is some files of a folder."""
-    keys: dict[int, dict[str, None]] = {n: {} for n, source in enumerate(manifest.sources) if source.kind == "files"}
-    for segment in manifest.segments if keys else ():
-        table = read_table(path, segment)
-        for number, key in zip(table.column("source").to_pylist(), table.column("key").to_pylist(), strict=True):
-            keys.get(number, {})[key] = None
-    for skipped in manifest.skipped:
-        keys.get(skipped.source, {})[skipped.key] = None
-    return {number: list(found) for number, found in keys.items()}

@@ -20,6 +20,7 @@ from ce_retrieval.photo_index.segments import (
 )
 from ce_retrieval.pool import batched, in_order, worker_pool
 from ce_retrieval.settings import WORKERS
+from ce_retrieval.storage import ReaderLock
 
 AT_ONCE = 16  # photos that a thread checks in one call
 
@@ -72,6 +73,7 @@ def verify_index(
     if workers is not None:
         WORKERS.check("`workers`", workers)
     path = Path(path)
+    reading = ReaderLock(path)
     manifest = read_manifest(path)
     problems, whole = [], []
     for segment in manifest.segments:
@@ -88,6 +90,7 @@ def verify_index(
         index = PhotoIndex(path, manifest)
         count = sum(segment.count - len(segment.removed) for segment in whole)
         problems += _changed_photos(index, whole, count, workers or os.cpu_count() or 1, progress)
+    reading.close()
     return Verification(sum(len(segment.files) for segment in manifest.segments), count, tuple(problems))
 
 

@@ -62,6 +62,19 @@ def inverted_bytes(photos: Sequence[CodedFeatures | None]) -> memoryview:
     return memoryview(save(file))
 
 
+def coded_photos(file: InvertedFile, rows: Sequence[int] | NDArray[np.int64]) -> list[CodedFeatures]:
+    """Return the coded features of some photos of a file, each in the order of its cells.
+
+    `inverted_bytes` makes the same bytes of them as of those that the file was made of: within a list, it keeps their order.
+    """
+    lengths = np.diff(file.starts.astype(np.int64)).astype(np.int64)
+    cells = np.repeat(np.arange(CELLS, dtype=np.uint16), lengths)
+    order = np.argsort(file.rows, kind="stable")
+    ends = np.searchsorted(file.rows[order], np.arange(len(file.counts) + 1))
+    places = [order[ends[row] : ends[row + 1]] for row in rows]
+    return [CodedFeatures(cells[at], file.signatures[at], file.angles[at], file.scales[at]) for at in places]
+
+
 def open_inverted(path: Path) -> InvertedFile:
     """Map a file of `inverted_bytes` into memory; OSError or ValueError where it cannot be read or holds something else."""
     with open_regular(path) as file:

@@ -23,7 +23,7 @@ def kind_similarity(index: PhotoIndex, photo: np.ndarray, hole: np.ndarray) -> n
     photo : uint8 (H, W, 3)
         Of any size; at the index's size it is used as it is.
     hole : bool (H, W)
-        True = missing; nothing under it is looked at.
+        True = missing; nothing under it is looked at. It may be empty.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def kind_similarity(index: PhotoIndex, photo: np.ndarray, hole: np.ndarray) -> n
     square, missing = square_query(photo, hole, index.manifest.size)
     seen, missing = square_query(square, protocol_hole(index, missing), kind.size)
     try:
-        query = kind.describe(seen[None], missing[None])[0]
+        query = kind.describe(seen[None], missing[None] if missing.any() else None)[0]
     except DescriptorError as error:
         raise NoKindError(str(error)) from error
     similarity = np.empty(len(index), np.float32)

@@ -30,8 +30,8 @@ def check_query(photo: np.ndarray, hole: np.ndarray) -> None:
     MaskError
         `hole` is of another type or shape, or marks no pixel or all of them.
     """
-    _check_arrays(photo, hole)
-    check_side(photo.shape[1], photo.shape[0])
+    check_photo(photo)
+    _check_hole_array(hole)
     if hole.shape == photo.shape[:2] and hole.all():
         raise hinted(MaskError("the hole leaves nothing of the photo visible"), hole)
     check_hole(hole, photo.shape[:2])
@@ -76,6 +76,21 @@ def square_query(photo: np.ndarray, hole: np.ndarray, size: int) -> tuple[np.nda
     return square, square_hole
 
 
+def check_photo(photo: np.ndarray) -> None:
+    """Raise PhotoError unless a photo alone can make a query, as `check_query` does."""
+    _check_photo_array(photo)
+    check_side(photo.shape[1], photo.shape[0])
+
+
+def check_whole(index: PhotoIndex) -> None:
+    """Raise PhotoIndexError where an index cannot be asked for photos like a whole one: it has not seen its own whole."""
+    if index.protocol_hole is not None:
+        raise PhotoIndexError(
+            f"{index.path} was built with the hole protocol 'center': it knows nothing of the centre of its photos, so a whole "
+            "photo cannot be compared; give the central hole, or build an index with the protocol 'none'"
+        )
+
+
 def protocol_hole(index: PhotoIndex, hole: np.ndarray) -> np.ndarray:
     """Return the hole bool (S, S) to describe a query with, given its own hole (S, S) at the index's size.
 
@@ -111,8 +126,8 @@ def hinted(error: CeretError, hole: np.ndarray) -> CeretError:
     return type(error)(f"{error}; {hint}") if hint else error
 
 
-def _check_arrays(photo: Any, hole: Any) -> None:
-    """Raise PhotoError or MaskError for another type or number of axes, with the code that converts it."""
+def _check_photo_array(photo: Any) -> None:
+    """Raise PhotoError for another type or number of axes, with the code that converts it."""
     if not isinstance(photo, np.ndarray):
         raise PhotoError(
             f"the photo is of type {type(photo).__name__}: a numpy array {PHOTO} is expected, such as "
@@ -122,6 +137,10 @@ def _check_arrays(photo: Any, hole: Any) -> None:
         raise PhotoError(f"the photo is {_kind(photo)}: {PHOTO} is expected; {_three_channels(photo)}")
     if photo.dtype != np.uint8:
         raise PhotoError(f"the photo is {_kind(photo)}: {PHOTO} is expected; {_bytes(photo)}")
+
+
+def _check_hole_array(hole: Any) -> None:
+    """Raise MaskError for another type or number of axes, with the code that converts it."""
     if not isinstance(hole, np.ndarray):
         raise MaskError(
             f"the hole is of type {type(hole).__name__}: a numpy array {HOLE}, True = missing, is expected, such as "

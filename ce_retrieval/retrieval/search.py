@@ -19,7 +19,7 @@ from ce_retrieval.photos.near_duplicates import near_duplicates
 from ce_retrieval.places.search import most_votes, place_votes
 from ce_retrieval.retrieval.kind_search import kind_similarity, nearest_kinds
 from ce_retrieval.retrieval.neighbor import Neighbor, neighbors_of
-from ce_retrieval.retrieval.query import check_query, hinted, protocol_hole, square_query
+from ce_retrieval.retrieval.query import check_photo, check_query, check_whole, hinted, protocol_hole, square_query
 from ce_retrieval.settings import Range, check_focus
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def described_contexts(
     holes = np.stack([protocol_hole(index, hole) for hole in holes])
     of_hole = {hole.tobytes(): hole for hole in holes}  # most batches share one hole
     weights = {key: cell_weights(index.descriptor, hole, focus) for key, hole in of_hole.items()}
-    return index.descriptor.describe(photos, holes), np.stack([weights[hole.tobytes()] for hole in holes])
+    described = index.descriptor.describe(photos, holes if holes.any() else None)  # as whole photos of the index
+    return described, np.stack([weights[hole.tobytes()] for hole in holes])
 
 
 def search_apart(
@@ -211,7 +212,7 @@ def _decoded(index: PhotoIndex, ids: Sequence[int]) -> tuple[np.ndarray, np.ndar
 def find_neighbors(
     index: PhotoIndex,
     photo: np.ndarray,
-    hole: np.ndarray,
+    hole: np.ndarray | None = None,
     k: int | None = None,
     *,
     features: str = "index",
@@ -219,14 +220,14 @@ def find_neighbors(
     where: str | None = None,
     apart_from: str | Path | None = None,
 ) -> list[Neighbor]:
-    """Find the k nearest contexts of one photo with a hole, nearest first.
+    """Find the k nearest contexts of one photo with a hole, or the k photos most like a whole one, nearest first.
 
     Parameters
     ----------
     index : PhotoIndex
     photo : uint8 (H, W, 3)
-    hole : bool (H, W)
-        True = missing.
+    hole : bool (H, W) or None
+        True = missing. None: the photo is whole; if it is in the index, it is the first (unless `apart_from` is given).
     k : int or None
         1 to the number of photos in the index; None: DEFAULT_K, or all of a smaller index.
     features : str
@@ -235,7 +236,7 @@ def find_neighbors(
         (`places.search.place_votes`).
     focus : float, None or "auto"
         As in `search_contexts`; "auto": the best for the index's features (`default_focus`). By kind and by places
-        there is none.
+        there is none, nor without a hole.
     where : str or None
         Find only photos for which this holds, as in "licence == 'CC0' and width >= 1024" (`photo_index.where`).
     apart_from : path or None
@@ -250,13 +251,18 @@ def find_neighbors(
     PhotoError, MaskError
         As `check_query`.
     SettingsError
-        k is out of range, focus or features is another word, or a focus is given for a search by kind or places.
+        k is out of range, focus or features is another word, or a focus is given for a search by kind or places, or for a
+        whole photo.
     FilterError
         `where` is not an expression, or no photo is left.
     PhotoIndexError, DescriptorError
-        As `search_contexts`; by kind as `kind_similarity`; by places as `place_votes`.
+        As `search_contexts`, and for a whole photo where the index takes only centre holes; by kind as `kind_similarity`; by
+        places as `place_votes`.
     """
-    check_query(photo, hole)
+    if hole is None:
+        check_photo(photo)
+    else:
+        check_query(photo, hole)
     check_focus(focus)
     FEATURES.check("`features`", features)
     if features != "index" and focus not in (None, "auto"):
@@ -264,6 +270,10 @@ def find_neighbors(
         raise SettingsError(f"`focus` is {focus}, but {why}: give no focus")
     k = min(DEFAULT_K, len(index)) if k is None else k
     index.check_k(k)
+    if hole is None:
+        check_whole(index)
+        hole = np.zeros(photo.shape[:2], bool)
+        focus = None if focus == "auto" else focus
     if isinstance(focus, str):
         focus = default_focus(index.descriptor)
     query = square_query(photo, hole, index.manifest.size)

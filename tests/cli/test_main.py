@@ -100,7 +100,7 @@ def test_usage_errors_end_with_2(ceret, photo, mask, crop_index, tmp_path):
         ([*good, "--focus", "-1"], "'-1' is not a number from 0.1 to 1000000000 px"),
         ([*good, "--focus", "inf"], "not a number from 0.1"),
         ([*good, "--colour"], "No such option"),
-        (["query", photo, "--index", crop_index], "Missing option '--mask'"),
+        (["query", photo, "--mask", mask], "Missing option '--index'"),
         (["query", photo, photo, "--mask", mask, "--index", crop_index], "unexpected extra argument"),
     ):
         result = ceret(*arguments)

@@ -238,3 +238,15 @@ def test_nothing_left_without_the_querys_own_source(ceret, one_line_error, mask,
     Image.fromarray(np.pad(np.full((40, 40), 255, np.uint8), 28)).save(mask)
     result = ceret(*arguments, "--exclude-same-source", "--where", "label == 'photo0'")
     assert "from the query's own folder or a near-duplicate" in one_line_error(result)
+
+
+def test_without_a_mask_photos_like_this_one_are_found(ceret, one_line_error, crop_folder, crop_index, tmp_path):
+    query, out = crop_folder / "photo0/06.png", tmp_path / "sheet.png"
+    result = ceret("query", query, "--index", crop_index, "-k", 3, "--out", out)
+    assert result.exit_code == 0 and result.stderr == "" and out.is_file()
+    assert result.stdout.splitlines()[0].split() == ["1", "0.00000", str(query)]
+    answer = json.loads(ceret("query", query, "--index", crop_index, "--json").stdout)
+    assert answer["focus"] is None and len(answer["neighbors"]) == 20
+    line = one_line_error(ceret("query", query, "--index", crop_index, "--invert-mask"))
+    assert "give one with --mask" in line
+    assert "--focus needs a hole" in one_line_error(ceret("query", query, "--index", crop_index, "--focus", 8))

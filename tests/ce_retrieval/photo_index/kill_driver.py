@@ -8,12 +8,12 @@ With `command`, children that run `ceret index` are killed at random moments ins
 before; prints one JSON line per kill.
 
 Indexes have kind features, of a descriptor that takes no network. kind: an index without them gets them;
-places: it gets local features.
+places: it gets local features. remove: every other photo is removed; compact: its segments are rewritten after that.
 
 update: photos that were indexed change, vanish, come back and become readable, and new ones come. relocate: PHOTOS moves to
 MORE.
 
-usage: kill_driver.py build|add|update|kind|places|relocate|command PHOTOS MORE FOLDER
+usage: kill_driver.py build|add|update|kind|places|relocate|remove|compact|command PHOTOS MORE FOLDER
 """
 
 import builtins
@@ -41,8 +41,10 @@ from ce_retrieval.photo_index import (
     batches,
     build_index,
     builder,
+    compact_index,
     read_manifest,
     relocate_index,
+    remove_photos,
     verify_index,
 )
 from cli.main import main as ceret
@@ -160,7 +162,7 @@ def kill_at_every_step(index, prepare, act):
         try:
             act()
         except PhotoIndexError as error:
-            if "no source of" not in str(error):  # it is relocated already
+            if not any(text in str(error) for text in ("no source of", "was removed before")):  # it is done already
                 raise
         except SourceError as error:
             return json.dumps({"between": found, "error": str(error)})
@@ -224,6 +226,10 @@ def main():
     def act():
         if what == "relocate":
             relocate_index(index, photos, more)
+        elif what == "remove":
+            remove_photos(index, sorted(photos.rglob("*.png"))[::2])
+        elif what == "compact":
+            compact_index(index)
         elif what == "kind":
             add_photos(index, [photos], kind="kind", workers=2)
         elif what == "places":
@@ -244,7 +250,10 @@ def main():
 
     def build_first():
         with contextlib.suppress(SourceError):
-            build_index([photos], first, dataclasses.replace(SETTINGS, kind="none" if what == "kind" else "kind"))
+            changes = {"kind": "none" if what == "kind" else "kind", "places": what == "compact"}
+            build_index([photos], first, dataclasses.replace(SETTINGS, **changes))
+            if what == "compact":
+                remove_photos(first, sorted(photos.rglob("*.png"))[::2])
             state(first)
         return " ".join(sys.modules)
 

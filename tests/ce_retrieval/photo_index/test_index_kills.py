@@ -109,6 +109,27 @@ def test_a_relocation_killed_at_any_step_is_made_or_not(tmp_path, work_folder, h
         assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
 
 
+def test_a_removal_killed_at_any_step_is_made_or_not(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(10))
+    lines = kill_everywhere("remove", photos, photos, work_folder, steps=10)
+    for line in lines:
+        assert json.loads(line["later"]) == {"between": "2 whole segments", "after": "2 whole segments"}
+        assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
+
+
+def test_a_compaction_killed_at_any_step_is_made_or_not_and_finished_by_the_next_run(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(20))
+    lines = kill_everywhere("compact", photos, photos, work_folder)
+    assert len({name.split("/")[1] for name in lines[-1]["files"] if name.startswith("segments/")}) == 2
+    found = set()
+    for line in lines:
+        later = json.loads(line["later"])
+        found.add(later["between"])
+        assert later["after"] == "2 whole segments"
+        assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
+    assert found == {"3 whole segments", "2 whole segments"}, "it is made in one step"
+
+
 def test_a_build_of_nothing_readable_killed_at_any_step_leaves_no_index_in_the_end(tmp_path, work_folder):
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -1,0 +1,62 @@
+"""`ceret remove` and `ceret compact`: what they print, and their bad input."""
+
+import json
+
+import pytest
+
+from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
+
+
+@pytest.fixture
+def index(crop_folder, tmp_path):
+    path = tmp_path / "all.ceret"
+    build_index([crop_folder], path, IndexSettings(features="thumbnail:8", size=32, workers=1, kind="none"))
+    return path
+
+
+def test_photos_are_removed_compacted_and_restored(ceret, index, crop_folder):
+    gone = [crop_folder / "photo0", crop_folder / "photo1" / "03.png"]
+    assert ceret("remove", index, *gone).stdout == f"{index}: 16 photos removed, 44 left\n"
+    about = json.loads(ceret("info", index, "--json").stdout)
+    assert (about["photos"], about["removed"], about["kept_out"]) == (44, 16, 16)
+    done = ceret("compact", index)
+    assert done.stdout.startswith(f"{index}: 44 photos in 1 segment (before: 1), 16 removed photos dropped, ")
+    assert done.stdout.endswith(" bytes freed\n") and done.stderr == ""
+    added = ceret("add", index)
+    assert added.stdout == (
+        f"{index}: 0 photos added, 44 were there already, 16 stay removed, 44 in all; 0 files skipped; no kind features\n"
+    )
+    restored = ceret("remove", index, "--restore", crop_folder / "photo0", "--json")
+    assert json.loads(restored.stdout) == {"index": str(index), "restored": 15}
+    assert "1 stays removed, 59 in all" in ceret("add", index).stdout
+    done = json.loads(ceret("remove", index, "--where", "label == 'photo2'", "--json").stdout)
+    assert done == {"index": str(index), "removed": 15, "photos": 44}
+    about = json.loads(ceret("compact", index, "--json").stdout)
+    assert (about["photos"], about["dropped"], about["segments"], about["deleted"]) == (44, 15, [2, 1], True)
+
+
+def test_a_reader_that_has_the_index_open_is_noted(ceret, index, crop_folder):
+    reader = PhotoIndex.open(index)
+    ceret("remove", index, crop_folder / "photo0")
+    done = ceret("compact", index)
+    assert done.stderr.startswith(f"note: {index}: a program has it open") and len(reader.table) == 60
+
+
+def test_bad_input_is_one_line(ceret, one_line_error, index, crop_folder):
+    photo = crop_folder / "photo0" / "01.png"
+    for words, message in (
+        ((), "in one way: by name, by --sha256 or by --where"),
+        ((photo, "--where", "width > 1"), "in one way"),
+        ((photo, "--sha256", "ab" * 32), "in one way"),
+        (("--sha256", "ab"), "--sha256 is 'ab': expected 64 digits"),
+        (("--sha256", "ab" * 32), "no photo of"),
+        ((crop_folder / "none.png",), "none.png is neither a photo nor a folder"),
+        ((crop_folder,), "would remove all 60 photos"),
+        (("--where", "width > 5000"), "none of 60 photos"),
+        (("--where", "wid > 1"), "wid"),
+        (("--restore",), "in one way: by name or by --sha256"),
+        (("--restore", photo), "was not removed in this way"),
+        (("--restore", "--where", "width > 1"), "--restore takes no --where"),
+    ):
+        assert message in one_line_error(ceret("remove", index, *words)), words
+    assert "no index at" in one_line_error(ceret("compact", crop_folder / "none.ceret"))
