@@ -40,13 +40,16 @@ def find_names(
     of_folder: dict[tuple[int, str], set[str]] = {}
     for row, (number, key) in enumerate(names):
         source, place = manifest.sources[number], (number, key.rpartition("/")[0])
-        if place not in of_folder:
+        hits = of_folder.get(place)
+        if hits is None:
             over = (one for base in bases[number] for one in _folders_over(source, base, place[1]))
-            of_folder[place] = set().union(*(wanted.get(one, ()) for one in over))
-        inside = () if source.kind == "file" else (base + _between(source) + key for base in bases[number])
-        hits = of_folder[place].union(*(wanted.get(one, ()) for one in inside))
-        found[row] = bool(hits)
-        used |= hits
+            hits = of_folder[place] = set().union(*(wanted.get(one, ()) for one in over))
+        for base in bases[number] if source.kind != "file" else ():
+            if own := wanted.get(base + _between(source) + key):
+                hits = hits | own
+        if hits:
+            found[row] = True
+            used |= hits
     return found, [text for text in texts if text not in used]
 
 
