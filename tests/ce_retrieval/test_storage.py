@@ -221,7 +221,7 @@ def test_a_reader_waits_while_files_are_deleted(tmp_path):
 
 def test_a_lock_on_a_folder_that_is_not_there_is_left_to_the_readers_own_error(tmp_path):
     ReaderLock(tmp_path / "none").close()
-    with pytest.raises(StorageError, match="cannot write .*none: no such file"), no_readers(tmp_path / "none"):
+    with pytest.raises(StorageError, match=r"cannot write .*none: no such file"), no_readers(tmp_path / "none"):
         pass
 
 
