@@ -149,7 +149,8 @@ def _found(
         return passed
     if hashes:
         contents = index.table.column("sha256").to_pylist()
-        if unknown := [one for one in hashes if one not in set(contents)]:
+        known_hashes = set(contents)
+        if unknown := [one for one in hashes if one not in known_hashes]:
             raise PhotoIndexError(
                 f"no photo of {index.path} has the SHA-256 {unknown[0]}: give hashes as `ceret query --json` prints them"
             )

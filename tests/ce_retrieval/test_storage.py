@@ -6,13 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ce_retrieval import storage
 from ce_retrieval.errors import StorageError
 from ce_retrieval.storage import (
+    ReaderLock,
     check_folder,
     clear_leftovers,
     intended_name,
     new_file,
     new_folder,
+    no_readers,
     replace_file,
     storage_errors,
     taken_back,
@@ -190,3 +193,43 @@ def test_a_folder_that_is_there_and_cannot_be_written_is_to_be_made_writable(tmp
         pass
     with pytest.raises(StorageError, match="; make it writable, or choose another folder"), storage_errors(tmp_path):
         refuse()
+
+
+def test_a_folder_has_no_readers_when_the_last_lock_is_closed_or_forgotten(tmp_path):
+    def free():
+        with no_readers(tmp_path) as found:
+            return found
+
+    first, second = ReaderLock(tmp_path), ReaderLock(tmp_path)
+    assert not free()
+    first.close()
+    first.close()
+    assert not free()
+    del second
+    assert free() and names(tmp_path) == []
+
+
+def test_a_reader_waits_while_files_are_deleted(tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        with no_readers(tmp_path) as free:
+            waiting = pool.submit(ReaderLock, tmp_path)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.1)
+        waiting.result(timeout=10).close()
+    assert free
+
+
+def test_a_lock_on_a_folder_that_is_not_there_is_left_to_the_readers_own_error(tmp_path):
+    ReaderLock(tmp_path / "none").close()
+    with pytest.raises(StorageError, match=r"cannot write .*none: no such file"), no_readers(tmp_path / "none"):
+        pass
+
+
+def test_where_no_one_can_tell_there_may_be_readers(tmp_path, monkeypatch):
+    def without_locks(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(storage.fcntl, "flock", without_locks)
+    ReaderLock(tmp_path).close()
+    with no_readers(tmp_path) as free:
+        assert not free
