@@ -1,13 +1,13 @@
 """Filling from other photos of the same place: how near to the truth, how often found, and how often wrong.
 
-    python benchmarks/places.py real HOLES PHOTOS [--out FOLDER]
+    python benchmarks/places.py real HOLES PHOTOS [--index NAME.ceret] [--out FOLDER]
     python benchmarks/places.py changed PHOTOS --work FOLDER [--count 300]
     python benchmarks/places.py wrong QUERIES --index NAME.ceret [--count 600]
 
-real: HOLES/PLACE/{truth,holed,mask}/STEM.png, each filled from the other photos of PHOTOS/PLACE alone. changed: photos that
-`benchmarks/place_search.py` has changed and indexed in FOLDER among a large collection, each filled from that index; run that
-first. wrong: photos of which the index holds no other view, with the centre missing: each fill from `the same place` is a mistake
-(or a near-duplicate that nobody knew of: the names are printed).
+real: HOLES/PLACE/{truth,holed,mask}/STEM.png, each filled from the other photos of PHOTOS/PLACE alone, or from an index, which may
+hold the photo itself. changed: photos that `benchmarks/place_search.py` has changed and indexed in FOLDER among a large
+collection, each filled from that index; run that first. wrong: photos of which the index holds no other view, with the centre
+missing: each fill from the same place is a mistake (or another view that nobody knew of: the names are printed).
 """
 
 import argparse
@@ -34,6 +34,7 @@ def psnr(filled, truth, hole):
 
 def real(options):
     values, seconds = [], []
+    indexed = make_completer("places", options.index, settings={"seam": options.seam}) if options.index else None
     for place in sorted(path for path in options.holes.iterdir() if path.is_dir()):
         for truth in sorted((place / "truth").iterdir()):
             photo, hole = load_photo(place / "holed" / truth.name).pixels, None
@@ -43,8 +44,9 @@ def real(options):
                     if other.stem != truth.stem:
                         (Path(folder) / other.name).symlink_to(other.resolve())
                 started = time.perf_counter()
-                completer = make_completer("auto", others=folder, settings={"seam": options.seam})
-                done = completer.complete(photo, hole)
+                settings = {"seam": options.seam}
+                one = indexed or make_completer("auto", others=folder, settings=settings)
+                done = one.complete(photo, hole)
                 seconds.append(time.perf_counter() - started)
             values.append(psnr(done.best, load_photo(truth).pixels, hole))
             methods = "+".join(sorted({part.method for part in done.parts}))
@@ -108,6 +110,7 @@ def main():
     command.add_argument("holes", type=Path)
     command.add_argument("photos", type=Path)
     command.add_argument("--out", type=Path)
+    command.add_argument("--index", type=Path)
     command.add_argument("--seam", type=float, default=0.0)
     command.set_defaults(run=real)
     command = commands.add_parser("changed")

@@ -143,7 +143,10 @@ def test_others_of_another_place_leave_the_old_way_and_a_note(run, place, bundle
 def test_what_method_places_cannot_fill_is_one_line(run, place, bundled_photos, one_line_error):
     saved(place / "cats", cat=bundled_photos[1])
     line = one_line_error(run("--others", place / "cats", "--method", "places"))
-    assert "no other photo shows this place: give photos of it, or set --method to auto" in line
+    assert (
+        "no other photo shows this place: give photos of it; or set --method to auto, which fills by other means"
+        in line
+    )
     assert not (place / "out" / "photo.png").exists()
 
 

@@ -101,7 +101,7 @@ class PlaceCompleter(Completer[_Photo]):
         settings = self.settings
         place, placed = fill_from_places(self._places, photo, hole, origin, scenes, settings, workers)
         if placed is None:
-            raise PhotoError(nothing_shown(place))
+            raise PhotoError(f"{nothing_shown(place)}; or set `method` to auto, which fills by other means")
         if (hole & ~placed.covered).any():
             share = (hole & ~placed.covered).sum() / hole.sum()
             raise PhotoError(
@@ -129,12 +129,12 @@ class PlaceCompleter(Completer[_Photo]):
 
 
 def nothing_shown(place: Place) -> str:
-    """Return why no photo fills a hole as one of its place."""
+    """Return why no photo fills a hole as one of its place, and what to do for one that does."""
     if not len(place.features.points):
-        return "no photo of the same place can be told: what is left of the photo has no detail; set `method` to auto"
+        return "no photo of the same place can be told: what is left of the photo has no detail: mark a smaller hole"
     if place.found.views:
         count = counted(len(place.found.views), "photo", "shows", "show")
-        return f"{count} the place, but not what surrounds the hole: give others, or set `method` to auto"
+        return f"{count} the place, but not what surrounds the hole: give others"
     if place.found.copies:
         return (
             "every other photo of the place is a copy of the photo: give others, or set `allow_same_photo` (what was removed "
@@ -143,4 +143,4 @@ def nothing_shown(place: Place) -> str:
     if place.found.lost:
         lost = counted(len(place.found.lost), "photo")
         return f"no other photo shows this place, but {lost} could not be read, the first: {place.found.lost[0]}"
-    return "no other photo shows this place: give photos of it, or set `method` to auto"
+    return "no other photo shows this place: give photos of it"

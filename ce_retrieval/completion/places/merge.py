@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ce_retrieval.completion.blend.poisson import PoissonSolver
 from ce_retrieval.completion.places.proposals import Proposal
 from ce_retrieval.completion.scenes.region import Region
+from ce_retrieval.completion.scenes.seam import PAPER_SIDE
 from ce_retrieval.errors import SolverError
 from ce_retrieval.pixels import Bools, Floats, distance_from, hole_box, to_unit
 
@@ -65,7 +66,7 @@ def merged(region: Region, proposals: Sequence[Proposal]) -> Merged:
 
 def _labels(region: Region, proposals: Sequence[Proposal]) -> NDArray[np.int8]:
     shown = np.stack([one.shown for one in proposals])
-    reach = max(LEAST_BAND, BAND * max(region.working.hole.shape) / 1024)
+    reach = max(LEAST_BAND, BAND * max(region.working.hole.shape) / PAPER_SIDE)
     band = region.context & (distance_from(region.hole) <= reach)
     somewhere = (region.domain | band) & shown.any(axis=0)
     label = np.where(somewhere, shown.argmax(axis=0), NOWHERE).astype(np.int8)

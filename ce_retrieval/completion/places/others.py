@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ce_retrieval.photos import PhotoItem, decode_photo, open_source
 from ce_retrieval.photos.collected import check_side, reason_of
 from ce_retrieval.retrieval.neighbor import Neighbor
 
+LOOK = 16  # px, to which a photo is decoded at first
 MOST = 500  # photos: more are found faster in an index
 
 
@@ -25,7 +25,6 @@ class OtherPhotos:
     Parameters
     ----------
     path : where they are.
-    apart : subfolders that are not read, as those of results.
 
     Attributes
     ----------
@@ -38,8 +37,8 @@ class OtherPhotos:
     SourceError : there is no photo, or more than MOST.
     """
 
-    def __init__(self, path: str | Path, apart: Iterable[str | Path] = ()) -> None:
-        self._source = open_source(path, apart=tuple(apart))
+    def __init__(self, path: str | Path) -> None:
+        self._source = open_source(path)
         count = self._source.count()
         if count > MOST:
             raise SourceError(
@@ -70,7 +69,9 @@ class OtherPhotos:
 
     def _add(self, item: PhotoItem) -> None:
         data = self._source.read(item)
-        photo = decode_photo(data, name=item.key)
+        photo = decode_photo(
+            data, name=item.key, size=LOOK
+        )  # whether it can be read, and its size: JPEGs in an eighth of the time
         check_side(photo.width, photo.height)
         sha256 = hashlib.sha256(data).hexdigest()
         record = PhotoRecord(

@@ -16,6 +16,7 @@ import numpy as np
 
 from ce_retrieval.completion.places.views import View
 from ce_retrieval.completion.scenes.region import Region
+from ce_retrieval.completion.scenes.seam import PAPER_SIDE
 from ce_retrieval.pixels import Bools, Floats, Photo, distance_from, resize_area, to_bytes, to_grey
 from ce_retrieval.places.alignment import Aligner, Warped, warped
 from ce_retrieval.places.local_features import LocalFeatures
@@ -24,11 +25,11 @@ from ce_retrieval.places.planes import Plane, is_view, local_plane, scale_at
 
 VIEWS = 8  # that are laid over the hole: those with the most matches
 KEPT = 8  # proposals
-OF_A_VIEW = 2  # of these, from one photo
+OF_A_VIEW = 2  # planes of one photo
 ALIGNED = 10  # proposals that are aligned with the pixels around the hole: those that agree best before
+LEAST_BEFORE = 0.1  # agreement of those
 CLEARLY = 0.1  # agreement by which a proposal must be worse to be one of another plane
 SAME = 1.0  # px of the region: proposals of one photo that differ by less are one
-LEAST_BEFORE = 0.1  # agreement of those
 LEAST_SHOWN = 0.02  # share of the hole that a proposal shows
 GUIDED = 0.012  # of the other photo's long side: how far from a plane further matches are sought
 LOCAL = 1.2  # the reach of a local fit, in half the hole's longer side
@@ -96,7 +97,7 @@ class Proposer:
         grey = to_grey(region.photo)
         grey[region.hole] = 0
         self._aligner = Aligner(grey, region.context, distance)
-        reach = RING * max(region.working.hole.shape) / 1024
+        reach = RING * max(region.working.hole.shape) / PAPER_SIDE
         self._ring = region.context & (distance <= max(reach, 6.0))
         rows, cols = region.working.factor
         y0, x0, _, _ = region.box

@@ -101,7 +101,8 @@ def test_where_no_photo_shows_the_place_nothing_changes(built, photo, method, pl
 def test_method_places_says_that_no_photo_shows_it(built, photo):
     for places in (True, False):
         with pytest.raises(
-            PhotoError, match="no other photo shows this place: give photos of it, or set `method` to auto"
+            PhotoError,
+            match="no other photo shows this place: give photos of it; or set `method` to auto, which fills by other means",
         ):
             make_completer("places", built(shown=False, places=places), workers=1).complete(photo, HOLE)
 
