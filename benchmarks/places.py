@@ -4,8 +4,8 @@
     python benchmarks/places.py changed PHOTOS --work FOLDER [--count 300]
     python benchmarks/places.py wrong QUERIES --index NAME.ceret [--count 600]
 
-real: HOLES/PLACE/{truth,holed,mask}/STEM.png, each filled from the other photos of PHOTOS/PLACE alone, or from an index, which may
-hold the photo itself. changed: photos that `benchmarks/place_search.py` has changed and indexed in FOLDER among a large
+real: HOLES/PLACE/{truth,holed,mask}/STEM.png, each filled from the other photos of PHOTOS/PLACE alone, or from an index, which
+may hold the photo itself. changed: photos that `benchmarks/place_search.py` has changed and indexed in FOLDER among a large
 collection, each filled from that index; run that first. wrong: photos of which the index holds no other view, with the centre
 missing: each fill from the same place is a mistake (or another view that nobody knew of: the names are printed).
 """
