@@ -38,10 +38,10 @@ def masked_distances(grid: np.ndarray, weights: np.ndarray, others: np.ndarray) 
 
     Differences are squared, not expanded, so no digits cancel: the relative error is float32's (1e-6).
     """
-    difference = others - grid
-    difference *= np.sqrt(weights)[:, None]
-    flat = difference.reshape(len(others), -1)
-    return np.einsum("nd,nd->n", flat, flat) / weights.sum()
+    cells, channels = grid.shape
+    difference = others.reshape(len(others), cells * channels) - grid.reshape(-1)
+    difference *= np.repeat(np.sqrt(weights), channels)
+    return np.einsum("nd,nd->n", difference, difference) / weights.sum()
 
 
 class MaskedIndex:

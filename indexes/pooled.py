@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.base import EngineError, SearchResult, check_grids, check_k, check_weights
 from indexes.faiss_index import load_faiss
+from indexes.halves import widen
 from indexes.masked import masked_distances
 from indexes.pooling import Pooling
 
@@ -35,8 +36,8 @@ class PooledIndex:
     ----------
     cells, channels : int
         G, a square number of at least 4; C.
-    rows : int64 (n,) ascending -> float (n, G, C)
-        Reads the grids of ids, just as they were added. Threads call it at the same time.
+    rows : int64 (n,) ascending -> float16 (n, G, C)
+        Reads the grids of ids, finite and just as they were added. Threads call it at the same time.
     parts : int
         Codes for each group of cells; more are more precise, and take more memory.
 
@@ -147,7 +148,7 @@ class PooledIndex:
         query, weights = grid.astype(np.float32), weights.astype(np.float32)
 
         def measure(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            exact = masked_distances(query, weights, self._rows(block).astype(np.float32))
+            exact = masked_distances(query, weights, widen(self._rows(block)))
             best = np.argsort(exact, kind="stable")[:k]  # ascending ids, so ties keep their order
             return exact[best], block[best]
 

@@ -1,11 +1,12 @@
 """Grids pooled to at most 8 x 8 groups of cells, and lifted: short vectors whose inner products rank by hole-aware distance.
 
-Within a group P all cells x_g are replaced by their mean m, and |x_g|^2 by its mean n:
+Within a group P all cells x_g are replaced by their mean m:
 
-    sum_g w_g |q_g - x_g|^2  ~  const - 2 (sum_P w_g q_g) . m + (sum_P w_g) n,
+    sum_g w_g |q_g - x_g|^2  ~  const - 2 (sum_P w_g q_g) . m + (sum_P w_g) |m|^2.
 
-So the query's own cells and weights are summed, not averaged: only the photos lose detail. The channels of a group are
-cut into parts [m ; SCALE * n], each with its share of n, which are quantised one by one.
+So the query's own cells and weights are summed, not averaged: only the photos lose detail. The norm is that of the mean: the
+mean of the norms |x_g|^2 counts detail against a photo that a query with detail may share, and ranks worse. The channels of a group are
+cut into parts [m ; SCALE * |m|^2], which are quantised one by one.
 """
 
 import math
@@ -63,14 +64,12 @@ class Pooling:
 
     def photos(self, grids: np.ndarray, origin: np.ndarray) -> np.ndarray:
         """Return the vectors float32 (N, dimension) to store for grids (N, G, C) of any float type, less `origin` (G, C)."""
-        centred = np.subtract(grids, np.float32(origin), dtype=np.float32)
-        means = self._sums(centred) / self._sizes
-        np.square(centred, out=centred)
-        norms = self._sums(centred) / self._sizes
+        means = self._sums(np.subtract(grids, np.float32(origin), dtype=np.float32)) / self._sizes
         out = np.zeros((len(grids), self.groups, self.parts, self.width), np.float32)
         for part, (start, stop) in enumerate(self._cuts):
-            out[:, :, part, : stop - start] = means[:, :, start:stop]
-            out[:, :, part, -1] = SCALE * norms[:, :, start:stop].sum(axis=2)
+            mean = means[:, :, start:stop]
+            out[:, :, part, : stop - start] = mean
+            out[:, :, part, -1] = SCALE * np.square(mean).sum(axis=2)
         return out.reshape(len(grids), self.dimension)
 
     def queries(self, grids: np.ndarray, weights: np.ndarray, origin: np.ndarray) -> np.ndarray:

@@ -74,8 +74,10 @@ class RowFiles:
             for descriptor, offset in zip(opened, offsets, strict=True):
                 os.posix_fadvise(descriptor, offset, self._size, os.POSIX_FADV_WILLNEED)
         out = np.empty((len(rows), *self._shape), np.float16)
-        for row, descriptor, offset in zip(out, opened, offsets, strict=True):
-            if os.preadv(descriptor, [row.data], offset) != self._size:
+        places = memoryview(out.reshape(-1).view(np.uint8))
+        for number, (descriptor, offset) in enumerate(zip(opened, offsets, strict=True)):
+            place = places[number * self._size : (number + 1) * self._size]
+            if os.preadv(descriptor, [place], offset) != self._size:
                 raise EngineError("a file of grids has become shorter since it was opened: open the index again")
         return out
 

@@ -31,7 +31,7 @@ def test_products_rank_as_distances_to_the_pooled_photos(side, pool, groups, cha
     mean = member / member.sum(axis=0)
     x, q, w = photos.astype(np.float64) - origin, queries.astype(np.float64) - origin, weights.astype(np.float64)
     centres = np.einsum("gp,ngc->npc", mean, x)[:, member.argmax(axis=1)]  # of each cell's group
-    norms = np.einsum("gp,ng->np", mean, (x**2).sum(axis=2))[:, member.argmax(axis=1)]
+    norms = (centres**2).sum(axis=2)
     expected = 2 * np.einsum("bg,bgc,ngc->bn", w, q, centres) - np.einsum("bg,ng->bn", w, norms)
     np.testing.assert_allclose(asked.astype(np.float64) @ stored.T, expected, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(pooling.weights(weights), w @ member, rtol=1e-5, atol=1e-6)
