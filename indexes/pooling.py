@@ -5,8 +5,8 @@ Within a group P all cells x_g are replaced by their mean m:
     sum_g w_g |q_g - x_g|^2  ~  const - 2 (sum_P w_g q_g) . m + (sum_P w_g) |m|^2.
 
 So the query's own cells and weights are summed, not averaged: only the photos lose detail. The norm is that of the mean: the
-mean of the norms |x_g|^2 counts detail against a photo that a query with detail may share, and ranks worse. The channels of a group are
-cut into parts [m ; SCALE * |m|^2], which are quantised one by one.
+mean of the norms |x_g|^2 counts detail against a photo that a query with detail may share, and ranks worse. The channels of
+a group are cut into parts [m ; SCALE * |m|^2], which are quantised one by one.
 """
 
 import math

@@ -74,7 +74,7 @@ class RowFiles:
             for descriptor, offset in zip(opened, offsets, strict=True):
                 os.posix_fadvise(descriptor, offset, self._size, os.POSIX_FADV_WILLNEED)
         out = np.empty((len(rows), *self._shape), np.float16)
-        places = memoryview(out.reshape(-1).view(np.uint8))
+        places = out.reshape(-1).view(np.uint8).data
         for number, (descriptor, offset) in enumerate(zip(opened, offsets, strict=True)):
             place = places[number * self._size : (number + 1) * self._size]
             if os.preadv(descriptor, [place], offset) != self._size:
