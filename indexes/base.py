@@ -60,6 +60,55 @@ class VectorIndex(Protocol):
         ...
 
 
+class GridIndex(Protocol):
+    """Hole-aware nearest neighbours of grids (G, C): `MaskedIndex` in memory, `PooledIndex` by codes; ids as `VectorIndex`."""
+
+    cells: int
+    channels: int
+
+    def __len__(self) -> int:
+        """Return the number of grids."""
+        ...
+
+    def add(self, grids: np.ndarray) -> None:
+        """Append grids (N, G, C)."""
+        ...
+
+    def search(self, grids: np.ndarray, weights: np.ndarray, k: int, allowed: np.ndarray | None = None) -> SearchResult:
+        """Return the k smallest squared distances of each query, nearest first, ties by id.
+
+        Parameters
+        ----------
+        grids : float (B, G, C)
+        weights : float (B, G)
+            In [0, 1], each row with a positive sum.
+        k : int
+            1 to the number of grids that may be found.
+        allowed : bool (N,) or None
+            Grids that may be found; None allows all.
+
+        Raises
+        ------
+        EngineError
+            A row of weights is all zero or not in [0, 1], k is out of range, or an array has another shape.
+        """
+        ...
+
+
+def check_grids(grids: np.ndarray, cells: int, channels: int) -> None:
+    """Raise EngineError unless grids have the shape (N, cells, channels)."""
+    if grids.ndim != 3 or grids.shape[1:] != (cells, channels):
+        raise EngineError(f"grids of shape {grids.shape}: expected (N, {cells}, {channels})")
+
+
+def check_weights(weights: np.ndarray, shape: tuple[int, int]) -> None:
+    """Raise EngineError unless weights have this shape (B, G) and lie in [0, 1], and each row has a positive one."""
+    if weights.shape != shape or not ((weights >= 0) & (weights <= 1)).all():
+        raise EngineError(f"weights of shape {weights.shape}: expected {shape}, all in [0, 1]")
+    if not (weights.sum(axis=1) > 0).all():
+        raise EngineError("a query with no visible cell cannot be searched: every weight is 0")
+
+
 def check_vectors(vectors: np.ndarray, dimension: int) -> np.ndarray:
     """Return `vectors` as contiguous float32 (N, dimension), or raise EngineError with both shapes."""
     if vectors.ndim != 2 or vectors.shape[1] != dimension:

@@ -9,7 +9,8 @@ import numpy as np
 from indexes.base import EngineError, SearchResult, check_k, check_vectors
 
 
-def _faiss() -> Any:
+def load_faiss() -> Any:
+    """Return the module faiss, or raise EngineError where it is not installed."""
     try:
         import faiss
     except ImportError as error:
@@ -44,7 +45,7 @@ class FaissIndex:
         if shards is not None and shards < 1:
             raise EngineError(f"shards is {shards}: expected 1 or more")
         self.dimension = dimension
-        self._parts = [_faiss().IndexFlatIP(dimension) for _ in range(shards or os.cpu_count() or 1)]
+        self._parts = [load_faiss().IndexFlatIP(dimension) for _ in range(shards or os.cpu_count() or 1)]
         self._pool = ThreadPoolExecutor(len(self._parts))
 
     def __len__(self) -> int:
@@ -75,7 +76,7 @@ class FaissIndex:
         self, number: int, queries: np.ndarray, k: int, allowed: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return scores and ids (B, n) of the best of one part, n <= k."""
-        faiss = _faiss()
+        faiss = load_faiss()
         part, parameters, count = self._parts[number], None, self._parts[number].ntotal
         if allowed is not None:
             mine = allowed[number :: len(self._parts)]

@@ -11,7 +11,7 @@ hole, and any engine for inner products can search it.
 
 import numpy as np
 
-from indexes.base import EngineError, SearchResult, VectorIndex, check_k
+from indexes.base import EngineError, SearchResult, VectorIndex, check_grids, check_k, check_weights
 
 
 def lift(grids: np.ndarray, origin: np.ndarray) -> np.ndarray:
@@ -38,14 +38,14 @@ def masked_distances(grid: np.ndarray, weights: np.ndarray, others: np.ndarray) 
 
     Differences are squared, not expanded, so no digits cancel: the relative error is float32's (1e-6).
     """
-    difference = others - grid
-    difference *= np.sqrt(weights)[:, None]
-    flat = difference.reshape(len(others), -1)
-    return np.einsum("nd,nd->n", flat, flat) / weights.sum()
+    cells, channels = grid.shape
+    difference = others.reshape(len(others), cells * channels) - grid.reshape(-1)
+    difference *= np.repeat(np.sqrt(weights), channels)
+    return np.einsum("nd,nd->n", difference, difference) / weights.sum()
 
 
 class MaskedIndex:
-    """Hole-aware nearest neighbours of grids (G, C).
+    """Exact hole-aware nearest neighbours of grids (G, C), all in memory; a `GridIndex`.
 
     The mean of the first grids added is subtracted from all. This changes no distance but makes norms small, which saves
     digits of float32 inner products.
@@ -79,7 +79,7 @@ class MaskedIndex:
 
     def add(self, grids: np.ndarray) -> None:
         """Append grids (N, G, C); EngineError for another shape."""
-        self._check(grids)
+        check_grids(grids, self.cells, self.channels)
         if not len(grids):
             return
         if self._origin is None:
@@ -90,29 +90,12 @@ class MaskedIndex:
         """Return the k smallest squared distances of each query, nearest first, ties by id.
 
         The engine's float32 inner products lose digits where a distance is small against the norms. So a few more than k
-        candidates are taken, and `masked_distances` measures them again on the stored vectors.
-
-        Parameters
-        ----------
-        grids : float (B, G, C)
-        weights : float (B, G)
-            In [0, 1], each row with a positive sum.
-        k : int
-            1 to the number of grids that may be found.
-        allowed : bool (N,) or None
-            Grids that may be found; None allows all.
-
-        Raises
-        ------
-        EngineError
-            A row of weights is all zero or not in [0, 1], k is out of range, or an array has another shape.
+        candidates are taken, and `masked_distances` measures them again on the stored vectors. Arguments and errors are
+        those of `GridIndex.search`.
         """
-        self._check(grids)
+        check_grids(grids, self.cells, self.channels)
         count = check_k(k, len(self), allowed)
-        if weights.shape != grids.shape[:2] or not ((weights >= 0) & (weights <= 1)).all():
-            raise EngineError(f"weights of shape {weights.shape}: expected {grids.shape[:2]}, all in [0, 1]")
-        if not (weights.sum(axis=1) > 0).all():
-            raise EngineError("a query with no visible cell cannot be searched: every weight is 0")
+        check_weights(weights, grids.shape[:2])
         assert self._origin is not None, "there are grids, so there is an origin"
         centred = (grids - self._origin).astype(np.float32)
         found = self.engine.search(lift_queries(centred, weights), min(count, k + 8 + k // 8), allowed)
@@ -128,7 +111,3 @@ class MaskedIndex:
         """Return the stored grids, less the origin, float32 (n, G, C) of the ids (n,)."""
         body = self.engine.reconstruct(ids)[:, : self.cells * self.channels]
         return body.reshape(len(ids), self.cells, self.channels)
-
-    def _check(self, grids: np.ndarray) -> None:
-        if grids.ndim != 3 or grids.shape[1:] != (self.cells, self.channels):
-            raise EngineError(f"grids of shape {grids.shape}: expected (N, {self.cells}, {self.channels})")

@@ -1,0 +1,280 @@
+"""Pooled codes against the exact search: the same distances, nearly the same neighbours, and all of them where it says so."""
+
+import numpy as np
+import pytest
+
+from indexes import pooled
+from indexes.base import EngineError
+from indexes.faiss_index import FaissIndex
+from indexes.masked import MaskedIndex
+from indexes.pooled import PooledIndex, candidate_counts, training_ids
+
+SIDE, CHANNELS, COUNT = 6, 4, 6000
+CELLS = SIDE * SIDE
+
+
+def collection(count=COUNT, seed=0, offset=0.0):
+    """Smooth grids in clusters, as photos are: float16 (count, CELLS, CHANNELS)."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(100).standard_normal((40, 3, 3, CHANNELS)).repeat(2, axis=1).repeat(2, axis=2)
+    grids = centres[rng.integers(40, size=count)].reshape(count, CELLS, CHANNELS)
+    coarse = rng.standard_normal((count, 3, 3, CHANNELS)).repeat(2, axis=1).repeat(2, axis=2)
+    fine = rng.standard_normal((count, CELLS, CHANNELS))
+    return (offset + grids + 0.5 * coarse.reshape(count, CELLS, CHANNELS) + 0.1 * fine).astype(np.float16)
+
+
+def random_weights(rows, seed=3):
+    rng = np.random.default_rng(seed)
+    weights = rng.random((rows, CELLS)).astype(np.float32)
+    weights[rng.random((rows, CELLS)) < 0.3] = 0
+    weights[:, :10] = 1
+    return weights
+
+
+def one_group(rows):
+    """Weights of cells of the first group of 1 x 1 cells."""
+    weights = np.zeros((rows, CELLS), np.float32)
+    weights[:, 0] = 1
+    return weights
+
+
+def exact_index(grids):
+    index = MaskedIndex(FaissIndex(CELLS * CHANNELS + CELLS), CELLS, CHANNELS)
+    index.add(grids)
+    return index
+
+
+def pooled_index(grids, rows=None):
+    index = PooledIndex(CELLS, CHANNELS, rows or grids.__getitem__)
+    index.train(grids[training_ids(len(grids))])
+    for block in np.array_split(grids, 3):
+        index.add(block)
+    return index
+
+
+@pytest.fixture(scope="module")
+def grids():
+    return collection()
+
+
+@pytest.fixture(scope="module")
+def exact(grids):
+    return exact_index(grids)
+
+
+@pytest.fixture(scope="module")
+def codes(grids):
+    return pooled_index(grids)
+
+
+@pytest.fixture
+def read_rows(grids):
+    """Return an index over `grids`, and the list of the numbers of rows that it reads."""
+    read = []
+
+    def rows(ids):
+        read.append(len(ids))
+        return grids[ids]
+
+    return pooled_index(grids, rows), read
+
+
+def check_equal(found, expected):
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4, atol=1e-6)
+
+
+def check_distances(found, grids, queries, weights, allowed=None):
+    """The distances found are those of the definition, ascending, of different and allowed grids."""
+    for row in range(len(queries)):
+        ids, grid = found.ids[row], queries[row].astype(np.float64)
+        squares = ((grids[ids].astype(np.float64) - grid) ** 2).sum(axis=2) @ weights[row].astype(np.float64)
+        np.testing.assert_allclose(found.scores[row], squares / weights[row].sum(dtype=np.float64), rtol=1e-5)
+        assert (np.diff(found.scores[row]) >= 0).all() and len(set(ids.tolist())) == len(ids)
+        assert allowed is None or allowed[ids].all()
+
+
+def recall(found, expected):
+    return np.mean(
+        [len(set(a) & set(b)) / len(b) for a, b in zip(found.ids.tolist(), expected.ids.tolist(), strict=True)]
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 17, 400])
+def test_few_photos_are_all_measured(count):
+    few, queries, weights = collection(count), collection(5, seed=1), random_weights(5)
+    k = min(count, 10)
+    check_equal(pooled_index(few).search(queries, weights, k), exact_index(few).search(queries, weights, k))
+
+
+def test_where_all_are_candidates_the_answer_is_exact(codes, exact, monkeypatch):
+    monkeypatch.setattr(pooled, "FEWEST", COUNT)
+    queries, weights = collection(5, seed=1), random_weights(5)
+    check_equal(codes.search(queries, weights, 50), exact.search(queries, weights, 50))
+
+
+def test_many_neighbours_asked_for_are_all_found(codes, exact):
+    queries, weights = collection(2, seed=1), random_weights(2)
+    check_equal(codes.search(queries, weights, COUNT), exact.search(queries, weights, COUNT))
+
+
+def test_nearly_all_neighbours_are_found_at_their_exact_distances(codes, exact, grids, read_rows, monkeypatch):
+    monkeypatch.setattr(pooled, "CANDIDATES", 1)  # so that the fewest are measured
+    index, read = read_rows
+    queries, weights = collection(30, seed=1), random_weights(30)
+    found = index.search(queries, weights, 10)
+    assert sum(read) == 30 * pooled.FEWEST
+    check_distances(found, grids, queries, weights)
+    assert recall(found, exact.search(queries, weights, 10)) > 0.97
+    check_equal(codes.search(queries, weights, 10), found)
+
+
+def test_codes_name_better_candidates_than_chance(exact, codes, monkeypatch):
+    monkeypatch.setattr(pooled, "FEWEST", 40)
+    monkeypatch.setattr(pooled, "CANDIDATES", 1)
+    queries, weights = collection(30, seed=1), random_weights(30)
+    assert recall(codes.search(queries, weights, 10), exact.search(queries, weights, 10)) > 0.6  # by chance 0.007
+
+
+def test_queries_at_once_and_one_by_one_are_the_same(codes):
+    queries, weights = collection(4, seed=1), random_weights(4)
+    weights[1] = one_group(1)
+    together = codes.search(queries, weights, 12)
+    for row in range(4):
+        alone = codes.search(queries[row : row + 1], weights[row : row + 1], 12)
+        np.testing.assert_array_equal(alone.ids[0], together.ids[row])
+        np.testing.assert_array_equal(alone.scores[0], together.scores[row])
+
+
+def test_a_query_that_sees_one_group_is_answered_exactly(exact, read_rows):
+    index, read = read_rows
+    queries = collection(3, seed=1)
+    check_equal(index.search(queries, one_group(3), 30), exact.search(queries, one_group(3), 30))
+    assert sum(read) == 3 * COUNT
+
+
+def test_the_fewer_groups_count_the_more_are_measured():
+    weights = np.array([[1] * 64, [1] * 8 + [0] * 56, [1, 1] + [0] * 62, [1] + [0] * 63], np.float32)
+    few, eight, two, one = candidate_counts(weights, 10).tolist()
+    assert (few, eight, two) == (500, 2500, 6000)
+    assert one > 10**12, "all are measured"
+    assert candidate_counts(weights, 1000).tolist()[:3] == [4000, 4000, 6000]
+
+
+MASKS = {
+    "one": np.arange(COUNT) == 4321,
+    "few": np.arange(COUNT) % 600 == 7,
+    "half": np.arange(COUNT) % 2 == 0,
+    "nearly all": np.arange(COUNT) % 100 != 0,
+    "all": np.ones(COUNT, bool),
+}
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_only_the_allowed_are_found(mask, codes, exact, grids):
+    allowed, queries, weights = MASKS[mask], collection(6, seed=1), random_weights(6)
+    k = min(10, int(allowed.sum()))
+    found, expected = codes.search(queries, weights, k, allowed), exact.search(queries, weights, k, allowed)
+    check_distances(found, grids, queries, weights, allowed)
+    assert recall(found, expected) > 0.97
+    if allowed.sum() <= 500:
+        check_equal(found, expected)
+
+
+def test_a_filter_that_leaves_out_the_nearest_is_answered_exactly(codes, exact, grids):
+    """The codes' best are all forbidden: over-fetching finds too few, so the allowed are measured."""
+    query, weights = collection(1, seed=1), np.ones((1, CELLS), np.float32)
+    near = exact.search(query, weights, COUNT // 2).ids[0]
+    allowed = np.ones(COUNT, bool)
+    allowed[near] = False
+    check_equal(codes.search(query, weights, 10, allowed), exact.search(query, weights, 10, allowed))
+
+
+def test_equal_photos_come_in_the_order_of_their_ids():
+    few = collection(3).repeat(1000, axis=0)
+    rng = np.random.default_rng(2)
+    mixed = few[rng.permutation(3000)]
+    query, weights = mixed[:1], np.ones((1, CELLS), np.float32)
+    same = np.flatnonzero((mixed == query).all(axis=(1, 2)))
+    # Candidates of equal codes are cut anywhere, but those measured are in order; where all are measured, the first come.
+    found = pooled_index(mixed).search(query, weights, 10)
+    assert (found.scores == 0).all() and (np.diff(found.ids[0]) > 0).all() and np.isin(found.ids[0], same).all()
+    assert pooled_index(mixed).search(query, one_group(1), 10).ids[0].tolist() == same[:10].tolist()
+
+
+def test_what_all_photos_share_changes_no_neighbour():
+    """Codes are of what differs from the mean, so an offset that float16 can add exactly leaves them alone."""
+    few = np.round(collection(3000) * 4).astype(np.float16) / np.float16(4)
+    queries, weights = np.round(collection(8, seed=1) * 4).astype(np.float16) / np.float16(4), random_weights(8)
+    moved = pooled_index(few + np.float16(64)).search(queries + np.float16(64), weights, 10)
+    check_equal(moved, pooled_index(few).search(queries, weights, 10))
+
+
+def test_what_lies_in_cells_of_weight_0_changes_nothing(codes):
+    queries, weights = collection(3, seed=1), random_weights(3)
+    other = queries.copy()
+    other[weights == 0] = 1000
+    check_equal(codes.search(other, weights, 30), codes.search(queries, weights, 30))
+
+
+def test_training_rows_are_a_fixed_random_sample():
+    assert training_ids(5).tolist() == [0, 1, 2, 3, 4]
+    ids = training_ids(100_000)
+    np.testing.assert_array_equal(ids, training_ids(100_000))
+    assert len(set(ids.tolist())) == 3000 and (np.diff(ids) > 0).all()
+    assert ids.min() < 1000 and ids.max() > 99_000, "from the whole collection"
+
+
+def test_more_parts_take_more_memory_and_know_better(exact, grids, codes, monkeypatch):
+    monkeypatch.setattr(pooled, "FEWEST", 40)
+    monkeypatch.setattr(pooled, "CANDIDATES", 1)
+    fine = PooledIndex(CELLS, CHANNELS, grids.__getitem__, parts=4)
+    fine.train(grids[training_ids(COUNT)])
+    fine.add(grids)
+    assert (codes.bytes_a_photo, fine.bytes_a_photo) == (36, 72)
+    queries, weights = collection(30, seed=1), random_weights(30)
+    expected = exact.search(queries, weights, 10)
+    assert recall(fine.search(queries, weights, 10), expected) > recall(codes.search(queries, weights, 10), expected)
+
+
+@pytest.mark.parametrize("cells", [1, 2, 12, 35])
+def test_grids_that_are_not_square_are_refused(cells):
+    with pytest.raises(EngineError, match=f"a grid of {cells} cells cannot be pooled.*search it exactly"):
+        PooledIndex(cells, CHANNELS, lambda ids: ids)
+
+
+@pytest.mark.parametrize("parts", [0, 5])
+def test_parts_that_channels_cannot_be_cut_into_are_refused(parts):
+    with pytest.raises(EngineError, match=f"4 channels cannot be cut into {parts} parts: expected 1 to 4"):
+        PooledIndex(CELLS, CHANNELS, lambda ids: ids, parts)
+
+
+def test_an_index_is_trained_once_before_it_is_filled(grids):
+    index = PooledIndex(CELLS, CHANNELS, grids.__getitem__)
+    with pytest.raises(EngineError, match="not trained: call train"):
+        index.add(grids)
+    with pytest.raises(EngineError, match="no grids to train"):
+        index.train(grids[:0])
+    index.train(grids[:100])
+    with pytest.raises(EngineError, match="trained already"):
+        index.train(grids[:100])
+    with pytest.raises(EngineError, match="k is 1, but the index holds 0 vectors"):
+        index.search(grids[:1], random_weights(1), 1)
+
+
+def test_arguments_that_cannot_be_are_refused(codes):
+    query, ones = collection(1), np.ones((1, CELLS), np.float32)
+    with pytest.raises(EngineError, match="every weight is 0"):
+        codes.search(query, 0 * ones, 1)
+    for bad in (-ones, 2 * ones, np.nan * ones, ones[:, :5]):
+        with pytest.raises(EngineError, match="in \\[0, 1\\]"):
+            codes.search(query, bad, 1)
+    for k in (0, COUNT + 1):
+        with pytest.raises(EngineError, match=f"k is {k}"):
+            codes.search(query, ones, k)
+    with pytest.raises(EngineError, match="grids of shape"):
+        codes.search(query.transpose(0, 2, 1), ones, 1)
+    with pytest.raises(EngineError, match="grids of shape"):
+        codes.add(query[0])
+    with pytest.raises(EngineError, match="grids of shape"):
+        codes.train(query[0])

@@ -1,0 +1,58 @@
+"""Rows read from files by their numbers."""
+
+import numpy as np
+import pytest
+
+from indexes.base import EngineError
+from indexes.row_files import RowFile, RowFiles
+
+
+@pytest.fixture
+def grids():
+    return np.random.default_rng(0).standard_normal((50, 6, 3)).astype(np.float16)
+
+
+@pytest.fixture
+def files(tmp_path, grids):
+    found = []
+    for number, (start, stop, before) in enumerate([(0, 20, 0), (20, 20, 7), (20, 50, 33)]):
+        path = tmp_path / f"{number}.bin"
+        path.write_bytes(b"x" * before + grids[start:stop].tobytes() + b"after")
+        found.append(RowFile(path, before, stop - start))
+    return found
+
+
+@pytest.mark.parametrize("rows", [[], [0], [49], [19, 20], [0, 3, 19, 20, 21, 49], [30, 2, 2, 40]])
+def test_rows_are_those_of_the_files(files, grids, rows):
+    read = RowFiles(files, 6, 3)
+    assert len(read) == 50
+    found = read(np.array(rows, np.int64))
+    assert found.dtype == np.float16
+    np.testing.assert_array_equal(found, grids[rows])
+    read.close()
+
+
+def test_rows_out_of_range_are_refused(files):
+    read = RowFiles(files, 6, 3)
+    for row in (-1, 50):
+        with pytest.raises(EngineError, match="expected 0 to 49"):
+            read(np.array([row]))
+    read.close()
+
+
+def test_a_file_that_is_missing_or_short_is_named(files):
+    files[2].path.write_bytes(files[2].path.read_bytes()[:-10])
+    with pytest.raises(EngineError, match=f"{files[2].path} has .* bytes, expected at least 1113: build"):
+        RowFiles(files, 6, 3)
+    files[2].path.unlink()
+    with pytest.raises(EngineError, match=f"{files[2].path} cannot be opened .*build the index again"):
+        RowFiles(files, 6, 3)
+
+
+def test_a_file_that_was_cut_since_is_an_error(files):
+    read = RowFiles(files, 6, 3)
+    with open(files[2].path, "r+b") as file:
+        file.truncate(40)
+    with pytest.raises(EngineError, match="has become shorter"):
+        read(np.array([45]))
+    read.close()
