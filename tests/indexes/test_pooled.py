@@ -5,9 +5,10 @@ import pytest
 
 from indexes import pooled
 from indexes.base import EngineError
+from indexes.codebook import Codebook, training_ids
 from indexes.faiss_index import FaissIndex
 from indexes.masked import MaskedIndex
-from indexes.pooled import PooledIndex, candidate_counts, training_ids
+from indexes.pooled import PooledIndex, candidate_counts
 
 SIDE, CHANNELS, COUNT = 6, 4, 6000
 CELLS = SIDE * SIDE
@@ -44,9 +45,9 @@ def exact_index(grids):
     return index
 
 
-def pooled_index(grids, rows=None):
-    index = PooledIndex(CELLS, CHANNELS, rows or grids.__getitem__)
-    index.train(grids[training_ids(len(grids))])
+def pooled_index(grids, rows=None, parts=2, effort=1.0):
+    codebook = Codebook.train(grids[training_ids(len(grids))], parts)
+    index = PooledIndex(codebook, rows or grids.__getitem__, effort)
     for block in np.array_split(grids, 3):
         index.add(block)
     return index
@@ -217,49 +218,44 @@ def test_what_lies_in_cells_of_weight_0_changes_nothing(codes):
     check_equal(codes.search(other, weights, 30), codes.search(queries, weights, 30))
 
 
-def test_training_rows_are_a_fixed_random_sample():
-    assert training_ids(5).tolist() == [0, 1, 2, 3, 4]
-    ids = training_ids(100_000)
-    np.testing.assert_array_equal(ids, training_ids(100_000))
-    assert len(set(ids.tolist())) == 3000 and (np.diff(ids) > 0).all()
-    assert ids.min() < 1000 and ids.max() > 99_000, "from the whole collection"
-
-
 def test_more_parts_take_more_memory_and_know_better(exact, grids, codes, monkeypatch):
     monkeypatch.setattr(pooled, "FEWEST", 40)
     monkeypatch.setattr(pooled, "CANDIDATES", 1)
-    fine = PooledIndex(CELLS, CHANNELS, grids.__getitem__, parts=4)
-    fine.train(grids[training_ids(COUNT)])
-    fine.add(grids)
-    assert (codes.bytes_a_photo, fine.bytes_a_photo) == (36, 72)
+    fine = pooled_index(grids, parts=4)
+    assert (codes.codebook.bytes_a_photo, fine.codebook.bytes_a_photo) == (36, 72)
     queries, weights = collection(30, seed=1), random_weights(30)
     expected = exact.search(queries, weights, 10)
     assert recall(fine.search(queries, weights, 10), expected) > recall(codes.search(queries, weights, 10), expected)
 
 
-@pytest.mark.parametrize("cells", [1, 2, 12, 35])
-def test_grids_that_are_not_square_are_refused(cells):
-    with pytest.raises(EngineError, match=f"a grid of {cells} cells cannot be pooled.*search it exactly"):
-        PooledIndex(cells, CHANNELS, lambda ids: ids)
+def test_more_effort_measures_more_and_knows_better(exact, grids, monkeypatch):
+    monkeypatch.setattr(pooled, "FEWEST", 40)
+    monkeypatch.setattr(pooled, "CANDIDATES", 1)
+    queries, weights = collection(30, seed=1), random_weights(30)
+    expected = exact.search(queries, weights, 10)
+    shares = [recall(pooled_index(grids, effort=effort).search(queries, weights, 10), expected) for effort in (1, 4)]
+    assert shares[1] > shares[0]
+    assert candidate_counts(np.ones((1, 64), np.float32), 10, 3).tolist() == [120]
 
 
-@pytest.mark.parametrize("parts", [0, 5])
-def test_parts_that_channels_cannot_be_cut_into_are_refused(parts):
-    with pytest.raises(EngineError, match=f"4 channels cannot be cut into {parts} parts: expected 1 to 4"):
-        PooledIndex(CELLS, CHANNELS, lambda ids: ids, parts)
+def test_shards_answer_as_one_scan_does(codes, grids, monkeypatch):
+    monkeypatch.setattr(pooled, "SHARD", COUNT // 3)
+    monkeypatch.setattr(pooled.os, "cpu_count", lambda: 3)
+    queries, weights = collection(8, seed=1), random_weights(8)
+    twice = np.concatenate([grids, grids[:100]])
+    dealt = pooled_index(grids, twice.__getitem__)
+    check_equal(dealt.search(queries, weights, 20), codes.search(queries, weights, 20))
+    assert len(dealt._scanners) == 3
+    dealt.add(grids[:100])
+    assert len(dealt.search(queries[:1], weights[:1], len(grids) + 100).ids[0]) == len(grids) + 100
 
 
-def test_an_index_is_trained_once_before_it_is_filled(grids):
-    index = PooledIndex(CELLS, CHANNELS, grids.__getitem__)
-    with pytest.raises(EngineError, match="not trained: call train"):
-        index.add(grids)
-    with pytest.raises(EngineError, match="no grids to train"):
-        index.train(grids[:0])
-    index.train(grids[:100])
-    with pytest.raises(EngineError, match="trained already"):
-        index.train(grids[:100])
-    with pytest.raises(EngineError, match="k is 1, but the index holds 0 vectors"):
-        index.search(grids[:1], random_weights(1), 1)
+def test_codes_that_were_stored_answer_as_those_made_anew(codes, grids):
+    book = codes.codebook
+    again = PooledIndex(Codebook(book.origin, book.centroids), grids.__getitem__)
+    again.add_codes(book.encode(grids))
+    queries, weights = collection(8, seed=1), random_weights(8)
+    check_equal(again.search(queries, weights, 20), codes.search(queries, weights, 20))
 
 
 def test_arguments_that_cannot_be_are_refused(codes):
@@ -276,5 +272,13 @@ def test_arguments_that_cannot_be_are_refused(codes):
         codes.search(query.transpose(0, 2, 1), ones, 1)
     with pytest.raises(EngineError, match="grids of shape"):
         codes.add(query[0])
-    with pytest.raises(EngineError, match="grids of shape"):
-        codes.train(query[0])
+    with pytest.raises(EngineError, match=r"codes of uint8 .*: expected uint8 \(N, 36\)"):
+        codes.add_codes(np.zeros((2, 5), np.uint8))
+    with pytest.raises(EngineError, match="effort is 0: expected a number above 0"):
+        PooledIndex(codes.codebook, grids_of, 0)
+    with pytest.raises(EngineError, match="k is 1, but the index holds 0 vectors"):
+        PooledIndex(codes.codebook, grids_of).search(query, ones, 1)
+
+
+def grids_of(ids):
+    raise AssertionError("nothing is read")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from indexes import row_files
 from indexes.base import EngineError
-from indexes.row_files import RowFile, RowFiles
+from indexes.row_files import RowFile, RowFiles, row_checks
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def files(tmp_path, grids):
     for number, (start, stop, before) in enumerate([(0, 20, 0), (20, 20, 7), (20, 50, 33)]):
         path = tmp_path / f"{number}.bin"
         path.write_bytes(b"x" * before + grids[start:stop].tobytes() + b"after")
-        found.append(RowFile(path, before, stop - start))
+        found.append(RowFile(path, before, stop - start, row_checks(grids[start:stop])))
     return found
 
 
@@ -29,6 +30,35 @@ def test_rows_are_those_of_the_files(files, grids, rows):
     found = read(np.array(rows, np.int64))
     assert found.dtype == np.float16
     np.testing.assert_array_equal(found, grids[rows])
+    read.close()
+
+
+def test_more_files_than_are_kept_open_are_read(files, grids, monkeypatch):
+    monkeypatch.setattr(row_files, "KEPT_OPEN", 1)
+    read = RowFiles(files, 6, 3)
+    for _ in range(2):
+        np.testing.assert_array_equal(read(np.arange(50)), grids)
+    assert len(read._open) == 1
+    read.close()
+
+
+def test_rows_that_do_not_count_are_passed_over(files, grids):
+    files[0] = RowFile(files[0].path, 0, 20, files[0].checks, np.array([0, 7, 19]))
+    read = RowFiles(files, 6, 3)
+    assert len(read) == 33
+    np.testing.assert_array_equal(read(np.array([0, 1, 2, 3, 32])), grids[[0, 7, 19, 20, 49]])
+    read.close()
+
+
+@pytest.mark.parametrize("bit", [0, 77, 287])
+def test_a_flipped_bit_of_a_row_that_is_read_is_an_error(files, grids, bit):
+    data = bytearray(files[2].path.read_bytes())
+    data[33 + 5 * 36 + bit // 8] ^= 1 << bit % 8
+    files[2].path.write_bytes(data)
+    read = RowFiles(files, 6, 3)
+    np.testing.assert_array_equal(read(np.array([24, 26])), grids[[24, 26]])
+    with pytest.raises(EngineError, match=f"{files[2].path} is altered: bytes 213 to 249"):
+        read(np.array([25]))
     read.close()
 
 
