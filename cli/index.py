@@ -1,5 +1,6 @@
 """`ceret index`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -7,8 +8,9 @@ import click
 from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.settings import ranges
-from cli.options import PATH, json_option, kind_option, number_option, places_option, work_options
-from cli.output import print_built, progress_bar, warn_built
+from cli.options import PATH, json_option, kind_option, number_option, places_option, recipe_options, work_options
+from cli.output import print_built, print_recipes, progress_bar, warn_built
+from indexes.recipes import EXACT, Recipe
 
 DEFAULTS = IndexSettings()
 
@@ -42,6 +44,7 @@ DEFAULTS = IndexSettings()
     DEFAULTS.places,
     "Also store local features of each photo, by which photos of the same place are found from other viewpoints.",
 )
+@recipe_options(IndexSettings)
 @work_options(DEFAULTS)
 @json_option
 def command(
@@ -52,6 +55,8 @@ def command(
     size: int,
     kind: str,
     places: bool,
+    recipe: str,
+    recall: float,
     workers: int,
     max_memory: int,
     as_json: bool,
@@ -62,9 +67,14 @@ def command(
     file with an image column, a folder of tar shards or parquet files, or one photo. Files that cannot be read are skipped
     and listed. A stopped build resumes when the same command is run again; `ceret add` brings a finished one up to date.
     """
-    settings = IndexSettings(features, hole, size, workers, max_memory, kind, places)
+    settings = IndexSettings(features, hole, size, workers, max_memory, kind, places, recipe, recall)
+
+    def planned(chosen: Recipe, possible: Sequence[Recipe]) -> None:
+        if chosen.name != EXACT or recipe != DEFAULTS.recipe:
+            print_recipes(chosen, possible)
+
     with progress_bar("indexing") as progress:
-        report = build_index(sources, out, settings, progress)
+        report = build_index(sources, out, settings, progress, planned)
     warn_built(report)
     resumed = f", {report.present} of them from an earlier run" if report.present else ""
     text = f"{out}: {counted(report.count, 'photo')}{resumed}; {counted(len(report.skipped), 'file')} skipped"

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from ce_retrieval.photo_index import StoredKind, read_manifest
+from ce_retrieval.photo_index.codes import StoredCodes
 from cli.index import command as index_command
 from cli.options import PATH, json_option
 from cli.output import print_json, say, with_options
@@ -37,6 +38,7 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         "photo_size": manifest.size,
         "hole": manifest.hole,
         "recipe": manifest.recipe,
+        "codes": _about_codes(manifest.codes) if manifest.codes else None,
         "segments": len(manifest.segments),
         "bytes": sum(stored.bytes for segment in manifest.segments for stored in segment.files.values()),
         "sources": [f"{source.root} ({source.kind})" for source in manifest.sources],
@@ -57,6 +59,10 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
             say(f"{name.replace('_', ' '):<12} {line}")
     for photo, reason in named if list_skipped else ():
         say(f"{photo}: {reason}")
+
+
+def _about_codes(codes: StoredCodes) -> dict[str, float | str | None]:
+    return {"parts": codes.parts, "effort": codes.effort, "recall": codes.recall}
 
 
 def _about_kind(kind: StoredKind) -> dict[str, str | int | None]:

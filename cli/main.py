@@ -12,6 +12,7 @@ COMMANDS = {
     "index": "Index photos by context.",
     "add": "Bring an index up to date with its photos.",
     "remove": "Remove photos from an index.",
+    "tune": "Choose how an index is searched, and measure it.",
     "compact": "Free the space of removed photos.",
     "relocate": "Tell an index where its photos are now.",
     "info": "Say what an index is.",

@@ -121,6 +121,35 @@ def places_option(switch: str, default: bool | None, text: str) -> Decorator:
     return click.option(switch, "places", is_flag=True, default=default, help=text)
 
 
+def recipe_options(settings: Any) -> Decorator:
+    """Add --recipe and --recall of a settings class."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        text = "Least share of the ten nearest photos that a search by codes is to find."
+        function = number_option("recall", settings, text)(function)
+        return click.option(
+            "--recipe",
+            type=click.Choice(ranges(settings)["recipe"].choices or ()),
+            default=settings.recipe,
+            show_default=True,
+            help="How the index is searched: exact, all vectors in memory; pooled, by codes of 64 bytes a photo, and exactly "
+            "among the best of them; auto: codes from 100,000 photos on.",
+        )(function)
+
+    return add
+
+
+def search_memory_option(defaults: Any) -> Decorator:
+    """Return --max-memory of a search; defaults: a settings object."""
+    return click.option(
+        "--max-memory",
+        type=Memory(ranges(type(defaults))["max_memory"]),
+        default=defaults.max_memory,
+        show_default=readable_memory(defaults.max_memory),
+        help="Bound on the memory that a search may take for vectors or codes.",
+    )
+
+
 def work_options(defaults: Any) -> Decorator:
     """Add --workers and --max-memory; defaults: an `IndexSettings`."""
 
@@ -130,7 +159,7 @@ def work_options(defaults: Any) -> Decorator:
             type=Memory(ranges(type(defaults))["max_memory"]),
             default=defaults.max_memory,
             show_default=readable_memory(defaults.max_memory),
-            help="Bound on the memory: photos too large to be decoded within it are skipped.",
+            help="Bound on the memory: photos too large to be decoded within it are skipped, and a search may take no more.",
         )(function)
         return workers_option(defaults.workers, "Threads.")(function)
 

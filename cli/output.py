@@ -22,6 +22,7 @@ from cli.options import options_of
 
 if TYPE_CHECKING:
     from ce_retrieval.photo_index import BuildReport
+    from indexes.recipes import Recipe
 
 
 @contextlib.contextmanager
@@ -101,6 +102,16 @@ def note(line: str) -> None:
         click.echo(_shown(line, sys.stderr), err=True)
     except OSError:
         sys.stderr = io.StringIO()  # or Python would try again at its end
+
+
+def print_recipes(chosen: "Recipe", possible: Sequence["Recipe"]) -> None:
+    """Print to stderr what each way to search a collection takes, and which one is taken."""
+    from indexes.recipes import readable
+
+    note(f"{'recipe':<8} {'memory':>9} {'a query':>9} {'recall@10':>9}   (expected)")
+    for one in possible:
+        mark = "  <- taken" if one == chosen else ""
+        note(f"{one.name:<8} {readable(one.memory):>9} {1000 * one.seconds:>6.0f} ms {one.recall:>9.2f}{mark}")
 
 
 def print_json(value: Any) -> None:

@@ -45,7 +45,8 @@ class Codebook:
         expected = (groups * self.parts, CENTROIDS, self.pooling.width)
         if centroids.shape != expected:
             raise EngineError(f"centroids of shape {centroids.shape}: expected {expected}")
-        self.origin, self.centroids = np.float32(origin), np.ascontiguousarray(centroids, np.float32)
+        self.origin = np.ascontiguousarray(origin, np.float32)
+        self.centroids = np.ascontiguousarray(centroids, np.float32)
         faiss = load_faiss()
         self._coder = _empty_index(faiss.IndexPQ, self.pooling)
         faiss.copy_array_to_vector(self.centroids.ravel(), self._coder.pq.centroids)

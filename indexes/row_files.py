@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import weakref
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ import numpy as np
 from indexes.base import EngineError
 
 KEPT_OPEN = 256  # files; a process may often have 1024 open. The others are opened for each read.
+
+
+class RowError(EngineError):
+    """A row cannot be read, or is not as it was written."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class RowFiles:
 
     Raises
     ------
-    EngineError
+    RowError
         A file is missing, or too short for its rows.
     """
 
@@ -64,6 +69,7 @@ class RowFiles:
         self._shape, self._size = (cells, channels), 2 * cells * channels
         self._files = tuple(files)
         self._open: dict[int, int] = {}
+        weakref.finalize(self, _close, self._open)
         self._starts = np.cumsum([0, *(len(file) for file in files)])
         try:
             for number, file in enumerate(files):
@@ -72,7 +78,7 @@ class RowFiles:
                     self._open[number] = descriptor
                 else:
                     os.close(descriptor)
-        except EngineError:
+        except RowError:
             self.close()
             raise
 
@@ -82,7 +88,7 @@ class RowFiles:
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Return the grids float16 (n, G, C) of rows int64 (n,).
 
-        EngineError where a row is out of range, cannot be read, or is not as it was written.
+        EngineError where a row is out of range, RowError where one cannot be read or is not as it was written.
         """
         rows = np.asarray(rows, np.int64)
         if ((rows < 0) | (rows >= len(self))).any():
@@ -113,34 +119,37 @@ class RowFiles:
 
     def close(self) -> None:
         """Close the files."""
-        while self._open:
-            os.close(self._open.popitem()[1])
+        _close(self._open)
 
     def _read(
         self, out: np.ndarray, file: RowFile, descriptor: int, places: list[int], offsets: list[int], checks: list[int]
     ) -> None:
         """Fill places of `out` with the rows of one file at these offsets."""
-        whole = memoryview(out.reshape(len(out), -1).view(np.uint8)).cast("B")
+        whole = out.reshape(-1).view(np.uint8).data
         for place, offset, check in zip(places, offsets, checks, strict=True):
             row = whole[place * self._size : (place + 1) * self._size]
             if os.preadv(descriptor, [row], offset) != self._size:
-                raise EngineError(f"{file.path} has become shorter since it was opened: open the index again")
+                raise RowError(f"{file.path} has become shorter since it was opened")
             if zlib.crc32(row) != check:
-                raise EngineError(
-                    f"{file.path} is altered: bytes {offset} to {offset + self._size} do not match their checksum; restore it "
-                    "from a copy, or build the index again"
+                raise RowError(
+                    f"{file.path} is altered: bytes {offset} to {offset + self._size} do not match their checksum"
                 )
 
     def _opened(self, file: RowFile) -> int:
         try:
             descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise EngineError(f"{file.path} cannot be opened ({error.strerror}): build the index again") from error
+            raise RowError(f"{file.path} cannot be opened ({error.strerror})") from error
         expected = file.offset + file.count * self._size
         if (size := os.fstat(descriptor).st_size) < expected:
             os.close(descriptor)
-            raise EngineError(f"{file.path} has {size} bytes, expected at least {expected}: build the index again")
+            raise RowError(f"{file.path} has {size} bytes, expected at least {expected}")
         return descriptor
+
+
+def _close(opened: dict[int, int]) -> None:
+    while opened:
+        os.close(opened.popitem()[1])
 
 
 def row_checks(grids: np.ndarray) -> np.ndarray:

@@ -124,4 +124,4 @@ def _index_of(spec: str, index: PhotoIndex, out: Path, report: Progress) -> Phot
 
 
 def _photos(index: PhotoIndex) -> Any:
-    return index.table.select(["source", "key", "sha256"])
+    return index.columns("source", "key", "sha256")

@@ -11,7 +11,8 @@ import numpy as np
 from ce_retrieval.photo_index.batches import AHEAD, BATCH_ITEMS, Decode
 from ce_retrieval.photo_index.manifest import Manifest, Segment, StoredFile, write_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.segments import PhotoRecord, check_segment, file_problem, is_beside, kept_rows, read_table
+from ce_retrieval.photo_index.segment_files import check_segment, file_problem, kept_rows, read_table
+from ce_retrieval.photo_index.segments import PhotoRecord, is_beside
 from ce_retrieval.photos import DecodedPhoto
 from ce_retrieval.pixels import Photo
 from ce_retrieval.pool import WorkerPool, batched, in_order

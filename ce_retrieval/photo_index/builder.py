@@ -3,15 +3,16 @@
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ce_retrieval.descriptors import Descriptor, make_descriptor, protocol_spec, weights_hash
 from ce_retrieval.descriptors.one_vector import NO_KIND, OneVector, make_one_vector
 from ce_retrieval.errors import PhotoIndexError
 from ce_retrieval.models.requirements import missing_packages
 from ce_retrieval.photo_index.batches import SEGMENT_ITEMS, Pipeline, Progress, Task, keys_hash
+from ce_retrieval.photo_index.code_update import recipe_of, settled
 from ce_retrieval.photo_index.decode_budget import make_decode_budget
 from ce_retrieval.photo_index.kind_update import begin_kind, with_kind, write_kinds
 from ce_retrieval.photo_index.kinds import StoredKind
@@ -21,13 +22,18 @@ from ce_retrieval.photo_index.place_update import begin_places, write_places
 from ce_retrieval.photo_index.places import PACKAGES, PlaceFeatures, place_features, places_of_index
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.resume import check_place, nothing_read, resumable, up_to_date
-from ce_retrieval.photo_index.segments import check_segment, clear_leftovers
+from ce_retrieval.photo_index.segment_files import check_segment
+from ce_retrieval.photo_index.segments import clear_leftovers
 from ce_retrieval.photo_index.settings import IndexSettings
 from ce_retrieval.photo_index.update import BuildReport, Update
 from ce_retrieval.photo_index.weights import check_weights, kind_of_index
 from ce_retrieval.photos import PhotoItem, open_source, open_sources
 from ce_retrieval.storage import make_folder, writer_lock
 
+if TYPE_CHECKING:
+    from indexes.recipes import Recipe
+
+Planned = Callable[["Recipe", Sequence["Recipe"]], None]
 ADD_KIND = "`ceret add {} --kind kind`"
 ADD_PLACES = "`ceret add {} --places`"
 
@@ -37,6 +43,7 @@ def build_index(
     out: str | Path,
     settings: IndexSettings | None = None,
     progress: Progress | None = None,
+    planned: Planned | None = None,
 ) -> BuildReport:
     """Index the photos of folders, tar shards, parquet files or single files.
 
@@ -52,6 +59,8 @@ def build_index(
         None for the defaults.
     progress : callable or None
         Called with the items done and the items in total.
+    planned : callable or None
+        Called before the photos are read, with the recipe by which so many will be searched, and with all that there are.
 
     Raises
     ------
@@ -61,7 +70,7 @@ def build_index(
         There is no source, or nothing in it could be read.
     PhotoIndexError
         `out` holds something else, an index built with other settings or from other sources, or a complete one whose photos
-        have changed.
+        have changed. No recipe fits into the memory.
     LockedIndexError, StorageError
     """
     out, settings = Path(out), settings or IndexSettings()
@@ -86,9 +95,13 @@ def build_index(
                     report = _with_note(out, report, f"no local features: add them with {ADD_PLACES}")
                 missing = f"no kind features: add them with {ADD_KIND}" if fresh.kind and not manifest.kind else ""
                 return _with_note(out, report, missing)
+            plan = recipe_of(fresh, update.total, settings.recall, settings.max_memory, settings.recipe)
+            if planned:
+                planned(*plan)
             update.run()
             if update.manifest.count == 0:
                 raise nothing_read(out, update.manifest)
+            update.manifest = settled(out, update.manifest, settings.recall, settings.max_memory, progress)
             return _with_note(out, update.finish(), without)
 
 
@@ -177,6 +190,8 @@ def add_photos(
                 update.manifest = write_kinds(path, vectors, update.manifest, *reading)
             if places_anew and features:
                 update.manifest = write_places(path, features, update.manifest, *reading)
+            if update.manifest.count:
+                update.manifest = settled(path, update.manifest, settings.recall, settings.max_memory, progress)
             return update.finish()
 
 
@@ -215,6 +230,7 @@ def build_alike(index: PhotoIndex, out: str | Path, settings: IndexSettings, pro
         pipeline = Pipeline(out, descriptor, None, sources, settings.workers, budget.decode_both)
         done = sum(segment.items for segment in manifest.segments)
         manifest = pipeline.run(manifest, tasks, done, len(index), progress)
+        manifest = settled(out, manifest, settings.recall, settings.max_memory, progress)
         write_manifest(out, dataclasses.replace(manifest, complete=True))
 
 
@@ -286,5 +302,6 @@ def _fresh_manifest(
         weights_sha256=weights_hash(descriptor),
         kind=StoredKind.of(kind) if kind else None,
         places=places.stored if places else None,
+        recipe=settings.recipe,
         libraries=library_versions(list(dict.fromkeys(more))),
     )

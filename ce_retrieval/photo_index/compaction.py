@@ -10,20 +10,19 @@ import numpy as np
 from ce_retrieval.errors import PhotoIndexError
 from ce_retrieval.photo_index import batches
 from ce_retrieval.photo_index.batches import Progress, Task, keys_hash
+from ce_retrieval.photo_index.code_update import with_all_codes
 from ce_retrieval.photo_index.kinds import kinds_file
 from ce_retrieval.photo_index.manifest import Manifest, Segment, read_manifest, write_manifest
-from ce_retrieval.photo_index.segments import (
-    PhotoRecord,
+from ce_retrieval.photo_index.segment_files import (
     check_segment,
-    clear_leftovers,
     kept_rows,
     read_grids,
     read_kinds,
     read_places,
     read_stamps,
     read_table,
-    write_segment,
 )
+from ce_retrieval.photo_index.segments import PhotoRecord, clear_leftovers, write_segment
 from ce_retrieval.photo_index.writing import changing_index
 from ce_retrieval.photos import PhotoItem
 from ce_retrieval.places.inverted_file import coded_photos, inverted_bytes
@@ -89,7 +88,7 @@ def compact_index(path: str | Path, *, progress: Progress | None = None) -> Comp
                 check_segment(path, segment)
         try:
             segments = _written(path, manifest, groups, progress)
-            after = dataclasses.replace(manifest, segments=segments)
+            after = with_all_codes(path, dataclasses.replace(manifest, segments=segments))
             if after != manifest:
                 write_manifest(path, after)
         except BaseException:

@@ -61,14 +61,14 @@ class SameSource:
     def _number_folders(self) -> None:
         import pyarrow.compute as pc
 
-        numbers = self._index.table.column("source").to_numpy()
+        numbers = self._index.column("source").to_numpy()
         for number, source in enumerate(self._index.manifest.sources):
             rows = np.flatnonzero(numbers == number)
             if source.kind == "file":
                 self._folder_of[rows] = len(self._folders)
                 self._folders.append(_identity(os.path.dirname(source.root)))
             elif source.is_folder and len(rows):
-                keys = self._index.table.column("key").take(rows).combine_chunks()
+                keys = self._index.column("key").take(rows).combine_chunks()
                 parents = pc.replace_substring_regex(keys, "[^/]*$", "").dictionary_encode()
                 self._folder_of[rows] = parents.indices.to_numpy() + len(self._folders)
                 names = parents.dictionary.to_pylist()
@@ -81,7 +81,7 @@ class SameSource:
         # A link lies in one folder, its target in another: both are the query's own.
         homes = {_identity(origin.path.parent), _identity(Path(os.path.realpath(origin.path)).parent)} - {None}
         mine = [number for number, folder in enumerate(self._folders) if folder in homes]
-        equal = pc.equal(self._index.table.column("sha256"), origin.sha256).to_numpy()
+        equal = pc.equal(self._index.column("sha256"), origin.sha256).to_numpy()
         return np.isin(self._folder_of, mine) | equal.astype(bool)
 
 

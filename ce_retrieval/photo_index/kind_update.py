@@ -12,7 +12,8 @@ from ce_retrieval.photo_index.beside import Decoded, begin_files, read_again, wi
 from ce_retrieval.photo_index.kinds import StoredKind, kinds_file, kinds_of
 from ce_retrieval.photo_index.manifest import Manifest, Segment, digest, library_versions
 from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.segments import is_kind_file, kept_rows, read_kinds
+from ce_retrieval.photo_index.segment_files import kept_rows, read_kinds
+from ce_retrieval.photo_index.segments import is_kind_file
 from ce_retrieval.pool import worker_pool
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import replace_file

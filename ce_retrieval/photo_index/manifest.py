@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
+from ce_retrieval.photo_index.codes import StoredCodes
 from ce_retrieval.photo_index.kept_out import NOTHING, KeptOut
 from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.photo_index.places import StoredPlaces
@@ -19,10 +20,11 @@ from ce_retrieval.storage import replace_file
 
 FORMAT = "ceret-index"
 # 2 where a reader of 1 would answer wrongly: with removed photos, or sources of the kind `files`; 3 with kind features; 4
-# with local features; 5 where photos are kept out, which an older ceret would take up again.
-VERSIONS = (1, 2, 3, 4, 5)
+# with local features; 5 where photos are kept out, which an older ceret would take up again; 6 with codes.
+VERSIONS = (1, 2, 3, 4, 5, 6)
 MANIFEST = "manifest.json"
 HOLE_PROTOCOLS = ("none", "center")
+AUTO, EXACT, POOLED = RECIPES = "auto", "exact", "pooled"
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ class Manifest:
     kept_out : KeptOut
         Photos that were removed on purpose.
     recipe : str
-        How the grids are searched.
+        How the grids are to be searched, one of RECIPES: "auto" leaves it to their number.
+    codes : StoredCodes or None
+        What made the codes by which the grids are searched; None: they are searched exactly.
     segments : tuple of Segment
     complete : bool
         False until the first build has ended.
@@ -147,7 +151,8 @@ class Manifest:
     kind: StoredKind | None = None
     places: StoredPlaces | None = None
     kept_out: KeptOut = NOTHING
-    recipe: str = "exact"
+    recipe: str = AUTO
+    codes: StoredCodes | None = None
     segments: tuple[Segment, ...] = ()
     complete: bool = False
     libraries: Mapping[str, str] = field(default_factory=dict)
@@ -228,6 +233,10 @@ def to_json(manifest: Manifest) -> bytes:
     del content["kept_out"]
     if manifest.kept_out:
         content |= {"version": VERSIONS[4], "kept_out": manifest.kept_out.content()}
+    if manifest.codes is None:
+        del content["codes"]
+    else:
+        content["version"] = VERSIONS[5]
     return _encoded({**content, "sha256": _checksum(content)})
 
 
@@ -302,5 +311,8 @@ def _parse(content: dict[str, Any]) -> Manifest:
     sources = tuple(Source(**source) for source in fields.pop("sources"))
     kind = StoredKind(**fields.pop("kind")) if "kind" in fields else None
     places = StoredPlaces(**fields.pop("places")) if "places" in fields else None
+    codes = StoredCodes(**fields.pop("codes")) if "codes" in fields else None
     out = KeptOut.of_content(fields.pop("kept_out"), len(sources)) if "kept_out" in fields else NOTHING
-    return Manifest(segments=tuple(segments), sources=sources, kind=kind, places=places, kept_out=out, **fields)
+    return Manifest(
+        segments=tuple(segments), sources=sources, kind=kind, places=places, kept_out=out, codes=codes, **fields
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ce_retrieval.errors import SourceError
 from ce_retrieval.photo_index.manifest import Manifest
-from ce_retrieval.photo_index.segments import read_table
+from ce_retrieval.photo_index.segment_files import read_table
 
 
 class OwnPaths:

@@ -9,7 +9,8 @@ from ce_retrieval.photo_index.beside import Decoded, begin_files, read_again, wi
 from ce_retrieval.photo_index.manifest import Manifest, Segment, digest, library_versions
 from ce_retrieval.photo_index.places import PACKAGES, PlaceFeatures
 from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.segments import is_places_file, kept_rows, read_places
+from ce_retrieval.photo_index.segment_files import kept_rows, read_places
+from ce_retrieval.photo_index.segments import is_places_file
 from ce_retrieval.places.codes import CodedFeatures
 from ce_retrieval.places.inverted_file import NOT_DESCRIBED, inverted_bytes
 from ce_retrieval.pool import worker_pool

@@ -2,11 +2,8 @@
 
 import functools
 import hashlib
-import itertools
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +11,14 @@ import numpy as np
 
 from ce_retrieval.descriptors import Descriptor, make_descriptor
 from ce_retrieval.descriptors.one_vector import OneVector
-from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError, counted
+from ce_retrieval.errors import CorruptIndexError, PhotoError, PhotoIndexError, SettingsError, SourceError, counted
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.places import places_of_index, without_places
-from ce_retrieval.photo_index.segments import (
-    PhotoRecord,
-    check_segment,
-    kept_rows,
-    read_grids,
-    read_kinds,
-    read_places,
-    read_table,
-)
+from ce_retrieval.photo_index.records import COLUMNS, Records
+from ce_retrieval.photo_index.segment_files import check_sizes, kept_rows, read_kinds, read_places
+from ce_retrieval.photo_index.segments import PhotoRecord
+from ce_retrieval.photo_index.vectors import kept_segments, open_vectors, stored_grids
 from ce_retrieval.photo_index.weights import check_weights, kind_of_index, without_kind
 from ce_retrieval.photo_index.where import matching_rows
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource, decode_photo, open_source
@@ -35,11 +27,8 @@ from ce_retrieval.places.inverted_file import InvertedFile
 from ce_retrieval.settings import COUNT
 from ce_retrieval.storage import ReaderLock
 
-FIRST_PHOTOS = 2048  # whose mean is the origin of the vectors in memory
-
 if TYPE_CHECKING:
-    from indexes.base import SearchResult
-    from indexes.masked import MaskedIndex
+    from indexes.base import GridIndex, SearchResult
 
 
 class PhotoIndex:
@@ -47,7 +36,7 @@ class PhotoIndex:
 
     It keeps the manifest that it opened. Segments are immutable, so additions by another process change nothing here, and
     those that a compaction replaces are deleted when no reader has the index open any more.
-    Vectors and records are loaded at first use. Memory: 4 (G*C + G) bytes a photo.
+    Vectors and records are loaded at first use. Memory: 4 (G*C + G) bytes a photo, or with codes about 70.
 
     Attributes
     ----------
@@ -63,7 +52,7 @@ class PhotoIndex:
 
     @classmethod
     def open(cls, path: str | Path) -> "PhotoIndex":
-        """Open the index at `path` and verify every checksum.
+        """Open the index at `path`; no file of a segment is read.
 
         Raises
         ------
@@ -73,7 +62,8 @@ class PhotoIndex:
         CheckpointError
             Its weights are missing.
         CorruptIndexError
-            A file is truncated or altered.
+            The manifest is damaged, or a file is missing or truncated. One that is altered is found when it is read, since all
+            that is read is compared with its checksum; `verify_index` reads all.
         """
         path = Path(path)
         lock = ReaderLock(path)
@@ -87,8 +77,8 @@ class PhotoIndex:
             raise PhotoIndexError(
                 f"{path} holds no photo any more: put its photos back and run `ceret add {path}`, or delete it"
             )
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda segment: check_segment(path, segment), manifest.segments))
+        for segment in manifest.segments:
+            check_sizes(path, segment)
         index = cls(path, manifest)
         index._lock = lock
         if manifest.weights_sha256 is not None:
@@ -111,44 +101,30 @@ class PhotoIndex:
         return center_holes(1, self.manifest.size)[0] if self.manifest.hole == "center" else None
 
     @functools.cached_property
-    def table(self) -> Any:
-        """The records of all photos as a pyarrow table; row = id."""
-        import pyarrow as pa
+    def _records(self) -> Records:
+        return Records(self.path, self.manifest)
 
-        tables = [
-            read_table(self.path, segment).take(pa.array(kept_rows(segment)))
-            if segment.removed
-            else read_table(self.path, segment)
-            for segment in self.manifest.segments
-        ]
-        return pa.concat_tables(tables).combine_chunks()  # in one piece: `take` would join the pieces each time
+    @property
+    def table(self) -> Any:
+        """The records of all photos as a pyarrow table; row = id. All of them: `columns` and `records` read less."""
+        return self._records.columns(COLUMNS)
+
+    def columns(self, *names: str) -> Any:
+        """Return columns of the records of all photos as a pyarrow table; row = id."""
+        return self._records.columns(names)
+
+    def column(self, name: str) -> Any:
+        """Return a column of the records of all photos as a pyarrow array; position = id."""
+        return self._records.columns([name]).column(name)
 
     @functools.cached_property
-    def vectors(self) -> "MaskedIndex":
+    def vectors(self) -> "GridIndex":
         """The grids of all photos, ready for hole-aware search."""
-        from indexes.faiss_index import FaissIndex
-        from indexes.masked import MaskedIndex
-
-        cells, channels = self.manifest.cells, self.manifest.channels
-        masked = MaskedIndex(FaissIndex(cells * channels + cells), cells, channels)
-        parts = self.grids()
-        # The mean of the first addition is the origin: of the same photos however they are divided into segments, so that a
-        # compaction changes no bit of a distance.
-        first, count = [], 0
-        while count < min(FIRST_PHOTOS, len(self)):
-            first.append(next(parts))
-            count += len(first[-1])
-        begin = np.concatenate(first)
-        for grids in itertools.chain((begin[:FIRST_PHOTOS], begin[FIRST_PHOTOS:]), parts):
-            masked.add(grids)
-        return masked
+        return open_vectors(self.path, self.manifest)
 
     def grids(self) -> Iterator[np.ndarray]:
         """Yield the stored grids float16 (n, G, C), segment by segment, in the order of the ids."""
-        for segment in self.manifest.segments:
-            if segment.count > len(segment.removed):
-                grids = read_grids(self.path, segment)
-                yield grids[kept_rows(segment)] if segment.removed else grids
+        return stored_grids(self.path, self.manifest)
 
     @functools.cached_property
     def kind(self) -> OneVector:
@@ -168,10 +144,9 @@ class PhotoIndex:
                 norms = np.linalg.norm(grids[:, 0].astype(np.float32), axis=1, keepdims=True)
                 yield (grids[:, 0] / np.where(norms > 0, norms, 1)).astype(np.float16)
             return
-        for segment in self.manifest.segments:
-            if segment.count > len(segment.removed):
-                vectors = read_kinds(self.path, segment, file)
-                yield vectors[kept_rows(segment)] if segment.removed else vectors
+        for segment in kept_segments(self.manifest):
+            vectors = read_kinds(self.path, segment, file)
+            yield vectors[kept_rows(segment)] if segment.removed else vectors
 
     @property
     def place_codes(self) -> PlaceCodes:
@@ -220,6 +195,12 @@ class PhotoIndex:
         ------
         SettingsError
             k is out of range.
+        CorruptIndexError
+            A file that is read for the search is damaged.
+
+        Notes
+        -----
+        The distances are exact. An index with codes may miss some of the nearest; `ceret tune` measures how many.
         """
         self.check_k(k)
         if allowed is not None and k > np.count_nonzero(allowed):
@@ -227,7 +208,14 @@ class PhotoIndex:
             raise SettingsError(
                 f"`k` is {k}, but {counted(int(count), 'photo')} of {self.path} may be found: choose 1 to {count}"
             )
-        return self.vectors.search(grids, weights, k, allowed)
+        from indexes.row_files import RowError
+
+        try:
+            return self.vectors.search(grids, weights, k, allowed)
+        except RowError as error:
+            raise CorruptIndexError(
+                f"{error}: restore it from a copy, or delete {self.path} and build it again"
+            ) from error
 
     def check_k(self, k: int) -> None:
         """Raise SettingsError unless the index has k photos."""
@@ -242,22 +230,17 @@ class PhotoIndex:
 
         `photo_index.where` describes the language; FilterError for an invalid expression.
         """
-        return matching_rows(self.table, [source.root for source in self.manifest.sources], where)
+        roots = [source.root for source in self.manifest.sources]
+        return matching_rows(self.column, roots, where)
 
     def records(self, ids: Sequence[int] | np.ndarray) -> list[PhotoRecord]:
         """Return the records of the photos with these ids."""
-        import pyarrow as pa
-
-        # From a buffer: to convert an array, pyarrow imports pandas if it is installed, which takes a third of a second.
-        wanted = np.ascontiguousarray(ids, np.int64)
-        rows = self.table.take(pa.Array.from_buffers(pa.int64(), len(wanted), [None, pa.py_buffer(wanted)]))
-        columns = [rows.column(field.name).to_pylist() for field in fields(PhotoRecord)]
-        return [PhotoRecord(*row) for row in zip(*columns, strict=True)]
+        return self._records.of(ids)
 
     @functools.cached_property
     def labels(self) -> list[str]:
         """The label (scene folder, class) of every photo, '' if the source has none; position = id."""
-        return self.table.column("label").to_pylist()
+        return self.column("label").to_pylist()
 
     def name_of(self, record: PhotoRecord) -> str:
         """Return the full name of a photo: path, or container::key."""

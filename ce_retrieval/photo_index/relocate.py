@@ -10,7 +10,8 @@ import numpy as np
 from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, counted
 from ce_retrieval.photo_index.manifest import Manifest, Source, read_manifest, write_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.segments import PhotoRecord, clear_leftovers, kept_rows, read_table
+from ce_retrieval.photo_index.segment_files import kept_rows, read_table
+from ce_retrieval.photo_index.segments import PhotoRecord, clear_leftovers
 from ce_retrieval.storage import writer_lock
 
 SAMPLE = 32  # photos of each source that are looked at

@@ -13,7 +13,8 @@ from ce_retrieval.photo_index.given_names import find_names
 from ce_retrieval.photo_index.kept_out import are_hashes
 from ce_retrieval.photo_index.manifest import Segment, write_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.segments import PHOTOS, check_segment, kept_rows
+from ce_retrieval.photo_index.segment_files import check_segment, kept_rows
+from ce_retrieval.photo_index.segments import PHOTOS
 from ce_retrieval.photo_index.writing import changing_index
 
 
@@ -78,7 +79,7 @@ def remove_photos(
             records = {name: stored for name, stored in segment.files.items() if name == PHOTOS}
             check_segment(path, dataclasses.replace(segment, files=records))
         index = PhotoIndex(path, manifest)
-        sources, keys = (index.table.column(name).to_pylist() for name in ("source", "key"))
+        sources, keys = (index.column(name).to_pylist() for name in ("source", "key"))
         known = list(zip(sources, keys, strict=True))
         found = _found(index, known, names, hashes, where)
         gone = {known[row] for row in np.flatnonzero(found)}
@@ -148,7 +149,7 @@ def _found(
     if passed is not None:
         return passed
     if hashes:
-        contents = index.table.column("sha256").to_pylist()
+        contents = index.column("sha256").to_pylist()
         known_hashes = set(contents)
         if unknown := [one for one in hashes if one not in known_hashes]:
             raise PhotoIndexError(

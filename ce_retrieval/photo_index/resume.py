@@ -39,7 +39,7 @@ def resumable(out: Path, fresh: Manifest, descriptor: Descriptor) -> Manifest:
         write_manifest(out, fresh)
         return fresh
     old = read_manifest(out)
-    for name in ("descriptor", "size", "hole", "recipe"):
+    for name in ("descriptor", "size", "hole"):
         if getattr(old, name) != getattr(fresh, name):
             raise PhotoIndexError(
                 f"{out} was built with {name} {getattr(old, name)}, not {getattr(fresh, name)}: "
@@ -60,7 +60,7 @@ def resumable(out: Path, fresh: Manifest, descriptor: Descriptor) -> Manifest:
     if not old.complete and old.libraries != fresh.libraries:
         changed = [name for name in fresh.libraries if old.libraries.get(name) != fresh.libraries[name]]
         raise PhotoIndexError(f"{out} was begun with other versions of {', '.join(changed)}: delete it and build again")
-    return old
+    return old if old.complete else dataclasses.replace(old, recipe=fresh.recipe)
 
 
 def _check_kind(out: Path, old: Manifest, fresh: Manifest) -> None:

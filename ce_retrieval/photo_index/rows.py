@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ce_retrieval.photo_index.manifest import Manifest
-from ce_retrieval.photo_index.segments import read_kinds, read_places, read_stamps, read_table
+from ce_retrieval.photo_index.segment_files import read_kinds, read_places, read_stamps, read_table
 from ce_retrieval.photos import PhotoItem
 from ce_retrieval.photos.base import plain_text
 from ce_retrieval.photos.walk import is_hidden

@@ -1,8 +1,6 @@
-"""A segment: a folder of immutable files with the grids and the records of up to a few thousand photos."""
+"""Writing segments: folders of immutable files with the grids and the records of up to a few thousand photos."""
 
-import hashlib
 import io
-import os
 import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -12,18 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import CorruptIndexError, cut
-from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, StoredFile, digest
-from ce_retrieval.photos.base import NO_STAMP
-from ce_retrieval.photos.tables import open_table
-from ce_retrieval.places.inverted_file import InvertedFile, open_inverted
-from ce_retrieval.reading import open_regular
+from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, digest
 from ce_retrieval.storage import intended_name, new_folder, no_readers, storage_errors, write_file
 
 VECTORS = "vectors.h5"
 PHOTOS = "photos.parquet"
 _KIND_NAME = re.compile(r"kind-[0-9a-f]{12}\.npy")
 _PLACES_NAME = re.compile(r"places-[0-9a-f]{12}\.safetensors")
+_CODES_NAME = re.compile(r"codes-[0-9a-f]{12}\.safetensors")
 _SEGMENT_NAME = re.compile(r"\d{6,}(\.tmp)?")  # with .tmp: the temporary name that older versions used
 
 
@@ -127,16 +121,21 @@ def is_places_file(name: str) -> bool:
     return _PLACES_NAME.fullmatch(name) is not None
 
 
+def is_codes_file(name: str) -> bool:
+    """Tell whether a segment's file of this name holds codes of its grids."""
+    return _CODES_NAME.fullmatch(name) is not None
+
+
 def is_beside(name: str) -> bool:
     """Tell whether a segment's file of this name may be added to it, and dropped, after it was written."""
-    return is_kind_file(name) or is_places_file(name)
+    return is_kind_file(name) or is_places_file(name) or is_codes_file(name)
 
 
 def clear_leftovers(folder: Path, segments: Sequence[Segment], keep: Collection[str | None] = ()) -> bool:
     """Delete what writers left: files and segments that the manifest does not name, half written ones too.
 
-    Needs the lock. A segment that an earlier manifest named stays as long as someone has the index open. Its number is below
-    the highest one, since compacted segments have higher numbers than those that they replace.
+    Needs the lock. What an earlier manifest named stays as long as someone has the index open. Of segments, those are the ones
+    whose numbers are below the highest one, since compacted segments have higher numbers than those that they replace.
 
     Parameters
     ----------
@@ -164,97 +163,10 @@ def clear_leftovers(folder: Path, segments: Sequence[Segment], keep: Collection[
                 shutil.rmtree(child)
         for segment in segments:
             for child in (folder / "segments" / segment.name).glob("*"):
-                unnamed = child.name not in segment.files and child.name not in keep
-                if unnamed and is_beside(intended_name(child.name) or child.name):
+                if child.name in segment.files or child.name in keep:
+                    continue
+                if is_beside(child.name) and not free:
+                    held.append(child)
+                elif is_beside(intended_name(child.name) or child.name):
                     child.unlink()
     return not held
-
-
-def file_problem(path: Path, stored: StoredFile) -> str | None:
-    """Return what is wrong with a segment's file (missing, truncated, altered), or None."""
-    try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size != stored.bytes:
-                return f"has {size} bytes instead of {stored.bytes}"
-            if hashlib.file_digest(file, "sha256").hexdigest() != stored.sha256:
-                return "is altered: its checksum is not the manifest's"
-    except OSError as error:
-        return f"cannot be read: {(error.strerror or str(error)).lower()}"
-    return None
-
-
-def check_segment(folder: Path, segment: Segment) -> None:
-    """Raise CorruptIndexError for the first file of the segment that is not as it was written."""
-    for name, stored in segment.files.items():
-        path = folder / "segments" / segment.name / name
-        problem = file_problem(path, stored)
-        if problem:
-            anew = f"delete {folder} and build it again with `ceret index`"
-            if is_kind_file(name):
-                anew = f"make it anew with `ceret add {folder} --kind KIND`, KIND as `ceret info {folder}` shows it"
-            elif is_places_file(name):
-                anew = f"make it anew with `ceret add {folder} --places`"
-            raise CorruptIndexError(f"{path} {problem}: restore it from a copy, or {anew}")
-
-
-def read_grids(folder: Path, segment: Segment) -> np.ndarray:
-    """Return the grids float16 (n, G, C) of a checked segment, those of removed photos too."""
-    return _dataset(folder, segment, "grids")
-
-
-def read_stamps(folder: Path, segment: Segment) -> np.ndarray:
-    """Return the stamps int64 (n, 2) of a checked segment; NO_STAMP in one that was written without them."""
-    return _dataset(folder, segment, "stamps")
-
-
-def read_kinds(folder: Path, segment: Segment, file: str) -> np.ndarray:
-    """Return the kind vectors float16 (n, C) of a segment, those of removed photos too.
-
-    CorruptIndexError where the file is gone or damaged since the index was opened.
-    """
-    path = folder / "segments" / segment.name / file
-    try:
-        with open_regular(path) as opened:
-            vectors: np.ndarray = np.lib.format.read_array(opened, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise CorruptIndexError(
-            f"{path} cannot be read any more ({cut(str(error), 100)}): open the index again, which says what to do"
-        ) from error
-    return vectors
-
-
-def read_places(folder: Path, segment: Segment, file: str) -> InvertedFile:
-    """Open the local features of a segment, those of removed photos too; nothing but the header is read.
-
-    CorruptIndexError where the file is gone or damaged since the index was opened.
-    """
-    path = folder / "segments" / segment.name / file
-    try:
-        return open_inverted(path)
-    except (OSError, ValueError) as error:
-        raise CorruptIndexError(
-            f"{path} cannot be read any more ({cut(str(error), 100)}): open the index again, which says what to do"
-        ) from error
-
-
-def _dataset(folder: Path, segment: Segment, name: str) -> np.ndarray:
-    import h5py
-
-    with h5py.File(folder / "segments" / segment.name / VECTORS, "r") as file:
-        return file[name][:] if name in file else np.full((segment.count, 2), NO_STAMP, np.int64)
-
-
-def read_table(folder: Path, segment: Segment, columns: Sequence[str] | None = None) -> Any:
-    """Return the records of a checked segment as a pyarrow table, those of removed photos too.
-
-    Its columns are PhotoRecord's, or some of them.
-    """
-    # Not pq.read_table: that imports pyarrow.dataset, which takes a quarter of a second.
-    with open_table(folder / "segments" / segment.name / PHOTOS) as file:
-        return file.read(columns)
-
-
-def kept_rows(segment: Segment) -> np.ndarray:
-    """Return the rows of a segment that are not removed: int64, ascending."""
-    return np.delete(np.arange(segment.count), np.array(segment.removed, np.int64))

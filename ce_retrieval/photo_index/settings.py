@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ce_retrieval.descriptors.one_vector import check_kind
 from ce_retrieval.descriptors.registry import check_name
-from ce_retrieval.photo_index.manifest import HOLE_PROTOCOLS
+from ce_retrieval.photo_index.manifest import AUTO, HOLE_PROTOCOLS, RECIPES
 from ce_retrieval.settings import WORKERS, Checked, setting
 
 
@@ -26,11 +26,15 @@ class IndexSettings(Checked):
     workers : int
         Threads.
     max_memory : int
-        Bytes; photos too large to be decoded within it are skipped.
+        Bytes; photos too large to be decoded within it are skipped, and a search of the index is to take no more.
     kind : str
         What describes the kind of each photo, beside `features`: "kind", "onnx:FILE" or "none".
     places : bool
         Whether the index gets local features, by which photos of the same place are found.
+    recipe : str
+        How the index is searched: "exact", all vectors in memory; "pooled", by codes; "auto" leaves it to the number of photos.
+    recall : float
+        Least share of the ten nearest photos that a search by codes is to find.
 
     Raises
     ------
@@ -45,6 +49,8 @@ class IndexSettings(Checked):
     max_memory: int = setting(4 << 30, low=1 << 20, high=16 << 40)
     kind: str = setting("kind")
     places: bool = setting(False)
+    recipe: str = setting(AUTO, choices=RECIPES)
+    recall: float = setting(0.95, low=0.5, high=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -120,14 +120,15 @@ class Update:
 
         def progress(done: int) -> None:
             if self._progress and done % TELL_EVERY == 0:
-                self._progress(done, self._total)
+                self._progress(done, self.total)
 
         found = compare(self._rows, self._sources, self._areas, check, self._pipeline.workers, progress)
         self._broken.update((self._sources[number].root, error) for number, error in found.broken.items())
         return found
 
     @functools.cached_property
-    def _total(self) -> int:
+    def total(self) -> int:
+        """Items of the given sources."""
         return sum(source.count() for source in self._opened)
 
     def run(self) -> None:
@@ -137,12 +138,12 @@ class Update:
             self._remove()
             self._write()
             self._keep_new_sources()
-            done = self._total - len(self.comparison.todo)
+            done = self.total - len(self.comparison.todo)
         else:
             new = [source for number, source in self._sources.items() if number >= len(self.manifest.sources)]
             self._add_sources(new)
         self._pipeline.sources = self._readable()
-        self.manifest = self._pipeline.run(self.manifest, self._tasks(), done, self._total, self._progress)
+        self.manifest = self._pipeline.run(self.manifest, self._tasks(), done, self.total, self._progress)
         self._on_disk = self.manifest
         self._note_passed_over()
 

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ce_retrieval.errors import PhotoError, counted
+import numpy as np
+
+from ce_retrieval.errors import CorruptIndexError, PhotoError, counted
 from ce_retrieval.photo_index.manifest import Manifest, Segment, read_manifest
 from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.segments import (
-    PhotoRecord,
+from ce_retrieval.photo_index.segment_codes import segment_codes
+from ce_retrieval.photo_index.segment_files import (
     file_problem,
     kept_rows,
     read_grids,
@@ -18,6 +20,7 @@ from ce_retrieval.photo_index.segments import (
     read_stamps,
     read_table,
 )
+from ce_retrieval.photo_index.segments import PhotoRecord
 from ce_retrieval.pool import batched, in_order, worker_pool
 from ce_retrieval.settings import WORKERS
 from ce_retrieval.storage import ReaderLock
@@ -124,6 +127,16 @@ def _disagreements(path: Path, manifest: Manifest, segment: Segment) -> list[str
         seen = len(read_places(path, segment, manifest.places.file).counts) if named else 0
         if seen != segment.count:
             problems.append(f"{path}: segment {segment.name} has local features of {seen} of {segment.count} photos")
+    if manifest.codes:
+        try:
+            checks = segment_codes(path, segment, manifest.codes).checks
+        except CorruptIndexError as error:
+            problems.append(str(error))
+        else:
+            from indexes.row_files import row_checks
+
+            if not np.array_equal(checks, row_checks(read_grids(path, segment))):
+                problems.append(f"{path}: segment {segment.name} has checksums of other grids")
     table = read_table(path, segment)
     if table.num_rows != segment.count or table.column_names != [f.name for f in fields(PhotoRecord)]:
         problems.append(f"{path}: segment {segment.name} has {table.num_rows} records of columns {table.column_names}")

@@ -46,13 +46,13 @@ class _Value(NamedTuple):
     node: ast.expr
 
 
-def matching_rows(table: Any, roots: Sequence[str], where: str) -> np.ndarray:
+def matching_rows(stored: Callable[[str], Any], roots: Sequence[str], where: str) -> np.ndarray:
     """Return which photos pass an expression: bool (N,).
 
     Parameters
     ----------
-    table : pyarrow.Table
-        The records of N photos, with PhotoRecord's columns.
+    stored : name -> pyarrow array
+        Reads a column of PhotoRecord, of N photos; called for those that the expression names.
     roots : list of str
         Paths of the index's sources: the texts of the column `source`.
     where : str
@@ -68,19 +68,19 @@ def matching_rows(table: Any, roots: Sequence[str], where: str) -> np.ndarray:
 
     def column(name: str) -> Any:
         if name not in columns:
-            columns[name] = _source_texts(table, roots) if name == "source" else table.column(name)
+            columns[name] = _source_texts(stored(name), roots) if name == "source" else stored(name)
         return columns[name]
 
     passed = _Evaluator(where, column).condition(tree, 0)
     return np.asarray(passed.to_numpy(zero_copy_only=False), bool)
 
 
-def _source_texts(table: Any, roots: Sequence[str]) -> Any:
+def _source_texts(numbers: Any, roots: Sequence[str]) -> Any:
     import pyarrow as pa
 
     # A root's name need not be valid UTF-8; its other bytes are escaped as in the names of photos.
     texts = [root.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for root in roots]
-    return pa.array(texts, pa.string()).take(table.column("source").combine_chunks())
+    return pa.array(texts, pa.string()).take(numbers.combine_chunks())
 
 
 def _parse(where: str) -> ast.expr:

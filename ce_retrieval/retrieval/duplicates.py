@@ -88,7 +88,7 @@ def find_duplicates(
     """
     if workers is not None:
         WORKERS.check("`workers`", workers)
-    contents = index.table.column("sha256").combine_chunks().dictionary_encode().indices.to_numpy()
+    contents = index.column("sha256").combine_chunks().dictionary_encode().indices.to_numpy()
     _, first, which = np.unique(contents, return_index=True, return_inverse=True)
     same_as = first[which]  # the lowest id with these bytes
     group_of = same_as.copy()

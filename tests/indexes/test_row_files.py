@@ -72,10 +72,10 @@ def test_rows_out_of_range_are_refused(files):
 
 def test_a_file_that_is_missing_or_short_is_named(files):
     files[2].path.write_bytes(files[2].path.read_bytes()[:-10])
-    with pytest.raises(EngineError, match=f"{files[2].path} has .* bytes, expected at least 1113: build"):
+    with pytest.raises(EngineError, match=f"{files[2].path} has .* bytes, expected at least 1113"):
         RowFiles(files, 6, 3)
     files[2].path.unlink()
-    with pytest.raises(EngineError, match=f"{files[2].path} cannot be opened .*build the index again"):
+    with pytest.raises(EngineError, match=f"{files[2].path} cannot be opened \\(No such file"):
         RowFiles(files, 6, 3)
 
 

@@ -1,0 +1,156 @@
+"""Reading segments: each file is compared with its checksum when it is read, not when an index is opened."""
+
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ce_retrieval.errors import CorruptIndexError, cut
+from ce_retrieval.photo_index.manifest import Segment, StoredFile, digest
+from ce_retrieval.photo_index.segments import PHOTOS, VECTORS, is_codes_file, is_kind_file, is_places_file
+from ce_retrieval.photos.base import NO_STAMP
+from ce_retrieval.places.inverted_file import InvertedFile, open_inverted
+from ce_retrieval.reading import open_regular, read_regular
+
+ALTERED = "is altered: its checksum is not the manifest's"
+
+
+def file_problem(path: Path, stored: StoredFile) -> str | None:
+    """Return what is wrong with a segment's file (missing, truncated, altered), or None."""
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != stored.bytes:
+                return _other_size(size, stored)
+            if hashlib.file_digest(file, "sha256").hexdigest() != stored.sha256:
+                return ALTERED
+    except OSError as error:
+        return _unreadable(error)
+    return None
+
+
+def _other_size(size: int, stored: StoredFile) -> str:
+    return f"has {size} bytes instead of {stored.bytes}"
+
+
+def _unreadable(error: OSError) -> str:
+    return f"cannot be read: {(error.strerror or str(error)).lower()}"
+
+
+def check_segment(folder: Path, segment: Segment) -> None:
+    """Raise CorruptIndexError for the first file of the segment that is not as it was written."""
+    for name, stored in segment.files.items():
+        if problem := file_problem(folder / "segments" / segment.name / name, stored):
+            raise damaged(folder, segment, name, problem)
+
+
+def check_sizes(folder: Path, segment: Segment) -> None:
+    """Raise CorruptIndexError for the first file of the segment that is missing, or of another size; nothing is read."""
+    for name, stored in segment.files.items():
+        try:
+            size = os.stat(folder / "segments" / segment.name / name).st_size
+        except OSError as error:
+            raise damaged(folder, segment, name, _unreadable(error)) from error
+        if size != stored.bytes:
+            raise damaged(folder, segment, name, _other_size(size, stored))
+
+
+def damaged(folder: Path, segment: Segment, name: str, problem: str) -> CorruptIndexError:
+    """Return the error for a file of a segment of the index `folder`, with a remedy."""
+    anew = f"delete {folder} and build it again with `ceret index`"
+    if is_kind_file(name):
+        anew = f"make it anew with `ceret add {folder} --kind KIND`, KIND as `ceret info {folder}` shows it"
+    elif is_places_file(name):
+        anew = f"make it anew with `ceret add {folder} --places`"
+    elif is_codes_file(name):
+        anew = f"make it anew with `ceret tune {folder}`"
+    return CorruptIndexError(
+        f"{folder / 'segments' / segment.name / name} {problem}: restore it from a copy, or {anew}"
+    )
+
+
+def read_checked(folder: Path, segment: Segment, name: str) -> bytes:
+    """Return the bytes of a file of a segment; CorruptIndexError where they are not those that the manifest names.
+
+    A file that the manifest does not name yet, since its writer was stopped, has nothing to be compared with.
+    """
+    stored = segment.files.get(name)
+    try:
+        data = read_regular(folder / "segments" / segment.name / name)
+    except OSError as error:
+        raise damaged(folder, segment, name, _unreadable(error)) from error
+    if stored and len(data) != stored.bytes:
+        raise damaged(folder, segment, name, _other_size(len(data), stored))
+    if stored and digest(data) != stored:
+        raise damaged(folder, segment, name, ALTERED)
+    return data
+
+
+def read_grids(folder: Path, segment: Segment) -> np.ndarray:
+    """Return the grids float16 (n, G, C) of a segment, those of removed photos too; CorruptIndexError."""
+    return _dataset(folder, segment, "grids")
+
+
+def read_stamps(folder: Path, segment: Segment) -> np.ndarray:
+    """Return the stamps int64 (n, 2) of a segment; NO_STAMP in one that was written without them. CorruptIndexError."""
+    return _dataset(folder, segment, "stamps")
+
+
+def read_kinds(folder: Path, segment: Segment, file: str) -> np.ndarray:
+    """Return the kind vectors float16 (n, C) of a segment, those of removed photos too; CorruptIndexError."""
+    data = read_checked(folder, segment, file)
+    try:
+        vectors: np.ndarray = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except ValueError as error:
+        raise damaged(folder, segment, file, f"cannot be read ({cut(str(error), 100)})") from error
+    return vectors
+
+
+def read_places(folder: Path, segment: Segment, file: str) -> InvertedFile:
+    """Open the local features of a segment, those of removed photos too; they are mapped into memory. CorruptIndexError."""
+    path = folder / "segments" / segment.name / file
+    stored = segment.files.get(file)
+    if stored and (problem := file_problem(path, stored)):
+        raise damaged(folder, segment, file, problem)
+    try:
+        return open_inverted(path)
+    except (OSError, ValueError) as error:
+        raise damaged(folder, segment, file, f"cannot be read ({cut(str(error), 100)})") from error
+
+
+def _dataset(folder: Path, segment: Segment, name: str) -> np.ndarray:
+    import h5py
+
+    data = read_checked(folder, segment, VECTORS)
+    with h5py.File(io.BytesIO(data), "r") as file:
+        return file[name][:] if name in file else np.full((segment.count, 2), NO_STAMP, np.int64)
+
+
+def grids_offset(folder: Path, segment: Segment) -> int:
+    """Return where the grids begin in the segment's file of vectors, in bytes: they lie there row after row."""
+    import h5py
+
+    with h5py.File(folder / "segments" / segment.name / VECTORS, "r") as file:
+        return int(file["grids"].id.get_offset())
+
+
+def read_table(folder: Path, segment: Segment, columns: Sequence[str] | None = None) -> Any:
+    """Return the records of a segment as a pyarrow table, those of removed photos too; CorruptIndexError.
+
+    Its columns are PhotoRecord's, or some of them.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Not pq.read_table: that imports pyarrow.dataset, which takes a quarter of a second.
+    with pq.ParquetFile(pa.BufferReader(read_checked(folder, segment, PHOTOS))) as file:
+        return file.read(columns)
+
+
+def kept_rows(segment: Segment) -> np.ndarray:
+    """Return the rows of a segment that are not removed: int64, ascending."""
+    return np.delete(np.arange(segment.count), np.array(segment.removed, np.int64))

@@ -1,0 +1,118 @@
+"""Recipes: the ways to search a collection, what each takes, and which one suits.
+
+- `exact`: all grids in memory as float32, measured one by one.
+- `pooled`: codes in memory, the candidates that they name measured on the stored grids (`indexes.pooled`).
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from indexes.base import EngineError
+from indexes.pooling import Pooling
+
+EXACT, POOLED = "exact", "pooled"
+MANY = 100_000  # photos from which on codes are used, if nothing else is said
+# Measured by benchmarks/scale.py: bytes of vectors and of codes that one core scans in a second, and the seconds in which a
+# photo's candidates are read and measured. They say what to expect, and decide nothing.
+EXACT_RATE, CODE_RATE, SECOND_PASS = 2.5e9, 9e9, 4e-3
+# The least recall@10 of holes of 8 px to half the photo among a million photos, by the effort.
+RECALLS = ((0.95, 0.5), (0.98, 1.0), (0.99, 2.0), (0.995, 4.0))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way to search, and what it takes.
+
+    Attributes
+    ----------
+    name : str
+        EXACT or POOLED.
+    parts : int
+        Codes for each group of cells; 0 where there are none.
+    effort : float
+        Factor on the candidates that are measured; 0 where all are.
+    memory : int
+        Bytes for the collection.
+    seconds : float
+        To expect for a query on this machine's cores.
+    recall : float
+        Share of the ten nearest that is to be expected, for holes of any size.
+    """
+
+    name: str
+    parts: int
+    effort: float
+    memory: int
+    seconds: float
+    recall: float
+
+
+def recipes(count: int, cells: int, channels: int, recall: float, cores: int | None = None) -> tuple[Recipe, ...]:
+    """Return the recipes that there are for `count` grids (G, C), of which at least this share of the nearest is wanted.
+
+    cores : of the machine; None: as many as it has.
+    """
+    cores = cores or os.cpu_count() or 1
+    vectors = 4 * count * cells * (channels + 1)
+    found = [Recipe(EXACT, 0, 0.0, vectors, vectors / EXACT_RATE / cores, 1.0)]
+    side = math.isqrt(cells)
+    if side * side == cells and side > 1:
+        parts = default_parts(channels)
+        # Half a byte for a code, and a checksum of each grid.
+        size = math.ceil(Pooling(cells, channels, parts).groups * parts / 2)
+        expected, effort = next((one for one in RECALLS if one[0] >= recall), RECALLS[-1])
+        seconds = count * size / CODE_RATE / cores + effort * SECOND_PASS
+        found.append(Recipe(POOLED, parts, effort, count * (size + 4), seconds, expected))
+    return tuple(found)
+
+
+def default_parts(channels: int) -> int:
+    """Return into how many parts the channels of a group are cut: two channels to a code."""
+    return math.ceil(channels / 2)
+
+
+def choose(possible: Sequence[Recipe], count: int, recall: float, max_memory: int, name: str | None = None) -> Recipe:
+    """Return the recipe that suits a collection.
+
+    Parameters
+    ----------
+    possible : of `recipes`, the exact one first.
+    count : int
+        Grids of the collection.
+    recall : float
+        Least share of the ten nearest that a search is to find, in (0, 1].
+    max_memory : int
+        Bytes for the collection, at most.
+    name : str or None
+        The recipe to take; None: the exact one below MANY photos where it fits, else the first that fits.
+
+    Raises
+    ------
+    EngineError
+        There is no recipe of that name for these grids, or none fits; the message says what the least is that can be.
+    """
+    named = [one for one in possible if name in (None, one.name)]
+    if not named:
+        raise EngineError(
+            f"there is no recipe {name!r} for these features: a search by codes needs a square grid of cells; take "
+            f"{' or '.join(one.name for one in possible)}"
+        )
+    good = [one for one in named if name or one.recall >= recall]
+    fitting = [one for one in good if one.memory <= max_memory]
+    if not fitting:
+        least = min(good, key=lambda one: one.memory)
+        raise EngineError(
+            f"searching {count:,} photos takes {readable(least.memory)} of memory at the least (recipe {least.name}, recall "
+            f"{least.recall:.2f}), more than {readable(max_memory)}: allow more memory"
+            + (", or a lower recall" if least.recall > 0.98 and len(possible) > 1 else "")
+        )
+    large = count >= MANY
+    return sorted(fitting, key=lambda one: (one.name == EXACT) == large)[0]
+
+
+def readable(size: int) -> str:
+    """Return a number of bytes with a unit."""
+    power = min(int(math.log(max(size, 1), 1024)), 4)
+    return f"{size / 1024**power:.3g} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"

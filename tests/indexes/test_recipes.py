@@ -1,0 +1,46 @@
+"""Which recipe suits: by the number of photos, the memory, the recall, and the grid."""
+
+import pytest
+
+from indexes.base import EngineError
+from indexes.recipes import choose, readable, recipes
+
+FILL = 256, 4
+
+
+def chosen(count, recall=0.95, memory=1 << 40, name=None, grid=FILL):
+    return choose(recipes(count, *grid, recall, cores=2), count, recall, memory, name)
+
+
+def test_few_photos_are_searched_exactly_and_many_by_codes():
+    assert [chosen(count).name for count in (10, 99_999, 100_000, 10**7)] == ["exact", "exact", "pooled", "pooled"]
+
+
+def test_memory_is_counted():
+    exact, pooled = recipes(10**6, *FILL, 0.95)
+    assert exact.memory == 10**6 * 4 * (1024 + 256) and pooled.memory == 10**6 * (64 + 4)
+    assert chosen(50_000, memory=10**8).name == "pooled", "the vectors do not fit"
+    with pytest.raises(
+        EngineError, match=r"searching 1,000,000 photos takes 64.8 MiB of memory at the least \(recipe pooled"
+    ):
+        chosen(10**6, memory=10**7)
+    with pytest.raises(EngineError, match=r"takes 4.77 GiB of memory at the least \(recipe exact.*or a lower recall"):
+        chosen(10**6, recall=1, memory=10**9)
+
+
+def test_a_higher_recall_takes_more_effort():
+    efforts = [recipes(10**6, *FILL, recall)[1].effort for recall in (0.9, 0.97, 0.99, 0.995)]
+    assert efforts == sorted(efforts) and len(set(efforts)) == 4
+    assert chosen(10**6, recall=1).name == "exact"
+
+
+def test_those_who_know_choose():
+    assert chosen(10**6, name="exact").name == "exact" and chosen(10, name="pooled").name == "pooled"
+    with pytest.raises(EngineError, match=r"no recipe 'pooled' for these features: .* take exact"):
+        chosen(10, name="pooled", grid=(1, 512))
+    assert chosen(10**6, grid=(12, 4)).name == "exact", "no square grid, no codes"
+
+
+@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (1023, "1.02e+03 B"), (1 << 20, "1 MiB"), (3 << 40, "3 TiB")])
+def test_sizes_are_readable(size, text):
+    assert readable(size) == text
