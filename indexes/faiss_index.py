@@ -2,20 +2,11 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
 from indexes.base import EngineError, SearchResult, check_k, check_vectors
-
-
-def load_faiss() -> Any:
-    """Return the module faiss, or raise EngineError where it is not installed."""
-    try:
-        import faiss
-    except ImportError as error:
-        raise EngineError("FAISS is not installed: run `pip install faiss-cpu`") from error
-    return faiss
+from indexes.faiss_door import load_faiss
 
 
 class FaissIndex:

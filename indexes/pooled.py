@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from indexes.base import EngineError, SearchResult, check_grids, check_k, check_weights
-from indexes.faiss_index import load_faiss
+from indexes.faiss_door import load_faiss
 from indexes.halves import widen
 from indexes.masked import masked_distances
 from indexes.pooling import Pooling
