@@ -47,6 +47,13 @@ def index_option(help_text: str = "The index to search.", *, required: bool = Tr
 
 
 weights_option: Decorator = click.option("--weights", metavar="FILE", type=File(), help=_SEARCH["weights"].help)
+device_option: Decorator = click.option(
+    "--device",
+    metavar="auto|cpu|cuda|cuda:N",
+    default="cpu",
+    show_default=True,
+    help="Where the index is searched; cuda: on all GPUs.",
+)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 focus_option: Decorator = click.option(
     "--focus", type=Focus(), default=SearchSettings.focus, show_default=True, help=_SEARCH["focus"].help
@@ -63,8 +70,13 @@ max_pixels_option: Decorator = click.option(
 )
 
 
+def searched_index_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --index and --device."""
+    return index_option()(device_option(function))
+
+
 def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --index, --features, -k, --focus, --where and --exclude-same-source."""
+    """Add --index, --device, --features, -k, --focus, --where and --exclude-same-source."""
     features = click.option(
         "--features",
         type=click.Choice(("index", "kind", "places")),
@@ -73,7 +85,7 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
         help="Search by the features that the index was built with; by kind: what sort of place the photos show; or by places: "
         "photos of the same place, from other viewpoints too.",
     )
-    return index_option()(features(k_option(focus_option(filter_options(function)))))
+    return searched_index_options(features(k_option(focus_option(filter_options(function)))))
 
 
 def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:

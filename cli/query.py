@@ -23,6 +23,7 @@ def command(
     invert: bool,
     alpha: bool,
     index_path: Path,
+    device: str,
     features: str,
     k: int | None,
     focus: float | str | None,
@@ -50,7 +51,7 @@ def command(
         check_place(out, {"photo": photo, **({"mask": mask} if mask else {})})
     pixels, _, _, encoding = load_photo(photo, max_pixels=max_pixels)
     hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha, photo=photo) if mask else None
-    index = PhotoIndex.open(index_path)
+    index = PhotoIndex.open(index_path, device=device)
     if features != "index" or hole is None:
         px = None if focus == "auto" else focus
     else:

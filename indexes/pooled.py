@@ -1,8 +1,8 @@
 """Hole-aware search in little memory: pooled codes name candidates, whose stored grids are then measured exactly.
 
-The first pass scans 4-bit codes of the pooled grids (`pooling`), 64 bytes a photo for 16 x 16 cells of 4 channels. The
-second measures the best K' of them by `masked_distances`, so the distances returned are exact, and a neighbour is missed
-only if the first pass ranks it behind K'.
+The first pass (`first_pass`) ranks by the pooled grids (`pooling`): by default it scans 4-bit codes, 64 bytes a photo for
+16 x 16 cells of 4 channels. The second measures the best K' of them by `masked_distances`, so the distances returned are
+exact, and a neighbour is missed only if the first pass ranks it behind K'.
 """
 
 import os
@@ -12,13 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from indexes.base import EngineError, SearchResult, check_grids, check_k, check_weights
-from indexes.faiss_door import load_faiss
+from indexes.first_pass import FirstPass, first_pass
 from indexes.halves import widen
 from indexes.masked import masked_distances
 from indexes.pooling import Pooling
 
 TRAINING = 3000  # grids that train a quantiser: more of them gain nothing
-CENTROIDS = 16  # of a 4-bit code
 BLOCK = 1024  # rows that are read and measured at a time, by one thread
 # The fewer groups a query sees, the less the codes tell, and the more candidates must be measured.
 CANDIDATES, FEWEST, MOST = 20000, 500, 6000
@@ -40,11 +39,17 @@ class PooledIndex:
         Reads the grids of ids, finite and just as they were added. Threads call it at the same time.
     parts : int
         Codes for each group of cells; more are more precise, and take more memory.
+    device : str
+        "cpu", where 4-bit codes are scanned; or, as of `vector_index`, GPUs that keep the pooled grids in float16.
+    codes : FirstPass or None
+        What else keeps the pooled grids and ranks by them; None: what belongs to `device`.
+    origin : float32 (G, C) or None
+        What is subtracted from all grids, where `codes` are trained already; None: `train` finds it.
 
     Raises
     ------
     EngineError
-        FAISS is not installed, the grid is not square, or its channels cannot be cut into these parts.
+        FAISS is not installed or cannot use the device, the grid is not square, or its channels cannot be cut into these parts.
 
     Notes
     -----
@@ -52,24 +57,30 @@ class PooledIndex:
     scan" (2015), as built in FAISS.
     """
 
-    def __init__(self, cells: int, channels: int, rows: ReadRows, parts: int = 2) -> None:
+    def __init__(
+        self,
+        cells: int,
+        channels: int,
+        rows: ReadRows,
+        parts: int = 2,
+        device: str = "cpu",
+        codes: FirstPass | None = None,
+        origin: np.ndarray | None = None,
+    ) -> None:
         self.cells, self.channels = cells, channels
         self._rows = rows
         self._pooling = Pooling(cells, channels, parts)
-        faiss = load_faiss()
-        codes = self._pooling.groups * parts
-        self._codes = faiss.IndexPQFastScan(self._pooling.dimension, codes, 4, faiss.METRIC_INNER_PRODUCT)
-        self._codes.pq.cp.min_points_per_centroid = 1  # no warning for small collections
-        self._origin: np.ndarray | None = None
+        self._codes = first_pass(self._pooling, device) if codes is None else codes
+        self._origin = origin
         self._pool = ThreadPoolExecutor(os.cpu_count())
 
     def __len__(self) -> int:
-        return int(self._codes.ntotal)
+        return len(self._codes)
 
     @property
     def bytes_a_photo(self) -> int:
         """Memory of a photo's codes in bytes."""
-        return int(self._codes.code_size)
+        return self._codes.bytes_a_vector
 
     def train(self, grids: np.ndarray) -> None:
         """Learn the codes from a sample of the collection (n, G, C), of which `training_ids` are enough.
@@ -87,9 +98,7 @@ class PooledIndex:
         if not len(grids):
             raise EngineError("no grids to train pooled codes on: give 1 or more")
         origin = grids.mean(axis=0, dtype=np.float32)
-        # k-means wants as many points as centroids. So few photos are all measured, whatever their codes.
-        sample = np.resize(grids, (max(len(grids), CENTROIDS), self.cells, self.channels))
-        self._codes.train(self._pooling.photos(sample, origin))
+        self._codes.train(self._pooling.photos(grids, origin))
         self._origin = origin
 
     def add(self, grids: np.ndarray) -> None:
@@ -125,23 +134,9 @@ class PooledIndex:
         found: list[np.ndarray | None] = [None] * len(grids)
         if len(scanned):
             lifted = self._pooling.queries(grids[scanned], weights[scanned], self._trained())
-            for row, ids in zip(scanned, self._scan(lifted, needed[scanned], allowed), strict=True):
+            for row, ids in zip(scanned, self._codes.best(lifted, needed[scanned], allowed), strict=True):
                 found[row] = ids
         return found
-
-    def _scan(self, lifted: np.ndarray, needed: np.ndarray, allowed: np.ndarray | None) -> list[np.ndarray | None]:
-        """Return the ascending ids of the best codes of each query; None where too few of the best are allowed."""
-        most = int(needed.max())
-        if allowed is None:
-            ids = self._codes.search(lifted, most)[1]
-            return [np.sort(row[:number]) for row, number in zip(ids, needed, strict=True)]
-        # FastScan takes no selector: more are fetched, so that enough of them pass.
-        fetched = min(2 * most * len(self) // int(np.count_nonzero(allowed)), len(self))
-        ids = self._codes.search(lifted, fetched)[1]
-        passed = [row[(row >= 0) & allowed[row]] for row in ids]
-        return [
-            np.sort(row[:number]) if len(row) >= number else None for row, number in zip(passed, needed, strict=True)
-        ]
 
     def _nearest(self, grid: np.ndarray, weights: np.ndarray, ids: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the exact distances float32 (k,) and the ids (k,) of the nearest among ascending ids."""

@@ -16,6 +16,7 @@ from ce_retrieval.descriptors import Descriptor, make_descriptor
 from ce_retrieval.descriptors.one_vector import OneVector
 from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, SourceError, counted
 from ce_retrieval.holes.strategies import center_holes
+from ce_retrieval.photo_index.engines import Engine
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.places import places_of_index, without_places
 from ce_retrieval.photo_index.segments import (
@@ -53,20 +54,32 @@ class PhotoIndex:
     ----------
     path : Path
     manifest : Manifest
+    engine : Engine
+        Where its vectors are searched.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, engine: Engine | None = None) -> None:
         self.path = path
         self.manifest = manifest
+        self.engine = engine or Engine()
         self._sources: dict[int, PhotoSource] = {}
         self._lock: ReaderLock | None = None
 
     @classmethod
-    def open(cls, path: str | Path) -> "PhotoIndex":
+    def open(cls, path: str | Path, *, device: str = "cpu") -> "PhotoIndex":
         """Open the index at `path` and verify every checksum.
+
+        Parameters
+        ----------
+        path : path
+        device : str
+            Where its vectors are searched: "cpu"; "cuda", all GPUs; "cuda:N", one; or "auto", all GPUs, or the CPU where
+            FAISS can use none.
 
         Raises
         ------
+        SettingsError, EngineError
+            The device has another name; or it is not there, or FAISS cannot use it.
         PhotoIndexError
             There is no index, it has another format version, its build was stopped, its photos have all vanished, or its
             weights have changed.
@@ -75,7 +88,7 @@ class PhotoIndex:
         CorruptIndexError
             A file is truncated or altered.
         """
-        path = Path(path)
+        engine, path = Engine(device), Path(path)
         lock = ReaderLock(path)
         manifest = read_manifest(path)
         if not manifest.complete:
@@ -89,7 +102,7 @@ class PhotoIndex:
             )
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda segment: check_segment(path, segment), manifest.segments))
-        index = cls(path, manifest)
+        index = cls(path, manifest, engine)
         index._lock = lock
         if manifest.weights_sha256 is not None:
             _ = index.descriptor  # loads and compares the weights now, before any work
@@ -126,11 +139,11 @@ class PhotoIndex:
     @functools.cached_property
     def vectors(self) -> "MaskedIndex":
         """The grids of all photos, ready for hole-aware search."""
-        from indexes.faiss_index import FaissIndex
+        from indexes.faiss_index import vector_index
         from indexes.masked import MaskedIndex
 
         cells, channels = self.manifest.cells, self.manifest.channels
-        masked = MaskedIndex(FaissIndex(cells * channels + cells), cells, channels)
+        masked = MaskedIndex(vector_index(cells * channels + cells, self.engine.device), cells, channels)
         parts = self.grids()
         # The mean of the first addition is the origin: of the same photos however they are divided into segments, so that a
         # compaction changes no bit of a distance.
