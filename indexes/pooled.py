@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from indexes.base import EngineError, SearchResult, check_grids, check_k, check_weights
+from indexes.faiss_door import cards_of
 from indexes.first_pass import FirstPass, first_pass
 from indexes.halves import widen
 from indexes.masked import masked_distances
@@ -37,8 +38,9 @@ class PooledIndex:
         G, a square number of at least 4; C.
     rows : int64 (n,) ascending -> float16 (n, G, C)
         Reads the grids of ids, finite and just as they were added. Threads call it at the same time.
-    parts : int
-        Codes for each group of cells; more are more precise, and take more memory.
+    parts : int or None
+        Codes for each group of cells; more are more precise, and take more memory. None: two, and one where `device` keeps
+        vectors, for which a group needs no parts.
     device : str
         "cpu", where 4-bit codes are scanned; or, as of `vector_index`, GPUs that keep the pooled grids in float16.
     codes : FirstPass or None
@@ -62,13 +64,15 @@ class PooledIndex:
         cells: int,
         channels: int,
         rows: ReadRows,
-        parts: int = 2,
+        parts: int | None = None,
         device: str = "cpu",
         codes: FirstPass | None = None,
         origin: np.ndarray | None = None,
     ) -> None:
         self.cells, self.channels = cells, channels
         self._rows = rows
+        if parts is None:
+            parts = 1 if cards_of(device) else min(2, channels)
         self._pooling = Pooling(cells, channels, parts)
         self._codes = first_pass(self._pooling, device) if codes is None else codes
         self._origin = origin

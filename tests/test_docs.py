@@ -166,7 +166,7 @@ def locked(*names: str) -> dict[str, str]:
 
 
 # Extras of which no test needs the packages, or that exclude those of another: FAISS comes from `cpu` or from `gpu`.
-NOT_LOCKED = {"gpu"}
+NOT_LOCKED = {"gpu", "milvus"}
 
 
 def test_locks_hold_what_the_package_asks_for() -> None:

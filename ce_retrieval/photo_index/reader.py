@@ -28,6 +28,7 @@ from ce_retrieval.photo_index.segments import (
     read_places,
     read_table,
 )
+from ce_retrieval.photo_index.stores import open_store
 from ce_retrieval.photo_index.weights import check_weights, kind_of_index, without_kind
 from ce_retrieval.photo_index.where import matching_rows
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource, decode_photo, open_source
@@ -39,8 +40,7 @@ from ce_retrieval.storage import ReaderLock
 FIRST_PHOTOS = 2048  # whose mean is the origin of the vectors in memory
 
 if TYPE_CHECKING:
-    from indexes.base import SearchResult
-    from indexes.masked import MaskedIndex
+    from indexes.base import GridIndex, SearchResult
 
 
 class PhotoIndex:
@@ -66,7 +66,7 @@ class PhotoIndex:
         self._lock: ReaderLock | None = None
 
     @classmethod
-    def open(cls, path: str | Path, *, device: str = "cpu") -> "PhotoIndex":
+    def open(cls, path: str | Path, *, device: str = "cpu", store: str | None = None) -> "PhotoIndex":
         """Open the index at `path` and verify every checksum.
 
         Parameters
@@ -75,11 +75,13 @@ class PhotoIndex:
         device : str
             Where its vectors are searched: "cpu"; "cuda", all GPUs; "cuda:N", one; or "auto", all GPUs, or the CPU where
             FAISS can use none.
+        store : str or None
+            A Milvus that searches instead ("http://host:19530" or "milvus:FOLDER.db"), to which `publish_index` has written.
 
         Raises
         ------
         SettingsError, EngineError
-            The device has another name; or it is not there, or FAISS cannot use it.
+            The device has another name; it is not there, or FAISS cannot use it; or as `open_store`.
         PhotoIndexError
             There is no index, it has another format version, its build was stopped, its photos have all vanished, or its
             weights have changed.
@@ -88,7 +90,7 @@ class PhotoIndex:
         CorruptIndexError
             A file is truncated or altered.
         """
-        engine, path = Engine(device), Path(path)
+        engine, path = Engine(device, store), Path(path)
         lock = ReaderLock(path)
         manifest = read_manifest(path)
         if not manifest.complete:
@@ -106,6 +108,8 @@ class PhotoIndex:
         index._lock = lock
         if manifest.weights_sha256 is not None:
             _ = index.descriptor  # loads and compares the weights now, before any work
+        if store is not None:
+            _ = index.vectors  # asks for the collection now
         return index
 
     def __len__(self) -> int:
@@ -137,8 +141,10 @@ class PhotoIndex:
         return pa.concat_tables(tables).combine_chunks()  # in one piece: `take` would join the pieces each time
 
     @functools.cached_property
-    def vectors(self) -> "MaskedIndex":
+    def vectors(self) -> "GridIndex":
         """The grids of all photos, ready for hole-aware search."""
+        if self.engine.store is not None:
+            return open_store(self, self.engine.store)
         from indexes.faiss_index import vector_index
         from indexes.masked import MaskedIndex
 

@@ -68,14 +68,15 @@ def matching_rows(table: Any, roots: Sequence[str], where: str) -> np.ndarray:
 
     def column(name: str) -> Any:
         if name not in columns:
-            columns[name] = _source_texts(table, roots) if name == "source" else table.column(name)
+            columns[name] = source_texts(table, roots) if name == "source" else table.column(name)
         return columns[name]
 
     passed = _Evaluator(where, column).condition(tree, 0)
     return np.asarray(passed.to_numpy(zero_copy_only=False), bool)
 
 
-def _source_texts(table: Any, roots: Sequence[str]) -> Any:
+def source_texts(table: Any, roots: Sequence[str]) -> Any:
+    """Return the column `source` of the records as a pyarrow array: the paths of their sources."""
     import pyarrow as pa
 
     # A root's name need not be valid UTF-8; its other bytes are escaped as in the names of photos.

@@ -92,3 +92,12 @@ def test_a_device_of_another_name_is_a_usage_error(ceret, photo, crop_index, one
 def test_a_completion_without_an_index_takes_no_device(ceret, photo, mask, tmp_path, one_line_error):
     result = ceret("complete", photo, "--mask", mask, "--device", "cuda", "--out", tmp_path)
     assert one_line_error(result).startswith("Error: --device says where an index is searched: give --index")
+
+
+def test_a_search_by_other_features_takes_no_device(ceret, photo, crop_index, one_line_error):
+    for more in (("--device", "cuda"), ("--store", "http://localhost:1")):
+        line = one_line_error(ceret("query", photo, "--index", crop_index, "--features", "kind", *more))
+        assert (
+            line
+            == f"Error: {more[0]} says where the index's own features are searched: leave it out with --features kind"
+        )

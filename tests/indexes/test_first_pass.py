@@ -34,7 +34,7 @@ def test_nearly_all_neighbours_are_found(any_card, grids, exact, monkeypatch):
     monkeypatch.setattr(pooled, "CANDIDATES", 1)
     queries, weights = collection(30, seed=1), random_weights(30)
     index = on_cards(grids)
-    assert len(index) == COUNT and index.bytes_a_photo == 2 * 36 * 2 * 3
+    assert len(index) == COUNT and index.bytes_a_photo == 2 * 36 * 5, "float16 means and their norm"
     found = index.search(queries, weights, 10)
     check_distances(found, grids, queries, weights)
     assert recall(found, exact.search(queries, weights, 10)) > 0.99
