@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from cli.completion_options import chosen_settings, completer_options
-from cli.options import PATH, json_option, mask_options, max_pixels_option, workers_option
+from cli.options import PATH, engine_options, json_option, mask_options, max_pixels_option, open_index, workers_option
 from cli.output import note, outcome_with_options, print_json, progress_bar, say, warn_passed_over
 
 
@@ -15,6 +15,7 @@ from cli.output import note, outcome_with_options, print_json, progress_bar, say
 @mask_options()
 @click.option("--out", required=True, metavar="DIR", type=PATH, help="Where STEM.png and STEM.json go.")
 @completer_options
+@engine_options
 @workers_option(None, "Threads in all.", show_default="all cores")
 @click.option("--save-candidates", "candidate_fills", is_flag=True, help="Also write the fill of each candidate.")
 @max_pixels_option
@@ -27,6 +28,8 @@ def command(
     method: str,
     index_path: Path | None,
     others: Path | None,
+    device: str,
+    store: str | None,
     workers: int | None,
     out: Path,
     candidate_fills: bool,
@@ -51,7 +54,8 @@ def command(
     plan = plan_jobs(photo, mask, out, reading := MaskReading(invert, alpha))
     outcomes = [one for one in plan if isinstance(one, Outcome)]
     if len(outcomes) < len(plan):
-        completer = make_completer(method, index_path, workers=workers, settings=given, others=others)
+        index = open_index(index_path, device=device, store=store)
+        completer = make_completer(method, index, workers=workers, settings=given, others=others)
         plan.notes += completer.notes
         with progress_bar("completing") as progress:
             more: dict[str, Any] = {"reading": reading, "candidate_fills": candidate_fills, "max_pixels": max_pixels}

@@ -108,6 +108,11 @@ def chosen_settings(method: str, has_index: bool, has_others: bool, values: dict
         )
     if about.index == "none" and has_index:
         raise click.UsageError(f"--method {method} uses no index: leave out --index")
+    engine = [name for name in ("device", "store") if source(name) not in unset]
+    if engine and not has_index:
+        raise click.UsageError(
+            f"--{engine[0]} says where an index is searched: give --index NAME.ceret too, or leave it out"
+        )
     if has_others and not about.others:
         fit = " or ".join(name for name, other in METHODS.items() if other.others)
         raise click.UsageError(f"--method {method} does not read --others: leave it out, or use --method {fit}")

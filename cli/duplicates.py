@@ -5,16 +5,17 @@ from pathlib import Path
 import click
 
 from ce_retrieval.errors import counted
-from cli.options import PATH, json_option, workers_option
+from cli.options import PATH, device_option, json_option, workers_option
 from cli.output import list_cut, print_json, progress_bar, say
 
 
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=PATH)
 @click.option("--exact", is_flag=True, help="Files with the same bytes alone; no photo is read.")
+@device_option
 @workers_option(None, "Threads that decode.", show_default="all cores")
 @json_option
-def command(index_path: Path, exact: bool, workers: int | None, as_json: bool) -> None:
+def command(index_path: Path, exact: bool, device: str, workers: int | None, as_json: bool) -> None:
     """List the photos that an index has more than once: files with the same bytes, and near-duplicates.
 
     Each line has the number of the group, "first" (the photo of most pixels), "exact" (the same bytes as an earlier one) or
@@ -23,7 +24,7 @@ def command(index_path: Path, exact: bool, workers: int | None, as_json: bool) -
     from ce_retrieval.photo_index import PhotoIndex
     from ce_retrieval.retrieval.duplicates import find_duplicates
 
-    index = PhotoIndex.open(index_path)
+    index = PhotoIndex.open(index_path, device=device)
     with progress_bar("comparing") as progress:
         found = find_duplicates(index, near=not exact, workers=workers, progress=progress)
     more = sum(len(group) - 1 for group in found.groups)

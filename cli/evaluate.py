@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from ce_retrieval.evaluation.settings import EvaluationSettings
-from cli.options import PATH, index_option, json_option, number_option, weights_option
+from cli.options import PATH, json_option, number_option, searched_index_options, weights_option
 from cli.output import note, print_json, say, steps_bar, warn_passed_over, warn_skipped
 
 
 @click.command()
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTOS...", type=PATH)
-@index_option()
+@searched_index_options
 @click.option(
     "--methods",
     metavar="NAME,...",
@@ -22,9 +22,8 @@ from cli.output import note, print_json, say, steps_bar, warn_passed_over, warn_
 @click.option(
     "--masks",
     default=EvaluationSettings.masks,
-    show_default=True,
     metavar="STRATEGY|FOLDER",
-    help="center, block, region, or mask files.",
+    help=f"center, block, region, or mask files (default: {EvaluationSettings.masks}).",
 )
 @click.option("--shapes", type=PATH, help="Object masks for the region strategy (PASCAL palette PNGs).")
 @number_option("seed", EvaluationSettings, "Decides the holes and the photos on the sheets.")
@@ -41,6 +40,7 @@ from cli.output import note, print_json, say, steps_bar, warn_passed_over, warn_
 def command(
     photos: tuple[Path, ...],
     index_path: Path,
+    device: str,
     methods: str | None,
     weights: str | None,
     out: Path,
@@ -60,7 +60,7 @@ def command(
     from ce_retrieval.evaluation import default_methods, evaluate, markdown_table, notes, write_report
     from ce_retrieval.photo_index import PhotoIndex
 
-    index = PhotoIndex.open(index_path)
+    index = PhotoIndex.open(index_path, device=device)
     names = tuple(methods.split(",")) if methods is not None else default_methods(index.manifest.descriptor, weights)
     with steps_bar() as progress:
         evaluation = evaluate(photos, index, out, EvaluationSettings(names, weights=weights, **settings), progress)
@@ -75,6 +75,6 @@ def command(
         del results["sha256"]  # of the file
         print_json({**results, "written": [str(path) for path in written]})
         return
-    files = [f"written: {path}" for path in written]
-    for line in [*markdown_table(evaluation).splitlines(), "", *notes(evaluation), *files]:
+    lines = [*markdown_table(evaluation).splitlines(), "", *notes(evaluation)]
+    for line in [*lines, *(f"written: {path}" for path in written)]:
         say(line)

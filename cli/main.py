@@ -18,6 +18,7 @@ COMMANDS = {
     "info": "Say what an index is.",
     "verify": "Check every file of an index, and its photos.",
     "duplicates": "List the photos that an index has more than once.",
+    "publish": "Write an index to a Milvus, which then searches it.",
     "query": "Find the nearest contexts of a photo with a hole, or photos like this one.",
     "complete": "Fill the holes of photos, from other photos or by a network.",
     "evaluate": "Measure methods on photos whose truth is known.",

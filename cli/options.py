@@ -47,6 +47,18 @@ def index_option(help_text: str = "The index to search.", *, required: bool = Tr
 
 
 weights_option: Decorator = click.option("--weights", metavar="FILE", type=File(), help=_SEARCH["weights"].help)
+device_option: Decorator = click.option(
+    "--device",
+    metavar="auto|cpu|cuda|cuda:N",
+    default="cpu",
+    show_default=True,
+    help="Where the index is searched; cuda: on all GPUs.",
+)
+store_option: Decorator = click.option(
+    "--store",
+    metavar="http://HOST:PORT|milvus:FOLDER.db",
+    help="The Milvus that searches, to which `ceret publish` has written the index [default: this process searches].",
+)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 focus_option: Decorator = click.option(
     "--focus", type=Focus(), default=SearchSettings.focus, show_default=True, help=_SEARCH["focus"].help
@@ -63,8 +75,37 @@ max_pixels_option: Decorator = click.option(
 )
 
 
+def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --device and --store: where an index is searched."""
+    return device_option(store_option(function))
+
+
+def open_index(path: Path | None, features: str = "index", **engine: Any) -> Any:
+    """Return the index at a path, None without one.
+
+    Parameters
+    ----------
+    path : of the index, or None.
+    features : the value of --features.
+    engine : the values of --device and --store, which are about the index's own features alone.
+    """
+    from ce_retrieval.photo_index import PhotoIndex
+
+    given = [option_name(name) for name, value in engine.items() if value not in (None, "cpu")]
+    if given and features != "index":
+        raise click.UsageError(
+            f"{given[0]} says where the index's own features are searched: leave it out with --features {features}"
+        )
+    return PhotoIndex.open(path, **engine) if path else None
+
+
+def searched_index_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --index and --device."""
+    return index_option()(device_option(function))
+
+
 def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --index, --features, -k, --focus, --where and --exclude-same-source."""
+    """Add --index, --device, --store, --features, -k, --focus, --where and --exclude-same-source."""
     features = click.option(
         "--features",
         type=click.Choice(("index", "kind", "places")),
@@ -73,7 +114,7 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
         help="Search by the features that the index was built with; by kind: what sort of place the photos show; or by places: "
         "photos of the same place, from other viewpoints too.",
     )
-    return index_option()(features(k_option(focus_option(filter_options(function)))))
+    return index_option()(engine_options(features(k_option(focus_option(filter_options(function))))))
 
 
 def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cli.options import PATH, json_option, mask_options, max_pixels_option, search_options
+from cli.options import PATH, json_option, mask_options, max_pixels_option, open_index, search_options
 from cli.output import note, print_json, say, with_options
 
 
@@ -31,6 +31,7 @@ def command(
     out: Path | None,
     max_pixels: int,
     as_json: bool,
+    **engine: Any,
 ) -> None:
     """Find the nearest contexts of PHOTO with a hole: the photos most alike around that hole, of its kind or its place.
 
@@ -38,7 +39,6 @@ def command(
     """
     from ce_retrieval.figures import CELL, neighbour_sheet
     from ce_retrieval.holes.files import polarity_hint, read_mask
-    from ce_retrieval.photo_index import PhotoIndex
     from ce_retrieval.photos import load_photo
     from ce_retrieval.photos.files import check_place, save_result
     from ce_retrieval.retrieval.neighbor import neighbor_photos
@@ -50,7 +50,7 @@ def command(
         check_place(out, {"photo": photo, **({"mask": mask} if mask else {})})
     pixels, _, _, encoding = load_photo(photo, max_pixels=max_pixels)
     hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha, photo=photo) if mask else None
-    index = PhotoIndex.open(index_path)
+    index = open_index(index_path, features, **engine)
     if features != "index" or hole is None:
         px = None if focus == "auto" else focus
     else:

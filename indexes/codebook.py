@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from indexes.base import EngineError, check_grids
-from indexes.faiss_index import load_faiss
+from indexes.faiss_door import load_faiss
 from indexes.pooling import Pooling
 
 TRAINING = 3000  # grids that train a codebook: more of them gain nothing
@@ -82,14 +82,14 @@ class Codebook:
         check_grids(grids, self.cells, self.channels)
         codes = np.empty((len(grids), self.bytes_a_photo), np.uint8)
         for start in range(0, len(grids), BLOCK):
-            codes[start : start + BLOCK] = self._coder.sa_encode(
-                self.pooling.photos(grids[start : start + BLOCK], self.origin)
-            )
+            some = slice(start, start + BLOCK)
+            codes[some] = self.encode_vectors(self.pooling.photos(grids[some], self.origin))
         return codes
 
-    def queries(self, grids: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Return the vectors float32 (B, dimension) that `scanner` searches with, for grids (B, G, C) and weights (B, G)."""
-        return self.pooling.queries(grids, weights, self.origin)
+    def encode_vectors(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the codes uint8 (N, bytes_a_photo) of pooled grids float32 (N, dimension)."""
+        codes: np.ndarray = self._coder.sa_encode(np.ascontiguousarray(vectors, np.float32))
+        return codes
 
     def scanner(self, codes: np.ndarray) -> Any:
         """Return a FAISS index over codes uint8 (N, bytes_a_photo), in the order in which its scan reads them.

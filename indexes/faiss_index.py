@@ -2,20 +2,12 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
-from indexes.base import EngineError, SearchResult, check_k, check_vectors
-
-
-def load_faiss() -> Any:
-    """Return the module faiss, or raise EngineError where it is not installed."""
-    try:
-        import faiss
-    except ImportError as error:
-        raise EngineError("FAISS is not installed: run `pip install faiss-cpu`") from error
-    return faiss
+from indexes.base import EngineError, SearchResult, VectorIndex, check_k, check_vectors
+from indexes.cards import CardIndex
+from indexes.faiss_door import cards_of, load_faiss
 
 
 class FaissIndex:
@@ -96,3 +88,20 @@ class FaissIndex:
             if mine.any():
                 vectors[mine] = part.reconstruct_batch(ids[mine] // len(self._parts))
         return vectors
+
+
+def vector_index(dimension: int, device: str = "cpu") -> VectorIndex:
+    """Return an empty index for exact search on a device: a `FaissIndex`, or on GPUs a `CardIndex`.
+
+    Parameters
+    ----------
+    dimension : int
+    device : str
+        "cpu", "cuda" (all GPUs), "cuda:N", or "auto": all GPUs, or the CPU where FAISS can use none.
+
+    Raises
+    ------
+    EngineError
+        FAISS is not installed, or cannot use the device.
+    """
+    return CardIndex(dimension, device) if cards_of(device) else FaissIndex(dimension)

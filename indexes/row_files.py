@@ -30,8 +30,8 @@ class RowFile:
         Of the first row, in bytes.
     count : int
         Rows.
-    checks : uint32 (count,)
-        `row_checks` of the rows when they were written.
+    checks : uint32 (count,) or None
+        `row_checks` of the rows when they were written; None: they are not checked.
     kept : int64 (n,) or None
         The rows that count, ascending; None: all.
     """
@@ -39,7 +39,7 @@ class RowFile:
     path: Path
     offset: int
     count: int
-    checks: np.ndarray
+    checks: np.ndarray | None
     kept: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class RowFiles:
     """float16 grids (G, C) in files; a row counts through all files, in their order.
 
     Rows are read by their offsets, after the system has been told of all of them at once: on a cold disk this is several
-    times as fast as page faults of a memory map, which come one after the other. Each is compared with its checksum.
+    times as fast as page faults of a memory map, which come one after the other. Each is compared with its checksum, if any.
     Threads may read at the same time.
 
     Parameters
@@ -112,7 +112,8 @@ class RowFiles:
                 if hasattr(os, "posix_fadvise"):  # macOS has none
                     for offset in offsets:
                         os.posix_fadvise(descriptor, offset, self._size, os.POSIX_FADV_WILLNEED)
-                reads.append((file, descriptor, group.tolist(), offsets, file.checks[local].tolist()))
+                checks = [None] * len(local) if file.checks is None else file.checks[local].tolist()
+                reads.append((file, descriptor, group.tolist(), offsets, checks))
             for read in reads:
                 self._read(out, *read)
         return out
@@ -122,7 +123,13 @@ class RowFiles:
         _close(self._open)
 
     def _read(
-        self, out: np.ndarray, file: RowFile, descriptor: int, places: list[int], offsets: list[int], checks: list[int]
+        self,
+        out: np.ndarray,
+        file: RowFile,
+        descriptor: int,
+        places: list[int],
+        offsets: list[int],
+        checks: list[int | None],
     ) -> None:
         """Fill places of `out` with the rows of one file at these offsets."""
         whole = out.reshape(-1).view(np.uint8).data
@@ -130,7 +137,7 @@ class RowFiles:
             row = whole[place * self._size : (place + 1) * self._size]
             if os.preadv(descriptor, [row], offset) != self._size:
                 raise RowError(f"{file.path} has become shorter since it was opened")
-            if zlib.crc32(row) != check:
+            if check is not None and zlib.crc32(row) != check:
                 raise RowError(
                     f"{file.path} is altered: bytes {offset} to {offset + self._size} do not match their checksum"
                 )

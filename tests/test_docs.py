@@ -165,11 +165,16 @@ def locked(*names: str) -> dict[str, str]:
     return dict(zip(packages, [line.split("==")[1] for line in lines], strict=True))
 
 
+# Extras of which no test needs the packages, or that exclude those of another: FAISS comes from `cpu` or from `gpu`.
+NOT_LOCKED = {"gpu", "milvus"}
+
+
 def test_locks_hold_what_the_package_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+    optional = project["optional-dependencies"]
+    extras = [line for extra, lines in optional.items() if extra not in NOT_LOCKED for line in lines]
     for lines, locks in (
-        (project["dependencies"], ("requirements.lock",)),
+        (project["dependencies"] + optional["cpu"], ("requirements.lock",)),
         (extras, ("requirements.lock", "requirements-test.lock")),
     ):
         versions = locked(*locks)
@@ -181,6 +186,9 @@ def test_documents_name_no_extra_that_does_not_exist() -> None:
     extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
     sources = [path for folder in ("ce_retrieval", "indexes", "cli") for path in (ROOT / folder).rglob("*.py")]
     named = {
-        name for page in (*PAGES, *sources) for name in re.findall(r"(?:ceret|['`]\.)\[([a-z]+)\]", page.read_text())
+        name
+        for page in (*PAGES, *sources)
+        for names in re.findall(r"(?:ceret|['`]\.)\[([a-z,]+)\]", page.read_text())
+        for name in names.split(",")
     }
-    assert {"onnx", "dev"} <= named <= extras
+    assert {"cpu", "gpu", "onnx", "dev"} <= named <= extras

@@ -114,7 +114,7 @@ def _index_of(spec: str, index: PhotoIndex, out: Path, report: Progress) -> Phot
     path = out / f"{spec.replace(':', '-').replace('/', '-')}.ceret"
     settings = IndexSettings(features=spec, hole=manifest.hole, size=manifest.size)
     build_alike(index, path, settings, lambda done, total: report(f"indexing by {spec}", done, total))
-    opened = PhotoIndex.open(path)
+    opened = PhotoIndex.open(path, device=index.engine.device)
     if not _photos(opened).equals(_photos(index)):
         raise EvaluationError(
             f"{path} and {index.path} are not of the same photos: the collection has changed; delete {path}, and run "

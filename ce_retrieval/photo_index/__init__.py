@@ -11,6 +11,7 @@ from ce_retrieval.photo_index.relocate import Relocation, relocate_index
 from ce_retrieval.photo_index.removal import Removal, remove_photos, restore_photos
 from ce_retrieval.photo_index.segments import PhotoRecord
 from ce_retrieval.photo_index.settings import IndexSettings
+from ce_retrieval.photo_index.stores import Published, publish_index
 from ce_retrieval.photo_index.update import BuildReport
 from ce_retrieval.photo_index.verify import Verification, verify_index
 
@@ -25,6 +26,7 @@ __all__ = [
     "Origins",
     "PhotoIndex",
     "PhotoRecord",
+    "Published",
     "Relocation",
     "Removal",
     "SameSource",
@@ -35,6 +37,7 @@ __all__ = [
     "build_alike",
     "build_index",
     "compact_index",
+    "publish_index",
     "read_manifest",
     "relocate_index",
     "remove_photos",

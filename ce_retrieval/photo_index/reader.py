@@ -13,11 +13,13 @@ from ce_retrieval.descriptors import Descriptor, make_descriptor
 from ce_retrieval.descriptors.one_vector import OneVector
 from ce_retrieval.errors import CorruptIndexError, PhotoError, PhotoIndexError, SettingsError, SourceError, counted
 from ce_retrieval.holes.strategies import center_holes
+from ce_retrieval.photo_index.engines import Engine
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.places import places_of_index, without_places
 from ce_retrieval.photo_index.records import COLUMNS, Records
 from ce_retrieval.photo_index.segment_files import check_sizes, kept_rows, read_kinds, read_places
 from ce_retrieval.photo_index.segments import PhotoRecord
+from ce_retrieval.photo_index.stores import open_store
 from ce_retrieval.photo_index.vectors import kept_segments, open_vectors, stored_grids
 from ce_retrieval.photo_index.weights import check_weights, kind_of_index, without_kind
 from ce_retrieval.photo_index.where import matching_rows
@@ -42,20 +44,34 @@ class PhotoIndex:
     ----------
     path : Path
     manifest : Manifest
+    engine : Engine
+        Where its vectors are searched.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, engine: Engine | None = None) -> None:
         self.path = path
         self.manifest = manifest
+        self.engine = engine or Engine()
         self._sources: dict[int, PhotoSource] = {}
         self._lock: ReaderLock | None = None
 
     @classmethod
-    def open(cls, path: str | Path) -> "PhotoIndex":
+    def open(cls, path: str | Path, *, device: str = "cpu", store: str | None = None) -> "PhotoIndex":
         """Open the index at `path`; no file of a segment is read.
+
+        Parameters
+        ----------
+        path : path
+        device : str
+            Where its vectors are searched: "cpu"; "cuda", all GPUs; "cuda:N", one; or "auto", all GPUs, or the CPU where
+            FAISS can use none.
+        store : str or None
+            A Milvus that searches instead ("http://host:19530" or "milvus:FOLDER.db"), to which `publish_index` has written.
 
         Raises
         ------
+        SettingsError, EngineError
+            The device has another name; it is not there, or FAISS cannot use it; or as `open_store`.
         PhotoIndexError
             There is no index, it has another format version, its build was stopped, its photos have all vanished, or its
             weights have changed.
@@ -65,7 +81,7 @@ class PhotoIndex:
             The manifest is damaged, or a file is missing or truncated. One that is altered is found when it is read, since all
             that is read is compared with its checksum; `verify_index` reads all.
         """
-        path = Path(path)
+        engine, path = Engine(device, store), Path(path)
         lock = ReaderLock(path)
         manifest = read_manifest(path)
         if not manifest.complete:
@@ -79,10 +95,12 @@ class PhotoIndex:
             )
         for segment in manifest.segments:
             check_sizes(path, segment)
-        index = cls(path, manifest)
+        index = cls(path, manifest, engine)
         index._lock = lock
         if manifest.weights_sha256 is not None:
             _ = index.descriptor  # loads and compares the weights now, before any work
+        if store is not None:
+            _ = index.vectors  # asks for the collection now
         return index
 
     def __len__(self) -> int:
@@ -120,7 +138,9 @@ class PhotoIndex:
     @functools.cached_property
     def vectors(self) -> "GridIndex":
         """The grids of all photos, ready for hole-aware search."""
-        return open_vectors(self.path, self.manifest)
+        if self.engine.store is not None:
+            return open_store(self, self.engine.store)
+        return open_vectors(self.path, self.manifest, self.engine.device)
 
     def grids(self) -> Iterator[np.ndarray]:
         """Yield the stored grids float16 (n, G, C), segment by segment, in the order of the ids."""

@@ -10,23 +10,24 @@ import numpy as np
 from ce_retrieval.photo_index.codes import StoredCodes
 from ce_retrieval.photo_index.manifest import Manifest, Segment
 from ce_retrieval.photo_index.segment_codes import segment_codes
-from ce_retrieval.photo_index.segment_files import kept_rows, read_grids
+from ce_retrieval.photo_index.segment_files import grids_offset, kept_rows, read_checked, read_grids
 from ce_retrieval.photo_index.segments import VECTORS
 
 if TYPE_CHECKING:
     from indexes.base import GridIndex
+    from indexes.row_files import RowFiles
 
 FIRST_PHOTOS = 2048  # whose mean is the origin of the vectors in memory
 
 
-def open_vectors(path: Path, manifest: Manifest) -> "GridIndex":
-    """Load what a search of the index at `path` needs in memory.
+def open_vectors(path: Path, manifest: Manifest, device: str = "cpu") -> "GridIndex":
+    """Load what a search of the index at `path` needs in memory, of the CPU or of GPUs.
 
-    CorruptIndexError where a file is damaged. EngineError where FAISS is not installed.
+    CorruptIndexError where a file is damaged. EngineError where FAISS is not installed, or cannot use the device.
     """
     if manifest.codes:
-        return _by_codes(path, manifest, manifest.codes)
-    return _exact(manifest, stored_grids(path, manifest))
+        return _by_codes(path, manifest, manifest.codes, device)
+    return _exact(manifest, stored_grids(path, manifest), device)
 
 
 def stored_grids(path: Path, manifest: Manifest) -> Iterator[np.ndarray]:
@@ -41,12 +42,12 @@ def kept_segments(manifest: Manifest) -> Iterator[Segment]:
     return (segment for segment in manifest.segments if segment.count > len(segment.removed))
 
 
-def _exact(manifest: Manifest, parts: Iterable[np.ndarray]) -> "GridIndex":
-    from indexes.faiss_index import FaissIndex
+def _exact(manifest: Manifest, parts: Iterable[np.ndarray], device: str) -> "GridIndex":
+    from indexes.faiss_index import vector_index
     from indexes.masked import MaskedIndex
 
     cells, channels = manifest.cells, manifest.channels
-    masked = MaskedIndex(FaissIndex(cells * channels + cells), cells, channels)
+    masked = MaskedIndex(vector_index(cells * channels + cells, device), cells, channels)
     # The mean of the first addition is the origin: of the same photos however they are divided into segments, so that a
     # compaction changes no bit of a distance.
     parts, first, count = iter(parts), [], 0
@@ -59,18 +60,41 @@ def _exact(manifest: Manifest, parts: Iterable[np.ndarray]) -> "GridIndex":
     return masked
 
 
-def _by_codes(path: Path, manifest: Manifest, stored: StoredCodes) -> "GridIndex":
+def _by_codes(path: Path, manifest: Manifest, stored: StoredCodes, device: str) -> "GridIndex":
+    from indexes.faiss_door import cards_of
+    from indexes.first_pass import CardVectors, CodeScan
     from indexes.pooled import PooledIndex
+    from indexes.pooling import Pooling
+
+    rows, book = row_files(path, manifest), stored.made
+    if cards_of(device):
+        # FAISS has no scan of 4-bit codes on GPUs: they keep the pooled grids themselves.
+        pooling = Pooling(manifest.cells, manifest.channels, 1)
+        index = PooledIndex(CardVectors(pooling.dimension, device), pooling, book.origin, rows, stored.effort)
+        for grids in stored_grids(path, manifest):
+            index.add(grids)
+        return index
+    scan = CodeScan(book)
+    for segment in kept_segments(manifest):
+        codes = segment_codes(path, segment, stored).codes
+        scan.add_codes(codes[kept_rows(segment)] if segment.removed else codes)
+    return PooledIndex(scan, book.pooling, book.origin, rows, stored.effort)
+
+
+def row_files(path: Path, manifest: Manifest) -> "RowFiles":
+    """Return what reads the grids of an index by their ids. CorruptIndexError where a file is damaged.
+
+    With codes there is a checksum of each grid, which is compared when it is read; without, whole files are compared now.
+    """
     from indexes.row_files import RowFile, RowFiles
 
-    files, codes = [], []
+    files = []
     for segment in kept_segments(manifest):
-        found = segment_codes(path, segment, stored)
+        if manifest.codes:
+            _, checks, offset = segment_codes(path, segment, manifest.codes)
+        else:
+            read_checked(path, segment, VECTORS)
+            checks, offset = None, grids_offset(path, segment)
         kept = kept_rows(segment) if segment.removed else None
-        place = path / "segments" / segment.name / VECTORS
-        files.append(RowFile(place, found.offset, segment.count, found.checks, kept))
-        codes.append(found.codes if kept is None else found.codes[kept])
-    index = PooledIndex(stored.made, RowFiles(files, manifest.cells, manifest.channels), stored.effort)
-    for part in codes:
-        index.add_codes(part)
-    return index
+        files.append(RowFile(path / "segments" / segment.name / VECTORS, offset, segment.count, checks, kept))
+    return RowFiles(files, manifest.cells, manifest.channels)

@@ -68,14 +68,15 @@ def matching_rows(stored: Callable[[str], Any], roots: Sequence[str], where: str
 
     def column(name: str) -> Any:
         if name not in columns:
-            columns[name] = _source_texts(stored(name), roots) if name == "source" else stored(name)
+            columns[name] = source_texts(stored(name), roots) if name == "source" else stored(name)
         return columns[name]
 
     passed = _Evaluator(where, column).condition(tree, 0)
     return np.asarray(passed.to_numpy(zero_copy_only=False), bool)
 
 
-def _source_texts(numbers: Any, roots: Sequence[str]) -> Any:
+def source_texts(numbers: Any, roots: Sequence[str]) -> Any:
+    """Return the paths of the sources with these numbers, a pyarrow array, as a pyarrow array."""
     import pyarrow as pa
 
     # A root's name need not be valid UTF-8; its other bytes are escaped as in the names of photos.

@@ -22,10 +22,10 @@ def test_a_scan_ranks_by_the_distance_of_pooled_grids_to_their_codewords():
     codes = book.encode(GRIDS)
     assert codes.shape == (300, 36) and codes.dtype == np.uint8
     query, weights = GRIDS[:1].astype(np.float32), np.ones((1, 36), np.float32)
-    scores, ids = book.scanner(codes).search(book.queries(query, weights), 300)
+    scores, ids = book.scanner(codes).search(book.pooling.queries(query, weights, book.origin), 300)
     halves = np.stack([codes & 15, codes >> 4], axis=2).reshape(300, 72)
     words = book.centroids[np.arange(72), halves].reshape(300, -1)
-    expected = (words @ book.queries(query, weights)[0])[ids[0]]
+    expected = (words @ book.pooling.queries(query, weights, book.origin)[0])[ids[0]]
     np.testing.assert_allclose(scores[0], expected, atol=0.02 * np.ptp(expected))  # the scan adds up bytes
     assert np.corrcoef(scores[0], expected)[0, 1] > 0.999
 

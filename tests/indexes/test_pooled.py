@@ -47,7 +47,7 @@ def exact_index(grids):
 
 def pooled_index(grids, rows=None, parts=2, effort=1.0):
     codebook = Codebook.train(grids[training_ids(len(grids))], parts)
-    index = PooledIndex(codebook, rows or grids.__getitem__, effort)
+    index = PooledIndex.by_codes(codebook, rows or grids.__getitem__, effort)
     for block in np.array_split(grids, 3):
         index.add(block)
     return index
@@ -222,7 +222,7 @@ def test_more_parts_take_more_memory_and_know_better(exact, grids, codes, monkey
     monkeypatch.setattr(pooled, "FEWEST", 40)
     monkeypatch.setattr(pooled, "CANDIDATES", 1)
     fine = pooled_index(grids, parts=4)
-    assert (codes.codebook.bytes_a_photo, fine.codebook.bytes_a_photo) == (36, 72)
+    assert (codes.first.bytes_a_vector, fine.first.bytes_a_vector) == (36, 72)
     queries, weights = collection(30, seed=1), random_weights(30)
     expected = exact.search(queries, weights, 10)
     assert recall(fine.search(queries, weights, 10), expected) > recall(codes.search(queries, weights, 10), expected)
@@ -236,26 +236,6 @@ def test_more_effort_measures_more_and_knows_better(exact, grids, monkeypatch):
     shares = [recall(pooled_index(grids, effort=effort).search(queries, weights, 10), expected) for effort in (1, 4)]
     assert shares[1] > shares[0]
     assert candidate_counts(np.ones((1, 64), np.float32), 10, 3).tolist() == [120]
-
-
-def test_shards_answer_as_one_scan_does(codes, grids, monkeypatch):
-    monkeypatch.setattr(pooled, "SHARD", COUNT // 3)
-    monkeypatch.setattr(pooled.os, "cpu_count", lambda: 3)
-    queries, weights = collection(8, seed=1), random_weights(8)
-    twice = np.concatenate([grids, grids[:100]])
-    dealt = pooled_index(grids, twice.__getitem__)
-    check_equal(dealt.search(queries, weights, 20), codes.search(queries, weights, 20))
-    assert len(dealt._scanners) == 3
-    dealt.add(grids[:100])
-    assert len(dealt.search(queries[:1], weights[:1], len(grids) + 100).ids[0]) == len(grids) + 100
-
-
-def test_codes_that_were_stored_answer_as_those_made_anew(codes, grids):
-    book = codes.codebook
-    again = PooledIndex(Codebook(book.origin, book.centroids), grids.__getitem__)
-    again.add_codes(book.encode(grids))
-    queries, weights = collection(8, seed=1), random_weights(8)
-    check_equal(again.search(queries, weights, 20), codes.search(queries, weights, 20))
 
 
 def test_arguments_that_cannot_be_are_refused(codes):
@@ -272,12 +252,10 @@ def test_arguments_that_cannot_be_are_refused(codes):
         codes.search(query.transpose(0, 2, 1), ones, 1)
     with pytest.raises(EngineError, match="grids of shape"):
         codes.add(query[0])
-    with pytest.raises(EngineError, match=r"codes of uint8 .*: expected uint8 \(N, 36\)"):
-        codes.add_codes(np.zeros((2, 5), np.uint8))
     with pytest.raises(EngineError, match="effort is 0: expected a number above 0"):
-        PooledIndex(codes.codebook, grids_of, 0)
+        PooledIndex(codes.first, codes.pooling, np.zeros((CELLS, CHANNELS)), grids_of, 0)
     with pytest.raises(EngineError, match="k is 1, but the index holds 0 vectors"):
-        PooledIndex(codes.codebook, grids_of).search(query, ones, 1)
+        PooledIndex.by_codes(Codebook.train(query, 2), grids_of).search(query, ones, 1)
 
 
 def grids_of(ids):

@@ -1,0 +1,131 @@
+"""Pooled grids on GPUs: float16 vectors name the candidates, and the second pass is that of the codes."""
+
+import numpy as np
+import pytest
+from fake_cards import MOST
+from test_pooled import (
+    CELLS,
+    CHANNELS,
+    COUNT,
+    MASKS,
+    check_distances,
+    check_equal,
+    collection,
+    exact_index,
+    pooled_index,
+    random_weights,
+    recall,
+)
+
+from indexes import first_pass, pooled
+from indexes.base import EngineError
+from indexes.codebook import Codebook
+from indexes.first_pass import CardVectors, CodeScan
+from indexes.pooled import PooledIndex
+from indexes.pooling import Pooling
+
+
+@pytest.fixture(scope="module")
+def grids():
+    return collection()
+
+
+@pytest.fixture(scope="module")
+def exact(grids):
+    return exact_index(grids)
+
+
+def on_cards(grids):
+    pooling = Pooling(CELLS, CHANNELS, 1)
+    first, origin = CardVectors(pooling.dimension, "cuda"), grids[:500].mean(axis=0, dtype=np.float32)
+    index = PooledIndex(first, pooling, origin, grids.__getitem__)
+    for block in np.array_split(grids, 3):
+        index.add(block)
+    return index
+
+
+def test_nearly_all_neighbours_are_found(any_card, grids, exact, monkeypatch):
+    monkeypatch.setattr(pooled, "CANDIDATES", 1)
+    queries, weights = collection(30, seed=1), random_weights(30)
+    index = on_cards(grids)
+    assert len(index) == COUNT and index.first.bytes_a_vector == 2 * 36 * 5, "float16 means and their norm"
+    found = index.search(queries, weights, 10)
+    check_distances(found, grids, queries, weights)
+    assert recall(found, exact.search(queries, weights, 10)) > 0.99
+
+
+def test_vectors_name_better_candidates_than_codes(any_card, grids, exact, monkeypatch):
+    monkeypatch.setattr(pooled, "FEWEST", 40)
+    monkeypatch.setattr(pooled, "CANDIDATES", 1)
+    queries, weights = collection(30, seed=1), random_weights(30)
+    expected = exact.search(queries, weights, 10)
+    codes = pooled_index(grids)
+    by_codes = recall(codes.search(queries, weights, 10), expected)
+    assert recall(on_cards(grids).search(queries, weights, 10), expected) > by_codes + 0.05
+
+
+def test_more_candidates_than_a_card_returns_at_once(cards, grids, exact, monkeypatch):
+    module = cards(1)
+    monkeypatch.setattr(pooled, "FEWEST", 5_900)
+    queries, weights = collection(3, seed=1), random_weights(3)
+    found, expected = on_cards(grids).search(queries, weights, 300), exact.search(queries, weights, 300)
+    assert recall(found, expected) > 0.99
+    assert max(k for _, k in module.searched) <= MOST
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_only_the_allowed_are_found(any_card, mask, grids, exact):
+    allowed, queries, weights = MASKS[mask], collection(6, seed=1), random_weights(6)
+    k = min(10, int(allowed.sum()))
+    found, expected = on_cards(grids).search(queries, weights, k, allowed), exact.search(queries, weights, k, allowed)
+    check_distances(found, grids, queries, weights, allowed)
+    assert recall(found, expected) > 0.99
+
+
+@pytest.mark.parametrize("factor", [400.0, 2.0**-12])
+def test_features_of_any_size_fit_into_float16(any_card, factor, monkeypatch):
+    """Squared norms of large ones do not, unless all are scaled."""
+    monkeypatch.setattr(pooled, "CANDIDATES", 1)
+    grids = (collection().astype(np.float32) * factor).astype(np.float16)
+    queries, weights = (collection(10, seed=1).astype(np.float32) * factor).astype(np.float16), random_weights(10)
+    expected = exact_index(grids).search(queries, weights, 10)
+    assert recall(on_cards(grids).search(queries, weights, 10), expected) > 0.97
+
+
+def test_a_query_of_nothing_but_zeros_can_be_asked(any_card, grids):
+    first = CardVectors(4)
+    first.add(np.zeros((3, 4), np.float32))
+    (ids,) = first.best(np.zeros((1, 4), np.float32), np.array([2]), None)
+    assert len(ids) == 2
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_work(cards):
+    cards(0)
+    with pytest.raises(EngineError, match="FAISS sees no GPU"):
+        CardVectors(4, "cuda")
+
+
+def test_shards_answer_as_one_scan_does(grids, monkeypatch):
+    monkeypatch.setattr(first_pass, "SHARD", COUNT // 3)
+    monkeypatch.setattr(first_pass.os, "cpu_count", lambda: 3)
+    queries, weights = collection(8, seed=1), random_weights(8)
+    twice = np.concatenate([grids, grids[:100]])
+    dealt = pooled_index(grids, twice.__getitem__)
+    alone = pooled_index(grids)
+    monkeypatch.setattr(first_pass.os, "cpu_count", lambda: 1)
+    check_equal(dealt.search(queries, weights, 20), alone.search(queries, weights, 20))
+    dealt.add(grids[:100])
+    assert len(dealt.search(queries[:1], weights[:1], len(twice)).ids[0]) == len(twice)
+
+
+def test_codes_that_were_stored_answer_as_those_made_anew(grids):
+    book = Codebook.train(grids[:3000], 2)
+    scan = CodeScan(Codebook(book.origin, book.centroids))
+    scan.add_codes(book.encode(grids))
+    stored = PooledIndex(scan, book.pooling, book.origin, grids.__getitem__)
+    made = PooledIndex.by_codes(book, grids.__getitem__)
+    made.add(grids)
+    queries, weights = collection(8, seed=1), random_weights(8)
+    check_equal(stored.search(queries, weights, 20), made.search(queries, weights, 20))
+    with pytest.raises(EngineError, match=r"codes of uint8 .*: expected uint8 \(N, 36\)"):
+        scan.add_codes(np.zeros((2, 5), np.uint8))
