@@ -36,6 +36,7 @@ _HOMES = {
     "kind_similarity": "retrieval.kind_search",
     "load_photo": "photos",
     "make_completer": "completion.methods",
+    "merge_indexes": "photo_index",
     "read_mask": "holes.files",
     "relocate_index": "photo_index",
     "remove_photos": "photo_index",

@@ -13,6 +13,7 @@ COMMANDS = {
     "add": "Bring an index up to date with its photos.",
     "remove": "Remove photos from an index.",
     "compact": "Free the space of removed photos.",
+    "merge": "Make one index of several.",
     "relocate": "Tell an index where its photos are now.",
     "info": "Say what an index is.",
     "verify": "Check every file of an index, and its photos.",

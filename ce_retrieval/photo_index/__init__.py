@@ -6,6 +6,7 @@ from ce_retrieval.photo_index.compaction import Compaction, compact_index
 from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos
 from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
+from ce_retrieval.photo_index.merging import Merge, merge_indexes
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.relocate import Relocation, relocate_index
 from ce_retrieval.photo_index.removal import Removal, remove_photos, restore_photos
@@ -21,6 +22,7 @@ __all__ = [
     "Compaction",
     "IndexSettings",
     "Manifest",
+    "Merge",
     "Origin",
     "Origins",
     "PhotoIndex",
@@ -35,6 +37,7 @@ __all__ = [
     "build_alike",
     "build_index",
     "compact_index",
+    "merge_indexes",
     "read_manifest",
     "relocate_index",
     "remove_photos",

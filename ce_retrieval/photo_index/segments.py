@@ -103,12 +103,19 @@ def _vectors_file(grids: np.ndarray, stamps: np.ndarray) -> memoryview:
 
 def _photos_file(records: Sequence[PhotoRecord]) -> memoryview:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     types: dict[Any, Any] = {int: pa.int64(), str: pa.string()}
     columns = {f.name: pa.array([getattr(r, f.name) for r in records], types[f.type]) for f in fields(PhotoRecord)}
+    return table_file(pa.table(columns))
+
+
+def table_file(table: Any) -> memoryview:
+    """Return the bytes of a parquet file that holds the records of a segment, a pyarrow table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink)
+    pq.write_table(table, sink)
     return memoryview(sink.getvalue())
 
 

@@ -130,6 +130,20 @@ def test_a_compaction_killed_at_any_step_is_made_or_not_and_finished_by_the_next
     assert found == {"3 whole segments", "2 whole segments"}, "it is made in one step"
 
 
+def test_a_merge_killed_at_any_step_is_there_whole_or_not_at_all(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(10))
+    more = helpers.write_photos(tmp_path / "more", range(50, 54))
+    lines = kill_everywhere("merge", photos, more, work_folder, steps=20)
+    found = []
+    for line in lines:
+        later = json.loads(line["later"])
+        found.append(later["between"])
+        assert later["after"] == "3 whole segments"
+        assert line["files"] == lines[-1]["files"] != {}, f"killed at step {line['moment']}"
+    assert set(found) == {"no manifest", "3 whole segments"} and found == sorted(found, reverse=True)
+    assert not list(work_folder.glob(".*")), "the next merge deletes what a killed one left"
+
+
 def test_a_build_of_nothing_readable_killed_at_any_step_leaves_no_index_in_the_end(tmp_path, work_folder):
     photos = tmp_path / "photos"
     photos.mkdir()
