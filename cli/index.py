@@ -1,14 +1,23 @@
 """`ceret index`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.settings import ranges
-from cli.options import PATH, json_option, kind_option, number_option, places_option, work_options
-from cli.output import print_built, progress_bar, warn_built
+from cli.options import (
+    PATH,
+    json_option,
+    kind_option,
+    number_option,
+    places_option,
+    skip_duplicates_option,
+    work_options,
+)
+from cli.output import print_built, progress_bar, told_duplicates, warn_built
 
 DEFAULTS = IndexSettings()
 
@@ -42,30 +51,25 @@ DEFAULTS = IndexSettings()
     DEFAULTS.places,
     "Also store local features of each photo, by which photos of the same place are found from other viewpoints.",
 )
+@skip_duplicates_option(
+    "--skip-duplicates",
+    DEFAULTS.skip_duplicates,
+    "Leave out photos whose file has the same bytes as another's, now and with every `ceret add`.",
+)
 @work_options(DEFAULTS)
 @json_option
-def command(
-    sources: tuple[Path, ...],
-    out: Path,
-    features: str,
-    hole: str,
-    size: int,
-    kind: str,
-    places: bool,
-    workers: int,
-    max_memory: int,
-    as_json: bool,
-) -> None:
+def command(sources: tuple[Path, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Index the photos of SOURCES by context.
 
     A SOURCE is a folder (searched recursively for JPEG, PNG, WebP, TIFF, BMP), a tar shard in WebDataset form, a parquet
     file with an image column, a folder of tar shards or parquet files, or one photo. Files that cannot be read are skipped
     and listed. A stopped build resumes when the same command is run again; `ceret add` brings a finished one up to date.
     """
-    settings = IndexSettings(features, hole, size, workers, max_memory, kind, places)
+    settings = IndexSettings(**options)
     with progress_bar("indexing") as progress:
         report = build_index(sources, out, settings, progress)
     warn_built(report)
     resumed = f", {report.present} of them from an earlier run" if report.present else ""
     text = f"{out}: {counted(report.count, 'photo')}{resumed}; {counted(len(report.skipped), 'file')} skipped"
+    text += told_duplicates(report)
     print_built(text, out, report, as_json)

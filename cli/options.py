@@ -121,6 +121,11 @@ def places_option(switch: str, default: bool | None, text: str) -> Decorator:
     return click.option(switch, "places", is_flag=True, default=default, help=text)
 
 
+def skip_duplicates_option(switch: str, default: bool | None, text: str) -> Decorator:
+    """Return the option --skip-duplicates; switch: its name, and that of the opposite where there is one."""
+    return click.option(switch, "skip_duplicates", is_flag=True, default=default, help=text)
+
+
 def work_options(defaults: Any) -> Decorator:
     """Add --workers and --max-memory; defaults: an `IndexSettings`."""
 

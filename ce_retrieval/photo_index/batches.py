@@ -18,6 +18,7 @@ from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index.kinds import StoredKind, kinds_file, kinds_of
 from ce_retrieval.photo_index.manifest import Manifest, Skipped, write_manifest
 from ce_retrieval.photo_index.places import PlaceFeatures
+from ce_retrieval.photo_index.repeats import Repeat, content_of
 from ce_retrieval.photo_index.segments import PhotoRecord, write_segment
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource
 from ce_retrieval.photos.collected import check_side, reason_of
@@ -50,6 +51,7 @@ class _Described(NamedTuple):
     stamps: list[tuple[int, int]]
     skipped: list[Skipped]
     tasks: list[Task]
+    repeats: list[Repeat]
 
 
 class Pipeline:
@@ -70,6 +72,12 @@ class Pipeline:
         Decodes a photo, resized to a square, and in its own shape.
     places : PlaceFeatures or None
         Finds the local features of each photo for a file of their own; None writes no such file.
+
+    Attributes
+    ----------
+    contents : set of bytes or None
+        SHA-256 of the photos that the index has. Photos with one of these are left out, and others are added to it; None takes
+        all photos.
     """
 
     def __init__(
@@ -85,6 +93,7 @@ class Pipeline:
         self.folder, self.descriptor, self.kind, self.sources = folder, descriptor, kind, sources
         self.workers, self.decode, self.places = workers, decode, places
         self._side = places.stored.side if places else None
+        self.contents: set[bytes] | None = None
         self._of_thread = threading.local()
 
     def run(
@@ -100,7 +109,7 @@ class Pipeline:
         with worker_pool(self.workers) as pool:
             describe = functools.partial(self._describe, hole=manifest.hole, stopping=pool.stopping)
             for described in in_order(pool, describe, batches, AHEAD * self.workers):
-                gathered.append(described)
+                gathered.append(self._without_repeats(described))
                 # A table holds megabytes for its next read, and most photos of a source follow each other.
                 for number, _ in described.tasks:
                     if current is not None and current != number:
@@ -147,7 +156,32 @@ class Pipeline:
             grids[:] = self.descriptor.describe(photos[: len(records)], holes)
             if self.kind:
                 kinds[:] = kinds_of(self.kind, photos[: len(records)], hole)
-        return _Described(grids, kinds, places, records, stamps, skipped, tasks)
+        return _Described(grids, kinds, places, records, stamps, skipped, tasks, [])
+
+    def _without_repeats(self, described: _Described) -> _Described:
+        """Leave out photos whose bytes the index has.
+
+        Only here, where batches come in their order, so that the same photos are left out however threads were scheduled; and
+        after they were described, since the bytes of a vector may depend on the photos that share its batch.
+        """
+        if self.contents is None:
+            return described
+        kept, repeats = [], []
+        for row, (record, stamp) in enumerate(zip(described.records, described.stamps, strict=True)):
+            content = content_of(record.sha256)
+            if content in self.contents:
+                repeats.append(Repeat(record.source, record.key, record.offset, record.sha256, *stamp))
+            else:
+                self.contents.add(content)
+                kept.append(row)
+        return described._replace(
+            grids=described.grids[kept],
+            kinds=described.kinds[kept],
+            places=[described.places[row] for row in kept] if described.places else [],
+            records=[described.records[row] for row in kept],
+            stamps=[described.stamps[row] for row in kept],
+            repeats=repeats,
+        )
 
     def read(self, source: PhotoSource, item: PhotoItem) -> tuple[bytes, DecodedPhoto, Photo | None] | str:
         """Return the bytes of a photo, and the photo as `decode` does, or why it cannot be used."""
@@ -183,6 +217,7 @@ class Pipeline:
             keys_sha256=keys_hash(task for described in gathered for task in described.tasks),
             skipped=[skipped for described in gathered for skipped in described.skipped],
             more=more,
+            repeats=[repeat for described in gathered for repeat in described.repeats],
         )
         manifest = dataclasses.replace(manifest, segments=(*manifest.segments, segment))
         write_manifest(self.folder, manifest)

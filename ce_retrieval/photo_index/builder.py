@@ -20,7 +20,7 @@ from ce_retrieval.photo_index.own_paths import OwnPaths
 from ce_retrieval.photo_index.place_update import begin_places, write_places
 from ce_retrieval.photo_index.places import PACKAGES, PlaceFeatures, place_features, places_of_index
 from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.resume import check_place, nothing_read, resumable, up_to_date
+from ce_retrieval.photo_index.resume import begin_skipping, check_place, nothing_read, resumable, up_to_date
 from ce_retrieval.photo_index.segments import check_segment, clear_leftovers
 from ce_retrieval.photo_index.settings import IndexSettings
 from ce_retrieval.photo_index.update import BuildReport, Update
@@ -98,6 +98,7 @@ def add_photos(
     *,
     kind: str | None = None,
     places: bool | None = None,
+    skip_duplicates: bool | None = None,
     workers: int | None = None,
     max_memory: int | None = None,
     progress: Progress | None = None,
@@ -119,6 +120,9 @@ def add_photos(
         read again. A stopped run goes on where it was. None: as it is.
     places : bool or None
         Whether the index is to have local features, in the same way.
+    skip_duplicates : bool or None
+        Whether photos whose bytes the index has already are left out, now and by later additions. False also takes those that
+        were left out before. None: as the index is.
     workers, max_memory : int or None
         As in `IndexSettings`; None: its defaults.
     progress : callable or None
@@ -157,7 +161,7 @@ def add_photos(
     beside = _beside(descriptor, vectors)
     budget = make_decode_budget(descriptor, settings.workers, settings.max_memory, beside, features)
     with writer_lock(path):
-        manifest, kinds_anew, places_anew = read_manifest(path), False, False
+        manifest, kinds_anew, places_anew = begin_skipping(path, skip_duplicates), False, False
         _clear(path, manifest, with_kind(manifest, vectors).kind_file if kind else None, features if places else None)
         if kind is not None:
             manifest, kinds_anew = begin_kind(path, vectors, manifest)
@@ -286,5 +290,6 @@ def _fresh_manifest(
         weights_sha256=weights_hash(descriptor),
         kind=StoredKind.of(kind) if kind else None,
         places=places.stored if places else None,
+        skip_duplicates=settings.skip_duplicates,
         libraries=library_versions(list(dict.fromkeys(more))),
     )

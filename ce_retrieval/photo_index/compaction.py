@@ -159,6 +159,7 @@ def _joined(path: Path, manifest: Manifest, group: Sequence[Segment], name: str)
         keys_sha256=keys_hash(Task(record.source, PhotoItem(record.key)) for record in records),
         skipped=[one for segment in group for one in segment.skipped],
         more=more,
+        repeats=[one for segment in group for one in segment.repeats],
     )
 
 

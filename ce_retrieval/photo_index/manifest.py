@@ -13,14 +13,15 @@ from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
 from ce_retrieval.photo_index.kept_out import NOTHING, KeptOut
 from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.photo_index.places import StoredPlaces
+from ce_retrieval.photo_index.repeats import Repeat
 from ce_retrieval.photo_index.row_ranges import ranges_text, rows_of_text
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import replace_file
 
 FORMAT = "ceret-index"
 # 2 where a reader of 1 would answer wrongly: with removed photos, or sources of the kind `files`; 3 with kind features; 4
-# with local features; 5 where photos are kept out, which an older ceret would take up again.
-VERSIONS = (1, 2, 3, 4, 5)
+# with local features; 5 where photos are kept out, and 6 where duplicates are, which an older ceret would take up again.
+VERSIONS = (1, 2, 3, 4, 5, 6)
 MANIFEST = "manifest.json"
 HOLE_PROTOCOLS = ("none", "center")
 
@@ -81,6 +82,8 @@ class Segment:
         Noted with this segment. Unlike the files, it changes when the sources do.
     removed : tuple of int
         Rows whose photos have vanished, changed or been removed since, ascending. They are no part of the index any more.
+    repeats : tuple of Repeat
+        Photos that are left out as duplicates, noted with this segment.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Segment:
     files: Mapping[str, StoredFile]
     skipped: tuple[Skipped, ...] = ()
     removed: tuple[int, ...] = ()
+    repeats: tuple[Repeat, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,8 @@ class Manifest:
         What made the local features; None where there are none.
     kept_out : KeptOut
         Photos that were removed on purpose.
+    skip_duplicates : bool
+        Whether photos whose bytes the index has already are left out.
     recipe : str
         How the grids are searched.
     segments : tuple of Segment
@@ -147,6 +153,7 @@ class Manifest:
     kind: StoredKind | None = None
     places: StoredPlaces | None = None
     kept_out: KeptOut = NOTHING
+    skip_duplicates: bool = False
     recipe: str = "exact"
     segments: tuple[Segment, ...] = ()
     complete: bool = False
@@ -215,6 +222,8 @@ def to_json(manifest: Manifest) -> bytes:
     for segment in content["segments"]:
         if rows := segment.pop("removed"):
             segment["removed"] = ranges_text(rows)
+        if not segment["repeats"]:
+            del segment["repeats"]
     if manifest.removed or any(source.kind == "files" for source in manifest.sources):
         content["version"] = VERSIONS[1]
     if manifest.kind is None:
@@ -228,6 +237,8 @@ def to_json(manifest: Manifest) -> bytes:
     del content["kept_out"]
     if manifest.kept_out:
         content |= {"version": VERSIONS[4], "kept_out": manifest.kept_out.content()}
+    if content.pop("skip_duplicates"):
+        content |= {"version": VERSIONS[5], "skip_duplicates": True}
     return _encoded({**content, "sha256": _checksum(content)})
 
 
@@ -298,7 +309,8 @@ def _parse(content: dict[str, Any]) -> Manifest:
         files = {name: StoredFile(**stored) for name, stored in segment.pop("files").items()}
         skipped = tuple(Skipped(**item) for item in segment.pop("skipped"))
         removed = rows_of_text(segment.pop("removed", ""), segment["count"])
-        segments.append(Segment(files=files, skipped=skipped, removed=removed, **segment))
+        repeats = tuple(Repeat(**one) for one in segment.pop("repeats", ()))
+        segments.append(Segment(files=files, skipped=skipped, removed=removed, repeats=repeats, **segment))
     sources = tuple(Source(**source) for source in fields.pop("sources"))
     kind = StoredKind(**fields.pop("kind")) if "kind" in fields else None
     places = StoredPlaces(**fields.pop("places")) if "places" in fields else None

@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ce_retrieval.errors import CorruptIndexError, PhotoIndexError, SettingsError, cut
 from ce_retrieval.photo_index.batches import Progress
 from ce_retrieval.photo_index.beside import with_files
-from ce_retrieval.photo_index.kept_out import KeptOut
 from ce_retrieval.photo_index.manifest import (
     Manifest,
     Segment,
@@ -23,6 +23,8 @@ from ce_retrieval.photo_index.manifest import (
     read_manifest,
     write_manifest,
 )
+from ce_retrieval.photo_index.merged_photos import Counts, MergedPhotos, Names
+from ce_retrieval.photo_index.rows import Name
 from ce_retrieval.photo_index.segments import (
     PHOTOS,
     check_segment,
@@ -33,13 +35,10 @@ from ce_retrieval.photo_index.segments import (
     read_table,
     table_file,
 )
-from ce_retrieval.photos.base import plain_text
 from ce_retrieval.storage import ReaderLock, clear_new_folders, new_folder, write_file
 
 _ALIKE = ("descriptor", "size", "hole", "cells", "channels", "recipe", "weights_sha256")
 _SHOWN = {"weights_sha256": "weights", "hole": "hole protocol", "size": "size in px"}
-
-Place = tuple[str, int]  # of a photo: path of its file, or container::key, and its offset there
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,6 @@ class Merge:
     linked: int
     copied: int
     notes: tuple[tuple[str, str], ...]
-
-
-@dataclass
-class _Counts:
-    """What a merge has met so far."""
-
-    repeated: int = 0
-    kept_out: int = 0
-    linked: int = 0
-    copied: int = 0
 
 
 def merge_indexes(out: str | Path, paths: Sequence[str | Path], *, progress: Progress | None = None) -> Merge:
@@ -114,7 +103,7 @@ def merge_indexes(out: str | Path, paths: Sequence[str | Path], *, progress: Pro
     for path, manifest in zip(places, manifests, strict=True):
         _check_alike(path, manifest, places[0], manifests[0])
     clear_new_folders(out)
-    counts = _Counts()
+    counts = Counts()
     with new_folder(out) as temporary:
         merged = _merged(temporary, places, manifests, counts, progress)
         if not merged.count:
@@ -155,46 +144,25 @@ def _check_alike(path: Path, manifest: Manifest, first_path: Path, first: Manife
 
 
 def _merged(
-    folder: Path, paths: Sequence[Path], manifests: Sequence[Manifest], counts: _Counts, progress: Progress | None
+    folder: Path, paths: Sequence[Path], manifests: Sequence[Manifest], counts: Counts, progress: Progress | None
 ) -> Manifest:
     """Write the segments of all indexes into a folder; return the manifest that names them."""
-    sources, numbers = _united_sources(manifests)
-    base = _base(manifests, sources)
-    out = KeptOut()
-    for manifest, mapped in zip(manifests, numbers, strict=True):
-        out = out.with_more(((mapped[n], key) for n, key in manifest.kept_out.names), manifest.kept_out.sha256)
-    photos = _Photos(sources, out, counts)
+    names = Names(manifests)
+    photos = MergedPhotos(names, manifests, counts)
+    base = _base(manifests, names.sources)
     segments: list[Segment] = []
     total = sum(len(manifest.segments) for manifest in manifests)
-    for path, manifest, mapped in zip(paths, manifests, numbers, strict=True):
+    for path, manifest in zip(paths, manifests, strict=True):
+        taker = _Taker(folder, path, names.numbers(manifest), names, photos, counts)
         for segment in manifest.segments:
             if not base.kind:
                 segment = with_files(segment, is_kind_file)
             if not base.places:
                 segment = with_files(segment, is_places_file)
-            name = f"{len(segments) + 1:06d}"
-            segments.append(_taken(folder, path, segment, name, mapped, photos))
+            segments.append(taker.take(segment, f"{len(segments) + 1:06d}"))
             if progress:
                 progress(len(segments), total)
-    segments = photos.with_skipped(segments)
-    return dataclasses.replace(base, kept_out=out, segments=tuple(segments))
-
-
-def _united_sources(manifests: Sequence[Manifest]) -> tuple[tuple[Source, ...], list[dict[int, int]]]:
-    """Return the sources of all manifests, equal ones once, and for each manifest its numbers -> the new ones."""
-    sources: list[Source] = []
-    known: dict[tuple[str, str], int] = {}
-    numbers = []
-    for manifest in manifests:
-        mapped = {}
-        for number, source in enumerate(manifest.sources):
-            place = source.kind, os.path.realpath(source.root)
-            if place not in known:
-                known[place] = len(sources)
-                sources.append(source)
-            mapped[number] = known[place]
-        numbers.append(mapped)
-    return tuple(sources), numbers
+    return dataclasses.replace(base, kept_out=photos.kept_out, segments=photos.without_old_notes(segments))
 
 
 def _base(manifests: Sequence[Manifest], sources: tuple[Source, ...]) -> Manifest:
@@ -209,94 +177,65 @@ def _base(manifests: Sequence[Manifest], sources: tuple[Source, ...]) -> Manifes
         sources=sources,
         kind=first.kind if all(manifest.kind == first.kind for manifest in manifests) else None,
         places=first.places if all(manifest.places == first.places for manifest in manifests) else None,
+        skip_duplicates=any(manifest.skip_duplicates for manifest in manifests),
         libraries=libraries,
     )
 
 
-class _Photos:
-    """The photos that a merge has taken: each once, and none that is kept out."""
+class _Taker:
+    """Puts segments of one index into the folder of the merged one."""
 
-    def __init__(self, sources: Sequence[Source], out: KeptOut, counts: _Counts) -> None:
-        self.counts = counts
-        self._roots = [plain_text(os.path.realpath(source.root)) for source in sources]
-        self._sources = sources
-        self._taken: set[Place] = set()
-        self._names_out = {self._place(number, key, -1)[0] for number, key in out.names}
-        self._contents_out = set(out.sha256)
+    def __init__(
+        self, folder: Path, path: Path, numbers: Mapping[int, int], names: Names, photos: MergedPhotos, counts: Counts
+    ) -> None:
+        self._folder, self._path, self._numbers = folder, path, numbers
+        self._names, self._photos, self._counts = names, photos, counts
 
-    def _place(self, number: int, key: str, offset: int) -> Place:
-        source, root = self._sources[number], self._roots[number]
-        if source.kind == "file":
-            return root, offset
-        return (f"{root.rstrip('/')}/{key}" if source.is_folder else f"{root}::{key}"), offset
-
-    def leave_out(self, numbers: Sequence[int], table: dict[str, list], kept: Sequence[int]) -> list[int]:
-        """Return which of the kept rows of a segment are not to be taken; the others count as taken."""
-        left = []
-        for row in kept:
-            place = self._place(numbers[row], table["key"][row], table["offset"][row])
-            if place[0] in self._names_out or table["sha256"][row] in self._contents_out:
-                self.counts.kept_out += 1
-            elif place in self._taken:
-                self.counts.repeated += 1
+    def take(self, segment: Segment, name: str) -> Segment:
+        """Put a segment there under a new name, and with the names that its photos have now."""
+        records = {PHOTOS: segment.files[PHOTOS]}
+        check_segment(self._path, dataclasses.replace(segment, files=records))
+        table = read_table(self._path, segment)
+        columns = {one: table.column(one).to_pylist() for one in ("source", "key", "offset", "sha256")}
+        known = list(zip(columns["source"], columns["key"], strict=True))
+        names = [self._names.of(self._numbers[number], key) for number, key in known]
+        kept = kept_rows(segment).tolist()
+        left_out = self._photos.leave_out(names, columns["offset"], columns["sha256"], kept)
+        to = self._folder / "segments" / name
+        to.mkdir(parents=True)
+        files = dict(segment.files)
+        for file, stored in segment.files.items():
+            if file == PHOTOS and names != known:
+                content = table_file(_renamed(table, names))
+                write_file(to / file, content)
+                files[file] = digest(content)
+                self._counts.copied += 1
             else:
-                self._taken.add(place)
-                continue
-            left.append(row)
-        return left
+                self._put(self._path / "segments" / segment.name / file, to / file, stored)
+        removed = tuple(np.union1d(np.array(segment.removed, np.int64), np.array(left_out, np.int64)).tolist())
+        segment = self._photos.with_names(segment, self._numbers)
+        return dataclasses.replace(segment, name=name, files=files, removed=removed)
 
-    def with_skipped(self, segments: Sequence[Segment]) -> list[Segment]:
-        """Return segments without notes that another index makes obsolete: of photos that it has, or noted too."""
-        taken, seen, cleared = {path for path, _ in self._taken}, set(), []
-        for segment in segments:
-            skipped = []
-            for one in segment.skipped:
-                path = self._place(one.source, one.key, -1)[0]
-                if path not in seen and not (one.is_photo and path in taken):
-                    skipped.append(one)
-                seen.add(path)
-            cleared.append(dataclasses.replace(segment, skipped=tuple(skipped)))
-        return cleared
+    def _put(self, old: Path, new: Path, stored: StoredFile) -> None:
+        """Link or copy a file, and verify what stands in the new place."""
+        try:
+            os.link(old, new)
+            self._counts.linked += 1
+        except OSError:  # another file system, one without links, or a file with too many: a copy will do
+            with contextlib.suppress(FileNotFoundError):  # that is a problem of the index, told below
+                shutil.copyfile(old, new)
+            self._counts.copied += 1
+        if problem := file_problem(new, stored):
+            raise CorruptIndexError(f"{old} {problem}: restore it from a copy, or see `ceret verify {self._path}`")
 
 
-def _taken(
-    folder: Path, path: Path, segment: Segment, name: str, numbers: Mapping[int, int], photos: _Photos
-) -> Segment:
-    """Put a segment of the index at `path` into a folder, under a new name and with new numbers of its sources."""
+def _renamed(table: Any, names: Sequence[Name]) -> Any:
+    """Return records with other names of their photos."""
     import pyarrow as pa
 
-    records = {PHOTOS: segment.files[PHOTOS]}
-    check_segment(path, dataclasses.replace(segment, files=records))
-    table = read_table(path, segment)
-    own = table.column("source").to_pylist()
-    mapped = [numbers[number] for number in own]
-    columns = {column: table.column(column).to_pylist() for column in ("key", "offset", "sha256")}
-    left_out = photos.leave_out(mapped, columns, kept_rows(segment).tolist())
-    to = folder / "segments" / name
-    to.mkdir(parents=True)
-    files = dict(segment.files)
-    for file, stored in segment.files.items():
-        if file == PHOTOS and mapped != own:
-            place = table.schema.get_field_index("source")
-            content = table_file(table.set_column(place, "source", pa.array(mapped, pa.int64())))
-            write_file(to / file, content)
-            files[file] = digest(content)
-            photos.counts.copied += 1
-        else:
-            _put(path / "segments" / segment.name / file, to / file, path, stored, photos.counts)
-    skipped = tuple(dataclasses.replace(one, source=numbers[one.source]) for one in segment.skipped)
-    removed = tuple(np.union1d(np.array(segment.removed, np.int64), np.array(left_out, np.int64)).tolist())
-    return dataclasses.replace(segment, name=name, files=files, skipped=skipped, removed=removed)
-
-
-def _put(old: Path, new: Path, index: Path, stored: StoredFile, counts: _Counts) -> None:
-    """Link or copy a file, and verify what stands in the new place."""
-    try:
-        os.link(old, new)
-        counts.linked += 1
-    except OSError:  # another file system, one without links, or a file with too many: a copy will do
-        with contextlib.suppress(FileNotFoundError):  # that is a problem of the index, told below
-            shutil.copyfile(old, new)
-        counts.copied += 1
-    if problem := file_problem(new, stored):
-        raise CorruptIndexError(f"{old} {problem}: restore it from a copy, or see `ceret verify {index}`")
+    for column, values in (
+        ("source", pa.array([number for number, _ in names], pa.int64())),
+        ("key", pa.array([key for _, key in names], pa.string())),
+    ):
+        table = table.set_column(table.schema.get_field_index(column), column, values)
+    return table

@@ -44,7 +44,8 @@ def remove_photos(
 
     The photos are given by name, by what their files hold, or by a filter. Removed by name or filter, a photo of that name
     stays out, whatever its file holds; removed by SHA-256, a file with those bytes, whatever its name. `restore_photos` ends
-    that. The photos' files are not touched. Only the manifest is replaced: readers keep what they opened, and
+    that. Duplicates that the index left out (`IndexSettings.skip_duplicates`) and that are named, alone or by their folder, stay
+    out too. The photos' files are not touched. Only the manifest is replaced: readers keep what they opened, and
     `compact_index` frees the space.
 
     Parameters
@@ -82,6 +83,9 @@ def remove_photos(
         known = list(zip(sources, keys, strict=True))
         found = _found(index, known, names, hashes, where)
         gone = {known[row] for row in np.flatnonzero(found)}
+        repeats = [one.name for segment in manifest.segments for one in segment.repeats]
+        named, _ = find_names(manifest, repeats, names)
+        gone |= {repeats[row] for row in np.flatnonzero(named)}
         if not hashes:  # a tar may have two photos of a name, which cannot be told apart later
             found = np.array([name in gone for name in known], bool)
         if found.all():
@@ -156,6 +160,9 @@ def _found(
             )
         return np.isin(contents, hashes)
     found, unknown = find_names(index.manifest, known, names)
+    if unknown:
+        repeats = [one.name for segment in index.manifest.segments for one in segment.repeats]
+        _, unknown = find_names(index.manifest, repeats, unknown)
     if unknown:
         before, _ = find_names(index.manifest, index.manifest.kept_out.names, unknown[:1])
         why = "was removed before" if before.any() else "is neither a photo nor a folder of photos of it"

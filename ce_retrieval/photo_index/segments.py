@@ -14,6 +14,7 @@ import numpy as np
 
 from ce_retrieval.errors import CorruptIndexError, cut
 from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, StoredFile, digest
+from ce_retrieval.photo_index.repeats import Repeat
 from ce_retrieval.photos.base import NO_STAMP
 from ce_retrieval.photos.tables import open_table
 from ce_retrieval.places.inverted_file import InvertedFile, open_inverted
@@ -70,6 +71,7 @@ def write_segment(
     keys_sha256: str,
     skipped: Sequence[Skipped],
     more: Mapping[str, memoryview],
+    repeats: Sequence[Repeat] = (),
 ) -> Segment:
     """Write n photos as the segment `name` of the index `folder`, whole or not at all.
 
@@ -87,7 +89,7 @@ def write_segment(
         for file, content in contents.items():
             write_file(temporary / file, content)
     files = {file: digest(content) for file, content in contents.items()}
-    return Segment(name, items, len(records), keys_sha256, files, tuple(skipped))
+    return Segment(name, items, len(records), keys_sha256, files, tuple(skipped), repeats=tuple(repeats))
 
 
 def _vectors_file(grids: np.ndarray, stamps: np.ndarray) -> memoryview:

@@ -31,6 +31,8 @@ class IndexSettings(Checked):
         What describes the kind of each photo, beside `features`: "kind", "onnx:FILE" or "none".
     places : bool
         Whether the index gets local features, by which photos of the same place are found.
+    skip_duplicates : bool
+        Whether photos whose bytes the index has already are left out, now and by later additions.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class IndexSettings(Checked):
     max_memory: int = setting(4 << 30, low=1 << 20, high=16 << 40)
     kind: str = setting("kind")
     places: bool = setting(False)
+    skip_duplicates: bool = setting(False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

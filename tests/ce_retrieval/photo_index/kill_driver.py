@@ -9,12 +9,13 @@ before; prints one JSON line per kill.
 
 Indexes have kind features, of a descriptor that takes no network. kind: an index without them gets them;
 places: it gets local features. remove: every other photo is removed; compact: its segments are rewritten after that. merge:
-an index of PHOTOS and one of MORE become one.
+an index of PHOTOS and one of MORE become one. duplicates: an index that leaves them out is brought up to date with MORE, when
+the photo that it had of three copies has vanished.
 
 update: photos that were indexed change, vanish, come back and become readable, and new ones come. relocate: PHOTOS moves to
 MORE.
 
-usage: kill_driver.py build|add|update|kind|places|relocate|remove|compact|merge|command PHOTOS MORE FOLDER
+usage: kill_driver.py build|add|update|kind|places|relocate|remove|compact|merge|duplicates|command PHOTOS MORE FOLDER
 """
 
 import builtins
@@ -240,8 +241,8 @@ def main():
             add_photos(index, [photos], kind="kind", workers=2)
         elif what == "places":
             add_photos(index, [photos], places=True, workers=2)
-        elif what in ("add", "update"):
-            add_photos(index, [photos, more] if what == "add" else [photos], workers=2)
+        elif what in ("add", "update", "duplicates"):
+            add_photos(index, [photos] if what == "update" else [photos, more], workers=2)
         elif what == "command":
             command = ["index", photos, "--out", index, "--features", SETTINGS.features, "--size", SETTINGS.size]
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
@@ -257,6 +258,7 @@ def main():
     def build_first():
         with contextlib.suppress(SourceError):
             changes = {"kind": "none" if what == "kind" else "kind", "places": what == "compact"}
+            changes["skip_duplicates"] = what == "duplicates"
             build_index([photos], first, dataclasses.replace(SETTINGS, **changes))
             if what == "merge":
                 build_index([more], folder / "more.ceret", SETTINGS)
@@ -274,6 +276,8 @@ def main():
         in_child(lambda: change(photos, first))
     if what == "relocate":
         photos.rename(more)
+    if what == "duplicates":
+        (photos / "even" / "0000.png").unlink()
     if what == "command":
         kill_at_random_moments(index, act, kills=6)
     else:

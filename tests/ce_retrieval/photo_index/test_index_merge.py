@@ -105,6 +105,23 @@ def test_the_same_photo_is_there_once_whatever_the_source(index, photos, tmp_pat
     assert verify_index(out, photos=True).problems == ()
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_source_inside_another_leads_to_the_same_photos(index, photos, tmp_path, helpers, order):
+    inner, out = tmp_path / "inner.ceret", tmp_path / "out.ceret"
+    (photos / "odd" / "bad.png").write_bytes(b"no photo")
+    add_photos(index)
+    build_index([photos / "odd"], inner, helpers.SETTINGS)
+    merge_indexes(out, [(index, inner)[one] for one in order])
+    for given in ([], [photos], [photos / "odd"]):
+        report = add_photos(out, given)
+        assert (report.count, report.added, report.vanished) == (30, 0, ()), given
+    assert len(read_manifest(out).skipped) == 1
+    (photos / "odd" / "0001.png").unlink()
+    assert add_photos(out).vanished == (str(photos / "odd" / "0001.png"),)
+    names = [PhotoIndex.open(out).name_of(one) for one in PhotoIndex.open(out).records(range(29))]
+    assert sorted(names) == sorted(str(path) for path in photos.rglob("0*.png"))
+
+
 def test_what_one_keeps_out_stays_out(index, photos, tmp_path, helpers):
     second, out = tmp_path / "second.ceret", tmp_path / "out.ceret"
     build_index([photos / "even", photos / "odd"], second, helpers.SETTINGS)
