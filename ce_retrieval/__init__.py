@@ -31,6 +31,7 @@ _HOMES = {
     "build_index": "photo_index",
     "compact_index": "photo_index",
     "complete": "completion.methods",
+    "export_index": "photo_index",
     "find_duplicates": "retrieval.duplicates",
     "find_neighbors": "retrieval.search",
     "kind_similarity": "retrieval.kind_search",

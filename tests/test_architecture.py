@@ -47,6 +47,7 @@ HEAVY = {
     "rich",
     "onnxruntime",
     "ortools",
+    "lance",
 }
 LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py", "values.py")
 

@@ -3,6 +3,7 @@
 from ce_retrieval.installation import check_installation
 from ce_retrieval.photo_index.builder import add_photos, build_alike, build_index
 from ce_retrieval.photo_index.compaction import Compaction, compact_index
+from ce_retrieval.photo_index.export import Export, export_index
 from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos
 from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
@@ -20,6 +21,7 @@ check_installation("indexes")  # whoever searches imports this room first
 __all__ = [
     "BuildReport",
     "Compaction",
+    "Export",
     "IndexSettings",
     "Manifest",
     "Merge",
@@ -37,6 +39,7 @@ __all__ = [
     "build_alike",
     "build_index",
     "compact_index",
+    "export_index",
     "merge_indexes",
     "read_manifest",
     "relocate_index",

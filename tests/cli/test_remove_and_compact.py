@@ -1,4 +1,4 @@
-"""`ceret remove`, `ceret compact` and `ceret merge`: what they print, and their bad input."""
+"""`ceret remove`, `compact`, `merge` and `export`: what they print, and their bad input."""
 
 import json
 
@@ -79,3 +79,17 @@ def test_bad_input_is_one_line(ceret, one_line_error, index, crop_folder):
     ):
         assert message in one_line_error(ceret("remove", index, *words)), words
     assert "no index at" in one_line_error(ceret("compact", crop_folder / "none.ceret"))
+
+
+def test_an_index_is_exported(ceret, one_line_error, index, tmp_path):
+    out = tmp_path / "out"
+    done = ceret("export", index, out, "--to", "faiss")
+    assert (
+        done.stdout.startswith(f"{out}: 60 photos in about.json, photos.parquet, vectors.faiss, ") and not done.stderr
+    )
+    about = json.loads(ceret("export", index, tmp_path / "more", "--to", "parquet", "--json").stdout)
+    assert (about["photos"], about["to"], about["files"]) == (60, "parquet", ["about.json", "photos.parquet"])
+    assert "exists already" in one_line_error(ceret("export", index, out, "--to", "faiss"))
+    assert "'csv' is not one of 'faiss', 'parquet', 'lance'" in one_line_error(
+        ceret("export", index, out, "--to", "csv")
+    )
