@@ -10,6 +10,7 @@ from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.settings import ranges
 from cli.options import (
     PATH,
+    engine_option,
     json_option,
     kind_option,
     number_option,
@@ -56,6 +57,7 @@ DEFAULTS = IndexSettings()
     DEFAULTS.skip_duplicates,
     "Leave out photos whose file has the same bytes as another's, now and with every `ceret add`.",
 )
+@engine_option(DEFAULTS.engine)
 @work_options(DEFAULTS)
 @json_option
 def command(sources: tuple[Path, ...], out: Path, as_json: bool, **options: Any) -> None:

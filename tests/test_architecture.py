@@ -48,6 +48,7 @@ HEAVY = {
     "onnxruntime",
     "ortools",
     "lance",
+    "ray",
 }
 LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py", "values.py")
 

@@ -166,7 +166,7 @@ def locked(*names: str) -> dict[str, str]:
 
 
 # Hundreds of megabytes each, which no other part needs: their tests are skipped where they are absent.
-NOT_LOCKED = ("lance",)
+NOT_LOCKED = ("lance", "ray")
 
 
 def test_locks_hold_what_the_package_asks_for() -> None:

@@ -19,10 +19,12 @@ from ce_retrieval.photo_index.manifest import Manifest, Source, library_versions
 from ce_retrieval.photo_index.own_paths import OwnPaths
 from ce_retrieval.photo_index.place_update import begin_places, write_places
 from ce_retrieval.photo_index.places import PACKAGES, PlaceFeatures, place_features, places_of_index
+from ce_retrieval.photo_index.ray_engine import check_engine, ray_describing
+from ce_retrieval.photo_index.ray_worker import job_of
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.resume import begin_skipping, check_place, nothing_read, resumable, up_to_date
 from ce_retrieval.photo_index.segments import check_segment, clear_leftovers
-from ce_retrieval.photo_index.settings import IndexSettings
+from ce_retrieval.photo_index.settings import LOCAL, IndexSettings
 from ce_retrieval.photo_index.update import BuildReport, Update
 from ce_retrieval.photo_index.weights import check_weights, kind_of_index
 from ce_retrieval.photos import PhotoItem, open_source, open_sources
@@ -62,9 +64,12 @@ def build_index(
     PhotoIndexError
         `out` holds something else, an index built with other settings or from other sources, or a complete one whose photos
         have changed.
+    InstallationError, ClusterError
+        The engine is not installed, or cannot be used.
     LockedIndexError, StorageError
     """
     out, settings = Path(out), settings or IndexSettings()
+    check_engine(settings.engine)
     descriptor = _descriptor(settings)
     kind, without = _kind(settings)
     places = place_features() if settings.places else None
@@ -79,6 +84,8 @@ def build_index(
             manifest = resumable(out, fresh, descriptor)
             _clear_and_check(out, manifest)
             pipeline = Pipeline(out, descriptor, beside, {}, settings.workers, budget.decode_both, places)
+            if settings.engine != LOCAL:
+                pipeline.describing = lambda hole: ray_describing(settings.engine, job_of(settings, manifest, pipeline))
             update = Update(pipeline, manifest, sources, progress)
             if manifest.complete:
                 report = up_to_date(out, update)
