@@ -64,6 +64,10 @@ class LockedIndexError(PhotoIndexError):
     """Another process is writing to the index."""
 
 
+class ClusterError(CeretError):
+    """A Ray cluster cannot be reached, or its machines cannot do the work."""
+
+
 class StorageError(CeretError):
     """A file or folder cannot be written: the disk is full, or the folder is not writable."""
 

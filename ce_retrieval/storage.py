@@ -142,10 +142,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     StorageError
         the folder cannot be written, or the block raised an OSError.
     """
-    temporary = _temporary(path)
+    temporary, lock = _temporary(path), None
     with storage_errors(path):
         try:
             temporary.mkdir(parents=True)
+            lock = ReaderLock(temporary)  # tells `clear_new_folders` that this writer lives
             yield temporary
             for part in temporary.rglob("*"):
                 _sync(part)
@@ -153,7 +154,20 @@ def new_folder(path: Path) -> Iterator[Path]:
             os.rename(temporary, path)
             _sync(path.parent)
         finally:
+            if lock:
+                lock.close()
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def clear_new_folders(path: Path) -> None:
+    """Delete what killed writers of `new_folder` left beside `path`; what others are writing stays."""
+    meant = path.name[:_NAME_KEPT]
+    with storage_errors(path):
+        left = [one for one in path.parent.glob(".*.tmp") if intended_name(one.name) == meant and one.is_dir()]
+        for folder in left:
+            with no_readers(folder) as free:
+                if free:
+                    shutil.rmtree(folder)
 
 
 def clear_leftovers(folder: Path, pattern: str) -> None:

@@ -6,8 +6,8 @@ import click
 
 from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import IndexSettings, add_photos
-from cli.options import PATH, json_option, kind_option, places_option, work_options
-from cli.output import print_built, progress_bar, warn_built
+from cli.options import PATH, json_option, kind_option, places_option, skip_duplicates_option, work_options
+from cli.output import print_built, progress_bar, told_duplicates, warn_built
 
 DEFAULTS = IndexSettings()
 
@@ -25,6 +25,12 @@ DEFAULTS = IndexSettings()
     None,
     "Give the index local features, or none; its photos are read again. Default: as the index is.",
 )
+@skip_duplicates_option(
+    "--skip-duplicates/--no-skip-duplicates",
+    None,
+    "Leave out photos whose file has the same bytes as one of the index, now and later; or take them all. Default: as the "
+    "index is.",
+)
 @work_options(DEFAULTS)
 @json_option
 def command(
@@ -32,6 +38,7 @@ def command(
     sources: tuple[Path, ...],
     kind: str | None,
     places: bool | None,
+    skip_duplicates: bool | None,
     workers: int,
     max_memory: int,
     as_json: bool,
@@ -44,7 +51,9 @@ def command(
     """
     work = {"workers": workers, "max_memory": max_memory}
     with progress_bar("adding") as progress:
-        report = add_photos(index_path, sources, kind=kind, places=places, **work, progress=progress)
+        report = add_photos(
+            index_path, sources, kind=kind, places=places, skip_duplicates=skip_duplicates, **work, progress=progress
+        )
     warn_built(report)
     parts = [f"{counted(report.added, 'photo')} added"]
     parts += [f"{report.present} {'was' if report.present == 1 else 'were'} there already"]
@@ -54,5 +63,6 @@ def command(
     )
     parts += [f"{report.kept_out} {'stays' if report.kept_out == 1 else 'stay'} removed"] if report.kept_out else []
     text = f"{index_path}: {', '.join(parts)}, {report.count} in all; {counted(len(report.skipped), 'file')} skipped"
+    text += told_duplicates(report)
     text += f"; kind features by {report.kind}" if kind and report.kind else ""
     print_built(text, index_path, report, as_json)

@@ -2,14 +2,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import IndexSettings, build_index
 from ce_retrieval.settings import ranges
-from cli.options import PATH, json_option, kind_option, number_option, places_option, recipe_options, work_options
-from cli.output import print_built, print_recipes, progress_bar, warn_built
+from cli.options import (
+    PATH,
+    engine_option,
+    json_option,
+    kind_option,
+    number_option,
+    places_option,
+    recipe_options,
+    skip_duplicates_option,
+    work_options,
+)
+from cli.output import print_built, print_recipes, progress_bar, told_duplicates, warn_built
 from indexes.recipes import EXACT, Recipe
 
 DEFAULTS = IndexSettings()
@@ -44,33 +55,26 @@ DEFAULTS = IndexSettings()
     DEFAULTS.places,
     "Also store local features of each photo, by which photos of the same place are found from other viewpoints.",
 )
+@skip_duplicates_option(
+    "--skip-duplicates",
+    DEFAULTS.skip_duplicates,
+    "Leave out photos whose file has the same bytes as another's, now and with every `ceret add`.",
+)
 @recipe_options(IndexSettings)
+@engine_option(DEFAULTS.engine)
 @work_options(DEFAULTS)
 @json_option
-def command(
-    sources: tuple[Path, ...],
-    out: Path,
-    features: str,
-    hole: str,
-    size: int,
-    kind: str,
-    places: bool,
-    recipe: str,
-    recall: float,
-    workers: int,
-    max_memory: int,
-    as_json: bool,
-) -> None:
+def command(sources: tuple[Path, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Index the photos of SOURCES by context.
 
     A SOURCE is a folder (searched recursively for JPEG, PNG, WebP, TIFF, BMP), a tar shard in WebDataset form, a parquet
     file with an image column, a folder of tar shards or parquet files, or one photo. Files that cannot be read are skipped
     and listed. A stopped build resumes when the same command is run again; `ceret add` brings a finished one up to date.
     """
-    settings = IndexSettings(features, hole, size, workers, max_memory, kind, places, recipe, recall)
+    settings = IndexSettings(**options)
 
     def planned(chosen: Recipe, possible: Sequence[Recipe]) -> None:
-        if chosen.name != EXACT or recipe != DEFAULTS.recipe:
+        if chosen.name != EXACT or settings.recipe != DEFAULTS.recipe:
             print_recipes(chosen, possible)
 
     with progress_bar("indexing") as progress:
@@ -78,4 +82,5 @@ def command(
     warn_built(report)
     resumed = f", {report.present} of them from an earlier run" if report.present else ""
     text = f"{out}: {counted(report.count, 'photo')}{resumed}; {counted(len(report.skipped), 'file')} skipped"
+    text += told_duplicates(report)
     print_built(text, out, report, as_json)

@@ -18,7 +18,7 @@ from cli.output import print_json, say, with_options
     "--skipped",
     "list_skipped",
     is_flag=True,
-    help="List what could not be read or was not looked at, with the reasons.",
+    help="List what could not be read, was not looked at, or was left out as a duplicate, with the reasons.",
 )
 @json_option
 def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
@@ -28,6 +28,8 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         "photos": manifest.count,
         "removed": manifest.removed,
         "kept_out": len(manifest.kept_out.names) + len(manifest.kept_out.sha256),
+        "skip_duplicates": manifest.skip_duplicates,
+        "duplicates": sum(len(segment.repeats) for segment in manifest.segments),
         "complete": manifest.complete,
         "features": manifest.descriptor,
         "cells": manifest.cells,
@@ -48,6 +50,8 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
     named = [
         (manifest.name_of(one.source, one.key), with_options(one.reason, index_command)) for one in manifest.passed_over
     ]
+    repeats = [one.name for segment in manifest.segments for one in segment.repeats]
+    named += [(manifest.name_of(*name), "left out, with the bytes of another photo") for name in repeats]
     if as_json:
         print_json({**about, **({"skipped_files": named} if list_skipped else {})})
         return

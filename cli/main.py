@@ -14,6 +14,8 @@ COMMANDS = {
     "remove": "Remove photos from an index.",
     "tune": "Choose how an index is searched, and measure it.",
     "compact": "Free the space of removed photos.",
+    "merge": "Make one index of several.",
+    "export": "Write an index for other programs: a FAISS file, parquet, Lance.",
     "relocate": "Tell an index where its photos are now.",
     "info": "Say what an index is.",
     "verify": "Check every file of an index, and its photos.",

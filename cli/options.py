@@ -191,6 +191,17 @@ def search_memory_option(defaults: Any) -> Decorator:
     )
 
 
+def skip_duplicates_option(switch: str, default: bool | None, text: str) -> Decorator:
+    """Return the option --skip-duplicates; switch: its name, and that of the opposite where there is one."""
+    return click.option(switch, "skip_duplicates", is_flag=True, default=default, help=text)
+
+
+def engine_option(default: str) -> Decorator:
+    """Return the option --engine."""
+    text = "What describes the photos: this process; a Ray on this machine; or the Ray cluster of which it is a part."
+    return click.option("--engine", metavar="local|ray|ray://HOST:PORT", default=default, show_default=True, help=text)
+
+
 def work_options(defaults: Any) -> Decorator:
     """Add --workers and --max-memory; defaults: an `IndexSettings`."""
 

@@ -172,12 +172,19 @@ def print_built(text: str, index: Path, report: "BuildReport", as_json: bool) ->
     """Print how building an index, or adding to one, ended: as the text, and whether it has kind features, or as JSON."""
     counts = {"photos": report.count, "added": report.added, "present": report.present, "skipped": len(report.skipped)}
     counts["kept_out"] = report.kept_out
-    lists = {"changed": report.changed, "vanished": report.vanished}
+    counts["duplicates"] = len(report.duplicates)
+    lists = {"changed": report.changed, "vanished": report.vanished, "duplicate_files": report.duplicates}
     skipped = [(name, with_options(reason)) for name, reason in report.skipped]
     passed_over = {"skipped_files": skipped, "refused": report.refused, "notes": report.notes}
     beside = {"kind": report.kind, "places": report.places}
     text += ("" if report.kind else "; no kind features") + ("; local features" if report.places else "")
     print_result(text, {"index": index, **counts, **lists, **passed_over, **beside}, as_json)
+
+
+def told_duplicates(report: "BuildReport") -> str:
+    """Return how many duplicates were left out, as the end of a sentence; "" where there were none."""
+    left = len(report.duplicates)
+    return f"; {left} duplicate{'s' if left > 1 else ''} left out" if left else ""
 
 
 def warn_built(report: "BuildReport") -> None:
@@ -186,6 +193,9 @@ def warn_built(report: "BuildReport") -> None:
     warn_skipped(report.skipped)
     list_cut(report.changed, "{} photo{} changed since indexed, described anew")
     list_cut(report.vanished, "{} photo{} vanished since indexed, removed")
+    list_cut(
+        [f"{name}: {first}" for name, first in report.duplicates], "{} photo{} left out, with the bytes of another"
+    )
     warn_passed_over(report.notes)
 
 

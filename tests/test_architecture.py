@@ -48,6 +48,8 @@ HEAVY = {
     "onnxruntime",
     "ortools",
     "pymilvus",
+    "lance",
+    "ray",
 }
 LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py", "values.py")
 

@@ -3,9 +3,11 @@
 from ce_retrieval.installation import check_installation
 from ce_retrieval.photo_index.builder import add_photos, build_alike, build_index
 from ce_retrieval.photo_index.compaction import Compaction, compact_index
+from ce_retrieval.photo_index.export import Export, export_index
 from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos
 from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
+from ce_retrieval.photo_index.merging import Merge, merge_indexes
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.relocate import Relocation, relocate_index
 from ce_retrieval.photo_index.removal import Removal, remove_photos, restore_photos
@@ -20,8 +22,10 @@ check_installation("indexes")  # whoever searches imports this room first
 __all__ = [
     "BuildReport",
     "Compaction",
+    "Export",
     "IndexSettings",
     "Manifest",
+    "Merge",
     "Origin",
     "Origins",
     "PhotoIndex",
@@ -37,6 +41,8 @@ __all__ = [
     "build_alike",
     "build_index",
     "compact_index",
+    "export_index",
+    "merge_indexes",
     "publish_index",
     "read_manifest",
     "relocate_index",

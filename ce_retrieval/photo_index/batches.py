@@ -4,8 +4,9 @@ import dataclasses
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +17,10 @@ from ce_retrieval.descriptors.one_vector import OneVector
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index.kinds import StoredKind, kinds_file, kinds_of
-from ce_retrieval.photo_index.manifest import Manifest, Skipped, write_manifest
+from ce_retrieval.photo_index.manifest import Manifest, write_manifest
+from ce_retrieval.photo_index.manifest_parts import Skipped
 from ce_retrieval.photo_index.places import PlaceFeatures
+from ce_retrieval.photo_index.repeats import Repeat, content_of
 from ce_retrieval.photo_index.segments import PhotoRecord, write_segment
 from ce_retrieval.photos import DecodedPhoto, PhotoItem, PhotoSource
 from ce_retrieval.photos.collected import check_side, reason_of
@@ -42,7 +45,9 @@ class Task(NamedTuple):
     item: PhotoItem
 
 
-class _Described(NamedTuple):
+class Described(NamedTuple):
+    """A described batch: the photos that could be read, and what else is noted of its items."""
+
     grids: np.ndarray
     kinds: np.ndarray
     places: list[CodedFeatures]
@@ -50,22 +55,23 @@ class _Described(NamedTuple):
     stamps: list[tuple[int, int]]
     skipped: list[Skipped]
     tasks: list[Task]
+    repeats: list[Repeat]
 
 
-class Pipeline:
-    """Reads, describes and writes photos.
+# Describes batches of tasks, and yields the results in their order.
+Describe = Callable[[Iterable[list[Task]]], Iterator[Described]]
+
+
+class Describer:
+    """Reads and describes photos.
 
     Parameters
     ----------
-    folder : Path
-        The index.
     descriptor : Descriptor
     kind : OneVector or None
         Describes the kind of each photo for a file of its own; None writes no such file.
     sources : number -> PhotoSource
         The sources to read, by their number in the manifest.
-    workers : int
-        Threads.
     decode : Decode
         Decodes a photo, resized to a square, and in its own shape.
     places : PlaceFeatures or None
@@ -74,47 +80,17 @@ class Pipeline:
 
     def __init__(
         self,
-        folder: Path,
         descriptor: Descriptor,
         kind: OneVector | None,
         sources: Mapping[int, PhotoSource],
-        workers: int,
         decode: Decode,
         places: PlaceFeatures | None = None,
     ) -> None:
-        self.folder, self.descriptor, self.kind, self.sources = folder, descriptor, kind, sources
-        self.workers, self.decode, self.places = workers, decode, places
+        self.descriptor, self.kind, self.sources, self.decode, self.places = descriptor, kind, sources, decode, places
         self._side = places.stored.side if places else None
         self._of_thread = threading.local()
 
-    def run(
-        self, manifest: Manifest, tasks: Iterable[Task], done: int, total: int, progress: Progress | None
-    ) -> Manifest:
-        """Describe all tasks and write them as segments, with a new manifest after each; return the last manifest.
-
-        `progress` counts from `done`, the items that an earlier run finished, to `total`.
-        """
-        batches = batched(iter(tasks), BATCH_ITEMS)
-        gathered: list[_Described] = []
-        current: int | None = None
-        with worker_pool(self.workers) as pool:
-            describe = functools.partial(self._describe, hole=manifest.hole, stopping=pool.stopping)
-            for described in in_order(pool, describe, batches, AHEAD * self.workers):
-                gathered.append(described)
-                # A table holds megabytes for its next read, and most photos of a source follow each other.
-                for number, _ in described.tasks:
-                    if current is not None and current != number:
-                        self.sources[current].rest()
-                    current = number
-                done += len(described.tasks)
-                if progress:
-                    progress(done, total)
-                if len(gathered) == SEGMENT_ITEMS // BATCH_ITEMS:
-                    manifest = self._write(manifest, gathered)
-                    gathered = []
-        return self._write(manifest, gathered) if gathered else manifest
-
-    def _describe(self, tasks: list[Task], hole: str, stopping: threading.Event) -> _Described:
+    def describe(self, tasks: list[Task], hole: str, stopping: threading.Event) -> Described:
         """Read, decode and describe one batch; note the photos that cannot be read. End early if the run is stopping."""
         size = self.descriptor.size
         photos = self._buffer()
@@ -147,7 +123,7 @@ class Pipeline:
             grids[:] = self.descriptor.describe(photos[: len(records)], holes)
             if self.kind:
                 kinds[:] = kinds_of(self.kind, photos[: len(records)], hole)
-        return _Described(grids, kinds, places, records, stamps, skipped, tasks)
+        return Described(grids, kinds, places, records, stamps, skipped, tasks, [])
 
     def read(self, source: PhotoSource, item: PhotoItem) -> tuple[bytes, DecodedPhoto, Photo | None] | str:
         """Return the bytes of a photo, and the photo as `decode` does, or why it cannot be used."""
@@ -165,7 +141,101 @@ class Pipeline:
             self._of_thread.photos = np.empty((BATCH_ITEMS, self.descriptor.size, self.descriptor.size, 3), np.uint8)
         return self._of_thread.photos
 
-    def _write(self, manifest: Manifest, gathered: list[_Described]) -> Manifest:
+
+class Pipeline(Describer):
+    """Describes photos in threads, or elsewhere, and writes them as segments.
+
+    Parameters
+    ----------
+    folder : Path
+        The index.
+    descriptor, kind, sources, decode, places
+        As for `Describer`.
+    workers : int
+        Threads.
+
+    Attributes
+    ----------
+    contents : set of bytes or None
+        SHA-256 of the photos that the index has. Photos with one of these are left out, and others are added to it; None takes
+        all photos.
+    describing : callable
+        Makes a context of a `Describe`, given the hole protocol; the threads of this process, unless it is replaced.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        descriptor: Descriptor,
+        kind: OneVector | None,
+        sources: Mapping[int, PhotoSource],
+        workers: int,
+        decode: Decode,
+        places: PlaceFeatures | None = None,
+    ) -> None:
+        super().__init__(descriptor, kind, sources, decode, places)
+        self.folder, self.workers = folder, workers
+        self.contents: set[bytes] | None = None
+        self.describing: Callable[[str], AbstractContextManager[Describe]] = self._in_threads
+
+    def run(
+        self, manifest: Manifest, tasks: Iterable[Task], done: int, total: int, progress: Progress | None
+    ) -> Manifest:
+        """Describe all tasks and write them as segments, with a new manifest after each; return the last manifest.
+
+        `progress` counts from `done`, the items that an earlier run finished, to `total`.
+        """
+        batches = batched(iter(tasks), BATCH_ITEMS)
+        gathered: list[Described] = []
+        current: int | None = None
+        with self.describing(manifest.hole) as describe:
+            for described in describe(batches):
+                gathered.append(self._without_repeats(described))
+                # A table holds megabytes for its next read, and most photos of a source follow each other.
+                for number, _ in described.tasks:
+                    if current is not None and current != number:
+                        self.sources[current].rest()
+                    current = number
+                done += len(described.tasks)
+                if progress:
+                    progress(done, total)
+                if len(gathered) == SEGMENT_ITEMS // BATCH_ITEMS:
+                    manifest = self._write(manifest, gathered)
+                    gathered = []
+        return self._write(manifest, gathered) if gathered else manifest
+
+    @contextmanager
+    def _in_threads(self, hole: str) -> Iterator[Describe]:
+        with worker_pool(self.workers) as pool:
+            describe = functools.partial(self.describe, hole=hole, stopping=pool.stopping)
+            yield lambda batches: in_order(pool, describe, batches, AHEAD * self.workers)
+
+    def _without_repeats(self, described: Described) -> Described:
+        """Leave out photos whose bytes the index has.
+
+        Only here, where batches come in their order, so that the same photos are left out however threads were scheduled; and
+        after they were described, since the bytes of a vector may depend on the photos that share its batch.
+        """
+        if self.contents is None:
+            return described
+        kept, repeats = [], []
+        for row, (record, stamp) in enumerate(zip(described.records, described.stamps, strict=True)):
+            content = content_of(record.sha256)
+            if content in self.contents:
+                repeats.append(Repeat(record.source, record.key, record.offset, record.sha256, *stamp))
+            else:
+                self.contents.add(content)
+                kept.append(row)
+        return described._replace(
+            grids=described.grids[kept],
+            kinds=described.kinds[kept],
+            places=[described.places[row] for row in kept] if described.places else [],
+            records=[described.records[row] for row in kept],
+            stamps=[described.stamps[row] for row in kept],
+            repeats=repeats,
+        )
+
+    def _write(self, manifest: Manifest, gathered: list[Described]) -> Manifest:
         number = 1 + max((int(segment.name) for segment in manifest.segments), default=0)
         more = {}
         if self.kind:
@@ -183,6 +253,7 @@ class Pipeline:
             keys_sha256=keys_hash(task for described in gathered for task in described.tasks),
             skipped=[skipped for described in gathered for skipped in described.skipped],
             more=more,
+            repeats=[repeat for described in gathered for repeat in described.repeats],
         )
         manifest = dataclasses.replace(manifest, segments=(*manifest.segments, segment))
         write_manifest(self.folder, manifest)

@@ -9,7 +9,8 @@ from typing import TypeVar
 import numpy as np
 
 from ce_retrieval.photo_index.batches import AHEAD, BATCH_ITEMS, Decode
-from ce_retrieval.photo_index.manifest import Manifest, Segment, StoredFile, write_manifest
+from ce_retrieval.photo_index.manifest import Manifest, write_manifest
+from ce_retrieval.photo_index.manifest_parts import Segment, StoredFile
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segment_files import check_segment, file_problem, kept_rows, read_table
 from ce_retrieval.photo_index.segments import PhotoRecord, is_beside

@@ -16,15 +16,18 @@ from ce_retrieval.photo_index.code_update import recipe_of, settled
 from ce_retrieval.photo_index.decode_budget import make_decode_budget
 from ce_retrieval.photo_index.kind_update import begin_kind, with_kind, write_kinds
 from ce_retrieval.photo_index.kinds import StoredKind
-from ce_retrieval.photo_index.manifest import Manifest, Source, library_versions, read_manifest, write_manifest
+from ce_retrieval.photo_index.manifest import Manifest, library_versions, read_manifest, write_manifest
+from ce_retrieval.photo_index.manifest_parts import Source
 from ce_retrieval.photo_index.own_paths import OwnPaths
 from ce_retrieval.photo_index.place_update import begin_places, write_places
 from ce_retrieval.photo_index.places import PACKAGES, PlaceFeatures, place_features, places_of_index
+from ce_retrieval.photo_index.ray_engine import check_engine, ray_describing
+from ce_retrieval.photo_index.ray_worker import job_of
 from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.resume import check_place, nothing_read, resumable, up_to_date
+from ce_retrieval.photo_index.resume import begin_skipping, check_place, nothing_read, resumable, up_to_date
 from ce_retrieval.photo_index.segment_files import check_segment
 from ce_retrieval.photo_index.segments import clear_leftovers
-from ce_retrieval.photo_index.settings import IndexSettings
+from ce_retrieval.photo_index.settings import LOCAL, IndexSettings
 from ce_retrieval.photo_index.update import BuildReport, Update
 from ce_retrieval.photo_index.weights import check_weights, kind_of_index
 from ce_retrieval.photos import PhotoItem, open_source, open_sources
@@ -71,9 +74,12 @@ def build_index(
     PhotoIndexError
         `out` holds something else, an index built with other settings or from other sources, or a complete one whose photos
         have changed. No recipe fits into the memory.
+    InstallationError, ClusterError
+        The engine is not installed, or cannot be used.
     LockedIndexError, StorageError
     """
     out, settings = Path(out), settings or IndexSettings()
+    check_engine(settings.engine)
     descriptor = _descriptor(settings)
     kind, without = _kind(settings)
     places = place_features() if settings.places else None
@@ -88,6 +94,8 @@ def build_index(
             manifest = resumable(out, fresh, descriptor)
             _clear_and_check(out, manifest)
             pipeline = Pipeline(out, descriptor, beside, {}, settings.workers, budget.decode_both, places)
+            if settings.engine != LOCAL:
+                pipeline.describing = lambda hole: ray_describing(settings.engine, job_of(settings, manifest, pipeline))
             update = Update(pipeline, manifest, sources, progress)
             if manifest.complete:
                 report = up_to_date(out, update)
@@ -111,6 +119,7 @@ def add_photos(
     *,
     kind: str | None = None,
     places: bool | None = None,
+    skip_duplicates: bool | None = None,
     workers: int | None = None,
     max_memory: int | None = None,
     progress: Progress | None = None,
@@ -132,6 +141,9 @@ def add_photos(
         read again. A stopped run goes on where it was. None: as it is.
     places : bool or None
         Whether the index is to have local features, in the same way.
+    skip_duplicates : bool or None
+        Whether photos whose bytes the index has already are left out, now and by later additions. False also takes those that
+        were left out before. None: as the index is.
     workers, max_memory : int or None
         As in `IndexSettings`; None: its defaults.
     progress : callable or None
@@ -170,7 +182,7 @@ def add_photos(
     beside = _beside(descriptor, vectors)
     budget = make_decode_budget(descriptor, settings.workers, settings.max_memory, beside, features)
     with writer_lock(path):
-        manifest, kinds_anew, places_anew = read_manifest(path), False, False
+        manifest, kinds_anew, places_anew = begin_skipping(path, skip_duplicates), False, False
         _clear(path, manifest, with_kind(manifest, vectors).kind_file if kind else None, features if places else None)
         if kind is not None:
             manifest, kinds_anew = begin_kind(path, vectors, manifest)
@@ -303,5 +315,6 @@ def _fresh_manifest(
         kind=StoredKind.of(kind) if kind else None,
         places=places.stored if places else None,
         recipe=settings.recipe,
+        skip_duplicates=settings.skip_duplicates,
         libraries=library_versions(list(dict.fromkeys(more))),
     )

@@ -10,7 +10,8 @@ from ce_retrieval.errors import PhotoIndexError
 from ce_retrieval.photo_index.batches import Progress
 from ce_retrieval.photo_index.beside import with_files
 from ce_retrieval.photo_index.codes import StoredCodes
-from ce_retrieval.photo_index.manifest import AUTO, EXACT, Manifest, digest
+from ce_retrieval.photo_index.manifest import AUTO, EXACT, Manifest
+from ce_retrieval.photo_index.manifest_parts import digest
 from ce_retrieval.photo_index.segment_codes import codes_bytes, make_codes, rounded
 from ce_retrieval.photo_index.segment_files import kept_rows, read_grids
 from ce_retrieval.photo_index.segments import is_codes_file

@@ -12,7 +12,8 @@ from ce_retrieval.photo_index import batches
 from ce_retrieval.photo_index.batches import Progress, Task, keys_hash
 from ce_retrieval.photo_index.code_update import with_all_codes
 from ce_retrieval.photo_index.kinds import kinds_file
-from ce_retrieval.photo_index.manifest import Manifest, Segment, read_manifest, write_manifest
+from ce_retrieval.photo_index.manifest import Manifest, read_manifest, write_manifest
+from ce_retrieval.photo_index.manifest_parts import Segment
 from ce_retrieval.photo_index.segment_files import (
     check_segment,
     kept_rows,
@@ -158,6 +159,7 @@ def _joined(path: Path, manifest: Manifest, group: Sequence[Segment], name: str)
         keys_sha256=keys_hash(Task(record.source, PhotoItem(record.key)) for record in records),
         skipped=[one for segment in group for one in segment.skipped],
         more=more,
+        repeats=[one for segment in group for one in segment.repeats],
     )
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ce_retrieval.photo_index.manifest import Manifest, Source
+from ce_retrieval.photo_index.manifest import Manifest
+from ce_retrieval.photo_index.manifest_parts import Source
 from ce_retrieval.photos.base import plain_text
 
 

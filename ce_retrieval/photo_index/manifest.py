@@ -13,98 +13,21 @@ from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
 from ce_retrieval.photo_index.codes import StoredCodes
 from ce_retrieval.photo_index.kept_out import NOTHING, KeptOut
 from ce_retrieval.photo_index.kinds import StoredKind
+from ce_retrieval.photo_index.manifest_parts import Segment, Skipped, Source, StoredFile, digest
 from ce_retrieval.photo_index.places import StoredPlaces
+from ce_retrieval.photo_index.repeats import Repeat
 from ce_retrieval.photo_index.row_ranges import ranges_text, rows_of_text
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import replace_file
 
 FORMAT = "ceret-index"
 # 2 where a reader of 1 would answer wrongly: with removed photos, or sources of the kind `files`; 3 with kind features; 4
-# with local features; 5 where photos are kept out, which an older ceret would take up again; 6 with codes.
-VERSIONS = (1, 2, 3, 4, 5, 6)
+# with local features; 5 where photos are kept out, and 6 where duplicates are, which an older ceret would take up again; 7 with
+# codes.
+VERSIONS = (1, 2, 3, 4, 5, 6, 7)
 MANIFEST = "manifest.json"
 HOLE_PROTOCOLS = ("none", "center")
 AUTO, EXACT, POOLED = RECIPES = "auto", "exact", "pooled"
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A file of a segment: size in bytes and SHA-256 in hexadecimal."""
-
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """What a source holds and the index does not.
-
-    Attributes
-    ----------
-    source : int
-        Number of the source.
-    key : str
-        A photo that could not be read; with "/" at its end, a folder that could not be listed; "**/*.heic": all files with
-        that suffix, which were not looked at.
-    reason : str
-    """
-
-    source: int
-    key: str
-    reason: str
-
-    @property
-    def is_photo(self) -> bool:
-        """Whether it is a photo, which a later run tries again."""
-        return not self.key.endswith("/") and not self.is_pattern
-
-    @property
-    def is_pattern(self) -> bool:
-        """Whether it stands for all files with a suffix."""
-        return self.key.startswith("**/*.")
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A complete, immutable part of an index.
-
-    Attributes
-    ----------
-    name : str
-        Its folder.
-    items : int
-        Items of the sources that it consumed when it was written: photos and skipped ones. Of a compacted segment, photos.
-    count : int
-        Photos in its files.
-    keys_sha256 : str
-        Hash of the items' names, by which a resumed build checks that the sources are still the same.
-    files : file name -> StoredFile
-    skipped : tuple of Skipped
-        Noted with this segment. Unlike the files, it changes when the sources do.
-    removed : tuple of int
-        Rows whose photos have vanished, changed or been removed since, ascending. They are no part of the index any more.
-    """
-
-    name: str
-    items: int
-    count: int
-    keys_sha256: str
-    files: Mapping[str, StoredFile]
-    skipped: tuple[Skipped, ...] = ()
-    removed: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where photos come from: the kind of source and its absolute path."""
-
-    kind: str
-    root: str
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether its photos are files below `root`."""
-        return self.kind in ("folder", "files")
 
 
 @dataclass(frozen=True)
@@ -131,6 +54,8 @@ class Manifest:
         What made the local features; None where there are none.
     kept_out : KeptOut
         Photos that were removed on purpose.
+    skip_duplicates : bool
+        Whether photos whose bytes the index has already are left out.
     recipe : str
         How the grids are to be searched, one of RECIPES: "auto" leaves it to their number.
     codes : StoredCodes or None
@@ -151,6 +76,7 @@ class Manifest:
     kind: StoredKind | None = None
     places: StoredPlaces | None = None
     kept_out: KeptOut = NOTHING
+    skip_duplicates: bool = False
     recipe: str = AUTO
     codes: StoredCodes | None = None
     segments: tuple[Segment, ...] = ()
@@ -209,17 +135,14 @@ def library_versions(more: Sequence[str] = ()) -> dict[str, str]:
     return {name: metadata.version(name) for name in names}
 
 
-def digest(data: bytes | memoryview) -> StoredFile:
-    """Return the size and checksum of a file's content."""
-    return StoredFile(len(data), hashlib.sha256(data).hexdigest())
-
-
 def to_json(manifest: Manifest) -> bytes:
     """Return the content of a manifest file; its last entry is the SHA-256 of the others."""
     content = {"format": FORMAT, "version": VERSIONS[0], **dataclasses.asdict(manifest)}
     for segment in content["segments"]:
         if rows := segment.pop("removed"):
             segment["removed"] = ranges_text(rows)
+        if not segment["repeats"]:
+            del segment["repeats"]
     if manifest.removed or any(source.kind == "files" for source in manifest.sources):
         content["version"] = VERSIONS[1]
     if manifest.kind is None:
@@ -233,10 +156,12 @@ def to_json(manifest: Manifest) -> bytes:
     del content["kept_out"]
     if manifest.kept_out:
         content |= {"version": VERSIONS[4], "kept_out": manifest.kept_out.content()}
+    if content.pop("skip_duplicates"):
+        content |= {"version": VERSIONS[5], "skip_duplicates": True}
     if manifest.codes is None:
         del content["codes"]
     else:
-        content["version"] = VERSIONS[5]
+        content["version"] = VERSIONS[6]
     return _encoded({**content, "sha256": _checksum(content)})
 
 
@@ -307,7 +232,8 @@ def _parse(content: dict[str, Any]) -> Manifest:
         files = {name: StoredFile(**stored) for name, stored in segment.pop("files").items()}
         skipped = tuple(Skipped(**item) for item in segment.pop("skipped"))
         removed = rows_of_text(segment.pop("removed", ""), segment["count"])
-        segments.append(Segment(files=files, skipped=skipped, removed=removed, **segment))
+        repeats = tuple(Repeat(**one) for one in segment.pop("repeats", ()))
+        segments.append(Segment(files=files, skipped=skipped, removed=removed, repeats=repeats, **segment))
     sources = tuple(Source(**source) for source in fields.pop("sources"))
     kind = StoredKind(**fields.pop("kind")) if "kind" in fields else None
     places = StoredPlaces(**fields.pop("places")) if "places" in fields else None

@@ -46,12 +46,14 @@ class OwnPaths:
 
 
 def _keys(path: Path, manifest: Manifest) -> dict[int, Sequence[str]]:
-    """Return the keys of the photos, described or skipped, of each source that is some files of a folder."""
+    """Return the keys of the photos, described, skipped or duplicates, of each source that is some files of a folder."""
     keys: dict[int, dict[str, None]] = {n: {} for n, source in enumerate(manifest.sources) if source.kind == "files"}
     for segment in manifest.segments if keys else ():
         table = read_table(path, segment)
         for number, key in zip(table.column("source").to_pylist(), table.column("key").to_pylist(), strict=True):
             keys.get(number, {})[key] = None
+    for repeat in (one for segment in manifest.segments for one in segment.repeats):
+        keys.get(repeat.source, {})[repeat.key] = None
     for skipped in manifest.skipped:
         keys.get(skipped.source, {})[skipped.key] = None
     return {number: list(found) for number, found in keys.items()}

@@ -6,7 +6,8 @@ from pathlib import Path
 from ce_retrieval.errors import CorruptIndexError
 from ce_retrieval.photo_index.batches import Decode, Progress
 from ce_retrieval.photo_index.beside import Decoded, begin_files, read_again, with_files
-from ce_retrieval.photo_index.manifest import Manifest, Segment, digest, library_versions
+from ce_retrieval.photo_index.manifest import Manifest, library_versions
+from ce_retrieval.photo_index.manifest_parts import Segment, digest
 from ce_retrieval.photo_index.places import PACKAGES, PlaceFeatures
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segment_files import kept_rows, read_places

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, counted
-from ce_retrieval.photo_index.manifest import Manifest, Source, read_manifest, write_manifest
+from ce_retrieval.photo_index.manifest import Manifest, read_manifest, write_manifest
+from ce_retrieval.photo_index.manifest_parts import Source
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segment_files import kept_rows, read_table
 from ce_retrieval.photo_index.segments import PhotoRecord, clear_leftovers

@@ -11,7 +11,8 @@ from ce_retrieval.errors import PhotoIndexError, SettingsError, counted, shown, 
 from ce_retrieval.photo_index.filters import allowed_photos
 from ce_retrieval.photo_index.given_names import find_names
 from ce_retrieval.photo_index.kept_out import are_hashes
-from ce_retrieval.photo_index.manifest import Segment, write_manifest
+from ce_retrieval.photo_index.manifest import write_manifest
+from ce_retrieval.photo_index.manifest_parts import Segment
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segment_files import check_segment, kept_rows
 from ce_retrieval.photo_index.segments import PHOTOS
@@ -45,7 +46,8 @@ def remove_photos(
 
     The photos are given by name, by what their files hold, or by a filter. Removed by name or filter, a photo of that name
     stays out, whatever its file holds; removed by SHA-256, a file with those bytes, whatever its name. `restore_photos` ends
-    that. The photos' files are not touched. Only the manifest is replaced: readers keep what they opened, and
+    that. Duplicates that the index left out (`IndexSettings.skip_duplicates`) and that are named, alone or by their folder, stay
+    out too. The photos' files are not touched. Only the manifest is replaced: readers keep what they opened, and
     `compact_index` frees the space.
 
     Parameters
@@ -83,6 +85,9 @@ def remove_photos(
         known = list(zip(sources, keys, strict=True))
         found = _found(index, known, names, hashes, where)
         gone = {known[row] for row in np.flatnonzero(found)}
+        repeats = [one.name for segment in manifest.segments for one in segment.repeats]
+        named, _ = find_names(manifest, repeats, names)
+        gone |= {repeats[row] for row in np.flatnonzero(named)}
         if not hashes:  # a tar may have two photos of a name, which cannot be told apart later
             found = np.array([name in gone for name in known], bool)
         if found.all():
@@ -157,6 +162,9 @@ def _found(
             )
         return np.isin(contents, hashes)
     found, unknown = find_names(index.manifest, known, names)
+    if unknown:
+        repeats = [one.name for segment in index.manifest.segments for one in segment.repeats]
+        _, unknown = find_names(index.manifest, repeats, unknown)
     if unknown:
         before, _ = find_names(index.manifest, index.manifest.kept_out.names, unknown[:1])
         why = "was removed before" if before.any() else "is neither a photo nor a folder of photos of it"

@@ -48,6 +48,7 @@ def resumable(out: Path, fresh: Manifest, descriptor: Descriptor) -> Manifest:
     check_weights(out, old, descriptor)
     _check_kind(out, old, fresh)
     _check_places(out, old, fresh)
+    _check_skipping(out, old, fresh)
     # A source that is gone need not be given; a complete index may have more sources, added later.
     expected = [source for source in old.sources if source in fresh.sources or os.path.lexists(source.root)]
     others = list(fresh.sources) != expected[: len(fresh.sources)]
@@ -81,6 +82,29 @@ def _check_places(out: Path, old: Manifest, fresh: Manifest) -> None:
     what = "with local features" if fresh.places is None else what
     remedy = f"make them anew with `ceret add {out} --places`, or " if old.complete else ""
     raise PhotoIndexError(f"{out} was built {what}: {remedy}choose another folder, or delete it first")
+
+
+def _check_skipping(out: Path, old: Manifest, fresh: Manifest) -> None:
+    """Raise PhotoIndexError if an index treats duplicates in another way; a complete one may leave them out."""
+    if old.skip_duplicates == fresh.skip_duplicates or (old.complete and old.skip_duplicates):
+        return
+    how = "leaving out duplicates" if old.skip_duplicates else "with duplicates"
+    remedy = f"change that with `ceret add {out} --skip-duplicates`, or " if old.complete else ""
+    raise PhotoIndexError(f"{out} was built {how}: {remedy}choose another folder, or delete it first")
+
+
+def begin_skipping(path: Path, skip: bool | None) -> Manifest:
+    """Return the manifest of an index after noting whether it leaves out duplicates; None: as it is. Needs the lock.
+
+    Where it is to take them, it forgets those that it left out, so that the next comparison finds them new.
+    """
+    before = read_manifest(path)
+    if skip is None or skip == before.skip_duplicates:
+        return before
+    segments = before.segments if skip else tuple(dataclasses.replace(one, repeats=()) for one in before.segments)
+    manifest = dataclasses.replace(before, skip_duplicates=skip, segments=segments)
+    write_manifest(path, manifest)
+    return manifest
 
 
 def up_to_date(out: Path, update: Update) -> BuildReport:

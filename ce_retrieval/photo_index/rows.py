@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ce_retrieval.photo_index.manifest import Manifest
+from ce_retrieval.photo_index.repeats import Repeat, content_of
 from ce_retrieval.photo_index.segment_files import read_kinds, read_places, read_stamps, read_table
 from ce_retrieval.photos import PhotoItem
 from ce_retrieval.photos.base import plain_text
@@ -29,6 +30,8 @@ class Rows:
         False for removed rows.
     skipped : name -> reason
         Photos that could not be read.
+    repeats : list of Repeat
+        Photos that are left out as duplicates.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -50,11 +53,16 @@ class Rows:
             self.kept[start + np.array(segment.removed, np.int64)] = False
         self._names_out, self._contents_out = frozenset(manifest.kept_out.names), frozenset(manifest.kept_out.sha256)
         self.skipped = {(one.source, one.key): one.reason for one in manifest.skipped if one.is_photo}
+        self.repeats = [one for segment in manifest.segments for one in segment.repeats]
+        self._repeats = {(one.name, one.offset): one for one in self.repeats}
+        self._names_repeated = {one.name for one in self.repeats}
         self._of_name: dict[Name, list[int]] = {}
         bare = self._not_described(folder)
         for row, name in enumerate(zip(self.sources.tolist(), self.keys, strict=True)):
             if row not in bare:
                 self._of_name.setdefault(name, []).append(row)
+        for rows in self._of_name.values():
+            rows.sort(key=lambda row: not self.kept[row])  # one that holds is found before a removed one like it
 
     def _not_described(self, folder: Path) -> set[int]:
         """Return the removed rows without kind or local features, which came later: their photos cannot come back to them."""
@@ -74,8 +82,22 @@ class Rows:
         return self._of_name.get(name, [])
 
     def knows(self, name: Name) -> bool:
-        """Return whether the index has described or skipped the photo, or keeps it out."""
-        return name in self._of_name or name in self.skipped or name in self._names_out
+        """Return whether the index has described or skipped the photo, keeps it out, or left it out as a duplicate."""
+        known = name in self._of_name or name in self.skipped or name in self._names_out
+        return known or name in self._names_repeated
+
+    def repeat_at(self, name: Name, item: PhotoItem) -> Repeat | None:
+        """Return what is noted of an item that was left out as a duplicate, None if it was not."""
+        return self._repeats.get((name, item.offset))
+
+    def as_repeat(self, row: int) -> Repeat:
+        """Return the note of a row's photo as a duplicate."""
+        name = int(self.sources[row]), self.keys[row]
+        return Repeat(*name, int(self._offsets[row]), self._sha256[row], *self._stamps[row].tolist())
+
+    def contents(self, rows: np.ndarray) -> set[bytes]:
+        """Return the hashes of the bytes of which the rows were made that a mask bool (n,) marks."""
+        return {content_of(self._sha256[row]) for row in np.flatnonzero(rows).tolist()}
 
     def keeps_out(self, name: Name) -> bool:
         """Return whether a photo of this name was removed on purpose, whatever its file holds."""
@@ -137,7 +159,7 @@ class Rows:
     def _linked(self) -> dict[str, Name]:
         """Real path -> name, of the photos in folders that only a link leads to."""
         folders: dict[Name, list[Name]] = {}
-        for number, key in (*self._of_name, *self.skipped, *self._names_out):
+        for number, key in (*self._of_name, *self.skipped, *self._names_out, *self._names_repeated):
             if number in self.roots:
                 folders.setdefault((number, os.path.dirname(key)), []).append((number, key))
         found: dict[str, Name] = {}

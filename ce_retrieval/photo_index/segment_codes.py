@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ce_retrieval.photo_index.codes import StoredCodes
-from ce_retrieval.photo_index.manifest import Segment
+from ce_retrieval.photo_index.manifest_parts import Segment
 from ce_retrieval.photo_index.segment_files import damaged, grids_offset, read_checked, read_grids
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.errors import CorruptIndexError, cut
-from ce_retrieval.photo_index.manifest import Segment, StoredFile, digest
+from ce_retrieval.photo_index.manifest_parts import Segment, StoredFile, digest
 from ce_retrieval.photo_index.segments import PHOTOS, VECTORS, is_codes_file, is_kind_file, is_places_file
 from ce_retrieval.photos.base import NO_STAMP
 from ce_retrieval.places.inverted_file import InvertedFile, open_inverted

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.photo_index.manifest import MANIFEST, Segment, Skipped, digest
+from ce_retrieval.photo_index.manifest import MANIFEST
+from ce_retrieval.photo_index.manifest_parts import Segment, Skipped, digest
+from ce_retrieval.photo_index.repeats import Repeat
 from ce_retrieval.storage import intended_name, new_folder, no_readers, storage_errors, write_file
 
 VECTORS = "vectors.h5"
@@ -64,6 +66,7 @@ def write_segment(
     keys_sha256: str,
     skipped: Sequence[Skipped],
     more: Mapping[str, memoryview],
+    repeats: Sequence[Repeat] = (),
 ) -> Segment:
     """Write n photos as the segment `name` of the index `folder`, whole or not at all.
 
@@ -81,7 +84,7 @@ def write_segment(
         for file, content in contents.items():
             write_file(temporary / file, content)
     files = {file: digest(content) for file, content in contents.items()}
-    return Segment(name, items, len(records), keys_sha256, files, tuple(skipped))
+    return Segment(name, items, len(records), keys_sha256, files, tuple(skipped), repeats=tuple(repeats))
 
 
 def _vectors_file(grids: np.ndarray, stamps: np.ndarray) -> memoryview:
@@ -97,12 +100,19 @@ def _vectors_file(grids: np.ndarray, stamps: np.ndarray) -> memoryview:
 
 def _photos_file(records: Sequence[PhotoRecord]) -> memoryview:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     types: dict[Any, Any] = {int: pa.int64(), str: pa.string()}
     columns = {f.name: pa.array([getattr(r, f.name) for r in records], types[f.type]) for f in fields(PhotoRecord)}
+    return table_file(pa.table(columns))
+
+
+def table_file(table: Any) -> memoryview:
+    """Return the bytes of a parquet file that holds the records of a segment, a pyarrow table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink)
+    pq.write_table(table, sink)
     return memoryview(sink.getvalue())
 
 

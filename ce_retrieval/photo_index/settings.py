@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 from ce_retrieval.descriptors.one_vector import check_kind
 from ce_retrieval.descriptors.registry import check_name
+from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.photo_index.manifest import AUTO, HOLE_PROTOCOLS, RECIPES
 from ce_retrieval.settings import WORKERS, Checked, setting
+
+LOCAL, RAY = "local", "ray"  # engines; a cluster's is ray://HOST:PORT
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,10 @@ class IndexSettings(Checked):
     size : int
         Side in px to which photos are resized.
     workers : int
-        Threads.
+        Threads; with Ray, workers on each machine.
     max_memory : int
-        Bytes; photos too large to be decoded within it are skipped, and a search of the index is to take no more.
+        Bytes; photos too large to be decoded within it are skipped, and a search of the index is to take no more. With Ray, of
+        each worker.
     kind : str
         What describes the kind of each photo, beside `features`: "kind", "onnx:FILE" or "none".
     places : bool
@@ -35,11 +39,16 @@ class IndexSettings(Checked):
         How the index is searched: "exact", all vectors in memory; "pooled", by codes; "auto" leaves it to the number of photos.
     recall : float
         Least share of the ten nearest photos that a search by codes is to find.
+    skip_duplicates : bool
+        Whether photos whose bytes the index has already are left out, now and by later additions.
+    engine : str
+        What describes the photos: "local", the threads of this process; "ray", a Ray on this machine; "ray://HOST:PORT", a
+        cluster of which this machine is a part. The index is the same.
 
     Raises
     ------
     SettingsError
-        A value is out of its range, or `features` or `kind` begins with an unknown name.
+        A value is out of its range, or `features`, `kind` or `engine` begins with an unknown name.
     """
 
     features: str = setting("encoder")
@@ -51,8 +60,12 @@ class IndexSettings(Checked):
     places: bool = setting(False)
     recipe: str = setting(AUTO, choices=RECIPES)
     recall: float = setting(0.95, low=0.5, high=1)
+    skip_duplicates: bool = setting(False)
+    engine: str = setting(LOCAL)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_name(self.features)
         check_kind(self.kind)
+        if self.engine not in (LOCAL, RAY) and not self.engine.startswith(f"{RAY}://"):
+            raise SettingsError(f"`engine` is {shown(self.engine)}: expected local, ray or ray://HOST:PORT")

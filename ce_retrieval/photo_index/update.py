@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from ce_retrieval.errors import SourceError
 from ce_retrieval.photo_index.batches import Pipeline, Progress, Task
 from ce_retrieval.photo_index.compare import Comparison, chosen, compare
-from ce_retrieval.photo_index.manifest import Manifest, Skipped, Source, write_manifest
+from ce_retrieval.photo_index.manifest import Manifest, write_manifest
+from ce_retrieval.photo_index.manifest_parts import Skipped, Source
 from ce_retrieval.photo_index.rows import Rows
+from ce_retrieval.photo_index.segment_files import kept_rows, read_table
 from ce_retrieval.photos import PhotoItem, PhotoSource, Sources, open_source
 from ce_retrieval.photos.base import unread
 
@@ -44,6 +46,8 @@ class BuildReport:
         Whether the index has local features.
     kept_out : int
         Photos of the sources that were removed from the index on purpose, and stay out.
+    duplicates : tuple of (name, name)
+        Photos that this run left out, and the photo of the index that has the same bytes.
     """
 
     count: int
@@ -57,6 +61,7 @@ class BuildReport:
     kind: str | None = None
     places: bool = False
     kept_out: int = 0
+    duplicates: tuple[tuple[str, str], ...] = ()
 
 
 class Update:
@@ -143,6 +148,9 @@ class Update:
             new = [source for number, source in self._sources.items() if number >= len(self.manifest.sources)]
             self._add_sources(new)
         self._pipeline.sources = self._readable()
+        if self.manifest.skip_duplicates:
+            known = self._before.segments
+            self._pipeline.contents = self._rows.contents(self.comparison.kept) if known else set()
         self.manifest = self._pipeline.run(self.manifest, self._tasks(), done, self.total, self._progress)
         self._on_disk = self.manifest
         self._note_passed_over()
@@ -155,7 +163,9 @@ class Update:
 
     def report(self) -> BuildReport:
         """Return how the run ended, or without a run, how the index is."""
-        newly = [one for segment in self.manifest.segments[len(self._before.segments) :] for one in segment.skipped]
+        written = self.manifest.segments[len(self._before.segments) :]
+        newly = [one for segment in written for one in segment.skipped]
+        left_out = {one.name for segment in written for one in segment.repeats}
         skipped = {(one.source, one.key): one.reason for one in newly if one.is_photo}
         found = self.comparison if self._before.segments else None
         if found:
@@ -164,17 +174,36 @@ class Update:
         name = self.manifest.name_of
         return BuildReport(
             count=self.manifest.count,
-            added=sum(one not in skipped for one in found.new) if found else self.manifest.count,
+            added=sum(one not in skipped and one not in left_out for one in found.new)
+            if found
+            else self.manifest.count,
             present=found.present if found else 0,
             skipped=tuple((name(*one), reason) for one, reason in skipped.items()),
-            changed=tuple(name(*one) for one in found.changed if one not in skipped) if found else (),
+            changed=tuple(name(*one) for one in found.changed if one not in skipped and one not in left_out)
+            if found
+            else (),
             vanished=tuple(name(*one) for one in found.vanished) if found else (),
             refused=(*self._opened.refused, *broken),
             notes=tuple(self._opened.notes()),
             kind=self.manifest.kind.descriptor if self.manifest.kind else None,
             places=self.manifest.places is not None,
             kept_out=found.kept_out if found else 0,
+            duplicates=tuple(self._duplicates()),
         )
+
+    def _duplicates(self) -> Iterator[tuple[str, str]]:
+        """Yield the photos that this run left out, and the photo that has the same bytes."""
+        before = {one for segment in self._before.segments for one in segment.repeats}
+        new = [one for segment in self.manifest.segments for one in segment.repeats if one not in before]
+        firsts: dict[str, str] = {}
+        wanted = {one.sha256 for one in new}
+        for segment in self.manifest.segments if new else ():
+            table = read_table(self._pipeline.folder, segment, ("source", "key", "sha256")).take(kept_rows(segment))
+            for source, key, sha256 in zip(*(column.to_pylist() for column in table.columns), strict=True):
+                if sha256 in wanted:
+                    firsts.setdefault(sha256, self.manifest.name_of(source, key))
+        for one in new:
+            yield self.manifest.name_of(*one.name), firsts[one.sha256]
 
     def _tasks(self) -> Iterator[Task]:
         """Yield what is to be described; a source that turns out to be damaged ends early and is noted."""
@@ -214,10 +243,16 @@ class Update:
 
         segments = [
             dataclasses.replace(
-                segment, removed=removed, skipped=tuple(with_reason(one) for one in segment.skipped if still(one))
+                segment,
+                removed=removed,
+                skipped=tuple(with_reason(one) for one in segment.skipped if still(one)),
+                repeats=tuple(one for one in segment.repeats if one not in found.settled_repeats),
             )
             for segment, removed in zip(self.manifest.segments, self._rows.split(~found.kept), strict=True)
         ]
+        if new := set(found.repeats) - set(self._rows.repeats):
+            repeats = *segments[-1].repeats, *sorted(new, key=lambda one: (one.name, one.offset))
+            segments[-1] = dataclasses.replace(segments[-1], repeats=repeats)
         self.manifest = dataclasses.replace(self.manifest, segments=tuple(segments))
 
     def _readable(self) -> dict[int, PhotoSource]:

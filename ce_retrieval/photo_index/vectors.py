@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ce_retrieval.photo_index.codes import StoredCodes
-from ce_retrieval.photo_index.manifest import Manifest, Segment
+from ce_retrieval.photo_index.manifest import Manifest
+from ce_retrieval.photo_index.manifest_parts import Segment
 from ce_retrieval.photo_index.segment_codes import segment_codes
 from ce_retrieval.photo_index.segment_files import grids_offset, kept_rows, read_checked, read_grids
 from ce_retrieval.photo_index.segments import VECTORS

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ce_retrieval.errors import CorruptIndexError, PhotoError, counted
-from ce_retrieval.photo_index.manifest import Manifest, Segment, read_manifest
+from ce_retrieval.photo_index.manifest import Manifest, read_manifest
+from ce_retrieval.photo_index.manifest_parts import Segment
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segment_codes import segment_codes
 from ce_retrieval.photo_index.segment_files import (

@@ -41,6 +41,7 @@ def test_index_and_add(ceret, few, crop_folder, tmp_path):
     ((name, reason),) = built.pop("skipped_files")
     assert name == str(few / "bad.jpg") and "not a photo" in reason
     none = {"changed": [], "vanished": [], "refused": [], "notes": [], "kind": None, "places": False, "kept_out": 0}
+    none |= {"duplicates": 0, "duplicate_files": []}
     assert built == {"index": str(out), "photos": 3, "added": 3, "present": 0, "skipped": 1, **none}
     again = ceret("index", few, "--out", out, "--features", "thumbnail:4", "--size", 32, "--kind", "none")
     assert again.stdout == f"{out}: 3 photos, 3 of them from an earlier run; 1 file skipped; no kind features\n"

@@ -1,4 +1,4 @@
-"""`ceret remove` and `ceret compact`: what they print, and their bad input."""
+"""`ceret remove`, `compact`, `merge` and `export`: what they print, and their bad input."""
 
 import json
 
@@ -42,6 +42,25 @@ def test_a_reader_that_has_the_index_open_is_noted(ceret, index, crop_folder):
     assert done.stderr.startswith(f"note: {index}: a program has it open") and len(reader.table) == 60
 
 
+def test_indexes_are_merged(ceret, one_line_error, index, crop_folder, tmp_path):
+    second, out = tmp_path / "second.ceret", tmp_path / "out.ceret"
+    settings = IndexSettings(features="thumbnail:8", size=32, workers=1, kind="none")
+    build_index([crop_folder / "photo0"], second, settings)
+    ceret("remove", second, crop_folder / "photo0" / "01.png")
+    done = ceret("merge", out, index, second)
+    assert (
+        done.stdout == f"{out}: 59 photos of 2 indexes, 14 in several of them, 1 kept out; 3 files shared, 1 copied\n"
+    )
+    assert done.stderr == "" and len(PhotoIndex.open(out)) == 59
+    about = json.loads(ceret("merge", tmp_path / "again.ceret", index, index, "--json").stdout)
+    assert (about["photos"], about["repeated"], about["merged"]) == (60, 60, [str(index), str(index)])
+    assert "exists already: choose another name" in one_line_error(ceret("merge", out, index, second))
+    assert "give at least two" in one_line_error(ceret("merge", tmp_path / "one.ceret", index))
+    build_index([crop_folder], tmp_path / "small.ceret", IndexSettings(features="thumbnail:4", size=32, kind="none"))
+    error = one_line_error(ceret("merge", tmp_path / "bad.ceret", index, tmp_path / "small.ceret"))
+    assert "small.ceret has descriptor thumbnail:4" in error and "`ceret index`" in error
+
+
 def test_bad_input_is_one_line(ceret, one_line_error, index, crop_folder):
     photo = crop_folder / "photo0" / "01.png"
     for words, message in (
@@ -60,3 +79,17 @@ def test_bad_input_is_one_line(ceret, one_line_error, index, crop_folder):
     ):
         assert message in one_line_error(ceret("remove", index, *words)), words
     assert "no index at" in one_line_error(ceret("compact", crop_folder / "none.ceret"))
+
+
+def test_an_index_is_exported(ceret, one_line_error, index, tmp_path):
+    out = tmp_path / "out"
+    done = ceret("export", index, out, "--to", "faiss")
+    assert (
+        done.stdout.startswith(f"{out}: 60 photos in about.json, photos.parquet, vectors.faiss, ") and not done.stderr
+    )
+    about = json.loads(ceret("export", index, tmp_path / "more", "--to", "parquet", "--json").stdout)
+    assert (about["photos"], about["to"], about["files"]) == (60, "parquet", ["about.json", "photos.parquet"])
+    assert "exists already" in one_line_error(ceret("export", index, out, "--to", "faiss"))
+    assert "'csv' is not one of 'faiss', 'parquet', 'lance'" in one_line_error(
+        ceret("export", index, out, "--to", "csv")
+    )

@@ -8,12 +8,14 @@ With `command`, children that run `ceret index` are killed at random moments ins
 before; prints one JSON line per kill.
 
 Indexes have kind features, of a descriptor that takes no network. kind: an index without them gets them;
-places: it gets local features. remove: every other photo is removed; compact: its segments are rewritten after that.
+places: it gets local features. remove: every other photo is removed; compact: its segments are rewritten after that. merge:
+an index of PHOTOS and one of MORE become one. duplicates: an index that leaves them out is brought up to date with MORE, when
+the photo that it had of three copies has vanished.
 
 update: photos that were indexed change, vanish, come back and become readable, and new ones come. relocate: PHOTOS moves to
 MORE.
 
-usage: kill_driver.py build|add|update|kind|places|relocate|remove|compact|command PHOTOS MORE FOLDER
+usage: kill_driver.py build|add|update|kind|places|relocate|remove|compact|merge|duplicates|command PHOTOS MORE FOLDER
 """
 
 import builtins
@@ -42,6 +44,7 @@ from ce_retrieval.photo_index import (
     build_index,
     builder,
     compact_index,
+    merge_indexes,
     read_manifest,
     relocate_index,
     remove_photos,
@@ -162,7 +165,9 @@ def kill_at_every_step(index, prepare, act):
         try:
             act()
         except PhotoIndexError as error:
-            if not any(text in str(error) for text in ("no source of", "was removed before")):  # it is done already
+            if not any(
+                text in str(error) for text in ("no source of", "was removed before", "exists already")
+            ):  # it is done already
                 raise
         except SourceError as error:
             return json.dumps({"between": found, "error": str(error)})
@@ -230,12 +235,14 @@ def main():
             remove_photos(index, sorted(photos.rglob("*.png"))[::2])
         elif what == "compact":
             compact_index(index)
+        elif what == "merge":
+            merge_indexes(index, [first, folder / "more.ceret"])
         elif what == "kind":
             add_photos(index, [photos], kind="kind", workers=2)
         elif what == "places":
             add_photos(index, [photos], places=True, workers=2)
-        elif what in ("add", "update"):
-            add_photos(index, [photos, more] if what == "add" else [photos], workers=2)
+        elif what in ("add", "update", "duplicates"):
+            add_photos(index, [photos] if what == "update" else [photos, more], workers=2)
         elif what == "command":
             command = ["index", photos, "--out", index, "--features", SETTINGS.features, "--size", SETTINGS.size]
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
@@ -245,13 +252,17 @@ def main():
 
     def prepare():
         shutil.rmtree(index, ignore_errors=True)
-        if what not in ("build", "command"):
+        if what not in ("build", "command", "merge"):
             shutil.copytree(first, index)
 
     def build_first():
         with contextlib.suppress(SourceError):
             changes = {"kind": "none" if what == "kind" else "kind", "places": what == "compact"}
+            changes["skip_duplicates"] = what == "duplicates"
             build_index([photos], first, dataclasses.replace(SETTINGS, **changes))
+            if what == "merge":
+                build_index([more], folder / "more.ceret", SETTINGS)
+                merge_indexes(folder / "warm.ceret", [first, folder / "more.ceret"])  # imports what it needs
             if what == "compact":
                 remove_photos(first, sorted(photos.rglob("*.png"))[::2])
             state(first)
@@ -265,6 +276,8 @@ def main():
         in_child(lambda: change(photos, first))
     if what == "relocate":
         photos.rename(more)
+    if what == "duplicates":
+        (photos / "even" / "0000.png").unlink()
     if what == "command":
         kill_at_random_moments(index, act, kills=6)
     else:

@@ -51,7 +51,15 @@ def test_an_index_is_built_described_grown_and_checked(tmp_path, photos, small_s
     assert "thumbnail:8" in ceret("info", out).stdout
     bad = [str(photos / "bad.jpg"), "the file is empty (0 bytes)"]
     none = {"changed": [], "vanished": [], "refused": [], "notes": [], "kind": None, "places": False}
-    counts = {"photos": 30, "added": 0, "present": 30, "skipped": 1, "kept_out": 0}
+    counts = {
+        "photos": 30,
+        "added": 0,
+        "present": 30,
+        "skipped": 1,
+        "kept_out": 0,
+        "duplicates": 0,
+        "duplicate_files": [],
+    }
     again = {"index": str(out), **counts, "skipped_files": [bad], **none}
     assert json.loads(ceret("index", photos, "--out", out, *BUILD, "--json").stdout) == again
     helpers.write_photos(photos, range(100, 103))

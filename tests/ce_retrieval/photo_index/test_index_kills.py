@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ce_retrieval.errors import PhotoIndexError
-from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, verify_index
+from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, read_manifest, verify_index
 from ce_retrieval.photo_index import builder as builder_module
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -128,6 +128,35 @@ def test_a_compaction_killed_at_any_step_is_made_or_not_and_finished_by_the_next
         assert later["after"] == "2 whole segments"
         assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
     assert found == {"3 whole segments", "2 whole segments"}, "it is made in one step"
+
+
+def test_a_merge_killed_at_any_step_is_there_whole_or_not_at_all(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(10))
+    more = helpers.write_photos(tmp_path / "more", range(50, 54))
+    lines = kill_everywhere("merge", photos, more, work_folder, steps=20)
+    found = []
+    for line in lines:
+        later = json.loads(line["later"])
+        found.append(later["between"])
+        assert later["after"] == "3 whole segments"
+        assert line["files"] == lines[-1]["files"] != {}, f"killed at step {line['moment']}"
+    assert set(found) == {"no manifest", "3 whole segments"} and found == sorted(found, reverse=True)
+    assert not list(work_folder.glob(".*")), "the next merge deletes what a killed one left"
+
+
+def test_an_addition_without_duplicates_killed_at_any_step_is_finished_by_the_next_run(tmp_path, work_folder, helpers):
+    photos = helpers.write_photos(tmp_path / "photos", range(6))
+    more = helpers.write_photos(tmp_path / "more", range(50, 56))
+    for copy in (photos / "odd" / "a.png", photos / "odd" / "b.png", more / "odd" / "c.png"):
+        copy.write_bytes(helpers.encoded(0))
+    (more / "odd" / "d.png").write_bytes(helpers.encoded(50))
+    lines = kill_everywhere("duplicates", photos, more, work_folder)
+    for line in lines:
+        assert json.loads(line["later"])["after"] == "3 whole segments"
+        assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
+    segments = read_manifest(work_folder / "index.ceret").segments
+    assert [(len(one.removed), one.count) for one in segments] == [(1, 6), (0, 7), (0, 0)]
+    assert sorted(one.key for segment in segments for one in segment.repeats) == ["odd/b.png", "odd/c.png", "odd/d.png"]
 
 
 def test_a_build_of_nothing_readable_killed_at_any_step_leaves_no_index_in_the_end(tmp_path, work_folder):

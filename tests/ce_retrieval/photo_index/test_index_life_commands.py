@@ -143,3 +143,22 @@ def test_ctrl_c_ends_a_command_within_two_seconds_and_leaves_nothing_half_writte
     left = {str(path.relative_to(tmp_path)) for path in places if path.exists()}
     assert left == ({"out", "out/lock", "out/manifest.json"} if command == "index" else set())
     assert not list(tmp_path.glob(".*"))
+
+
+def test_duplicates_are_named_and_counted(photos, tmp_path, small_segments, helpers):
+    out = tmp_path / "out.ceret"
+    (photos / "zebra.png").write_bytes(helpers.encoded(3))
+    done = ceret("index", photos, "--out", out, *BUILD, "--skip-duplicates")
+    assert done.stdout == f"{out}: 30 photos; 0 files skipped; 1 duplicate left out; no kind features\n"
+    first = f"{photos}/odd/0003.png"
+    assert done.stderr == f"1 photo left out, with the bytes of another:\n  {photos}/zebra.png: {first}\n"
+    again = ceret("index", photos, "--out", out, *BUILD, "--skip-duplicates")
+    assert "30 of them from an earlier run" in again.stdout and again.stderr == ""
+    about = json.loads(ceret("info", out, "--json", "--skipped").stdout)
+    assert (about["photos"], about["skip_duplicates"], about["duplicates"]) == (30, True, 1)
+    assert about["skipped_files"] == [[f"{photos}/zebra.png", "left out, with the bytes of another photo"]]
+    (photos / "yak.png").write_bytes(helpers.encoded(5))
+    about = json.loads(ceret("add", out, "--json", photos).stdout)
+    assert about["duplicate_files"] == [[f"{photos}/yak.png", f"{photos}/odd/0005.png"]]
+    assert (about["added"], about["duplicates"]) == (0, 1)
+    assert "2 photos added, 30 were there already" in ceret("add", out, "--no-skip-duplicates").stdout
