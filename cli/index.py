@@ -1,6 +1,5 @@
 """`ceret index`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,7 @@ from cli.options import (
     skip_duplicates_option,
     work_options,
 )
-from cli.output import print_built, print_recipes, progress_bar, told_duplicates, warn_built
-from indexes.recipes import EXACT, Recipe
+from cli.output import print_built, print_plan, progress_bar, told_duplicates, warn_built
 
 DEFAULTS = IndexSettings()
 
@@ -72,13 +70,8 @@ def command(sources: tuple[Path, ...], out: Path, as_json: bool, **options: Any)
     and listed. A stopped build resumes when the same command is run again; `ceret add` brings a finished one up to date.
     """
     settings = IndexSettings(**options)
-
-    def planned(chosen: Recipe, possible: Sequence[Recipe]) -> None:
-        if chosen.name != EXACT or settings.recipe != DEFAULTS.recipe:
-            print_recipes(chosen, possible)
-
     with progress_bar("indexing") as progress:
-        report = build_index(sources, out, settings, progress, planned)
+        report = build_index(sources, out, settings, progress, print_plan(settings.recipe))
     warn_built(report)
     resumed = f", {report.present} of them from an earlier run" if report.present else ""
     text = f"{out}: {counted(report.count, 'photo')}{resumed}; {counted(len(report.skipped), 'file')} skipped"

@@ -114,6 +114,18 @@ def print_recipes(chosen: "Recipe", possible: Sequence["Recipe"]) -> None:
         note(f"{one.name:<8} {readable(one.memory):>9} {1000 * one.seconds:>6.0f} ms {one.recall:>9.2f}{mark}")
 
 
+def print_plan(asked: str) -> Callable[["Recipe", Sequence["Recipe"]], None]:
+    """Return what prints the recipe of a build before it begins: nothing where few photos are searched exactly, as ever."""
+
+    def planned(chosen: "Recipe", possible: Sequence["Recipe"]) -> None:
+        from ce_retrieval.photo_index.manifest import AUTO, EXACT
+
+        if chosen.name != EXACT or asked != AUTO:
+            print_recipes(chosen, possible)
+
+    return planned
+
+
 def print_json(value: Any) -> None:
     """Print JSON to stdout; paths become texts, and infinite or undefined (NaN) numbers null."""
     plain = json.loads(json.dumps(value, default=os.fspath), parse_constant=lambda _: None)

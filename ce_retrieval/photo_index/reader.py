@@ -53,6 +53,7 @@ class PhotoIndex:
         self.manifest = manifest
         self.engine = engine or Engine()
         self._sources: dict[int, PhotoSource] = {}
+        self._kinds_read: set[str] = set()
         self._lock: ReaderLock | None = None
 
     @classmethod
@@ -165,7 +166,8 @@ class PhotoIndex:
                 yield (grids[:, 0] / np.where(norms > 0, norms, 1)).astype(np.float16)
             return
         for segment in kept_segments(self.manifest):
-            vectors = read_kinds(self.path, segment, file)
+            vectors = read_kinds(self.path, segment, file, again=segment.name in self._kinds_read)
+            self._kinds_read.add(segment.name)
             yield vectors[kept_rows(segment)] if segment.removed else vectors
 
     @property

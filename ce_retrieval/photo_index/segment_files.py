@@ -73,10 +73,11 @@ def damaged(folder: Path, segment: Segment, name: str, problem: str) -> CorruptI
     )
 
 
-def read_checked(folder: Path, segment: Segment, name: str) -> bytes:
+def read_checked(folder: Path, segment: Segment, name: str, *, again: bool = False) -> bytes:
     """Return the bytes of a file of a segment; CorruptIndexError where they are not those that the manifest names.
 
     A file that the manifest does not name yet, since its writer was stopped, has nothing to be compared with.
+    again : the caller has read it before, so only its size is compared.
     """
     stored = segment.files.get(name)
     try:
@@ -85,7 +86,7 @@ def read_checked(folder: Path, segment: Segment, name: str) -> bytes:
         raise damaged(folder, segment, name, _unreadable(error)) from error
     if stored and len(data) != stored.bytes:
         raise damaged(folder, segment, name, _other_size(len(data), stored))
-    if stored and digest(data) != stored:
+    if stored and not again and digest(data) != stored:
         raise damaged(folder, segment, name, ALTERED)
     return data
 
@@ -100,9 +101,9 @@ def read_stamps(folder: Path, segment: Segment) -> np.ndarray:
     return _dataset(folder, segment, "stamps")
 
 
-def read_kinds(folder: Path, segment: Segment, file: str) -> np.ndarray:
-    """Return the kind vectors float16 (n, C) of a segment, those of removed photos too; CorruptIndexError."""
-    data = read_checked(folder, segment, file)
+def read_kinds(folder: Path, segment: Segment, file: str, *, again: bool = False) -> np.ndarray:
+    """Return the kind vectors float16 (n, C) of a segment, those of removed photos too; `again` as for `read_checked`."""
+    data = read_checked(folder, segment, file, again=again)
     try:
         vectors: np.ndarray = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except ValueError as error:

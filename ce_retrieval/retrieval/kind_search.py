@@ -47,11 +47,13 @@ def kind_similarity(index: PhotoIndex, photo: np.ndarray, hole: np.ndarray) -> n
         query = kind.describe(seen[None], missing[None] if missing.any() else None)[0]
     except DescriptorError as error:
         raise NoKindError(str(error)) from error
+    from indexes.halves import widen
+
     similarity = np.empty(len(index), np.float32)
     start = 0
     for vectors in index.kinds():
-        # Not by BLAS, whose threads wait for each other on a busy machine: the conversion to float32 takes most of the time.
-        similarity[start : start + len(vectors)] = np.einsum("nc,c->n", vectors, query)
+        # Not by BLAS, whose threads wait for each other on a busy machine.
+        similarity[start : start + len(vectors)] = np.einsum("nc,c->n", widen(vectors), query)
         start += len(vectors)
     return similarity
 

@@ -48,7 +48,7 @@ def check_same(some, others):
 
 def test_an_index_with_codes_answers_as_the_exact_one(coded, index):
     manifest = read_manifest(coded)
-    assert json.loads((coded / "manifest.json").read_bytes())["version"] == 6
+    assert json.loads((coded / "manifest.json").read_bytes())["version"] == 7
     assert len(codes_of(coded)) == len(manifest.segments) == 4
     check_same(answers(coded), answers(index))
     assert not verify_index(coded).problems
