@@ -42,25 +42,26 @@ def recipe_of(
 def settled(path: Path, manifest: Manifest, recall: float, max_memory: int, progress: Progress | None) -> Manifest:
     """Return the manifest of an index that is searched as its recipe says, after writing codes. Needs the lock.
 
+    Codes that the index has are kept, and their effort with them: `ceret tune` may have measured it.
     PhotoIndexError as `recipe_of`.
     """
+    if manifest.recipe == EXACT:
+        return without_codes(manifest)
+    if manifest.codes is not None:
+        return with_all_codes(path, manifest, progress)
     recipe, _ = recipe_of(manifest, manifest.count, recall, max_memory, manifest.recipe)
-    keeps_codes = manifest.recipe == AUTO and manifest.codes is not None
-    return with_all_codes(path, manifest, progress) if keeps_codes else with_recipe(path, manifest, recipe, progress)
+    return with_recipe(path, manifest, recipe, progress)
 
 
 def with_recipe(path: Path, manifest: Manifest, recipe: "Recipe", progress: Progress | None = None) -> Manifest:
-    """Return the manifest of an index that is searched by a recipe, after writing the codes that it needs. Needs the lock.
+    """Return the manifest of an index without codes that is searched by a recipe, after writing those that it needs.
 
-    Codes that the index has are kept, and their effort with them: `ceret tune` may have measured it.
+    Needs the lock.
     """
     if recipe.name == EXACT:
-        return without_codes(manifest)
-    if manifest.codes is None or manifest.codes.parts != recipe.parts:
-        manifest = dataclasses.replace(
-            without_codes(manifest), codes=StoredCodes.of(_trained(path, manifest, recipe.parts), recipe.effort)
-        )
-    return with_all_codes(path, manifest, progress)
+        return manifest
+    codes = StoredCodes.of(_trained(path, manifest, recipe.parts), recipe.effort)
+    return with_all_codes(path, dataclasses.replace(manifest, codes=codes), progress)
 
 
 def with_all_codes(path: Path, manifest: Manifest, progress: Progress | None = None) -> Manifest:
