@@ -1,7 +1,8 @@
 """Large indexes: building, opening, memory, time and recall of a search, with FAISS's own scan of the same codes in the same run.
 
-    python benchmarks/scale.py --work FOLDER [--count 1000000] [--features encoder:fill] [--queries 100] [--photos FOLDER]
-        [--asked FOLDER] [--out benchmarks/results/scale.md]
+    python benchmarks/scale.py --work FOLDER [--count 1000000] [--features encoder:fill] [--queries 100] [--recall 0.97]
+        [--photos FOLDER]
+ [--asked FOLDER] [--out benchmarks/results/scale.md]
 
 The collection: descriptors of crops of the photos (60 to 100 % of the side, half of them mirrored), written as an index whose
 photos are no files; it stays in the work folder, and a stopped run goes on. The queries: other photos with holes of each kind,
@@ -146,10 +147,10 @@ def sampled(path: Path, manifest: Manifest) -> np.ndarray:
     return row_files(path, manifest)(ids)
 
 
-def code(path: Path, out: Path) -> None:
+def code(path: Path, out: Path, recall: float) -> None:
     """In a fresh process: make the codes, and write the seconds and the memory."""
     manifest = read_manifest(path)
-    recipe, _ = recipe_of(manifest, manifest.count, 0.95, 64 << 30, "pooled")
+    recipe, _ = recipe_of(manifest, manifest.count, recall, 64 << 30, "pooled")
     manifest, seconds = timed(with_recipe, path, manifest, recipe)
     peak = peak_memory()
     write_manifest(path, manifest)
@@ -244,7 +245,7 @@ def table(arguments: argparse.Namespace) -> list[str]:
     manifest = read_manifest(path)
     built = work / f"{name}.seconds"
     if manifest.codes is None:
-        subprocess.run([sys.executable, __file__, "--codes", str(path), str(built)], check=True)
+        subprocess.run([sys.executable, __file__, "--codes", str(path), str(built), str(arguments.recall)], check=True)
         manifest = read_manifest(path)
     told = json.loads(built.read_text())
     queries = make_queries(descriptor, arguments.asked, arguments.queries)
@@ -259,7 +260,7 @@ def table(arguments: argparse.Namespace) -> list[str]:
         f"## {count:,} photos, {arguments.features}",
         "",
         f"Codes made in {told['ours']:.1f} s (read, pooled, trained, coded, written), by FAISS with the pooled vectors given in "
-        f"{told['raw']:.1f} s, at a peak of {told['peak'] / 1e6:,.0f} MB; {codes} bytes of codes a photo; "
+        f"{told['raw']:.1f} s, at a peak of {told['peak'] / 1e6:,.0f} MB; {codes} bytes of codes a photo, effort {manifest.codes.effort:g}; "
         f"{bytes_of(path) / 1e9:.2f} GB on disk. A fresh process opens the index and gives its first answer in "
         f"{times['first']:.2f} s, and takes {times['rss'] / 1e6:,.0f} MB in all at the end.",
         "",
@@ -277,12 +278,13 @@ def main() -> None:
     if sys.argv[1:2] == ["--answer"]:
         return answer(*map(Path, sys.argv[2:]))
     if sys.argv[1:2] == ["--codes"]:
-        return code(*map(Path, sys.argv[2:]))
+        return code(*map(Path, sys.argv[2:4]), float(sys.argv[4]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--features", default="encoder:fill")
     parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--recall", type=float, default=0.97, help="that the recipe is chosen for")
     parser.add_argument("--photos", type=Path, default=SCENES / "train")
     parser.add_argument("--asked", type=Path, default=SCENES / "val")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "scale.md")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import weakref
 import zlib
 from collections.abc import Sequence
@@ -12,7 +13,9 @@ import numpy as np
 
 from indexes.base import EngineError
 
-KEPT_OPEN = 256  # files; a process may often have 1024 open. The others are opened for each read.
+# Files that are kept open, as a share of those that the process may open; the others are opened for each read, which doubles
+# its time.
+OPEN_SHARE, MOST_OPEN = 0.5, 8192
 
 
 class RowError(EngineError):
@@ -70,11 +73,20 @@ class RowFiles:
         self._files = tuple(files)
         self._open: dict[int, int] = {}
         weakref.finalize(self, _close, self._open)
+        # Arrays over files and rows, so that no step but the reads themselves goes row by row.
         self._starts = np.cumsum([0, *(len(file) for file in files)])
+        self._offsets = np.array([file.offset for file in files], np.int64)
+        self._places: np.ndarray | None = None
+        if any(file.kept is not None for file in files):
+            self._places = np.concatenate([_kept(file) for file in files])
+        self._checks: np.ndarray | None = None
+        if files and all(file.checks is not None for file in files):
+            self._checks = np.concatenate([file.checks[_kept(file)] for file in files if file.checks is not None])
+        kept = _may_be_kept_open()
         try:
             for number, file in enumerate(files):
                 descriptor = self._opened(file)
-                if number < KEPT_OPEN:
+                if number < kept:
                     self._open[number] = descriptor
                 else:
                     os.close(descriptor)
@@ -95,52 +107,41 @@ class RowFiles:
             raise EngineError(
                 f"rows {rows.min()} to {rows.max()} of files that hold {len(self)}: expected 0 to {len(self) - 1}"
             )
-        out = np.empty((len(rows), *self._shape), np.float16)
         numbers = np.searchsorted(self._starts, rows, side="right") - 1
-        order = np.argsort(numbers, kind="stable")
-        places = rows - self._starts[numbers]
+        local = rows - self._starts[numbers] if self._places is None else self._places[rows]
+        offsets = (self._offsets[numbers] + local * self._size).tolist()
+        out = np.empty((len(rows), *self._shape), np.float16)
         with contextlib.ExitStack() as passing:
-            reads = []
-            for group in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(rows) else ():
-                number = int(numbers[group[0]])
-                file, descriptor = self._files[number], self._open.get(number, -1)
-                if descriptor < 0:
-                    descriptor = self._opened(file)
-                    passing.callback(os.close, descriptor)
-                local = places[group] if file.kept is None else file.kept[places[group]]
-                offsets = (file.offset + local * self._size).tolist()
-                if hasattr(os, "posix_fadvise"):  # macOS has none
-                    for offset in offsets:
-                        os.posix_fadvise(descriptor, offset, self._size, os.POSIX_FADV_WILLNEED)
-                checks = [None] * len(local) if file.checks is None else file.checks[local].tolist()
-                reads.append((file, descriptor, group.tolist(), offsets, checks))
-            for read in reads:
-                self._read(out, *read)
+            opened = self._descriptors(numbers, passing)
+            if hasattr(os, "posix_fadvise"):  # macOS has none
+                for descriptor, offset in zip(opened, offsets, strict=True):
+                    os.posix_fadvise(descriptor, offset, self._size, os.POSIX_FADV_WILLNEED)
+            whole, size = out.reshape(-1).view(np.uint8).data, self._size
+            for number, (descriptor, offset) in enumerate(zip(opened, offsets, strict=True)):
+                if os.preadv(descriptor, [whole[number * size : (number + 1) * size]], offset) != size:
+                    path = self._files[int(numbers[number])].path
+                    raise RowError(f"{path} has become shorter since it was opened")
+        if self._checks is not None:
+            wrong = np.flatnonzero(row_checks(out) != self._checks[rows])
+            if len(wrong):
+                first = int(wrong[0])
+                path = self._files[int(numbers[first])].path
+                raise RowError(
+                    f"{path} is altered: bytes {offsets[first]} to {offsets[first] + self._size} do not match their checksum"
+                )
         return out
+
+    def _descriptors(self, numbers: np.ndarray, passing: contextlib.ExitStack) -> list[int]:
+        """Return the descriptor of each file int64 (n,); those that are not kept open are closed at the end of `passing`."""
+        found = dict(self._open)
+        for number in set(numbers[numbers >= len(found)].tolist()):
+            found[number] = self._opened(self._files[number])
+            passing.callback(os.close, found[number])
+        return [found[number] for number in numbers.tolist()]
 
     def close(self) -> None:
         """Close the files."""
         _close(self._open)
-
-    def _read(
-        self,
-        out: np.ndarray,
-        file: RowFile,
-        descriptor: int,
-        places: list[int],
-        offsets: list[int],
-        checks: list[int | None],
-    ) -> None:
-        """Fill places of `out` with the rows of one file at these offsets."""
-        whole = out.reshape(-1).view(np.uint8).data
-        for place, offset, check in zip(places, offsets, checks, strict=True):
-            row = whole[place * self._size : (place + 1) * self._size]
-            if os.preadv(descriptor, [row], offset) != self._size:
-                raise RowError(f"{file.path} has become shorter since it was opened")
-            if check is not None and zlib.crc32(row) != check:
-                raise RowError(
-                    f"{file.path} is altered: bytes {offset} to {offset + self._size} do not match their checksum"
-                )
 
     def _opened(self, file: RowFile) -> int:
         try:
@@ -159,6 +160,17 @@ def _close(opened: dict[int, int]) -> None:
         os.close(opened.popitem()[1])
 
 
+def _may_be_kept_open() -> int:
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST_OPEN if allowed < 0 else min(int(OPEN_SHARE * allowed), MOST_OPEN)
+
+
+def _kept(file: RowFile) -> np.ndarray:
+    return np.arange(file.count) if file.kept is None else file.kept
+
+
 def row_checks(grids: np.ndarray) -> np.ndarray:
     """Return the checksum of each row of grids float16 (n, G, C): CRC-32 of its bytes, uint32 (n,)."""
-    return np.array([zlib.crc32(row) for row in np.ascontiguousarray(grids, np.float16)], np.uint32)
+    size = 2 * int(np.prod(grids.shape[1:]))
+    whole = np.ascontiguousarray(grids, np.float16).reshape(-1).view(np.uint8).data
+    return np.array([zlib.crc32(whole[start : start + size]) for start in range(0, len(whole), size)], np.uint32)

@@ -10,7 +10,7 @@ import numpy as np
 from ce_retrieval.photo_index.codes import StoredCodes
 from ce_retrieval.photo_index.manifest import Manifest
 from ce_retrieval.photo_index.manifest_parts import Segment
-from ce_retrieval.photo_index.segment_codes import segment_codes
+from ce_retrieval.photo_index.segment_codes import SegmentCodes, segment_codes
 from ce_retrieval.photo_index.segment_files import grids_offset, kept_rows, read_checked, read_grids
 from ce_retrieval.photo_index.segments import VECTORS
 
@@ -67,7 +67,8 @@ def _by_codes(path: Path, manifest: Manifest, stored: StoredCodes, device: str) 
     from indexes.pooled import PooledIndex
     from indexes.pooling import Pooling
 
-    rows, book = row_files(path, manifest), stored.made
+    book, found = stored.made, _read_codes(path, manifest)
+    rows = _row_files(path, manifest, found)
     if cards_of(device):
         # FAISS has no scan of 4-bit codes on GPUs: they keep the pooled grids themselves.
         pooling = Pooling(manifest.cells, manifest.channels, 1)
@@ -76,10 +77,15 @@ def _by_codes(path: Path, manifest: Manifest, stored: StoredCodes, device: str) 
             index.add(grids)
         return index
     scan = CodeScan(book)
-    for segment in kept_segments(manifest):
-        codes = segment_codes(path, segment, stored).codes
-        scan.add_codes(codes[kept_rows(segment)] if segment.removed else codes)
+    for segment, codes in zip(kept_segments(manifest), found, strict=True):
+        scan.add_codes(codes.codes[kept_rows(segment)] if segment.removed else codes.codes)
     return PooledIndex(scan, book.pooling, book.origin, rows, stored.effort)
+
+
+def _read_codes(path: Path, manifest: Manifest) -> list[SegmentCodes]:
+    """Return the codes of the segments of which a photo is left, for an index that has codes."""
+    assert manifest.codes is not None
+    return [segment_codes(path, segment, manifest.codes) for segment in kept_segments(manifest)]
 
 
 def row_files(path: Path, manifest: Manifest) -> "RowFiles":
@@ -87,15 +93,24 @@ def row_files(path: Path, manifest: Manifest) -> "RowFiles":
 
     With codes there is a checksum of each grid, which is compared when it is read; without, whole files are compared now.
     """
+    if manifest.codes:
+        return _row_files(path, manifest, _read_codes(path, manifest))
     from indexes.row_files import RowFile, RowFiles
 
     files = []
     for segment in kept_segments(manifest):
-        if manifest.codes:
-            _, checks, offset = segment_codes(path, segment, manifest.codes)
-        else:
-            read_checked(path, segment, VECTORS)
-            checks, offset = None, grids_offset(path, segment)
+        read_checked(path, segment, VECTORS)
+        kept = kept_rows(segment) if segment.removed else None
+        place, offset = path / "segments" / segment.name / VECTORS, grids_offset(path, segment)
+        files.append(RowFile(place, offset, segment.count, None, kept))
+    return RowFiles(files, manifest.cells, manifest.channels)
+
+
+def _row_files(path: Path, manifest: Manifest, found: list[SegmentCodes]) -> "RowFiles":
+    from indexes.row_files import RowFile, RowFiles
+
+    files = []
+    for segment, (_, checks, offset) in zip(kept_segments(manifest), found, strict=True):
         kept = kept_rows(segment) if segment.removed else None
         files.append(RowFile(path / "segments" / segment.name / VECTORS, offset, segment.count, checks, kept))
     return RowFiles(files, manifest.cells, manifest.channels)

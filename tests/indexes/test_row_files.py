@@ -34,7 +34,7 @@ def test_rows_are_those_of_the_files(files, grids, rows):
 
 
 def test_more_files_than_are_kept_open_are_read(files, grids, monkeypatch):
-    monkeypatch.setattr(row_files, "KEPT_OPEN", 1)
+    monkeypatch.setattr(row_files, "MOST_OPEN", 1)
     read = RowFiles(files, 6, 3)
     for _ in range(2):
         np.testing.assert_array_equal(read(np.arange(50)), grids)
