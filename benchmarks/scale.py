@@ -1,8 +1,7 @@
 """Large indexes: building, opening, memory, time and recall of a search, with FAISS's own scan of the same codes in the same run.
 
     python benchmarks/scale.py --work FOLDER [--count 1000000] [--features encoder:fill] [--queries 100] [--recall 0.97]
-        [--photos FOLDER]
- [--asked FOLDER] [--out benchmarks/results/scale.md]
+        [--photos FOLDER] [--asked FOLDER] [--out benchmarks/results/scale.md]
 
 The collection: descriptors of crops of the photos (60 to 100 % of the side, half of them mirrored), written as an index whose
 photos are no files; it stays in the work folder, and a stopped run goes on. The queries: other photos with holes of each kind,
@@ -260,7 +259,8 @@ def table(arguments: argparse.Namespace) -> list[str]:
         f"## {count:,} photos, {arguments.features}",
         "",
         f"Codes made in {told['ours']:.1f} s (read, pooled, trained, coded, written), by FAISS with the pooled vectors given in "
-        f"{told['raw']:.1f} s, at a peak of {told['peak'] / 1e6:,.0f} MB; {codes} bytes of codes a photo, effort {manifest.codes.effort:g}; "
+        f"{told['raw']:.1f} s, at a peak of {told['peak'] / 1e6:,.0f} MB; "
+        f"{codes} bytes of codes a photo, effort {manifest.codes.effort:g}; "
         f"{bytes_of(path) / 1e9:.2f} GB on disk. A fresh process opens the index and gives its first answer in "
         f"{times['first']:.2f} s, and takes {times['rss'] / 1e6:,.0f} MB in all at the end.",
         "",
