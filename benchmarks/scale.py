@@ -46,22 +46,28 @@ def pictures(folder: Path) -> list[Path]:
     return paths or sys.exit(f"{folder} holds no photo: name another folder")
 
 
+def reduced(photo: np.ndarray, side: int) -> np.ndarray:
+    """Return a photo whose longest side is at most `side`: crops of it for small features are then quick to make."""
+    share = side / max(photo.shape[:2])
+    return cv2.resize(photo, None, fx=share, fy=share, interpolation=cv2.INTER_AREA) if share < 1 else photo
+
+
 def crops(photos: list[np.ndarray], first: int, count: int, size: int) -> np.ndarray:
-    """Return crops uint8 (count, size, size, 3), each of which depends on its number."""
+    """Return crops uint8 (count, size, size, 3), which depend on the number of the first."""
     out = np.empty((count, size, size, 3), np.uint8)
-    for place in range(count):
-        rng = np.random.default_rng(first + place)
+    shares = np.random.default_rng(first).random((count, 5)).tolist()
+    for place, (tall, wide, down, right, mirror) in enumerate(shares):
         photo = photos[(first + place) * 7919 % len(photos)]
-        height, width = (round(side * rng.uniform(0.6, 1)) for side in photo.shape[:2])
-        top, left = rng.integers(photo.shape[0] - height + 1), rng.integers(photo.shape[1] - width + 1)
+        height, width = int(photo.shape[0] * (0.6 + 0.4 * tall)), int(photo.shape[1] * (0.6 + 0.4 * wide))
+        top, left = int((photo.shape[0] - height + 1) * down), int((photo.shape[1] - width + 1) * right)
         crop = cv2.resize(photo[top : top + height, left : left + width], (size, size), interpolation=cv2.INTER_AREA)
-        out[place] = crop[:, :: 1 if rng.random() < 0.5 else -1]
+        out[place] = crop if mirror < 0.5 else crop[:, ::-1]
     return out
 
 
 def build(descriptor: Descriptor, folder: Path, count: int, path: Path) -> None:
     """Write an index of crops, segment by segment; go on where a stopped run was."""
-    photos = [cv2.imread(str(file))[:, :, ::-1] for file in pictures(folder)]
+    photos = [reduced(cv2.imread(str(file))[:, :, ::-1], 4 * descriptor.size) for file in pictures(folder)]
     (path / "segments").mkdir(parents=True, exist_ok=True)
     manifest = Manifest(
         descriptor.spec, descriptor.size, descriptor.cells, descriptor.channels, "none",
