@@ -165,7 +165,7 @@ class PhotoIndex:
                 yield (grids[:, 0] / np.where(norms > 0, norms, 1)).astype(np.float16)
             return
         for segment in kept_segments(self.manifest):
-            vectors = read_kinds(self.path, segment, file)
+            vectors = read_kinds(self.path, segment, file, self.manifest.kind.channels)
             yield vectors[kept_rows(segment)] if segment.removed else vectors
 
     @property

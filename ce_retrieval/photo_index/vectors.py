@@ -10,7 +10,7 @@ import numpy as np
 from ce_retrieval.photo_index.codes import StoredCodes
 from ce_retrieval.photo_index.manifest import Manifest
 from ce_retrieval.photo_index.manifest_parts import Segment
-from ce_retrieval.photo_index.segment_codes import segment_codes
+from ce_retrieval.photo_index.segment_codes import codebook_of, segment_codes
 from ce_retrieval.photo_index.segment_files import grids_offset, kept_rows, read_checked, read_grids
 from ce_retrieval.photo_index.segments import VECTORS
 
@@ -34,7 +34,7 @@ def open_vectors(path: Path, manifest: Manifest, device: str = "cpu") -> "GridIn
 def stored_grids(path: Path, manifest: Manifest) -> Iterator[np.ndarray]:
     """Yield the stored grids float16 (n, G, C), segment by segment, in the order of the ids; CorruptIndexError."""
     for segment in kept_segments(manifest):
-        grids = read_grids(path, segment)
+        grids = read_grids(path, segment, manifest.grid)
         yield grids[kept_rows(segment)] if segment.removed else grids
 
 
@@ -67,7 +67,7 @@ def _by_codes(path: Path, manifest: Manifest, stored: StoredCodes, device: str) 
     from indexes.pooled import PooledIndex
     from indexes.pooling import Pooling
 
-    rows, book = row_files(path, manifest), stored.made
+    rows, book = row_files(path, manifest), codebook_of(path, stored)
     if cards_of(device):
         # FAISS has no scan of 4-bit codes on GPUs: they keep the pooled grids themselves.
         pooling = Pooling(manifest.cells, manifest.channels, 1)
@@ -95,7 +95,7 @@ def row_files(path: Path, manifest: Manifest) -> "RowFiles":
             _, checks, offset = segment_codes(path, segment, manifest.codes)
         else:
             read_checked(path, segment, VECTORS)
-            checks, offset = None, grids_offset(path, segment)
+            checks, offset = None, grids_offset(path, segment, manifest.grid)
         kept = kept_rows(segment) if segment.removed else None
         files.append(RowFile(path / "segments" / segment.name / VECTORS, offset, segment.count, checks, kept))
     return RowFiles(files, manifest.cells, manifest.channels)
