@@ -90,7 +90,7 @@ def without_codes(manifest: Manifest) -> Manifest:
 
 
 def _trained(path: Path, manifest: Manifest, parts: int) -> "Codebook":
-    """Return a codebook that is trained on a fixed sample of the photos."""
+    """Return a codebook that is trained on a fixed sample of the photos; PhotoIndexError where they can have none."""
     from indexes.codebook import Codebook, training_ids
 
     chosen, start, sample = training_ids(manifest.count), 0, []
@@ -100,4 +100,10 @@ def _trained(path: Path, manifest: Manifest, parts: int) -> "Codebook":
         if len(rows):
             sample.append(read_grids(path, segment, manifest.grid)[rows])
         start += len(kept)
-    return rounded(Codebook.train(np.concatenate(sample), parts))
+    codebook = Codebook.train(np.concatenate(sample), parts)
+    try:
+        return rounded(codebook)
+    except ValueError as error:  # unscaled features of a network: their squares are stored too
+        raise PhotoIndexError(
+            f"the features of {path} are too large for codes ({error}): choose the `recipe` exact"
+        ) from error

@@ -35,10 +35,14 @@ class SegmentCodes(NamedTuple):
 
 
 def rounded(codebook: Codebook) -> Codebook:
-    """Return a codebook whose numbers are float16, as they are stored."""
+    """Return a codebook whose numbers are float16, as they are stored; ValueError where they are too large for that."""
     from indexes.codebook import Codebook
 
-    return Codebook(codebook.origin.astype(np.float16), codebook.centroids.astype(np.float16))
+    with np.errstate(over="ignore"):
+        origin, centroids = codebook.origin.astype(np.float16), codebook.centroids.astype(np.float16)
+    if not (np.isfinite(origin).all() and np.isfinite(centroids).all()):
+        raise ValueError(f"half the square of a cell's numbers is above {np.finfo(np.float16).max:g}")
+    return Codebook(origin, centroids)
 
 
 def make_codes(folder: Path, segment: Segment, codebook: Codebook) -> SegmentCodes:
