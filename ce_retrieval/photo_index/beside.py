@@ -85,7 +85,7 @@ def read_again(
     side: int | None = None,
 ) -> Iterator[tuple[np.ndarray, T]]:
     """Yield rows of a segment, and what `describe` makes of their photos; PhotoError for one that cannot be read."""
-    records = read_table(index.path, segment)
+    records = read_table(index.path, segment, len(index.manifest.sources))
 
     def described(rows: list[int]) -> tuple[np.ndarray, T]:
         photos = []

@@ -12,7 +12,7 @@ from ce_retrieval.photo_index.beside import with_files
 from ce_retrieval.photo_index.codes import StoredCodes
 from ce_retrieval.photo_index.manifest import AUTO, EXACT, Manifest
 from ce_retrieval.photo_index.manifest_parts import digest
-from ce_retrieval.photo_index.segment_codes import codes_bytes, make_codes, rounded
+from ce_retrieval.photo_index.segment_codes import codebook_of, codes_bytes, make_codes, rounded
 from ce_retrieval.photo_index.segment_files import kept_rows, read_grids
 from ce_retrieval.photo_index.segments import is_codes_file
 from ce_retrieval.storage import replace_file
@@ -72,7 +72,7 @@ def with_all_codes(path: Path, manifest: Manifest, progress: Progress | None = N
     segments, done = [], 0
     for segment in manifest.segments:
         if stored.file not in segment.files:
-            data = codes_bytes(make_codes(path, segment, stored.made))
+            data = codes_bytes(make_codes(path, segment, codebook_of(path, stored)))
             replace_file(path / "segments" / segment.name / stored.file, data)
             segment = with_files(segment, is_codes_file, {stored.file: digest(data)})
         segments.append(segment)
@@ -91,7 +91,7 @@ def without_codes(manifest: Manifest) -> Manifest:
 
 
 def _trained(path: Path, manifest: Manifest, parts: int) -> "Codebook":
-    """Return a codebook that is trained on a fixed sample of the photos."""
+    """Return a codebook that is trained on a fixed sample of the photos; PhotoIndexError where they can have none."""
     from indexes.codebook import Codebook, training_ids
 
     chosen, start, sample = training_ids(manifest.count), 0, []
@@ -99,6 +99,12 @@ def _trained(path: Path, manifest: Manifest, parts: int) -> "Codebook":
         kept = kept_rows(segment)
         rows = kept[chosen[(chosen >= start) & (chosen < start + len(kept))] - start]
         if len(rows):
-            sample.append(read_grids(path, segment)[rows])
+            sample.append(read_grids(path, segment, manifest.grid)[rows])
         start += len(kept)
-    return rounded(Codebook.train(np.concatenate(sample), parts))
+    codebook = Codebook.train(np.concatenate(sample), parts)
+    try:
+        return rounded(codebook)
+    except ValueError as error:  # unscaled features of a network: their squares are stored too
+        raise PhotoIndexError(
+            f"the features of {path} are too large for codes ({error}): choose the `recipe` exact"
+        ) from error

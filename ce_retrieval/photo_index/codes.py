@@ -51,14 +51,27 @@ class StoredCodes:
         """Name of the file in a segment. Another codebook has another, so readers of the old file are not disturbed."""
         return f"codes-{hashlib.sha256(self.codebook.encode()).hexdigest()[:12]}.safetensors"
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """The shape of a grid: cells and channels."""
+        return self.cells, self.channels
+
     @functools.cached_property
     def made(self) -> Codebook:
-        """The codebook; ValueError where the text is not one."""
+        """The codebook; ValueError where the text is not one, EngineError where it is not of these parts and this width."""
         from indexes.codebook import CENTROIDS, Codebook
 
-        data = zlib.decompress(base64.b64decode(self.codebook, validate=True))
-        numbers = np.frombuffer(data, "<f2").astype(np.float32)
+        packed, stream = base64.b64decode(self.codebook, validate=True), zlib.decompressobj()
         first = self.cells * self.channels
+        # A part has at least one channel of one group, and there are no more groups than cells.
+        most = 2 * (first + first * CENTROIDS * self.width)
+        try:
+            data = stream.decompress(packed, most + 1)
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
+        numbers = np.frombuffer(data, "<f2").astype(np.float32)
+        if not stream.eof or not np.isfinite(numbers).all():
+            raise ValueError("its numbers are not those of a codebook")
         return Codebook(
             numbers[:first].reshape(self.cells, self.channels), numbers[first:].reshape(-1, CENTROIDS, self.width)
         )

@@ -140,10 +140,12 @@ def _written(
 def _joined(path: Path, manifest: Manifest, group: Sequence[Segment], name: str) -> Segment:
     """Write the photos of a group as the segment `name`."""
     kept = [(segment, kept_rows(segment)) for segment in group]
-    records = [PhotoRecord(**row) for segment, rows in kept for row in read_table(path, segment).take(rows).to_pylist()]
-    more = {}
-    if file := manifest.kind_file:
-        more[file] = kinds_file(np.concatenate([read_kinds(path, segment, file)[rows] for segment, rows in kept]))
+    tables = [read_table(path, segment, len(manifest.sources)).take(rows) for segment, rows in kept]
+    records = [PhotoRecord(**row) for table in tables for row in table.to_pylist()]
+    more, kind = {}, manifest.kind
+    if kind and (file := manifest.kind_file):
+        vectors = [read_kinds(path, segment, file, kind.channels)[rows] for segment, rows in kept]
+        more[file] = kinds_file(np.concatenate(vectors))
     if manifest.places:
         file = manifest.places.file
         more[file] = inverted_bytes(
@@ -152,7 +154,7 @@ def _joined(path: Path, manifest: Manifest, group: Sequence[Segment], name: str)
     return write_segment(
         path,
         name,
-        np.concatenate([read_grids(path, segment)[rows] for segment, rows in kept]),
+        np.concatenate([read_grids(path, segment, manifest.grid)[rows] for segment, rows in kept]),
         records,
         np.concatenate([read_stamps(path, segment)[rows] for segment, rows in kept]),
         items=len(records),

@@ -202,8 +202,8 @@ def _parts(index: PhotoIndex) -> Iterator[Part]:
     for segment in manifest.segments:
         if segment.count > len(segment.removed):
             rows = kept_rows(segment)
-            records = read_table(index.path, segment).take(rows)
-            yield Part(read_grids(index.path, segment)[rows], next(kinds) if kinds else None, records)
+            records = read_table(index.path, segment, len(manifest.sources)).take(rows)
+            yield Part(read_grids(index.path, segment, manifest.grid)[rows], next(kinds) if kinds else None, records)
 
 
 def _numbered(parts: Iterator[Part]) -> Iterator[tuple[int, Part]]:

@@ -86,8 +86,7 @@ def write_kinds(
 def _is_done(path: Path, segment: Segment, stored: StoredKind) -> bool:
     """Return whether a whole file of an earlier run has a vector for each photo; one that was removed then may be back."""
     try:
-        vectors = read_kinds(path, segment, stored.file)
+        vectors = read_kinds(path, segment, stored.file, stored.channels)
     except CorruptIndexError:
         return False
-    shaped = vectors.shape == (segment.count, stored.channels) and vectors.dtype == np.float16
-    return shaped and bool(vectors[kept_rows(segment)].any(axis=1).all())
+    return bool(vectors[kept_rows(segment)].any(axis=1).all())

@@ -13,6 +13,7 @@ from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
 from ce_retrieval.photo_index.codes import StoredCodes
 from ce_retrieval.photo_index.kept_out import NOTHING, KeptOut
 from ce_retrieval.photo_index.kinds import StoredKind
+from ce_retrieval.photo_index.manifest_checks import check_manifest, typed
 from ce_retrieval.photo_index.manifest_parts import Segment, Skipped, Source, StoredFile, digest
 from ce_retrieval.photo_index.places import StoredPlaces
 from ce_retrieval.photo_index.repeats import Repeat
@@ -87,6 +88,11 @@ class Manifest:
     def sha256(self) -> str:
         """The hash of the content: two indexes with the same hash hold the same vectors and records."""
         return digest(to_json(self)).sha256
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """The shape of a grid: cells and channels."""
+        return self.cells, self.channels
 
     @property
     def kind_file(self) -> str | None:
@@ -225,20 +231,29 @@ def _no_index(folder: Path) -> PhotoIndexError:
 
 
 def _parse(content: dict[str, Any]) -> Manifest:
-    """Build the dataclasses; unknown and missing keys raise TypeError."""
+    """Build the dataclasses; unknown and missing keys raise TypeError, what cannot be ValueError."""
     fields = {key: value for key, value in content.items() if key not in ("format", "version")}
     segments = []
     for segment in fields.pop("segments"):
-        files = {name: StoredFile(**stored) for name, stored in segment.pop("files").items()}
-        skipped = tuple(Skipped(**item) for item in segment.pop("skipped"))
+        files = {name: typed(StoredFile, **stored) for name, stored in segment.pop("files").items()}
+        skipped = tuple(typed(Skipped, **item) for item in segment.pop("skipped"))
         removed = rows_of_text(segment.pop("removed", ""), segment["count"])
-        repeats = tuple(Repeat(**one) for one in segment.pop("repeats", ()))
-        segments.append(Segment(files=files, skipped=skipped, removed=removed, repeats=repeats, **segment))
-    sources = tuple(Source(**source) for source in fields.pop("sources"))
-    kind = StoredKind(**fields.pop("kind")) if "kind" in fields else None
-    places = StoredPlaces(**fields.pop("places")) if "places" in fields else None
-    codes = StoredCodes(**fields.pop("codes")) if "codes" in fields else None
+        repeats = tuple(typed(Repeat, **one) for one in segment.pop("repeats", ()))
+        segments.append(typed(Segment, files=files, skipped=skipped, removed=removed, repeats=repeats, **segment))
+    sources = tuple(typed(Source, **source) for source in fields.pop("sources"))
+    kind = typed(StoredKind, **fields.pop("kind")) if "kind" in fields else None
+    places = typed(StoredPlaces, **fields.pop("places")) if "places" in fields else None
+    codes = typed(StoredCodes, **fields.pop("codes")) if "codes" in fields else None
     out = KeptOut.of_content(fields.pop("kept_out"), len(sources)) if "kept_out" in fields else NOTHING
-    return Manifest(
-        segments=tuple(segments), sources=sources, kind=kind, places=places, kept_out=out, codes=codes, **fields
+    manifest = typed(
+        Manifest,
+        segments=tuple(segments),
+        sources=sources,
+        kind=kind,
+        places=places,
+        kept_out=out,
+        codes=codes,
+        **fields,
     )
+    check_manifest(manifest, HOLE_PROTOCOLS, RECIPES)
+    return manifest

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ce_retrieval.photo_index.repeats import Repeat
 
+VECTORS, PHOTOS = "vectors.h5", "photos.parquet"  # files that every segment has
+
 
 @dataclass(frozen=True)
 class StoredFile:

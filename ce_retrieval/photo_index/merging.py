@@ -182,7 +182,7 @@ class _Taker:
         """Put a segment there under a new name, and with the names that its photos have now."""
         records = {PHOTOS: segment.files[PHOTOS]}
         check_segment(self._path, dataclasses.replace(segment, files=records))
-        table = read_table(self._path, segment)
+        table = read_table(self._path, segment, len(self._numbers))
         columns = {one: table.column(one).to_pylist() for one in ("source", "key", "offset", "sha256")}
         known = list(zip(columns["source"], columns["key"], strict=True))
         names = [self._names.of(self._numbers[number], key) for number, key in known]

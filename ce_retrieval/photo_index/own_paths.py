@@ -49,7 +49,7 @@ def _keys(path: Path, manifest: Manifest) -> dict[int, Sequence[str]]:
     """Return the keys of the photos, described, skipped or duplicates, of each source that is some files of a folder."""
     keys: dict[int, dict[str, None]] = {n: {} for n, source in enumerate(manifest.sources) if source.kind == "files"}
     for segment in manifest.segments if keys else ():
-        table = read_table(path, segment)
+        table = read_table(path, segment, len(manifest.sources))
         for number, key in zip(table.column("source").to_pylist(), table.column("key").to_pylist(), strict=True):
             keys.get(number, {})[key] = None
     for repeat in (one for segment in manifest.segments for one in segment.repeats):

@@ -166,7 +166,8 @@ class PhotoIndex:
                 yield (grids[:, 0] / np.where(norms > 0, norms, 1)).astype(np.float16)
             return
         for segment in kept_segments(self.manifest):
-            vectors = read_kinds(self.path, segment, file, again=segment.name in self._kinds_read)
+            again = segment.name in self._kinds_read
+            vectors = read_kinds(self.path, segment, file, self.manifest.kind.channels, again=again)
             self._kinds_read.add(segment.name)
             yield vectors[kept_rows(segment)] if segment.removed else vectors
 

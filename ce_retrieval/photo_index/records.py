@@ -33,6 +33,7 @@ class Records:
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self._path, self._segments = path, list(kept_segments(manifest))
+        self._sources = len(manifest.sources)
         counts = [segment.count - len(segment.removed) for segment in self._segments]
         self._starts = np.cumsum([0, *counts])
         self._tables: OrderedDict[int, Any] = OrderedDict()
@@ -84,7 +85,7 @@ class Records:
 
     def _kept(self, pa: Any, number: int, names: Sequence[str]) -> Any:
         segment = self._segments[number]
-        table = read_table(self._path, segment, names)
+        table = read_table(self._path, segment, self._sources, names)
         return table.take(_array(pa, kept_rows(segment))) if segment.removed else table
 
 

@@ -103,7 +103,7 @@ def _sample(path: Path, manifest: Manifest, number: int) -> list[PhotoRecord]:
     """Return up to SAMPLE records of a source, spread over all of them."""
     rows = []
     for segment in manifest.segments:
-        table = read_table(path, segment).take(kept_rows(segment))
+        table = read_table(path, segment, len(manifest.sources)).take(kept_rows(segment))
         found = np.flatnonzero(table.column("source").to_numpy() == number)
         rows += table.take(found[:: max(1, len(found) // SAMPLE)]).to_pylist()
     chosen = np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(int)) if rows else ()

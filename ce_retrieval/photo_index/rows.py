@@ -37,7 +37,7 @@ class Rows:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.manifest = manifest
         names = ("source", "offset", "length", "key", "sha256")
-        tables = [read_table(folder, segment, names) for segment in manifest.segments]
+        tables = [read_table(folder, segment, len(manifest.sources), names) for segment in manifest.segments]
         columns = [[table.column(name) for table in tables] for name in names[:3]]
         self.sources, self._offsets, self._lengths = (
             np.concatenate([np.empty(0, np.int64), *(part.to_numpy() for part in parts)]) for parts in columns
@@ -66,11 +66,12 @@ class Rows:
 
     def _not_described(self, folder: Path) -> set[int]:
         """Return the removed rows without kind or local features, which came later: their photos cannot come back to them."""
-        file, places = self.manifest.kind_file, self.manifest.places
+        kind, places = self.manifest.kind, self.manifest.places
+        file = self.manifest.kind_file
         found: set[int] = set()
         for start, segment in zip(self._starts.tolist(), self.manifest.segments, strict=False):
-            if file and segment.removed:
-                vectors = read_kinds(folder, segment, file)
+            if kind and file and segment.removed:
+                vectors = read_kinds(folder, segment, file, kind.channels)
                 found |= {start + row for row in segment.removed if not vectors[row].any()}
             if places and segment.removed:
                 counts = read_places(folder, segment, places.file).counts

@@ -1,18 +1,26 @@
 """Reading segments: each file is compared with its checksum when it is read, not when an index is opened."""
 
 import hashlib
-import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import CorruptIndexError, cut
-from ce_retrieval.photo_index.manifest_parts import Segment, StoredFile, digest
-from ce_retrieval.photo_index.segments import PHOTOS, VECTORS, is_codes_file, is_kind_file, is_places_file
-from ce_retrieval.photos.base import NO_STAMP
+from ce_retrieval.errors import CorruptIndexError
+from ce_retrieval.photo_index.manifest_parts import PHOTOS, VECTORS, Segment, StoredFile, digest
+from ce_retrieval.photo_index.segment_parsers import (
+    grids_in,
+    grids_place,
+    kinds_in,
+    reading_content,
+    records_in,
+    stamps_in,
+)
+from ce_retrieval.photo_index.segments import PhotoRecord, is_codes_file, is_kind_file, is_places_file
 from ce_retrieval.places.inverted_file import InvertedFile, open_inverted
 from ce_retrieval.reading import open_regular, read_regular
 
@@ -91,24 +99,25 @@ def read_checked(folder: Path, segment: Segment, name: str, *, again: bool = Fal
     return data
 
 
-def read_grids(folder: Path, segment: Segment) -> np.ndarray:
-    """Return the grids float16 (n, G, C) of a segment, those of removed photos too; CorruptIndexError."""
-    return _dataset(folder, segment, "grids")
+def read_grids(folder: Path, segment: Segment, grid: tuple[int, int]) -> np.ndarray:
+    """Return the grids float16 (n, G, C) of a segment, those of removed photos too; CorruptIndexError. grid: G and C."""
+    data = read_checked(folder, segment, VECTORS)
+    with _content_of(folder, segment, VECTORS):
+        return grids_in(data, segment.count, grid)
 
 
 def read_stamps(folder: Path, segment: Segment) -> np.ndarray:
     """Return the stamps int64 (n, 2) of a segment; NO_STAMP in one that was written without them. CorruptIndexError."""
-    return _dataset(folder, segment, "stamps")
+    data = read_checked(folder, segment, VECTORS)
+    with _content_of(folder, segment, VECTORS):
+        return stamps_in(data, segment.count)
 
 
-def read_kinds(folder: Path, segment: Segment, file: str, *, again: bool = False) -> np.ndarray:
-    """Return the kind vectors float16 (n, C) of a segment, those of removed photos too; `again` as for `read_checked`."""
+def read_kinds(folder: Path, segment: Segment, file: str, channels: int, *, again: bool = False) -> np.ndarray:
+    """Return the kind vectors float16 (n, channels) of a segment, those of removed photos too; `again` as for `read_checked`."""
     data = read_checked(folder, segment, file, again=again)
-    try:
-        vectors: np.ndarray = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except ValueError as error:
-        raise damaged(folder, segment, file, f"cannot be read ({cut(str(error), 100)})") from error
-    return vectors
+    with _content_of(folder, segment, file):
+        return kinds_in(data, segment.count, channels)
 
 
 def read_places(folder: Path, segment: Segment, file: str) -> InvertedFile:
@@ -117,39 +126,37 @@ def read_places(folder: Path, segment: Segment, file: str) -> InvertedFile:
     stored = segment.files.get(file)
     if stored and (problem := file_problem(path, stored)):
         raise damaged(folder, segment, file, problem)
-    try:
-        return open_inverted(path)
-    except (OSError, ValueError) as error:
-        raise damaged(folder, segment, file, f"cannot be read ({cut(str(error), 100)})") from error
+    with _content_of(folder, segment, file), reading_content():
+        found = open_inverted(path)
+        if len(found.counts) != segment.count:
+            raise ValueError(f"it has local features of {len(found.counts)} of {segment.count} photos")
+        return found
 
 
-def _dataset(folder: Path, segment: Segment, name: str) -> np.ndarray:
-    import h5py
-
-    data = read_checked(folder, segment, VECTORS)
-    with h5py.File(io.BytesIO(data), "r") as file:
-        return file[name][:] if name in file else np.full((segment.count, 2), NO_STAMP, np.int64)
-
-
-def grids_offset(folder: Path, segment: Segment) -> int:
+def grids_offset(folder: Path, segment: Segment, grid: tuple[int, int]) -> int:
     """Return where the grids begin in the segment's file of vectors, in bytes: they lie there row after row."""
-    import h5py
-
-    with h5py.File(folder / "segments" / segment.name / VECTORS, "r") as file:
-        return int(file["grids"].id.get_offset())
+    with _content_of(folder, segment, VECTORS):
+        return grids_place(str(folder / "segments" / segment.name / VECTORS), segment.count, grid)
 
 
-def read_table(folder: Path, segment: Segment, columns: Sequence[str] | None = None) -> Any:
+def read_table(folder: Path, segment: Segment, sources: int, columns: Sequence[str] | None = None) -> Any:
     """Return the records of a segment as a pyarrow table, those of removed photos too; CorruptIndexError.
 
-    Its columns are PhotoRecord's, or some of them.
+    Its columns are PhotoRecord's, or some of them. sources: number of the index's.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    data = read_checked(folder, segment, PHOTOS)
+    types: dict[str, Any] = {field.name: field.type for field in fields(PhotoRecord)}
+    with _content_of(folder, segment, PHOTOS):
+        return records_in(data, segment.count, sources, types, columns)
 
-    # Not pq.read_table: that imports pyarrow.dataset, which takes a quarter of a second.
-    with pq.ParquetFile(pa.BufferReader(read_checked(folder, segment, PHOTOS))) as file:
-        return file.read(columns)
+
+@contextmanager
+def _content_of(folder: Path, segment: Segment, name: str) -> Iterator[None]:
+    """Turn a ValueError, of a file whose checksum is right, into a CorruptIndexError."""
+    try:
+        yield
+    except ValueError as error:
+        raise damaged(folder, segment, name, f"cannot be read ({error})") from error
 
 
 def kept_rows(segment: Segment) -> np.ndarray:

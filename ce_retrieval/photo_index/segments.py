@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.photo_index.manifest import MANIFEST
-from ce_retrieval.photo_index.manifest_parts import Segment, Skipped, digest
+from ce_retrieval.photo_index.manifest_parts import PHOTOS, VECTORS, Segment, Skipped, digest
 from ce_retrieval.photo_index.repeats import Repeat
 from ce_retrieval.storage import intended_name, new_folder, no_readers, storage_errors, write_file
 
-VECTORS = "vectors.h5"
-PHOTOS = "photos.parquet"
 _KIND_NAME = re.compile(r"kind-[0-9a-f]{12}\.npy")
 _PLACES_NAME = re.compile(r"places-[0-9a-f]{12}\.safetensors")
 _CODES_NAME = re.compile(r"codes-[0-9a-f]{12}\.safetensors")

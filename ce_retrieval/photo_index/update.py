@@ -198,7 +198,9 @@ class Update:
         firsts: dict[str, str] = {}
         wanted = {one.sha256 for one in new}
         for segment in self.manifest.segments if new else ():
-            table = read_table(self._pipeline.folder, segment, ("source", "key", "sha256")).take(kept_rows(segment))
+            table = read_table(
+                self._pipeline.folder, segment, len(self.manifest.sources), ("source", "key", "sha256")
+            ).take(kept_rows(segment))
             for source, key, sha256 in zip(*(column.to_pylist() for column in table.columns), strict=True):
                 if sha256 in wanted:
                     firsts.setdefault(sha256, self.manifest.name_of(source, key))

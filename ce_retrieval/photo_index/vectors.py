@@ -10,7 +10,7 @@ import numpy as np
 from ce_retrieval.photo_index.codes import StoredCodes
 from ce_retrieval.photo_index.manifest import Manifest
 from ce_retrieval.photo_index.manifest_parts import Segment
-from ce_retrieval.photo_index.segment_codes import SegmentCodes, segment_codes
+from ce_retrieval.photo_index.segment_codes import SegmentCodes, codebook_of, segment_codes
 from ce_retrieval.photo_index.segment_files import grids_offset, kept_rows, read_checked, read_grids
 from ce_retrieval.photo_index.segments import VECTORS
 
@@ -34,7 +34,7 @@ def open_vectors(path: Path, manifest: Manifest, device: str = "cpu") -> "GridIn
 def stored_grids(path: Path, manifest: Manifest) -> Iterator[np.ndarray]:
     """Yield the stored grids float16 (n, G, C), segment by segment, in the order of the ids; CorruptIndexError."""
     for segment in kept_segments(manifest):
-        grids = read_grids(path, segment)
+        grids = read_grids(path, segment, manifest.grid)
         yield grids[kept_rows(segment)] if segment.removed else grids
 
 
@@ -67,7 +67,7 @@ def _by_codes(path: Path, manifest: Manifest, stored: StoredCodes, device: str) 
     from indexes.pooled import PooledIndex
     from indexes.pooling import Pooling
 
-    book, found = stored.made, _read_codes(path, manifest)
+    book, found = codebook_of(path, stored), _read_codes(path, manifest)
     rows = _row_files(path, manifest, found)
     if cards_of(device):
         # FAISS has no scan of 4-bit codes on GPUs: they keep the pooled grids themselves.
@@ -101,7 +101,7 @@ def row_files(path: Path, manifest: Manifest) -> "RowFiles":
     for segment in kept_segments(manifest):
         read_checked(path, segment, VECTORS)
         kept = kept_rows(segment) if segment.removed else None
-        place, offset = path / "segments" / segment.name / VECTORS, grids_offset(path, segment)
+        place, offset = path / "segments" / segment.name / VECTORS, grids_offset(path, segment, manifest.grid)
         files.append(RowFile(place, offset, segment.count, None, kept))
     return RowFiles(files, manifest.cells, manifest.channels)
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from ce_retrieval.photo_index.manifest_parts import Segment
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segment_codes import segment_codes
 from ce_retrieval.photo_index.segment_files import (
+    damaged,
     file_problem,
     kept_rows,
     read_grids,
@@ -108,40 +109,33 @@ def _broken_files(path: Path, segment: Segment) -> list[str]:
 
 
 def _disagreements(path: Path, manifest: Manifest, segment: Segment) -> list[str]:
-    """Return where a segment's content differs from what the manifest says."""
-    problems = []
-    shape, expected = read_grids(path, segment).shape, (segment.count, manifest.cells, manifest.channels)
-    if shape != expected:
-        problems.append(f"{path}: segment {segment.name} has grids of shape {shape}, expected {expected}")
-    if read_stamps(path, segment).shape != (segment.count, 2):
-        problems.append(
-            f"{path}: segment {segment.name} has no time of change for each of its {counted(segment.count, 'photo')}"
-        )
-    if manifest.kind and manifest.kind_file:
-        described = (segment.count, manifest.kind.channels)
-        named = manifest.kind_file in segment.files
-        found = read_kinds(path, segment, manifest.kind_file).shape if named else None
-        if found != described:
-            problems.append(f"{path}: segment {segment.name} has kind features of shape {found}, expected {described}")
-    if manifest.places:
-        named = manifest.places.file in segment.files
-        seen = len(read_places(path, segment, manifest.places.file).counts) if named else 0
-        if seen != segment.count:
-            problems.append(f"{path}: segment {segment.name} has local features of {seen} of {segment.count} photos")
-    if manifest.codes:
+    """Return where a segment's files, whole as they are, do not hold what the manifest says."""
+    problems, kind = [], manifest.kind
+    readers: list[Callable[[], object]] = [
+        lambda: read_stamps(path, segment),
+        lambda: read_table(path, segment, len(manifest.sources)),
+    ]
+    if kind and (kinds := manifest.kind_file):
+        readers.append(lambda: read_kinds(path, segment, kinds, kind.channels))
+    if places := manifest.places:
+        readers.append(lambda: read_places(path, segment, places.file))
+    readers.append(lambda: _check_grids(path, manifest, segment))
+    for read in readers:
         try:
-            checks = segment_codes(path, segment, manifest.codes).checks
+            read()
         except CorruptIndexError as error:
             problems.append(str(error))
-        else:
-            from indexes.row_files import row_checks
-
-            if not np.array_equal(checks, row_checks(read_grids(path, segment))):
-                problems.append(f"{path}: segment {segment.name} has checksums of other grids")
-    table = read_table(path, segment)
-    if table.num_rows != segment.count or table.column_names != [f.name for f in fields(PhotoRecord)]:
-        problems.append(f"{path}: segment {segment.name} has {table.num_rows} records of columns {table.column_names}")
     return problems
+
+
+def _check_grids(path: Path, manifest: Manifest, segment: Segment) -> None:
+    """Raise CorruptIndexError where a segment has other grids than the manifest says, or codes of other grids."""
+    grids = read_grids(path, segment, manifest.grid)
+    if manifest.codes:
+        from indexes.row_files import row_checks
+
+        if not np.array_equal(segment_codes(path, segment, manifest.codes).checks, row_checks(grids)):
+            raise damaged(path, segment, manifest.codes.file, "has checksums of other grids")
 
 
 def _changed_photos(
@@ -167,7 +161,7 @@ def _changed_photos(
     records = (
         PhotoRecord(**row)
         for segment in segments
-        for row in read_table(index.path, segment).take(kept_rows(segment)).to_pylist()
+        for row in read_table(index.path, segment, len(index.manifest.sources)).take(kept_rows(segment)).to_pylist()
     )
     problems: list[str] = []
     done = 0

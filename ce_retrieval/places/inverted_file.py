@@ -91,4 +91,9 @@ def open_inverted(path: Path) -> InvertedFile:
     found = InvertedFile(**arrays)
     if len(found.starts) != CELLS + 1 or any(len(array) != found.starts[-1] for array in found[2:]):
         raise ValueError("its arrays do not fit each other")
+    # A search goes where these point to, without looking again.
+    if found.starts[0] or (found.starts[1:] < found.starts[:-1]).any():
+        raise ValueError("its lists do not follow each other")
+    if len(found.rows) and found.rows.max() >= len(found.counts):
+        raise ValueError(f"it has features of photo {found.rows.max()} of {len(found.counts)}")
     return found

@@ -119,8 +119,11 @@ def test_a_manifest_with_an_entry_of_a_later_ceret_is_refused(index, helpers):
 
 
 def test_a_manifest_that_disagrees_with_its_segments_is_found_by_verify(index, helpers):
-    helpers.edit_manifest(index, channels=4)
-    assert "expected (8, 64, 4)" in verify_index(index).problems[0]
+    helpers.edit_manifest(index, channels=2)
+    assert "expected float16 (8, 64, 2)" in verify_index(index).problems[0]
+    helpers.edit_manifest(index, channels=40)
+    with pytest.raises(CorruptIndexError, match=r"manifest\.json is damaged .*'000001' has 8 photos in \d+ bytes"):
+        verify_index(index)
 
 
 @pytest.fixture

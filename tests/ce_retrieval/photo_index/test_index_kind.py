@@ -290,7 +290,11 @@ def test_verify_compares_them_with_the_manifest(told, helpers):
     helpers.edit_manifest(told, kind={**manifest["kind"], "channels": 47})
     problems = verify_index(told).problems
     assert len(problems) == 4
-    assert f"{told}: segment 000002 has kind features of shape (8, 48), expected (8, 47)" in problems
+    file = read_manifest(told).kind_file
+    found = "cannot be read (its vectors are float16 of shape (8, 48), expected float16 (8, 47))"
+    assert problems[1].startswith(
+        f"{told / 'segments' / '000002' / file} {found}: restore it from a copy, or make it anew"
+    )
 
 
 def test_damage_elsewhere_stops_a_change_of_kind(told):

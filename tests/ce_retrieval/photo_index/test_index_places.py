@@ -222,8 +222,14 @@ def test_a_damaged_file_is_named_and_can_be_made_anew(placed, helpers, harm):
 
 
 def test_other_codes_are_named_and_can_be_taken(placed, helpers):
-    entry = json.loads((placed / "manifest.json").read_bytes())["places"]
-    helpers.edit_manifest(placed, places={**entry, "codes_sha256": "0" * 64})
+    content = json.loads((placed / "manifest.json").read_bytes())
+    other = dataclasses.replace(read_manifest(placed).places, codes_sha256="0" * 64)
+    for segment in content["segments"]:
+        (name,) = (one for one in segment["files"] if one.startswith("places-"))
+        segment["files"][other.file] = segment["files"].pop(name)
+        place = placed / "segments" / segment["name"]
+        (place / name).rename(place / other.file)
+    helpers.edit_manifest(placed, places=dataclasses.asdict(other), segments=content["segments"])
     index = PhotoIndex(placed, read_manifest(placed))
     for act in (lambda: place_votes(index, textured(3)), lambda: add_photos(placed)):
         with pytest.raises(NoPlacesError, match=f"made by codes 000000000000 and .*`ceret add {placed} --places`"):
