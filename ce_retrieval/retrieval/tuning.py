@@ -14,7 +14,7 @@ from ce_retrieval.errors import PhotoError, PhotoIndexError
 from ce_retrieval.holes.strategies import center_holes, holes_for
 from ce_retrieval.photo_index import Manifest, PhotoIndex
 from ce_retrieval.photo_index.code_update import recipe_of, with_recipe, without_codes
-from ce_retrieval.photo_index.manifest import AUTO, RECIPES, write_manifest
+from ce_retrieval.photo_index.manifest import AUTO, RECIPES, read_manifest, write_manifest
 from ce_retrieval.photo_index.segments import clear_leftovers
 from ce_retrieval.photo_index.vectors import open_vectors
 from ce_retrieval.photo_index.writing import changing_index
@@ -124,21 +124,26 @@ def tune_index(
     CorruptIndexError, LockedIndexError, StorageError
     """
     path, settings = Path(path), settings or TuningSettings()
-    with changing_index(path) as manifest:
-        manifest = dataclasses.replace(manifest, recipe=settings.recipe)
+    with changing_index(path) as before:
+        manifest = dataclasses.replace(before, recipe=settings.recipe)
         chosen, possible = recipe_of(manifest, manifest.count, settings.recall, settings.max_memory, settings.recipe)
-        # Codes made anew: the old ones may have been trained when the collection was another.
-        manifest = with_recipe(path, without_codes(manifest), chosen, progress)
-        measured: tuple[Measured, ...] = ()
-        if manifest.codes:
-            measured = _measured(path, manifest, settings)
-            codes = dataclasses.replace(
-                manifest.codes, effort=measured[-1].effort, recall=round(measured[-1].recall, 4)
-            )
-            manifest = dataclasses.replace(manifest, codes=codes)
-        write_manifest(path, manifest)
+        try:
+            # Codes made anew: the old ones may have been trained when the collection was another.
+            manifest = with_recipe(path, without_codes(manifest), chosen, progress)
+            measured = _measured(path, manifest, settings) if manifest.codes else ()
+            write_manifest(path, _with_measured(manifest, measured))
+        except BaseException:
+            clear_leftovers(path, read_manifest(path).segments)
+            raise
         clear_leftovers(path, manifest.segments)
     return Tuning(chosen, possible, measured)
+
+
+def _with_measured(manifest: Manifest, measured: tuple[Measured, ...]) -> Manifest:
+    if manifest.codes is None:
+        return manifest
+    codes = dataclasses.replace(manifest.codes, effort=measured[-1].effort, recall=round(measured[-1].recall, 4))
+    return dataclasses.replace(manifest, codes=codes)
 
 
 def _measured(path: Path, manifest: Manifest, settings: TuningSettings) -> tuple[Measured, ...]:

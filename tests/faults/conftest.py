@@ -24,9 +24,9 @@ def small_parts():
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory) -> Path:
-    """A folder with photos and an index of them, `whole.ceret`; not to be changed."""
+    """A folder of `whole_index.make_collection`; what it made is not to be changed."""
     folder = tmp_path_factory.mktemp("faults")
-    whole_index.grow_index(folder / "photos", whole_index.make_index(folder / "photos", folder / "whole.ceret"))
+    whole_index.make_collection(folder)
     return folder
 
 

@@ -18,15 +18,14 @@ import traceback
 import warnings
 from pathlib import Path
 
+import commands
 import fake_kind
 import mutations
 import whole_index
-from click.testing import CliRunner
 
 from ce_retrieval.errors import CeretError
 from ce_retrieval.photo_index import builder
 from ce_retrieval.photos import decode_photo, open_source
-from cli.main import main as ceret
 
 LIMIT, MEMORY = 30, 1 << 30
 
@@ -61,57 +60,22 @@ def fault_of_index(case: int, folder: Path) -> tuple[str, str | None]:
     whole, index = folder / "whole.ceret", folder / "index.ceret"
     photos = folder / "photos"
     if not whole.exists():
-        whole_index.grow_index(photos, whole_index.make_index(photos, whole))
-    renew(whole, index)
+        whole_index.make_collection(folder)
+    commands.renew(whole, index)
     what = mutations.spoil_index(index, case)
     spoilt = folder / "spoilt.ceret"
     shutil.rmtree(spoilt, ignore_errors=True)
     index.rename(spoilt)
     photo = photos / "even" / "0004.png"
-    reading = (
-        ("info", index), ("verify", index, "--photos"), ("duplicates", index),
-        ("query", photo, "--index", index, "-k", 5), ("query", photo, "--index", index, "--features", "kind", "-k", 5),
-        ("query", photo, "--index", index, "--features", "places", "-k", 5),
-        ("query", photo, "--index", index, "--where", "width > 0 and label != 'x'", "-k", 5),
-    )  # fmt: skip
-    writing = (
-        ("add", index), ("remove", index, photo), ("compact", index), ("tune", index, "--recipe", "pooled"),
-        ("relocate", index, photos, folder / "elsewhere"), ("merge", folder / "merged.ceret", index, whole),
-        ("export", index, folder / "table.parquet", "--to", "parquet"),
-    )  # fmt: skip
-    renew(spoilt, index)
-    for command in reading:
-        if fault := fault_of_command(command):
-            return what, fault
-    for command in writing:
-        renew(spoilt, index)
-        for made in ("merged.ceret", "table.parquet"):
-            shutil.rmtree(folder / made, ignore_errors=True)
-            (folder / made).unlink(missing_ok=True)
-        if fault := fault_of_command(command):
-            return what, fault
+    commands.renew(spoilt, index)
+    for name, command in commands.reading(index, photo).items():
+        if fault := commands.fault_of(commands.run(command)):
+            return what, f"{name}: {fault}"
+    for name, command in commands.changing(index, photo, whole).items():
+        commands.renew(spoilt, index)
+        if fault := commands.fault_of(commands.run(command)):
+            return what, f"{name}: {fault}"
     return what, None
-
-
-def renew(whole: Path, index: Path) -> None:
-    shutil.rmtree(index, ignore_errors=True)
-    shutil.copytree(whole, index)
-
-
-def fault_of_command(command: tuple) -> str | None:
-    """Run a command; return what is wrong with how it ended, None where it has a result or an error of one line."""
-    words = [str(word) for word in command]
-    done = CliRunner().invoke(ceret, words)
-    told = f"ceret {words[0]}: "
-    if done.exception and not isinstance(done.exception, SystemExit):
-        return told + "".join(traceback.format_exception(*done.exc_info))
-    if words[0] == "verify" and done.exit_code == 1 and not done.stderr.startswith("Error: "):
-        return None  # its problems, a line each
-    if done.exit_code == 1 and not (done.stderr.startswith("Error: ") and is_one_line(done.stderr.rstrip("\n"))):
-        return told + f"not one line: {done.stderr}"
-    if "out of memory" in done.stderr:
-        return told + done.stderr
-    return None if done.exit_code in (0, 1) else told + f"exit code {done.exit_code}: {done.stderr}"
 
 
 def is_one_line(text: str) -> bool:

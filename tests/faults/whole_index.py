@@ -48,6 +48,13 @@ def make_index(photos: Path, out: Path) -> Path:
     return out
 
 
+def make_collection(folder: Path) -> Path:
+    """Make in `folder`: photos, whole.ceret of them, and elsewhere, a copy of the photos; return the index."""
+    index = grow_index(folder / "photos", make_index(folder / "photos", folder / "whole.ceret"))
+    shutil.copytree(folder / "photos", folder / "elsewhere")
+    return index
+
+
 def grow_index(photos: Path, out: Path) -> Path:
     """Add four photos to it."""
     write_photos(photos, range(20, 24))
