@@ -23,7 +23,8 @@ def check_size(spec: str, size: int, needed: int) -> None:
 
 def network_memory(numbers: int, size: int) -> tuple[int, int]:
     """Return at most how many bytes torch and a network of so many numbers take, and the feature maps of each photo."""
-    return LIBRARY_MEMORY + 6 * numbers, PIXEL_MEMORY * size**2  # float32, and bfloat16 beside it
+    # As read, in float32, and in bfloat16 beside it.
+    return LIBRARY_MEMORY + 10 * numbers, PIXEL_MEMORY * size**2
 
 
 def in_chunks(count: int, run: Callable[[slice], None]) -> None:

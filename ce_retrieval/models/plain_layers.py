@@ -26,19 +26,24 @@ class Layers:
     """
 
     def __init__(self, tensors: Mapping[str, NDArray[Any]]) -> None:
-        self._tensors = {name: np.ascontiguousarray(_for_product(value)) for name, value in tensors.items()}
-        self._sides = {name: value.shape[-1] for name, value in tensors.items() if value.ndim == 4}
+        self._stored = tensors
+        self._ready: dict[str, Floats] = {}  # those that were used: a process that runs torch alone keeps no second copy
 
     def tensor(self, name: str) -> Floats:
-        """Return numbers by their name; kernels as (kh * kw * C, C')."""
-        return self._tensors[name]
+        """Return numbers in float32 by their name; kernels (C', C, kh, kw) as (kh * kw * C, C')."""
+        if name not in self._ready:
+            numbers = np.asarray(self._stored[name], np.float32)
+            if numbers.ndim == 4:
+                numbers = numbers.transpose(2, 3, 1, 0).reshape(-1, len(numbers))
+            self._ready[name] = numbers
+        return self._ready[name]
 
     def conv(self, name: str, maps: Floats, stride: int = 1) -> Floats:
         """Convolve with an odd square kernel, padded by zeros: (B, h, w, C) -> (B, h / stride, w / stride, C')."""
         kernel, bias, side = (
-            self._tensors[f"{name}.weight"],
-            self._tensors[f"{name}.bias"],
-            self._sides[f"{name}.weight"],
+            self.tensor(f"{name}.weight"),
+            self.tensor(f"{name}.bias"),
+            self._stored[f"{name}.weight"].shape[-1],
         )
         if side == 1:
             return maps @ kernel + bias
@@ -55,7 +60,7 @@ class Layers:
         """Normalise over the channels of each position (`layers.ChannelNorm`)."""
         centred = maps - maps.mean(axis=-1, keepdims=True)
         centred /= np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + np.float32(_EPSILON))
-        return centred * self._tensors[f"{name}.weight"] + self._tensors[f"{name}.bias"]
+        return centred * self.tensor(f"{name}.weight") + self.tensor(f"{name}.bias")
 
     def blocks(self, name: str, count: int, maps: Floats) -> Floats:
         """Apply residual blocks (`layers.ResidualBlock`)."""
@@ -68,16 +73,10 @@ class Layers:
         """Apply channel-wise residual layers (`layers.ResidualMixer`)."""
         for mixer in (f"{name}.{number}" for number in range(count)):
             flat = self.norm(f"{mixer}.norm", maps).reshape(len(maps), -1, maps.shape[-1]).transpose(2, 0, 1)
-            spread = flat @ self._tensors[f"{mixer}.spread.weight"] + self._tensors[f"{mixer}.spread.bias"]
+            spread = flat @ self.tensor(f"{mixer}.spread.weight") + self.tensor(f"{mixer}.spread.bias")
             inner = relu(spread.transpose(1, 2, 0)).reshape(maps.shape)
             maps = maps + np.float32(BRANCH) * self.conv(f"{mixer}.across", inner)
         return maps
-
-
-def _for_product(value: NDArray[Any]) -> Floats:
-    """Return numbers in float32; kernels (C', C, kh, kw) as (kh * kw * C, C')."""
-    numbers = np.asarray(value, np.float32)
-    return numbers.transpose(2, 3, 1, 0).reshape(-1, len(numbers)) if numbers.ndim == 4 else numbers
 
 
 def relu(maps: Floats) -> Floats:
