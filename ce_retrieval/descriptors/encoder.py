@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.cells import LARGEST, check_batch, square_boxes
-from ce_retrieval.descriptors.networks import check_size, in_chunks, network_memory, thread_count
+from ce_retrieval.descriptors.networks import check_size, in_chunks, network_memory
 from ce_retrieval.errors import CheckpointError, DescriptorError
 
 if TYPE_CHECKING:
@@ -43,12 +43,13 @@ class Encoder(Descriptor):
 
     def __init__(self, spec: str, weights: Weights, layer: str, size: int) -> None:
         self.spec, self.size, self.layer = spec, size, layer
-        check_size(spec, size, weights.network)
+        check_size(spec, size, weights.config.size)
         self.weights, self.weights_sha256 = weights, weights.sha256
         self._compression = weights.compressions.get(layer)
-        self._threads = thread_count()
-        self.memory, self.photo_memory = network_memory(weights.network)
-        rows, columns, whole = self._features(np.zeros((1, size, size, 3), np.uint8), None).shape[1:]
+        self.memory, self.photo_memory = network_memory(weights.numbers, size)
+        rows, columns, whole = self._features(
+            np.zeros((1, size, size, 3), np.uint8), np.zeros((1, size, size), bool)
+        ).shape[1:]
         compressed = self._compression
         if compressed is not None and len(compressed.mean) != whole:
             raise CheckpointError(
@@ -68,23 +69,28 @@ class Encoder(Descriptor):
     def describe(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         """Describe a batch, uint8 (B, S, S, 3) -> float32 (B, G, C); DescriptorError where float16 cannot hold a feature."""
         check_batch(self.spec, self.size, photos, holes)
+        if holes is not None and self.weights.plain_for(len(photos)) is not None:
+            return self._compressed(self._features(photos, holes))
         out = np.empty((len(photos), self.cells, self.channels), np.float32)
 
-        def run(part: slice) -> None:
-            out[part] = self._chunk(photos[part], None if holes is None else holes[part])
+        from ce_retrieval.models.inference import encode_photos
 
-        in_chunks(len(photos), run, self._threads)
+        network = self.weights.network
+
+        def run(part: slice) -> None:
+            out[part] = self._compressed(
+                encode_photos(network, photos[part], None if holes is None else holes[part], layer=self.layer)
+            )
+
+        in_chunks(len(photos), run)
         return out
 
-    def _chunk(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-        import torch
-
-        features = self._features(photos, holes)
-        flat = features.reshape(len(photos), self.cells, features.shape[-1])
+    def _compressed(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        flat = features.reshape(len(features), self.cells, features.shape[-1])
         if self._compression is None:
             grids = flat * np.float32(flat.shape[-1] ** -0.5)
         else:
-            grids = self._compression.apply(torch.from_numpy(flat)).numpy()
+            grids = self._compression.apply(flat)
         if not (np.abs(grids) <= LARGEST).all():  # false for NaN too
             raise DescriptorError(
                 f"{self.spec}: its network gives features that are too large for an index, or not finite: the weights are "
@@ -92,7 +98,10 @@ class Encoder(Descriptor):
             )
         return grids
 
-    def _features(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    def _features(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return the features of few photos, before the compression: float32 (B, h, w, C)."""
+        if (plain := self.weights.plain_for(len(photos))) is not None:
+            return plain.features(photos, holes, self.layer)
         from ce_retrieval.models.inference import encode_photos
 
         return encode_photos(self.weights.network, photos, holes, layer=self.layer)

@@ -36,11 +36,10 @@ def make_encoder(argument: str | None, size: int) -> Encoder | Reconstruction:
     spec = f"encoder:{layer}" if checkpoint is None else f"encoder:{layer}:{weights.path}"
     if layer == FILL_LAYER:
         return Reconstruction(spec, weights, size)
-    network = weights.network
-    if layer not in network.LAYERS:
-        known = ", ".join((*network.LAYERS, FILL_LAYER))
+    if layer not in weights.layers:
+        known = ", ".join((*weights.layers, FILL_LAYER))
         raise SettingsError(
-            f"{spec}: {weights.path.name} is of architecture {network.config.architecture}: its layers are {known}"
+            f"{spec}: {weights.path.name} is of architecture {weights.config.architecture}: its layers are {known}"
         )
     return Encoder(spec, weights, layer, size)
 
@@ -58,9 +57,9 @@ def protocol_layer(argument: str | None, hole: str) -> str:
 
 
 def _default_layer(weights: Weights, hole: str) -> str:
-    if weights.network.config.size % CELL == 0:
+    if weights.config.size % CELL == 0:
         return FILL_LAYER
-    return LOCAL_LAYER if hole == "none" else weights.network.LAYERS[-1]
+    return LOCAL_LAYER if hole == "none" else weights.layers[-1]
 
 
 def _parts(argument: str | None) -> tuple[str | None, str | None]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.descriptors.base import Descriptor
 from ce_retrieval.descriptors.cells import cell_means, cell_sums, check_batch, grid_boxes
-from ce_retrieval.descriptors.networks import check_size, in_chunks, network_memory, thread_count
+from ce_retrieval.descriptors.networks import check_size, in_chunks, network_memory
 from ce_retrieval.errors import CheckpointError, DescriptorError, SettingsError
 from ce_retrieval.pixels import to_unit
 
@@ -51,15 +51,14 @@ class Reconstruction(Descriptor):
     libraries = ("torch",)
 
     def __init__(self, spec: str, weights: Weights, size: int) -> None:
-        check_size(spec, size, weights.network)
+        check_size(spec, size, weights.config.size)
         if size % CELL:
             raise SettingsError(
                 f"{spec}: cells of {CELL} px do not divide photos of {size} px: name another layer, as in encoder:context"
             )
         self.spec, self.size = spec, size
         self.weights, self.weights_sha256 = weights, weights.sha256
-        self._threads = thread_count()
-        self.memory, self.photo_memory = network_memory(weights.network)
+        self.memory, self.photo_memory = network_memory(weights.numbers, size)
         self.grid = size // CELL
         self.cells = self.grid**2
         self.boxes = grid_boxes(self.grid, CELL, CELL)
@@ -76,28 +75,44 @@ class Reconstruction(Descriptor):
             out[..., :3] = cell_means(np.ascontiguousarray(photos), None, self.grid)
         else:
             self._check(holes)
-            in_chunks(len(photos), lambda part: self._fill(photos[part], holes[part], out[part]), self._threads)
+            self._predict(photos, holes, out)
             _extend(texture, self.grid)
         out[..., :3] -= np.float32(0.5)
         out[..., 3] = np.float32(TEXTURE) * np.log((texture + np.float32(FLAT)) / np.float32(TYPICAL + FLAT))
         return out
 
     def _check(self, holes: NDArray[np.bool_]) -> None:
-        from ce_retrieval.models.inference import predicted_part
-
         if holes.all(axis=(1, 2)).any():
             raise DescriptorError(f"{self.spec}: a hole leaves its network nothing to see: make the hole smaller")
-        if (holes & ~predicted_part(self.weights.network)).any():
-            name = self.weights.network.config.architecture
+        if (holes & ~self.weights.predicted_part()).any():
+            name = self.weights.config.architecture
             raise DescriptorError(
                 f"{self.spec}: the hole reaches outside the central half, all that {name} predicts: use other weights "
                 "or another layer"
             )
 
-    def _fill(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_], out: NDArray[np.float32]) -> None:
+    def _predict(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_], out: NDArray[np.float32]) -> None:
+        """Write the mean colours of the cells of filled photos to out[..., :3]."""
+        if (plain := self.weights.plain_for(len(photos))) is not None:
+            self._fill(photos, holes, plain.predict(photos, holes), out)
+            return
         from ce_retrieval.models.inference import predict_photos
 
-        predicted = predict_photos(self.weights.network, photos, holes)
+        network = self.weights.network
+
+        def run(part: slice) -> None:
+            predicted = predict_photos(network, photos[part], holes[part])
+            self._fill(photos[part], holes[part], predicted, out[part])
+
+        in_chunks(len(photos), run)
+
+    def _fill(
+        self,
+        photos: NDArray[np.uint8],
+        holes: NDArray[np.bool_],
+        predicted: NDArray[np.float32],
+        out: NDArray[np.float32],
+    ) -> None:
         if not np.isfinite(predicted).all():
             raise CheckpointError(
                 f"{self.weights.path}: its predictions are not finite: the file is damaged, use other weights"

@@ -13,14 +13,10 @@ from torch import Tensor
 
 from ce_retrieval.errors import CheckpointError, some
 from ce_retrieval.models.build import build_network
+from ce_retrieval.models.checkpoint_file import FORMAT, KEY, check_kind, read_file, tensors_beside
 from ce_retrieval.models.config import config_from_dict, config_to_dict
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.storage import replace_file
-
-FORMAT = 1
-_KEY = "ceret"
-# Prefix of the tensors that are stored beside the network's own: how its features are compressed (`compression`).
-COMPRESSION = "compression."
 
 
 def tensors_hash(tensors: dict[str, Tensor]) -> str:
@@ -45,7 +41,7 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str,
     sha256 = tensors_hash(flat)
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     header = {**header, "format": FORMAT, "sha256": sha256, "versions": versions}
-    data = save(flat, metadata={_KEY: json.dumps(header, sort_keys=True)})
+    data = save(flat, metadata={KEY: json.dumps(header, sort_keys=True)})
     replace_file(Path(path), data)
     return sha256
 
@@ -56,28 +52,7 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     CheckpointError where the file is missing, truncated, altered, not a safetensors file, without ceret's header, or of
     another format version.
     """
-    from safetensors import SafetensorError, safe_open
-
-    name = str(path)
-    if not Path(path).is_file():
-        found = "a folder, not a checkpoint file" if Path(path).is_dir() else "no such checkpoint file"
-        raise CheckpointError(f"{name}: {found}; give the path of a .safetensors file")
-    try:
-        with safe_open(name, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{name}: truncated or no safetensors file ({error}); use another checkpoint") from None
-    try:
-        header = json.loads(metadata[_KEY])
-    except (KeyError, ValueError):
-        raise CheckpointError(f"{name}: has no ceret header; expected a checkpoint written by ceret") from None
-    if header.get("format") != FORMAT:
-        found = header.get("format")
-        raise CheckpointError(f"{name}: format {found}, this version reads format {FORMAT}; train or export it again")
-    if tensors_hash(tensors) != header.get("sha256"):
-        raise CheckpointError(f"{name}: altered, its weights do not match its header; use another copy")
-    return tensors, header
+    return read_file(path, "pt", tensors_hash)
 
 
 def _network_header(network: ContextEncoder, extra: dict[str, Any]) -> dict[str, Any]:
@@ -122,11 +97,6 @@ def save_network(
     return save_tensors(path, {**state, **(beside or {})}, _network_header(network, extra or {}))
 
 
-def tensors_beside(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of a file that are not weights of its network: those whose names begin with `COMPRESSION`."""
-    return {name: value for name, value in tensors.items() if name.startswith(COMPRESSION)}
-
-
 def restore(network: ContextEncoder, tensors: dict[str, Tensor], *, name: str) -> None:
     """Copy weights into a network, in place; float16 may fill float32, and `tensors_beside` are ignored.
 
@@ -152,8 +122,7 @@ def network_from(
     tensors: dict[str, Tensor], header: dict[str, Any], *, name: str, device: torch.device | str = "cpu"
 ) -> ContextEncoder:
     """Return the network that a header describes, with its weights: in evaluation mode, channels_last, on a device."""
-    if header.get("kind") != "network":
-        raise CheckpointError(f"{name}: holds {header.get('kind')!r}, not a network; use the weights file beside it")
+    check_kind(header, name=name)
     network = build_network(config_from_dict(header.get("network", {}), name=name))
     restore(network, tensors, name=name)
     return network.to(device=device, memory_format=torch.channels_last).eval()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ce_retrieval.models.config import CompactConfig
+from ce_retrieval.models.constants import COMPACT_LAYERS
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.layers import ChannelNorm, ResidualBlock, ResidualMixer, smooth_fill
 
@@ -65,7 +66,7 @@ class Compact(ContextEncoder):
     (`config.residual`), which already has the low frequencies near the hole's edge.
     """
 
-    LAYERS: ClassVar[tuple[str, ...]] = ("cells", "context")
+    LAYERS: ClassVar[tuple[str, ...]] = COMPACT_LAYERS
     config: CompactConfig
 
     def __init__(self, config: CompactConfig) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,51 +17,26 @@ from torch import Tensor
 
 from ce_retrieval.errors import CheckpointError
 from ce_retrieval.models.checkpoint import (
-    COMPRESSION,
     load_tensors,
     network_from,
     own_header,
     save_network,
-    tensors_beside,
 )
+from ce_retrieval.models.checkpoint_file import COMPRESSION
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.inference import BATCH, encode_photos
+from ce_retrieval.models.projection import Compression
 
 LEAST_CHANNELS = 48
 PHOTO_VALUES = 1024  # channels of all cells of a photo: with few cells each keeps more
 MOST_PHOTOS = 2048  # enough to fit to
 
 
-@dataclass(frozen=True)
-class Compression:
-    """The projection y = scale * (x - mean) @ basis, on the last axis.
-
-    Attributes
-    ----------
-    mean : float32 (C,)
-    basis : float32 (C, C')
-        Orthonormal columns, the most variance first.
-    scale : float
-        Makes the root mean square of |y| 1 on the photos of the fit.
-    """
-
-    mean: Tensor
-    basis: Tensor
-    scale: float
-
-    @property
-    def channels(self) -> int:
-        """C', the number of channels that are left."""
-        return self.basis.shape[1]
-
-    def apply(self, features: Tensor) -> Tensor:
-        """Project features: float32 (..., C) -> (..., C')."""
-        return (features - self.mean) @ self.basis * self.scale
-
-    def tensors(self, layer: str) -> dict[str, Tensor]:
-        """Return the tensors of this compression in a weights file."""
-        values = {"mean": self.mean, "basis": self.basis, "scale": torch.tensor([self.scale], dtype=torch.float32)}
-        return {f"{COMPRESSION}{layer}.{name}": value for name, value in values.items()}
+def compression_tensors(compression: Compression, layer: str) -> dict[str, Tensor]:
+    """Return the tensors of the compression of a layer in a weights file."""
+    scale = np.array([compression.scale], np.float32)
+    values = {"mean": compression.mean, "basis": compression.basis, "scale": scale}
+    return {f"{COMPRESSION}{layer}.{name}": torch.from_numpy(value) for name, value in values.items()}
 
 
 def default_channels(cells: int, channels: int) -> int:
@@ -105,7 +79,7 @@ def fit_compression(
     vectors = vectors * np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0))
     power, total = variance[:kept].sum(), variance.sum()
     scale = float(np.float32(1 / math.sqrt(power))) if power > 0 else 1.0
-    offset, basis = (torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in (mean, vectors))
+    offset, basis = (np.ascontiguousarray(a, np.float32) for a in (mean, vectors))
     return Compression(offset, basis, scale), float(power / total) if total > 0 else 1.0
 
 
@@ -137,25 +111,6 @@ def _principal(batches: Iterable[np.ndarray], count: int) -> tuple[np.ndarray, n
     offset = total / count
     variance, vectors = np.linalg.eigh(products / count - np.outer(offset, offset))
     return origin + offset, np.maximum(variance[::-1], 0), vectors[:, ::-1]
-
-
-def stored_compressions(tensors: dict[str, Tensor], layers: tuple[str, ...], *, name: str) -> dict[str, Compression]:
-    """Return the compressions of a weights file by layer; CheckpointError where one is incomplete or of an unknown layer."""
-    found: dict[str, Compression] = {}
-    beside = tensors_beside(tensors)
-    for layer in layers:
-        prefix = f"{COMPRESSION}{layer}."
-        parts = {key.removeprefix(prefix): beside.pop(key) for key in list(beside) if key.startswith(prefix)}
-        if not parts:
-            continue
-        mean, basis, scale = (parts.pop(key, torch.empty(0)) for key in ("mean", "basis", "scale"))
-        whole = mean.ndim == 1 and basis.ndim == 2 and len(basis) == len(mean) >= basis.shape[1] > 0
-        if parts or not whole or scale.shape != (1,) or any(t.dtype != torch.float32 for t in (mean, basis, scale)):
-            raise CheckpointError(f"{name}: the compression of layer {layer} is incomplete; export the weights again")
-        found[layer] = Compression(mean, basis, float(scale))
-    if beside:
-        raise CheckpointError(f"{name}: {min(beside)} compresses no layer of its network; export the weights again")
-    return found
 
 
 def export_compressed(
@@ -195,7 +150,7 @@ def export_compressed(
     for layer in network.LAYERS:
         hole = holes_of(layer)
         compression, kept = fit_compression(network, photos, layer, channels, hole)
-        beside |= compression.tensors(layer)
+        beside |= compression_tensors(compression, layer)
         about[layer] = {
             "channels": compression.channels,
             "variance_kept": round(kept, 4),

@@ -115,6 +115,25 @@ class CompactConfig(_Network):
             raise SettingsError(f"the network's widths are {self.widths}: two shuffles need an even first one")
 
 
+@dataclass(frozen=True)
+class KindConfig:
+    """Sizes of a `KindNetwork`.
+
+    Attributes
+    ----------
+    size : side of the photos, px.
+    widths, blocks : channels and residual blocks at 1/4, 1/8 and 1/16 of the side.
+    features : numbers that the network makes.
+    components : numbers of the vector, a linear map of the features.
+    """
+
+    size: int = 128
+    widths: tuple[int, int, int] = (48, 96, 192)
+    blocks: tuple[int, int, int] = (1, 2, 2)
+    features: int = 256
+    components: int = 64
+
+
 NetworkConfig = PaperCenterConfig | PaperRandomConfig | PaperRegionConfig | CompactConfig
 
 ARCHITECTURES: dict[str, type[NetworkConfig]] = {

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ce_retrieval.errors import MaskError, PhotoError
+from ce_retrieval.errors import MaskError
 from ce_retrieval.models.context_encoder import ContextEncoder
 from ce_retrieval.models.kind_network import KindNetwork
+from ce_retrieval.models.plain import check_photos, check_visible
 from ce_retrieval.models.precision import has_bfloat16
 from ce_retrieval.pixels import to_bytes
 
@@ -20,9 +21,7 @@ def _to_device(
 ) -> tuple[Tensor, Tensor]:
     """Return photos float (B, 3, S, S) in [-1, 1] and holes bool (B, S, S) on the network's device."""
     size = network.config.size
-    if photos.dtype != np.uint8 or photos.shape[1:] != (size, size, 3):
-        found = f"{photos.dtype} {photos.shape[1:]}"
-        raise PhotoError(f"photos of {found} do not suit the network: expected uint8 ({size}, {size}, 3); resize them")
+    check_photos(photos, size)
     device = next(network.parameters()).device
     pixels = torch.from_numpy(np.array(photos)).to(device)
     if holes is None:
@@ -124,8 +123,7 @@ def predict_photos(
         A hole covers a whole photo.
     """
     missing = np.broadcast_to(holes, photos.shape[:3])
-    if missing.all(axis=(1, 2)).any():
-        raise MaskError("a hole covers a whole photo and leaves the network nothing to see: use a smaller hole")
+    check_visible(missing)
     outputs = np.empty(photos.shape, np.float32)
     for window in _batches(len(photos)):
         pixels, gone = _to_device(network, photos[window], missing[window])

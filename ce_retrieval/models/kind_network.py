@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as functional
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ce_retrieval.errors import CheckpointError
-from ce_retrieval.models.checkpoint import load_tensors, save_tensors
+from ce_retrieval.models.checkpoint import save_tensors
+from ce_retrieval.models.config import KindConfig
+from ce_retrieval.models.kind_weights import FILE_KIND, KindWeights
 from ce_retrieval.models.layers import ChannelNorm, ResidualBlock
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-FILE_KIND = "kind"
-
-
-@dataclass(frozen=True)
-class KindConfig:
-    """Sizes of a `KindNetwork`.
-
-    Attributes
-    ----------
-    size : side of the photos, px.
-    widths, blocks : channels and residual blocks at 1/4, 1/8 and 1/16 of the side.
-    features : numbers that the network makes.
-    components : numbers of the vector, a linear map of the features.
-    """
-
-    size: int = 128
-    widths: tuple[int, int, int] = (48, 96, 192)
-    blocks: tuple[int, int, int] = (1, 2, 2)
-    features: int = 256
-    components: int = 64
 
 
 class KindNetwork(nn.Module):
@@ -93,13 +76,12 @@ def save_kind(path: str | Path, network: KindNetwork, about: dict[str, Any]) -> 
 
 def load_kind_network(path: str | Path) -> tuple[KindNetwork, str]:
     """Return a network of `save_kind` in evaluation mode, on the CPU, and its hash; CheckpointError where it is another."""
-    tensors, header = load_tensors(path)
-    if header.get("kind") != FILE_KIND:
-        raise CheckpointError(f"{path}: holds no network of kinds: use the one that ships with ceret")
-    try:
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in header["network"].items()}
-        network = KindNetwork(KindConfig(**values))
-        network.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except (KeyError, TypeError, AttributeError, RuntimeError):
-        raise CheckpointError(f"{path}: its parts do not fit each other; install ceret again") from None
-    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False), header["sha256"]
+    weights = KindWeights(path)
+    return weights.network, weights.sha256
+
+
+def network_of_kinds(config: KindConfig, arrays: Mapping[str, NDArray[Any]]) -> KindNetwork:
+    """Return a network with its numbers by name, in evaluation mode, on the CPU."""
+    network = KindNetwork(config)
+    network.load_state_dict({name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in arrays.items()})
+    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from ce_retrieval.models.constants import BRANCH, SWEEPS
+
 
 class ChannelWiseLinear(nn.Module):
     """Each channel's map fully connected to itself, without weights between channels.
@@ -41,12 +43,6 @@ class ChannelNorm(nn.Module):
         """(B, C, h, w) -> (B, C, h, w), without a copy where the maps are channels_last."""
         last = maps.permute(0, 2, 3, 1)
         return functional.layer_norm(last, last.shape[-1:], self.weight, self.bias).permute(0, 3, 1, 2)
-
-
-# Factor of a residual branch. Adam moves all weights of a kernel by equal steps: undamped, the first hundred steps would
-# multiply the maps.
-BRANCH = 0.25
-SWEEPS = 8  # relaxation sweeps of `smooth_fill` per level
 
 
 class ResidualBlock(nn.Module):

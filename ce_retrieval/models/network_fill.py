@@ -33,12 +33,12 @@ class NetworkFill:
         from ce_retrieval.models.shipped import load_weights
 
         loaded = load_weights(weights)
-        self._network = loaded.network
-        self.size: int = self._network.config.size
+        self._weights = loaded
+        self.size: int = loaded.config.size
         self.about: dict[str, Any] = {
             "path": str(loaded.path),
             "sha256": loaded.sha256,
-            "architecture": self._network.config.architecture,
+            "architecture": loaded.config.architecture,
             "size": self.size,
         }
 
@@ -49,11 +49,9 @@ class NetworkFill:
         """
         import cv2
 
-        from ce_retrieval.models.inference import predicted_part
-
         if hole.all():
             raise MaskError("the hole leaves the network nothing to see at its size: use a smaller hole")
-        part = predicted_part(self._network)
+        part = self._weights.predicted_part()
         if resized and not part.all():
             part = cv2.dilate(part.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         if (hole & ~part).any():
@@ -65,9 +63,11 @@ class NetworkFill:
 
         In float32, so that a prediction depends on the rest of its batch by rounding alone. mirror: see `predict_photos`.
         """
+        if (plain := self._weights.plain_for(len(photos))) is not None:
+            return plain.predict(photos, holes, mirror=mirror)
         from ce_retrieval.models.inference import predict_photos
 
-        return predict_photos(self._network, photos, holes, mirror=mirror, fast=False)
+        return predict_photos(self._weights.network, photos, holes, mirror=mirror, fast=False)
 
     def fills(self, queries: Sequence[tuple[np.ndarray, np.ndarray]], size: int) -> np.ndarray:
         """Return photos with their holes filled, brought to size x size: float32 (B, size, size, 3) in [0, 1].

@@ -150,9 +150,21 @@ def test_holes_and_networks_that_cannot_be_served(descriptor, photos, center_wei
         make_descriptor(f"encoder:fill:{path}", 227)
 
 
-def test_weights_that_predict_no_colours_are_named(descriptor, photos, monkeypatch):
-    from ce_retrieval.models import inference
+@pytest.mark.parametrize("count", [1, 3], ids=("numpy", "torch"))
+def test_weights_that_predict_no_colours_are_named(tiny_weights, tmp_path, photos, count):
+    from ce_retrieval.models.checkpoint import load_network, save_network
 
-    monkeypatch.setattr(inference, "predict_photos", lambda *a, **o: np.full((1, SIZE, SIZE, 3), np.nan, np.float32))
-    with pytest.raises(CheckpointError, match=r"tiny\.safetensors: its predictions are not finite"):
-        descriptor.describe(photos[:1], center()[None])
+    network, _ = load_network(tiny_weights)
+    network.stem.weight.data.fill_(float("nan"))
+    save_network(tmp_path / "bad.safetensors", network)
+    descriptor = make_descriptor(f"encoder:fill:{tmp_path / 'bad.safetensors'}", SIZE)
+    with pytest.raises(CheckpointError, match=r"bad\.safetensors: its predictions are not finite"):
+        descriptor.describe(photos[:count], np.stack([center()] * count))
+
+
+def test_few_photos_are_described_in_numpy_as_many_are_in_torch(descriptor, photos):
+    holes = np.stack([center()] * 3)
+    many = descriptor.describe(photos[:3], holes)
+    for few in (slice(0, 1), slice(1, 3)):
+        found = descriptor.describe(photos[few], holes[few])
+        np.testing.assert_allclose(found, many[few], atol=2e-3)  # torch computes in bfloat16 where it is fast

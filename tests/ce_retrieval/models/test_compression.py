@@ -20,12 +20,13 @@ from ce_retrieval.models.checkpoint import (  # noqa: E402
     save_tensors,
 )
 from ce_retrieval.models.compression import (  # noqa: E402
+    compression_tensors,
     default_channels,
     export_compressed,
     fit_compression,
-    stored_compressions,
 )
 from ce_retrieval.models.inference import encode_photos  # noqa: E402
+from ce_retrieval.models.projection import stored_compressions  # noqa: E402
 from ce_retrieval.models.shipped import load_weights  # noqa: E402
 
 TINY = CompactConfig(size=32, widths=(8, 16, 16), mixers=1)
@@ -65,15 +66,15 @@ def test_the_basis_is_that_of_the_singular_value_decomposition(network, photos, 
     rows = encode_photos(network, photos, hole, layer=layer).reshape(-1, 16).astype(np.float64)
     centred = rows - rows.mean(axis=0)
     _, values, directions = np.linalg.svd(centred, full_matrices=False)
-    np.testing.assert_allclose(found.mean.numpy(), rows.mean(axis=0), atol=1e-4)
-    basis = found.basis.numpy()
+    np.testing.assert_allclose(found.mean, rows.mean(axis=0), atol=1e-4)
+    basis = found.basis
     np.testing.assert_allclose(basis.T @ basis, np.eye(5), atol=1e-5)
     np.testing.assert_allclose(np.abs(np.diag(directions[:5] @ basis)), 1, atol=1e-4)
     assert kept == pytest.approx((values[:5] ** 2).sum() / (values**2).sum(), rel=1e-5)
-    compressed = found.apply(torch.from_numpy(rows.astype(np.float32))).numpy()
+    compressed = found.apply(rows.astype(np.float32))
     assert np.square(compressed).sum(axis=1).mean() == pytest.approx(1, rel=1e-4)
     # The least error of any projection to five channels.
-    back = compressed / found.scale @ basis.T + found.mean.numpy()
+    back = compressed / found.scale @ basis.T + found.mean
     assert np.square(rows - back).sum() == pytest.approx((values[5:] ** 2).sum(), rel=1e-3)
 
 
@@ -82,18 +83,18 @@ def test_with_all_channels_distances_only_change_by_the_scale(network, photos):
     assert found.channels == 16 and kept == pytest.approx(1)
     one, other = encode_photos(network, photos[:2], layer="cells").reshape(2, -1, 16)
     distance = np.linalg.norm(one - other, axis=1)
-    compressed = [found.apply(torch.from_numpy(part)).numpy() for part in (one, other)]
+    compressed = [found.apply(part) for part in (one, other)]
     np.testing.assert_allclose(np.linalg.norm(np.subtract(*compressed), axis=1), distance * found.scale, rtol=1e-3)
 
 
 def test_a_fit_is_a_function_of_its_inputs_and_constant_features_do_no_harm(network, photos):
     first, second = (fit_compression(network, photos, "cells", 4)[0] for _ in range(2))
-    assert torch.equal(first.basis, second.basis) and first.scale == second.scale
+    assert np.array_equal(first.basis, second.basis) and first.scale == second.scale
     for parameter in network.parameters():
         parameter.data.zero_()
     flat, kept = fit_compression(network, photos, "cells", 4)
     assert flat.scale == 1 and kept == 1
-    assert not flat.apply(torch.from_numpy(encode_photos(network, photos[:2], layer="cells"))).any()
+    assert not flat.apply(encode_photos(network, photos[:2], layer="cells")).any()
 
 
 def test_few_cells_keep_more_channels():
@@ -118,7 +119,7 @@ def test_an_export_holds_every_layer_and_the_hash_covers_it(source, tmp_path, ph
     for layer, hole in (("cells", None), ("context", center)):
         expected, _ = fit_compression(half, photos, layer, 6, hole)
         found = weights.compressions[layer]
-        assert torch.equal(found.basis, expected.basis) and torch.equal(found.mean, expected.mean)
+        assert np.array_equal(found.basis, expected.basis) and np.array_equal(found.mean, expected.mean)
         assert found.scale == expected.scale
     tensors, header = load_tensors(target)
     tensors["compression.cells.scale"] = tensors["compression.cells.scale"] * 2
@@ -138,7 +139,7 @@ def test_fewer_samples_than_channels(photos):
     found, kept = fit_compression(network, photos[:20], "bottleneck", 8)
     rows = encode_photos(network, photos[:20], layer="bottleneck").reshape(20, 100).astype(np.float64)
     variance, directions = np.linalg.eigh(np.cov(rows.T, bias=True))
-    np.testing.assert_allclose(np.abs(np.diag(directions[:, :-9:-1].T @ found.basis.numpy())), 1, atol=1e-4)
+    np.testing.assert_allclose(np.abs(np.diag(directions[:, :-9:-1].T @ found.basis)), 1, atol=1e-4)
     assert kept == pytest.approx(variance[:-9:-1].sum() / variance.sum(), rel=1e-5)
     assert fit_compression(network, photos[:20], "bottleneck", 80)[0].channels == 20
 
@@ -152,7 +153,7 @@ def test_a_layer_of_one_cell(tmp_path, photos):
 
 def test_what_no_compression_looks_like_is_named(source, photos, network):
     tensors, _ = load_tensors(source)
-    good = fit_compression(network, photos, "cells", 4)[0].tensors("cells")
+    good = compression_tensors(fit_compression(network, photos, "cells", 4)[0], "cells")
     key = "compression.cells."
     bad = [
         {name: value for name, value in good.items() if name != key + "mean"},
