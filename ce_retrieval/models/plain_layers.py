@@ -27,7 +27,9 @@ class Layers:
 
     def __init__(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         self._stored = tensors
-        self._ready: dict[str, Floats] = {}  # those that were used: a process that runs torch alone keeps no second copy
+        self._ready: dict[
+            str, Floats
+        ] = {}  # those that were used: a process that runs torch alone keeps no second copy
 
     def tensor(self, name: str) -> Floats:
         """Return numbers in float32 by their name; kernels (C', C, kh, kw) as (kh * kw * C, C')."""
