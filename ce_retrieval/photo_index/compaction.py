@@ -95,7 +95,7 @@ def compact_index(path: str | Path, *, progress: Progress | None = None) -> Comp
         except BaseException:
             clear_leftovers(path, read_manifest(path).segments)
             raise
-        deleted = clear_leftovers(path, segments)
+        deleted = clear_leftovers(path, after.segments)
     counts = len(manifest.segments), len(segments)
     return Compaction(after.count, manifest.removed, counts, _bytes(manifest) - _bytes(after), deleted)
 

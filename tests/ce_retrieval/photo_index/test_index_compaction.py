@@ -149,3 +149,12 @@ def test_a_compaction_that_cannot_be_is_one_line(index, photos, helpers, full_di
     helpers.edit_manifest(index, complete=False)
     with pytest.raises(PhotoIndexError, match="was stopped"):
         compact_index(index)
+
+
+def test_codes_of_compacted_segments_stay_where_nobody_reads(photos, tmp_path, small_segments, helpers):
+    out = tmp_path / "coded.ceret"
+    build_index([photos], out, dataclasses.replace(helpers.SETTINGS, recipe="pooled"))
+    remove_photos(out, where="startswith(key, 'odd')")
+    assert compact_index(out).deleted
+    assert verify_index(out).problems == ()
+    assert all((out / "segments" / one.name / file).exists() for one in read_manifest(out).segments for file in one.files)
