@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from indexes.base import EngineError
+from indexes.halves import widen
 
 SIDE = 8  # groups a side, at most
 SCALE = 0.5  # of the norm in a part: a quantiser then spends more of its codes on the channels
@@ -64,7 +65,10 @@ class Pooling:
 
     def photos(self, grids: np.ndarray, origin: np.ndarray) -> np.ndarray:
         """Return the vectors float32 (N, dimension) to store for grids (N, G, C) of any float type, less `origin` (G, C)."""
-        means = self._sums(np.subtract(grids, np.float32(origin), dtype=np.float32)) / self._sizes
+        # A copy in float32, which is then worked on in place.
+        wide = widen(grids) if grids.dtype == np.float16 else grids.astype(np.float32)
+        wide -= np.float32(origin)
+        means = self._sums(wide) / self._sizes
         out = np.zeros((len(grids), self.groups, self.parts, self.width), np.float32)
         for part, (start, stop) in enumerate(self._cuts):
             mean = means[:, :, start:stop]

@@ -1,6 +1,7 @@
 """Giving an index the codes by which it is searched, or taking them away: files beside the grids, named by the manifest."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,11 @@ from ce_retrieval.photo_index.batches import Progress
 from ce_retrieval.photo_index.beside import with_files
 from ce_retrieval.photo_index.codes import StoredCodes
 from ce_retrieval.photo_index.manifest import AUTO, EXACT, Manifest
-from ce_retrieval.photo_index.manifest_parts import digest
+from ce_retrieval.photo_index.manifest_parts import Segment, digest
 from ce_retrieval.photo_index.segment_codes import codebook_of, codes_bytes, make_codes, rounded
 from ce_retrieval.photo_index.segment_files import kept_rows, read_grids
 from ce_retrieval.photo_index.segments import is_codes_file
+from ce_retrieval.pool import in_order, worker_pool
 from ce_retrieval.storage import replace_file
 
 if TYPE_CHECKING:
@@ -69,16 +71,22 @@ def with_all_codes(path: Path, manifest: Manifest, progress: Progress | None = N
     stored = manifest.codes
     if stored is None:
         return manifest
+    codebook, workers = codebook_of(path, stored), os.cpu_count() or 1
+
+    def coded(segment: Segment) -> bytes | None:
+        return None if stored.file in segment.files else codes_bytes(make_codes(path, segment, codebook))
+
     segments, done = [], 0
-    for segment in manifest.segments:
-        if stored.file not in segment.files:
-            data = codes_bytes(make_codes(path, segment, codebook_of(path, stored)))
-            replace_file(path / "segments" / segment.name / stored.file, data)
-            segment = with_files(segment, is_codes_file, {stored.file: digest(data)})
-        segments.append(segment)
-        done += segment.count - len(segment.removed)
-        if progress:
-            progress(done, manifest.count)
+    with worker_pool(workers) as pool:
+        made = in_order(pool, coded, manifest.segments, 2 * workers)
+        for segment, data in zip(manifest.segments, made, strict=True):
+            if data is not None:
+                replace_file(path / "segments" / segment.name / stored.file, data)
+                segment = with_files(segment, is_codes_file, {stored.file: digest(data)})
+            segments.append(segment)
+            done += segment.count - len(segment.removed)
+            if progress:
+                progress(done, manifest.count)
     return dataclasses.replace(manifest, segments=tuple(segments))
 
 
