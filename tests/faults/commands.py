@@ -61,8 +61,7 @@ def fault_of(done: Result) -> str | None:
 
 
 def error_of(done: Result) -> str | None:
-    """Return the error of one line with which a command ended; None where it ended otherwise (`verify` lists problems)."""
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
-    if done.exit_code == 1 and len(lines) == 1 and lines[0].startswith("Error: ") and len(lines[0]) < 1500:
-        return lines[0]
-    return None
+    """Return the line with which a command failed, after what it noted; None where it did not fail so."""
+    *noted, last = done.stderr.splitlines() or [""]
+    one = last.startswith("Error: ") and len(last) < 1500 and not any(line.startswith("Error: ") for line in noted)
+    return last if one and done.exit_code == 1 else None
