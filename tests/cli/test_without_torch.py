@@ -41,16 +41,18 @@ def test_a_query_is_answered_as_with_torch(ceret, photo, mask, learned_index, mo
     found = json.loads(without_torch(*command))["neighbors"]
     monkeypatch.setattr("ce_retrieval.models.shipped.FEW", 0)
     by_torch = json.loads(ceret(*command).stdout)["neighbors"]
-    assert [one["path"] for one in found] == [one["path"] for one in by_torch]
+    assert [one["name"] for one in found] == [one["name"] for one in by_torch]
     distances = [[one["distance"] for one in each] for each in (found, by_torch)]
     np.testing.assert_allclose(*distances, rtol=0.02)
 
 
 @pytest.mark.parametrize("method", ["scenes", "auto"])
 def test_a_photo_is_completed(photo, mask, learned_index, tmp_path, method):
+    hole = np.asarray(Image.open(mask)) > 0
+    given = np.where(hole[..., None], np.uint8(0), np.asarray(Image.open(photo)))
+    Image.fromarray(given).save(photo)
     without_torch(
         *("complete", photo, "--mask", mask, "--index", learned_index, "--out", tmp_path / "out", "--method", method)
     )
-    hole = np.asarray(Image.open(mask)) > 0
-    filled, given = (np.asarray(Image.open(path)) for path in (tmp_path / "out" / "photo.png", photo))
-    assert np.array_equal(filled[~hole], given[~hole]) and not np.array_equal(filled[hole], given[hole])
+    filled = np.asarray(Image.open(tmp_path / "out" / "photo.png"))
+    assert filled.shape == given.shape and (filled[hole] > 0).any(axis=1).mean() > 0.9
