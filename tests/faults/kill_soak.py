@@ -55,7 +55,9 @@ class Soak:
         for name in known["modules"]:  # imported before children are forked, which are fast then
             with contextlib.suppress(ImportError):  # not all are modules of a file
                 importlib.import_module(name)
-        self.seconds, self._whole, self._all, self._always = (known[name] for name in ("seconds", "files", "all", "always"))
+        self.seconds, self._whole, self._all, self._always = (
+            known[name] for name in ("seconds", "files", "all", "always")
+        )
 
     def act(self) -> None:
         """Run the command, or find that it has been done."""

@@ -30,7 +30,19 @@ def small_disk(tmp_path_factory):
 def command_of(name, collection, index):
     photos = collection / "photos"
     if name == "index":
-        return ("index", photos, "--out", index, "--features", "thumbnail:8", "--size", 32, "--places", "--recipe", "pooled")
+        return (
+            "index",
+            photos,
+            "--out",
+            index,
+            "--features",
+            "thumbnail:8",
+            "--size",
+            32,
+            "--places",
+            "--recipe",
+            "pooled",
+        )
     if name == "add":
         return ("add", index, photos, collection / "more", "--workers", 1)
     command = commands.changing(index, photos / "even" / "0004.png", collection / "whole.ceret")[name]

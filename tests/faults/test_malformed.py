@@ -106,6 +106,6 @@ def test_features_too_large_for_codes_are_named_before_anything_is_written(whole
             opened["grids"][:] = 2000 * opened["grids"][:]
     whole_index.mend_checksums(index)
     before = whole_index.contents(index)
-    with pytest.raises(PhotoIndexError, match="too large for codes .*choose the `recipe` exact"):
+    with pytest.raises(PhotoIndexError, match=r"too large for codes .*choose the `recipe` exact"):
         tune_index(index, TuningSettings(recipe="pooled"))
     assert whole_index.contents(index) == before

@@ -51,7 +51,18 @@ def test_readers_and_copies_need_no_lock(work, whole, collection):
 def test_of_writers_that_start_at_once_one_writes_and_the_others_say_so(tmp_path, collection):
     out = tmp_path / "index.ceret"
     program = "import sys; from ce_retrieval.installation import main; main()"
-    command = ["index", collection / "photos", "--out", out, "--features", "thumbnail:8", "--size", "32", "--kind", "none"]
+    command = [
+        "index",
+        collection / "photos",
+        "--out",
+        out,
+        "--features",
+        "thumbnail:8",
+        "--size",
+        "32",
+        "--kind",
+        "none",
+    ]
     words = [sys.executable, "-c", program, *map(str, command)]
     running = [
         subprocess.Popen(words, env=fuzz.ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -157,4 +157,6 @@ def test_codes_of_compacted_segments_stay_where_nobody_reads(photos, tmp_path, s
     remove_photos(out, where="startswith(key, 'odd')")
     assert compact_index(out).deleted
     assert verify_index(out).problems == ()
-    assert all((out / "segments" / one.name / file).exists() for one in read_manifest(out).segments for file in one.files)
+    assert all(
+        (out / "segments" / one.name / file).exists() for one in read_manifest(out).segments for file in one.files
+    )
