@@ -13,7 +13,7 @@ from ce_retrieval.photo_index import PhotoIndex, read_manifest
 from ce_retrieval.retrieval.tuning import TuningSettings, tune_index
 
 
-@pytest.mark.parametrize(("what", "count"), [("photos", 1000), ("containers", 200), ("indexes", 12)])
+@pytest.mark.parametrize(("what", "count"), [("photos", 1000), ("containers", 200), ("indexes", 8)])
 def test_malformed_input_is_an_error_of_one_line(what, count, tmp_path):
     tried, faults = drivers.fuzz(what, 0, count, tmp_path)
     assert tried == count and not faults, "\n".join(faults)
