@@ -7,12 +7,12 @@ at a time. So filters, larger k and the lock are seen to here.
 import contextlib
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from indexes.base import EngineError, SearchResult, check_k, check_vectors
 from indexes.faiss_door import cards_of, load_faiss
+from indexes.threads import Threads
 
 PARTS = 4  # flat indexes a card: together they return 8,192 vectors
 MOST = 2048  # vectors that one of them returns
@@ -52,7 +52,7 @@ class CardIndex:
             raise EngineError(f"`device` {device} is the CPU here: use `FaissIndex`")
         self.dimension = dimension
         self._cards = [_Card(number, dimension, half) for number in cards]
-        self._pool = ThreadPoolExecutor(len(cards))
+        self._pool = Threads(len(cards))
         self._parts = PARTS * len(cards)
         self._count = 0
 

@@ -36,7 +36,19 @@ def load_faiss() -> Any:
             f"FAISS is installed but cannot be loaded ({reason}): uninstall it, then run {CHOICE}"
         ) from error
     _check_one(os.path.dirname(faiss.__file__ or ""))
+    _survive_forks()
     return faiss
+
+
+@functools.cache
+def _survive_forks() -> None:
+    """Make FAISS work with one thread in processes that are forked from now on.
+
+    OpenMP's threads are not there in a forked process, and its next parallel region would wait for them for ever.
+    """
+    import faiss
+
+    os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
 
 
 def _folder_of_faiss() -> str:

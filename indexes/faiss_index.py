@@ -1,13 +1,13 @@
 """Exact search by FAISS on all cores."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from indexes.base import EngineError, SearchResult, VectorIndex, check_k, check_vectors
 from indexes.cards import CardIndex
 from indexes.faiss_door import cards_of, load_faiss
+from indexes.threads import Threads
 
 
 class FaissIndex:
@@ -38,7 +38,7 @@ class FaissIndex:
             raise EngineError(f"shards is {shards}: expected 1 or more")
         self.dimension = dimension
         self._parts = [load_faiss().IndexFlatIP(dimension) for _ in range(shards or os.cpu_count() or 1)]
-        self._pool = ThreadPoolExecutor(len(self._parts))
+        self._pool = Threads(len(self._parts))
 
     def __len__(self) -> int:
         return sum(part.ntotal for part in self._parts)

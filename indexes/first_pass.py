@@ -2,7 +2,6 @@
 
 import functools
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ from indexes.base import EngineError
 from indexes.cards import CardIndex
 from indexes.codebook import Codebook
 from indexes.faiss_door import load_faiss
+from indexes.threads import Threads
 
 SHARD = 1 << 16  # vectors that are worth a thread of their own in a scan
 LARGEST = 1024  # of the numbers that a sample gets as float16: others may be 64 times as large
@@ -133,9 +133,9 @@ class CodeScan:
         return self._scanners
 
     @functools.cached_property
-    def _pool(self) -> ThreadPoolExecutor:
+    def _pool(self) -> Threads:
         # One thread of FAISS in each of these: a team of its own for every one of them would be too many.
-        return ThreadPoolExecutor(os.cpu_count(), initializer=lambda: load_faiss().omp_set_num_threads(1))
+        return Threads(os.cpu_count() or 1, initializer=lambda: load_faiss().omp_set_num_threads(1))
 
 
 class CardVectors:

@@ -7,7 +7,6 @@ are exact, and a neighbour is missed only if the first pass ranks it behind K'.
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from indexes.first_pass import CodeScan, FirstPass
 from indexes.halves import widen
 from indexes.masked import masked_distances
 from indexes.pooling import Pooling
+from indexes.threads import Threads
 
 BLOCK = 1024  # rows that are read and measured at a time, by one thread
 # The fewer groups a query sees, the less the codes tell, and the more candidates must be measured.
@@ -57,7 +57,7 @@ class PooledIndex:
         self.first, self.pooling, self.effort = first, pooling, effort
         self.cells, self.channels = pooling.cells, pooling.channels
         self._origin, self._rows = origin, rows
-        self._pool = ThreadPoolExecutor(os.cpu_count())
+        self._pool = Threads(os.cpu_count() or 1)
 
     @classmethod
     def by_codes(cls, codebook: Codebook, rows: ReadRows, effort: float = 1.0) -> "PooledIndex":

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import NamedTuple
 
@@ -43,11 +42,13 @@ class PhotoCache:
     """
 
     def __init__(self, index: PhotoIndex, max_bytes: int, workers: int) -> None:
+        from indexes.threads import Threads
+
         self._index = index
         self._capacity = max(1, max_bytes // (3 * index.manifest.size**2))
         self._photos: OrderedDict[int, np.ndarray] = OrderedDict()
         self._lock = Lock()
-        self._pool = ThreadPoolExecutor(workers)
+        self._pool = Threads(workers)
 
     def get(self, ids: Sequence[int] | np.ndarray) -> CachedPhotos:
         """Return the photos with these ids, decoding those that are not held."""

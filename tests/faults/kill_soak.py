@@ -78,8 +78,8 @@ class Soak:
             if not any(text in str(error) for text in ("was removed before", "exists already")):
                 raise
 
-    def kill_once(self, rng: random.Random) -> list[str]:
-        """Return what is wrong after a kill."""
+    def kill_once(self, rng: random.Random) -> tuple[bool, list[str]]:
+        """Return whether the command was at work when it was to be killed, and what is wrong after that."""
         self._prepare()
         self._stop.unlink(missing_ok=True)
         readers = [start(self._come_again)]
@@ -99,7 +99,9 @@ class Soak:
         found["alone"] = in_child(self.act)
         found["after"] = in_child(self._check)
         wrong = [f"{what}: {told}" for what, told in found.items() if told not in ("", "done")]
-        return wrong if digest(self.index) == self._whole else [*wrong, "other bytes than an undisturbed run"]
+        if digest(self.index) != self._whole:
+            wrong.append("other bytes than an undisturbed run")
+        return ended == "killed", wrong
 
     def _make_first(self) -> None:
         first = whole_index.make_index(self._photos, self._folder / "first.ceret")
@@ -197,8 +199,11 @@ def _answers(index: PhotoIndex) -> tuple[list[str], list[list[str]], float, int]
 def main() -> None:
     command, kills, seed, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     soak, rng = Soak(command, folder), random.Random(seed)
-    for _ in range(kills):
-        print(json.dumps(soak.kill_once(rng)), flush=True)
+    while kills:
+        killed, wrong = soak.kill_once(rng)
+        kills -= killed  # a command that ended before does not count
+        if killed or wrong:
+            print(json.dumps(wrong), flush=True)
 
 
 if __name__ == "__main__":

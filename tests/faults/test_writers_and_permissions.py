@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import commands
-import fuzz
+import drivers
 import pytest
 import whole_index
 
@@ -65,7 +65,7 @@ def test_of_writers_that_start_at_once_one_writes_and_the_others_say_so(tmp_path
     ]
     words = [sys.executable, "-c", program, *map(str, command)]
     running = [
-        subprocess.Popen(words, env=fuzz.ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(words, env=drivers.ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
     for process in running:

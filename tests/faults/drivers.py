@@ -1,4 +1,4 @@
-"""Malformed photos, containers and indexes in a child process: what is wrong with how ceret takes each."""
+"""The programs beside this file, run in processes of their own: malformed input, and kills while readers search."""
 
 import json
 import os
@@ -9,7 +9,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = {
     **os.environ,
-    "PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE.parent, HERE))),
+    "PYTHONPATH": os.pathsep.join(
+        map(str, (HERE.parents[1], HERE.parent, HERE, HERE.parent / "ce_retrieval" / "photo_index"))
+    ),
     "OMP_NUM_THREADS": "1",
 }
 
@@ -36,3 +38,13 @@ def fuzz(what: str, first: int, last: int, folder: Path) -> tuple[int, list[str]
         faults.append(f"{what} {begun[-1]}: the process ended with {done.returncode}: {done.stderr[-2000:]}")
         first = begun[-1] + 1
     return tried, faults
+
+
+def kill(command: str, kills: int, seed: int, folder: Path) -> tuple[int, list[str]]:
+    """Kill a command at so many random moments; return how often that was done, and what was wrong after it."""
+    words = [sys.executable, str(HERE / "kill_soak.py"), command, str(kills), str(seed), str(folder)]
+    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=120 + 30 * kills)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return len(lines), [f"{command}, kill {number}: {wrong}" for number, line in enumerate(lines) for wrong in line]
