@@ -47,8 +47,8 @@ def masked_distances(grid: np.ndarray, weights: np.ndarray, others: np.ndarray) 
 class MaskedIndex:
     """Exact hole-aware nearest neighbours of grids (G, C), all in memory; a `GridIndex`.
 
-    The mean of the first grids added is subtracted from all. This changes no distance but makes norms small, which saves
-    digits of float32 inner products.
+    An origin is subtracted from all grids. This changes no distance but makes norms small, which saves digits of float32
+    inner products.
 
     Parameters
     ----------
@@ -56,6 +56,8 @@ class MaskedIndex:
         Empty, of dimension G*C + G.
     cells, channels : int
         G and C.
+    origin : float32 (G, C) or None
+        None: the mean of the first grids added.
 
     Raises
     ------
@@ -63,7 +65,7 @@ class MaskedIndex:
         The engine has another dimension, or holds vectors.
     """
 
-    def __init__(self, engine: VectorIndex, cells: int, channels: int) -> None:
+    def __init__(self, engine: VectorIndex, cells: int, channels: int, origin: np.ndarray | None = None) -> None:
         if engine.dimension != cells * channels + cells:
             raise EngineError(
                 f"an engine of dimension {engine.dimension} cannot hold {cells} cells of {channels} channels: "
@@ -72,7 +74,7 @@ class MaskedIndex:
         if len(engine):
             raise EngineError(f"the engine holds {len(engine)} vectors: give an empty one")
         self.engine, self.cells, self.channels = engine, cells, channels
-        self._origin: np.ndarray | None = None
+        self._origin = origin
 
     def __len__(self) -> int:
         return len(self.engine)

@@ -27,9 +27,8 @@ class Layers:
 
     def __init__(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         self._stored = tensors
-        self._ready: dict[
-            str, Floats
-        ] = {}  # those that were used: a process that runs torch alone keeps no second copy
+        # Those that were used: a process that runs torch alone keeps no second copy.
+        self._ready: dict[str, Floats] = {}
 
     def tensor(self, name: str) -> Floats:
         """Return numbers in float32 by their name; kernels (C', C, kh, kw) as (kh * kw * C, C')."""
@@ -42,11 +41,8 @@ class Layers:
 
     def conv(self, name: str, maps: Floats, stride: int = 1) -> Floats:
         """Convolve with an odd square kernel, padded by zeros: (B, h, w, C) -> (B, h / stride, w / stride, C')."""
-        kernel, bias, side = (
-            self.tensor(f"{name}.weight"),
-            self.tensor(f"{name}.bias"),
-            self._stored[f"{name}.weight"].shape[-1],
-        )
+        kernel, bias = self.tensor(f"{name}.weight"), self.tensor(f"{name}.bias")
+        side = self._stored[f"{name}.weight"].shape[-1]
         if side == 1:
             return maps @ kernel + bias
         pad = side // 2

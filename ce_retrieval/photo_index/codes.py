@@ -46,7 +46,7 @@ class StoredCodes:
         text = base64.b64encode(zlib.compress(numbers.tobytes(), 9)).decode()
         return cls(text, codebook.cells, codebook.channels, codebook.parts, codebook.pooling.width, effort)
 
-    @property
+    @functools.cached_property
     def file(self) -> str:
         """Name of the file in a segment. Another codebook has another, so readers of the old file are not disturbed."""
         return f"codes-{hashlib.sha256(self.codebook.encode()).hexdigest()[:12]}.safetensors"

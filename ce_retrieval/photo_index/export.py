@@ -16,7 +16,7 @@ from ce_retrieval.errors import InstallationError, PhotoIndexError, SettingsErro
 from ce_retrieval.photo_index.batches import Progress
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segment_files import kept_rows, read_grids, read_table
-from ce_retrieval.photo_index.vectors import FIRST_PHOTOS
+from ce_retrieval.photo_index.vectors import kept_segments, origin_of
 from ce_retrieval.photos.base import plain_text
 from ce_retrieval.storage import clear_new_folders, new_folder, write_file
 
@@ -138,7 +138,7 @@ def _to_faiss(index: PhotoIndex, folder: Path, told: Told) -> dict[str, Any]:
     from indexes.flat_file import write_flat
     from indexes.masked import lift
 
-    origin = _origin(index)
+    origin = origin_of(index.path, index.manifest)
     dimension = index.manifest.cells * (index.manifest.channels + 1)
     with _table_writer(folder / PHOTOS) as write:
 
@@ -185,25 +185,13 @@ def _columns_told(index: PhotoIndex) -> str:
     return f"the photos; row = id; `grid`, float16, the cells of a photo one after another{kind}"
 
 
-def _origin(index: PhotoIndex) -> np.ndarray:
-    """Return the origin float32 (G, C) of the vectors: the mean of the first photos, as a search has it."""
-    first: list[np.ndarray] = []
-    for grids in index.grids():
-        first.append(grids)
-        if sum(map(len, first)) >= FIRST_PHOTOS:
-            break
-    origin: np.ndarray = np.concatenate(first)[:FIRST_PHOTOS].mean(axis=0, dtype=np.float32)
-    return origin
-
-
 def _parts(index: PhotoIndex) -> Iterator[Part]:
     """Yield the photos, segment by segment, in the order of the ids."""
     manifest, kinds = index.manifest, index.kinds() if index.manifest.kind else None
-    for segment in manifest.segments:
-        if segment.count > len(segment.removed):
-            rows = kept_rows(segment)
-            records = read_table(index.path, segment, len(manifest.sources)).take(rows)
-            yield Part(read_grids(index.path, segment, manifest.grid)[rows], next(kinds) if kinds else None, records)
+    for segment in kept_segments(manifest):
+        rows = kept_rows(segment)
+        records = read_table(index.path, segment, len(manifest.sources)).take(rows)
+        yield Part(read_grids(index.path, segment, manifest.grid)[rows], next(kinds) if kinds else None, records)
 
 
 def _numbered(parts: Iterator[Part]) -> Iterator[tuple[int, Part]]:

@@ -16,11 +16,11 @@ from ce_retrieval.photo_index.batches import Progress
 from ce_retrieval.photo_index.beside import with_files
 from ce_retrieval.photo_index.code_update import settled, without_codes
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest, write_manifest
-from ce_retrieval.photo_index.manifest_parts import Segment, Source, StoredFile, digest
+from ce_retrieval.photo_index.manifest_parts import PHOTOS, Segment, Source, StoredFile, digest
 from ce_retrieval.photo_index.merged_photos import Counts, MergedPhotos, Names
 from ce_retrieval.photo_index.rows import Name
 from ce_retrieval.photo_index.segment_files import check_segment, file_problem, kept_rows, read_table
-from ce_retrieval.photo_index.segments import PHOTOS, is_kind_file, is_places_file, table_file
+from ce_retrieval.photo_index.segments import is_kind_file, is_places_file, table_file
 from ce_retrieval.photo_index.settings import IndexSettings
 from ce_retrieval.storage import ReaderLock, clear_new_folders, new_folder, write_file
 

@@ -12,10 +12,9 @@ from ce_retrieval.photo_index.filters import allowed_photos
 from ce_retrieval.photo_index.given_names import find_names
 from ce_retrieval.photo_index.kept_out import are_hashes
 from ce_retrieval.photo_index.manifest import write_manifest
-from ce_retrieval.photo_index.manifest_parts import Segment
+from ce_retrieval.photo_index.manifest_parts import PHOTOS, Segment
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segment_files import check_segment, kept_rows
-from ce_retrieval.photo_index.segments import PHOTOS
 from ce_retrieval.photo_index.writing import changing_index
 
 

@@ -18,7 +18,7 @@ from ce_retrieval.photo_index.segment_parsers import (
     kinds_in,
     reading_content,
     records_in,
-    stamps_in,
+    stamps_at,
 )
 from ce_retrieval.photo_index.segments import PhotoRecord, is_codes_file, is_kind_file, is_places_file
 from ce_retrieval.places.inverted_file import InvertedFile, open_inverted
@@ -107,10 +107,12 @@ def read_grids(folder: Path, segment: Segment, grid: tuple[int, int]) -> np.ndar
 
 
 def read_stamps(folder: Path, segment: Segment) -> np.ndarray:
-    """Return the stamps int64 (n, 2) of a segment; NO_STAMP in one that was written without them. CorruptIndexError."""
-    data = read_checked(folder, segment, VECTORS)
+    """Return the stamps int64 (n, 2) of a segment whose files have been checked; NO_STAMP where it has none.
+
+    Only they are read, not the grids beside them. CorruptIndexError.
+    """
     with _content_of(folder, segment, VECTORS):
-        return stamps_in(data, segment.count)
+        return stamps_at(str(folder / "segments" / segment.name / VECTORS), segment.count)
 
 
 def read_kinds(folder: Path, segment: Segment, file: str, channels: int, *, again: bool = False) -> np.ndarray:

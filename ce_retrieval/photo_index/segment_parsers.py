@@ -35,29 +35,27 @@ def reading_content() -> Iterator[None]:
 
 def grids_in(data: bytes, count: int, grid: tuple[int, int]) -> np.ndarray:
     """Return the grids float16 (count, G, C) of a file of vectors; grid: G and C."""
-    return _finite(_dataset(data, "grids", (count, *grid), np.dtype(np.float16)))
+    return _finite(_dataset(io.BytesIO(data), "grids", (count, *grid), np.dtype(np.float16)))
 
 
-def stamps_in(data: bytes, count: int) -> np.ndarray:
+def stamps_at(path: str, count: int) -> np.ndarray:
     """Return the stamps int64 (count, 2) of a file of vectors; NO_STAMP in one that was written without them."""
+    found = _dataset(path, "stamps", (count, 2), np.dtype(np.int64), optional=True)
+    return np.full((count, 2), NO_STAMP, np.int64) if found is None else found
+
+
+def _dataset(place: Any, name: str, shape: tuple[int, ...], dtype: np.dtype, *, optional: bool = False) -> Any:
+    """Return an array of an HDF5 file, given its path or an open file; None where one that is optional is not there."""
     import h5py
 
-    with reading_content(), h5py.File(io.BytesIO(data), "r") as file:
-        if "stamps" not in file:
-            return np.full((count, 2), NO_STAMP, np.int64)
-    return _dataset(data, "stamps", (count, 2), np.dtype(np.int64))
-
-
-def _dataset(data: bytes, name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    import h5py
-
-    with reading_content(), h5py.File(io.BytesIO(data), "r") as file:
+    with reading_content(), h5py.File(place, "r") as file:
+        if optional and name not in file:
+            return None
         found = file[name]
         if not isinstance(found, h5py.Dataset):
             raise ValueError(f"{name} is not a dataset")
         _expect_array(name, found.shape, found.dtype, shape, dtype)
-        values: np.ndarray = found[()]
-    return values
+        return found[()]
 
 
 def grids_place(path: str, count: int, grid: tuple[int, int]) -> int:

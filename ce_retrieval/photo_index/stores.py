@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ce_retrieval.errors import PhotoIndexError, counted
-from ce_retrieval.photo_index.vectors import FIRST_PHOTOS, row_files
+from ce_retrieval.photo_index.vectors import origin_of, row_files
 from ce_retrieval.photo_index.where import source_texts
 
 if TYPE_CHECKING:
@@ -97,7 +97,9 @@ def open_store(index: "PhotoIndex", store: str) -> "PooledIndex":
     pooling = _pooling(index)
     vectors = _open(index, Milvus(store), pooling)
     effort = index.manifest.codes.effort if index.manifest.codes else 1.0
-    return PooledIndex(vectors, pooling, _origin(index), row_files(index.path, index.manifest), effort)
+    return PooledIndex(
+        vectors, pooling, origin_of(index.path, index.manifest), row_files(index.path, index.manifest), effort
+    )
 
 
 def collection_name(index: "PhotoIndex") -> str:
@@ -143,7 +145,7 @@ def _write(
 ) -> None:
     name = collection_name(index)
     vectors = milvus.create(f"{name}_building", pooling.dimension)
-    origin = _origin(index)
+    origin = origin_of(index.path, index.manifest)
     for grids, columns in _photos(index):
         vectors.add(pooling.photos(grids, origin), columns)
         if progress:
@@ -171,14 +173,3 @@ def _photos(index: "PhotoIndex") -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
         }
         yield grids, columns
         start += len(grids)
-
-
-def _origin(index: "PhotoIndex") -> np.ndarray:
-    """Return the mean of the first photos float32 (G, C), of the same ones however they are divided into segments."""
-    first, count = [], 0
-    for grids in index.grids():
-        first.append(grids[: FIRST_PHOTOS - count])
-        count += len(first[-1])
-        if count == FIRST_PHOTOS:
-            break
-    return np.concatenate(first).mean(axis=0, dtype=np.float32)

@@ -1,7 +1,6 @@
 """The grids of an index, ready for hole-aware search: all in memory, or codes in memory and the grids on disk."""
 
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +8,9 @@ import numpy as np
 
 from ce_retrieval.photo_index.codes import StoredCodes
 from ce_retrieval.photo_index.manifest import Manifest
-from ce_retrieval.photo_index.manifest_parts import Segment
-from ce_retrieval.photo_index.segment_codes import SegmentCodes, codebook_of, segment_codes
+from ce_retrieval.photo_index.manifest_parts import VECTORS, Segment
+from ce_retrieval.photo_index.segment_codes import codebook_of, segment_codes
 from ce_retrieval.photo_index.segment_files import grids_offset, kept_rows, read_checked, read_grids
-from ce_retrieval.photo_index.segments import VECTORS
 
 if TYPE_CHECKING:
     from indexes.base import GridIndex
@@ -28,7 +26,7 @@ def open_vectors(path: Path, manifest: Manifest, device: str = "cpu") -> "GridIn
     """
     if manifest.codes:
         return _by_codes(path, manifest, manifest.codes, device)
-    return _exact(manifest, stored_grids(path, manifest), device)
+    return _exact(path, manifest, device)
 
 
 def stored_grids(path: Path, manifest: Manifest) -> Iterator[np.ndarray]:
@@ -43,20 +41,29 @@ def kept_segments(manifest: Manifest) -> Iterator[Segment]:
     return (segment for segment in manifest.segments if segment.count > len(segment.removed))
 
 
-def _exact(manifest: Manifest, parts: Iterable[np.ndarray], device: str) -> "GridIndex":
+def origin_of(path: Path, manifest: Manifest) -> np.ndarray:
+    """Return what is subtracted from the grids of an index without codes: the mean float32 (G, C) of its first photos.
+
+    They are the same photos however they are divided into segments, so a compaction changes no bit of a distance.
+    """
+    first, count = [], 0
+    for grids in stored_grids(path, manifest):
+        first.append(grids[: FIRST_PHOTOS - count])
+        count += len(first[-1])
+        if count == FIRST_PHOTOS:
+            break
+    origin: np.ndarray = np.concatenate(first).mean(axis=0, dtype=np.float32)
+    return origin
+
+
+def _exact(path: Path, manifest: Manifest, device: str) -> "GridIndex":
     from indexes.faiss_index import vector_index
     from indexes.masked import MaskedIndex
 
-    cells, channels = manifest.cells, manifest.channels
-    masked = MaskedIndex(vector_index(cells * channels + cells, device), cells, channels)
-    # The mean of the first addition is the origin: of the same photos however they are divided into segments, so that a
-    # compaction changes no bit of a distance.
-    parts, first, count = iter(parts), [], 0
-    while count < min(FIRST_PHOTOS, manifest.count):
-        first.append(next(parts))
-        count += len(first[-1])
-    begin = np.concatenate(first)
-    for grids in itertools.chain((begin[:FIRST_PHOTOS], begin[FIRST_PHOTOS:]), parts):
+    cells, channels = manifest.grid
+    engine = vector_index(cells * channels + cells, device)
+    masked = MaskedIndex(engine, cells, channels, origin_of(path, manifest))
+    for grids in stored_grids(path, manifest):
         masked.add(grids)
     return masked
 
@@ -67,8 +74,9 @@ def _by_codes(path: Path, manifest: Manifest, stored: StoredCodes, device: str) 
     from indexes.pooled import PooledIndex
     from indexes.pooling import Pooling
 
-    book, found = codebook_of(path, stored), _read_codes(path, manifest)
-    rows = _row_files(path, manifest, found)
+    book = codebook_of(path, stored)
+    found = [segment_codes(path, segment, stored) for segment in kept_segments(manifest)]
+    rows = _row_files(path, manifest, [(codes.checks, codes.offset) for codes in found])
     if cards_of(device):
         # FAISS has no scan of 4-bit codes on GPUs: they keep the pooled grids themselves.
         pooling = Pooling(manifest.cells, manifest.channels, 1)
@@ -82,35 +90,28 @@ def _by_codes(path: Path, manifest: Manifest, stored: StoredCodes, device: str) 
     return PooledIndex(scan, book.pooling, book.origin, rows, stored.effort)
 
 
-def _read_codes(path: Path, manifest: Manifest) -> list[SegmentCodes]:
-    """Return the codes of the segments of which a photo is left, for an index that has codes."""
-    assert manifest.codes is not None
-    return [segment_codes(path, segment, manifest.codes) for segment in kept_segments(manifest)]
-
-
 def row_files(path: Path, manifest: Manifest) -> "RowFiles":
     """Return what reads the grids of an index by their ids. CorruptIndexError where a file is damaged.
 
     With codes there is a checksum of each grid, which is compared when it is read; without, whole files are compared now.
     """
-    if manifest.codes:
-        return _row_files(path, manifest, _read_codes(path, manifest))
-    from indexes.row_files import RowFile, RowFiles
-
-    files = []
+    places: list[tuple[np.ndarray | None, int]] = []
     for segment in kept_segments(manifest):
-        read_checked(path, segment, VECTORS)
-        kept = kept_rows(segment) if segment.removed else None
-        place, offset = path / "segments" / segment.name / VECTORS, grids_offset(path, segment, manifest.grid)
-        files.append(RowFile(place, offset, segment.count, None, kept))
-    return RowFiles(files, manifest.cells, manifest.channels)
+        if manifest.codes:
+            _, checks, offset = segment_codes(path, segment, manifest.codes)
+            places.append((checks, offset))
+        else:
+            read_checked(path, segment, VECTORS)
+            places.append((None, grids_offset(path, segment, manifest.grid)))
+    return _row_files(path, manifest, places)
 
 
-def _row_files(path: Path, manifest: Manifest, found: list[SegmentCodes]) -> "RowFiles":
+def _row_files(path: Path, manifest: Manifest, places: Sequence[tuple[np.ndarray | None, int]]) -> "RowFiles":
+    """Return what reads grids, given the checksums of each segment's and where they begin in its file of vectors."""
     from indexes.row_files import RowFile, RowFiles
 
     files = []
-    for segment, (_, checks, offset) in zip(kept_segments(manifest), found, strict=True):
+    for segment, (checks, offset) in zip(kept_segments(manifest), places, strict=True):
         kept = kept_rows(segment) if segment.removed else None
         files.append(RowFile(path / "segments" / segment.name / VECTORS, offset, segment.count, checks, kept))
-    return RowFiles(files, manifest.cells, manifest.channels)
+    return RowFiles(files, *manifest.grid)
