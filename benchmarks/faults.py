@@ -7,6 +7,7 @@ prints what was wrong, where anything was.
 """
 
 import argparse
+import itertools
 import platform
 import random
 import sys
@@ -53,7 +54,7 @@ def main():
 def plan(options, folder):
     """Yield what is done: its name, and a function that returns how many cases it tried and what was wrong."""
     shares = [options.kills * number // len(COMMANDS) for number in range(len(COMMANDS) + 1)]
-    for command, start, end in zip(COMMANDS, shares, shares[1:], strict=False):
+    for command, (start, end) in zip(COMMANDS, itertools.pairwise(shares), strict=True):
         place = folder / command
         place.mkdir()
         yield (

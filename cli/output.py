@@ -106,12 +106,12 @@ def note(line: str) -> None:
 
 def print_recipes(chosen: "Recipe", possible: Sequence["Recipe"]) -> None:
     """Print to stderr what each way to search a collection takes, and which one is taken."""
-    from indexes.recipes import readable
+    from indexes.recipes import megabytes
 
     note(f"{'recipe':<8} {'memory':>9} {'a query':>9} {'recall@10':>9}   (expected)")
     for one in possible:
         mark = "  <- taken" if one == chosen else ""
-        note(f"{one.name:<8} {readable(one.memory):>9} {1000 * one.seconds:>6.0f} ms {one.recall:>9.2f}{mark}")
+        note(f"{one.name:<8} {megabytes(one.memory):>9} {1000 * one.seconds:>6.0f} ms {one.recall:>9.2f}{mark}")
 
 
 def print_plan(asked: str) -> Callable[["Recipe", Sequence["Recipe"]], None]:

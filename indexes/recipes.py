@@ -14,11 +14,12 @@ from indexes.pooling import Pooling
 
 EXACT, POOLED = "exact", "pooled"
 MANY = 100_000  # photos from which on codes are used, if nothing else is said
-# Measured by benchmarks/scale.py: bytes of vectors and of codes that one core scans in a second, and the seconds in which a
-# photo's candidates are read and measured. They say what to expect, and decide nothing.
-EXACT_RATE, CODE_RATE, SECOND_PASS = 2.5e9, 9e9, 4e-3
-# The least recall@10 of holes of 8 px to half the photo among a million photos, by the effort.
-RECALLS = ((0.95, 0.5), (0.98, 1.0), (0.99, 2.0), (0.995, 4.0))
+# Bytes of vectors and of codes that a core scans in a second, and the seconds in which the candidates of a query are read and
+# measured. They are rough, say what to expect, and decide nothing.
+EXACT_RATE, CODE_RATE, SECOND_PASS = 2.5e9, 9e9, 10e-3
+# The recall@10 to promise for an effort: below the least of holes of 8 px to half the photo among a million photos
+# (benchmarks/results/scale.md).
+RECALLS = ((0.94, 0.5), (0.98, 1.0), (0.99, 2.0), (0.995, 4.0))
 
 
 @dataclass(frozen=True)
@@ -104,15 +105,14 @@ def choose(possible: Sequence[Recipe], count: int, recall: float, max_memory: in
     if not fitting:
         least = min(good, key=lambda one: one.memory)
         raise EngineError(
-            f"searching {count:,} photos takes {readable(least.memory)} of memory at the least (recipe {least.name}, recall "
-            f"{least.recall:.2f}), more than {readable(max_memory)}: allow more memory"
-            + (", or a lower recall" if least.recall > 0.98 and len(possible) > 1 else "")
+            f"`max_memory` {max_memory >> 20}MB is too little to search {count:,} photos: give at least "
+            f"{megabytes(least.memory)} (recipe {least.name}, recall {least.recall:g})"
+            + (", or choose a lower `recall`" if least.name == EXACT and len(named) > 1 else "")
         )
     large = count >= MANY
     return sorted(fitting, key=lambda one: (one.name == EXACT) == large)[0]
 
 
-def readable(size: int) -> str:
-    """Return a number of bytes with a unit."""
-    power = min(int(math.log(max(size, 1), 1024)), 4)
-    return f"{size / 1024**power:.3g} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
+def megabytes(size: int) -> str:
+    """Return the least whole number of megabytes (2**20 bytes) that hold so many bytes, as `max_memory` is typed."""
+    return f"{-(-size >> 20)}MB"

@@ -110,7 +110,7 @@ def kind_shares(
             right = [label == queries[row] for label in labels]
             shares[:, row] = right[0], np.mean(right)
     names = KIND if any(len(labels) > 1 for labels in scenes.values()) else KIND[:1]
-    found = dict(zip(names, shares, strict=False))
+    found = dict(zip(names, shares[: len(names)], strict=True))
     return {name: share for name, share in found.items() if not np.isnan(share).all()}
 
 

@@ -1,6 +1,7 @@
 """The manifest: the file that says what an index is and which segments it has."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -105,12 +106,12 @@ class Manifest:
         own = self.descriptor, self.size, self.channels
         return self.cells == 1 and self.kind is not None and dataclasses.astuple(self.kind)[:3] == own
 
-    @property
+    @functools.cached_property
     def count(self) -> int:
         """The number of photos: those in all segments but the removed ones."""
         return sum(segment.count - len(segment.removed) for segment in self.segments)
 
-    @property
+    @functools.cached_property
     def removed(self) -> int:
         """The number of removed photos, which segments still hold."""
         return sum(len(segment.removed) for segment in self.segments)

@@ -32,7 +32,7 @@ def test_a_recipe_is_explained_before_it_is_built_and_can_be_tuned(photos, tmp_p
     assert [line.split()[0] for line in built.stderr.splitlines()[:3]] == ["recipe", "exact", "pooled"]
     assert built.stderr.splitlines()[2].endswith("<- taken")
     about = json.loads(run("info", index, "--json").stdout)
-    assert about["recipe"] == "pooled" and about["codes"] == {"parts": 2, "effort": 0.5, "recall": None}
+    assert about["recipe"] == "pooled" and about["codes"] == {"parts": 2, "effort": 1.0, "recall": None}
     tuned = run("tune", index, "--recipe", "pooled", "--queries", 5, "--json")
     assert tuned.exit_code == 0, tuned.output
     told = json.loads(tuned.stdout)
@@ -53,7 +53,11 @@ def test_few_photos_are_indexed_without_a_word_of_recipes(photos, tmp_path):
     [
         (["--recall", "2"], 2, "'2' is not a number from 0.5 to 1"),
         (["--recipe", "hnsw"], 2, "'hnsw' is not one of 'auto', 'exact', 'pooled'"),
-        (["--recipe", "exact", "--max-memory", "1MB"], 1, "photos takes"),
+        (
+            ["--recipe", "exact", "--max-memory", "1MB"],
+            1,
+            "--max-memory 1MB is too little to search 25 photos: give at least 2442MB",
+        ),
     ],
 )
 def test_bad_values_are_one_line(photos, tmp_path, arguments, code, message, monkeypatch):

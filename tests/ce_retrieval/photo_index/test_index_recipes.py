@@ -119,9 +119,9 @@ def test_what_fits_into_no_memory_is_refused_before_anything_is_built(photos, tm
     monkeypatch.setattr(recipes, "choose", lambda *a, **k: refuse())
 
     def refuse():
-        raise recipes.EngineError("searching 30 photos takes 1 GiB")
+        raise recipes.EngineError("`max_memory` 1MB is too little")
 
-    with pytest.raises(PhotoIndexError, match="takes 1 GiB"):
+    with pytest.raises(PhotoIndexError, match="`max_memory` 1MB is too little"):
         build_index([photos], tmp_path / "x.ceret", helpers.SETTINGS)
     assert not (tmp_path / "x.ceret" / "segments").exists()
 
