@@ -1,7 +1,8 @@
 """The index on disk, immutable segments and one manifest: building, bringing up to date, opening, verifying."""
 
 from ce_retrieval.installation import check_installation
-from ce_retrieval.photo_index.builder import add_photos, build_alike, build_index
+from ce_retrieval.photo_index.alike import build_alike
+from ce_retrieval.photo_index.builder import add_photos, build_index
 from ce_retrieval.photo_index.compaction import Compaction, compact_index
 from ce_retrieval.photo_index.export import Export, export_index
 from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos

@@ -60,6 +60,7 @@ class Described(NamedTuple):
 
 # Describes batches of tasks, and yields the results in their order.
 Describe = Callable[[Iterable[list[Task]]], Iterator[Described]]
+Describing = Callable[[str], AbstractContextManager[Describe]]  # given the hole protocol, for the time of a build
 
 
 class Describer:
@@ -176,7 +177,7 @@ class Pipeline(Describer):
         super().__init__(descriptor, kind, sources, decode, places)
         self.folder, self.workers = folder, workers
         self.contents: set[bytes] | None = None
-        self.describing: Callable[[str], AbstractContextManager[Describe]] = self._in_threads
+        self.describing: Describing = self._in_threads
 
     def run(
         self, manifest: Manifest, tasks: Iterable[Task], done: int, total: int, progress: Progress | None

@@ -2,35 +2,39 @@
 
 import contextlib
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ce_retrieval.descriptors import Descriptor, make_descriptor, protocol_spec, weights_hash
+from ce_retrieval.descriptors import Descriptor
 from ce_retrieval.descriptors.one_vector import NO_KIND, OneVector, make_one_vector
 from ce_retrieval.errors import PhotoIndexError
 from ce_retrieval.models.requirements import missing_packages
-from ce_retrieval.photo_index.batches import SEGMENT_ITEMS, Pipeline, Progress, Task, keys_hash
+from ce_retrieval.photo_index.batches import Pipeline, Progress
 from ce_retrieval.photo_index.code_update import recipe_of, settled
 from ce_retrieval.photo_index.decode_budget import make_decode_budget
 from ce_retrieval.photo_index.kind_update import begin_kind, with_kind, write_kinds
-from ce_retrieval.photo_index.kinds import StoredKind
-from ce_retrieval.photo_index.manifest import Manifest, library_versions, read_manifest, write_manifest
+from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.manifest_parts import Source
 from ce_retrieval.photo_index.own_paths import OwnPaths
 from ce_retrieval.photo_index.place_update import begin_places, write_places
-from ce_retrieval.photo_index.places import PACKAGES, PlaceFeatures, place_features, places_of_index
-from ce_retrieval.photo_index.ray_engine import check_engine, ray_describing
-from ce_retrieval.photo_index.ray_worker import job_of
-from ce_retrieval.photo_index.reader import PhotoIndex
-from ce_retrieval.photo_index.resume import begin_skipping, check_place, nothing_read, resumable, up_to_date
-from ce_retrieval.photo_index.segment_files import check_segment
+from ce_retrieval.photo_index.places import PlaceFeatures, place_features, places_of_index
+from ce_retrieval.photo_index.resume import (
+    begin_skipping,
+    check_files,
+    check_place,
+    clear_and_check,
+    descriptor_of,
+    fresh_manifest,
+    nothing_read,
+    resumable,
+    up_to_date,
+)
 from ce_retrieval.photo_index.segments import clear_leftovers
 from ce_retrieval.photo_index.settings import LOCAL, IndexSettings
 from ce_retrieval.photo_index.update import BuildReport, Update
 from ce_retrieval.photo_index.weights import check_weights, kind_of_index
-from ce_retrieval.photos import PhotoItem, open_source, open_sources
+from ce_retrieval.photos import open_sources
 from ce_retrieval.storage import make_folder, writer_lock
 
 if TYPE_CHECKING:
@@ -79,8 +83,11 @@ def build_index(
     LockedIndexError, StorageError
     """
     out, settings = Path(out), settings or IndexSettings()
-    check_engine(settings.engine)
-    descriptor = _descriptor(settings)
+    if settings.engine != LOCAL:
+        from ce_retrieval.photo_index.ray_engine import check_engine, described_by
+
+        check_engine(settings.engine)
+    descriptor = descriptor_of(settings)
     kind, without = _kind(settings)
     places = place_features() if settings.places else None
     beside = _beside(descriptor, kind)
@@ -88,14 +95,14 @@ def build_index(
     check_place(out)
     with contextlib.closing(open_sources(paths, apart=[out])) as sources:
         of_sources = [Source(source.kind, source.root) for source in sources]
-        fresh = _fresh_manifest(descriptor, kind, places, settings, of_sources)
+        fresh = fresh_manifest(descriptor, kind, places, settings, of_sources)
         make_folder(out)
         with writer_lock(out):
             manifest = resumable(out, fresh, descriptor)
-            _clear_and_check(out, manifest)
+            clear_and_check(out, manifest)
             pipeline = Pipeline(out, descriptor, beside, {}, settings.workers, budget.decode_both, places)
             if settings.engine != LOCAL:
-                pipeline.describing = lambda hole: ray_describing(settings.engine, job_of(settings, manifest, pipeline))
+                pipeline.describing = described_by(settings, manifest, pipeline)
             update = Update(pipeline, manifest, sources, progress)
             if manifest.complete:
                 report = up_to_date(out, update)
@@ -169,7 +176,7 @@ def add_photos(
     given: dict[str, Any] = {"workers": workers, "max_memory": max_memory, "kind": kind, "places": places}
     changes = {name: value for name, value in given.items() if value is not None}
     settings = IndexSettings(manifest.descriptor, manifest.hole, manifest.size, **changes)
-    descriptor = _descriptor(settings)
+    descriptor = descriptor_of(settings)
     check_weights(path, manifest, descriptor)
     if kind is None:
         vectors = kind_of_index(path, manifest.kind, manifest.size) if manifest.kind else None
@@ -189,7 +196,7 @@ def add_photos(
         if places is not None:
             manifest, places_anew = begin_places(path, features, manifest)
         if kind is None and places is None:
-            _check(path, manifest)
+            check_files(path, manifest)
         own = OwnPaths(path, manifest) if not paths else None
         with contextlib.closing(open_sources(own.paths if own else paths, apart=[path])) as sources:
             sources.refused += own.lost if own else ()
@@ -207,71 +214,9 @@ def add_photos(
             return update.finish()
 
 
-def build_alike(index: PhotoIndex, out: str | Path, settings: IndexSettings, progress: Progress | None = None) -> None:
-    """Index the photos of another index by other features, in the same order; a stopped build resumes.
-
-    Without kind features and local features, whatever the settings: they are those of the other index.
-
-    Raises
-    ------
-    PhotoIndexError
-        `out` holds something else, or an index of other sources or settings.
-    SettingsError, SourceError, LockedIndexError, StorageError
-        As `build_index`.
-    """
-    out = Path(out)
-    descriptor = _descriptor(settings)
-    budget = make_decode_budget(descriptor, settings.workers, settings.max_memory)
-    check_place(out)
-    make_folder(out)
-    with writer_lock(out), contextlib.ExitStack() as opened:
-        fresh = _fresh_manifest(descriptor, None, None, settings, index.manifest.sources)
-        manifest = resumable(out, fresh, descriptor)
-        _clear_and_check(out, manifest)
-        if manifest.complete:
-            return
-        tasks = _tasks_of(index)
-        for segment in manifest.segments:
-            if keys_hash(itertools.islice(tasks, segment.items)) != segment.keys_sha256:
-                raise PhotoIndexError(f"{out} was begun from other photos than those of {index.path}: delete it")
-        sources = {}
-        for number, source in enumerate(index.manifest.sources):
-            sources[number] = opened.enter_context(
-                contextlib.closing(open_source(source.root, source.kind, check=False))
-            )
-        pipeline = Pipeline(out, descriptor, None, sources, settings.workers, budget.decode_both)
-        done = sum(segment.items for segment in manifest.segments)
-        manifest = pipeline.run(manifest, tasks, done, len(index), progress)
-        manifest = settled(out, manifest, settings.recall, settings.max_memory, progress)
-        write_manifest(out, dataclasses.replace(manifest, complete=True))
-
-
-def _tasks_of(index: PhotoIndex) -> Iterator[Task]:
-    """Yield the photos of an index in its order."""
-    for start in range(0, len(index), SEGMENT_ITEMS):
-        for record in index.records(range(start, min(start + SEGMENT_ITEMS, len(index)))):
-            texts = record.label, record.caption, record.licence
-            yield Task(record.source, PhotoItem(record.key, *texts, record.offset, record.length))
-
-
-def _clear_and_check(folder: Path, manifest: Manifest) -> None:
-    """Delete what killed writers left; CorruptIndexError for a damaged segment."""
-    clear_leftovers(folder, manifest.segments)
-    _check(folder, manifest)
-
-
 def _clear(folder: Path, manifest: Manifest, kinds: str | None, places: PlaceFeatures | None) -> None:
     """Delete what killed writers left, but for files of kind features or local features with which this one goes on."""
     clear_leftovers(folder, manifest.segments, (kinds, places.stored.file if places else None))
-
-
-def _check(folder: Path, manifest: Manifest) -> None:
-    for segment in manifest.segments:
-        check_segment(folder, segment)
-
-
-def _descriptor(settings: IndexSettings) -> Descriptor:
-    return make_descriptor(protocol_spec(settings.features, settings.hole), settings.size)
 
 
 def _kind(settings: IndexSettings) -> tuple[OneVector | None, str]:
@@ -294,27 +239,3 @@ def _beside(descriptor: Descriptor, kind: OneVector | None) -> OneVector | None:
 
 def _with_note(out: Path, report: BuildReport, note: str) -> BuildReport:
     return dataclasses.replace(report, notes=((str(out), note.format(out)), *report.notes)) if note else report
-
-
-def _fresh_manifest(
-    descriptor: Descriptor,
-    kind: OneVector | None,
-    places: PlaceFeatures | None,
-    settings: IndexSettings,
-    sources: Sequence[Source],
-) -> Manifest:
-    more = (*descriptor.libraries, *(kind.libraries if kind else ()), *(PACKAGES if places else ()))
-    return Manifest(
-        descriptor=descriptor.spec,
-        size=descriptor.size,
-        cells=descriptor.cells,
-        channels=descriptor.channels,
-        hole=settings.hole,
-        sources=tuple(sources),
-        weights_sha256=weights_hash(descriptor),
-        kind=StoredKind.of(kind) if kind else None,
-        places=places.stored if places else None,
-        recipe=settings.recipe,
-        skip_duplicates=settings.skip_duplicates,
-        libraries=library_versions(list(dict.fromkeys(more))),
-    )

@@ -14,9 +14,10 @@ from typing import Any
 
 from ce_retrieval.errors import ClusterError, InstallationError, SettingsError, cut, shown
 from ce_retrieval.photo_index import batches
-from ce_retrieval.photo_index.batches import Describe, Described, Task
-from ce_retrieval.photo_index.ray_worker import Job, Worker, unpacked
-from ce_retrieval.photo_index.settings import LOCAL, RAY
+from ce_retrieval.photo_index.batches import Describe, Described, Describing, Pipeline, Task
+from ce_retrieval.photo_index.manifest import Manifest
+from ce_retrieval.photo_index.ray_worker import Job, Worker, job_of, unpacked
+from ce_retrieval.photo_index.settings import RAY, IndexSettings
 from ce_retrieval.pool import batched
 
 WINDOW = 512  # shards (a million photos) that are handed to Ray at once; workers load their network anew for the next
@@ -34,7 +35,7 @@ def address_of(engine: str) -> str:
 
 
 def check_engine(engine: str) -> None:
-    """Raise an error of one line, before any work, where the photos cannot be described by an engine.
+    """Raise an error of one line, before any work, where the photos cannot be described by Ray as an engine says.
 
     Raises
     ------
@@ -45,8 +46,6 @@ def check_engine(engine: str) -> None:
     ClusterError
         Nothing answers at the address.
     """
-    if engine == LOCAL:
-        return
     if find_spec("ray") is None:
         raise InstallationError(f"engine {engine} needs Ray: pip install '.[ray]' in the folder of ceret")
     address = address_of(engine)
@@ -66,6 +65,11 @@ def check_engine(engine: str) -> None:
             f"no Ray cluster answers at {address} ({(error.strerror or str(error)).lower()}): start one with "
             f"`ray start --head --port={port}`, or give the address that this prints"
         ) from error
+
+
+def described_by(settings: IndexSettings, manifest: Manifest, pipeline: Pipeline) -> Describing:
+    """Return what a pipeline is to describe its photos by, with the engine of the settings."""
+    return lambda hole: ray_describing(settings.engine, job_of(settings, manifest, pipeline))
 
 
 @contextlib.contextmanager

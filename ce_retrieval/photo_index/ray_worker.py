@@ -67,6 +67,7 @@ class Worker:
     """Loads the network once, and describes shards. An error is part of the result, so that Ray does not try it again."""
 
     def __init__(self, job: bytes) -> None:
+        # Ray sends code by pickle itself: the machines of a cluster trust each other.
         self._job: Job = pickle.loads(job)
         self._describer: Describer | None = None
 

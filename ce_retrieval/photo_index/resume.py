@@ -1,15 +1,22 @@
-"""Where a build may begin or go on: what stands at its place, and whether that was begun with the same settings."""
+"""Where and how a build begins or goes on: what stands at its place, and whether that was begun with the same settings."""
 
 import contextlib
 import dataclasses
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from ce_retrieval.descriptors import Descriptor
+from ce_retrieval.descriptors import Descriptor, make_descriptor, protocol_spec, weights_hash
+from ce_retrieval.descriptors.one_vector import OneVector
 from ce_retrieval.errors import PhotoIndexError, SourceError, counted, some
-from ce_retrieval.photo_index.manifest import MANIFEST, Manifest, read_manifest, write_manifest
-from ce_retrieval.photo_index.segments import is_leftover
+from ce_retrieval.photo_index.kinds import StoredKind
+from ce_retrieval.photo_index.manifest import MANIFEST, Manifest, library_versions, read_manifest, write_manifest
+from ce_retrieval.photo_index.manifest_parts import Source
+from ce_retrieval.photo_index.places import PACKAGES, PlaceFeatures
+from ce_retrieval.photo_index.segment_files import check_segment
+from ce_retrieval.photo_index.segments import clear_leftovers, is_leftover
+from ce_retrieval.photo_index.settings import IndexSettings
 from ce_retrieval.photo_index.update import BuildReport, Update
 from ce_retrieval.photo_index.weights import check_weights
 from ce_retrieval.storage import LOCK, is_lock, storage_errors
@@ -142,4 +149,46 @@ def nothing_read(out: Path, manifest: Manifest) -> SourceError:
     )
     return SourceError(
         f"no photo of {roots} could be read ({counted(len(skipped), 'file')} skipped{first}): give other photos"
+    )
+
+
+def clear_and_check(folder: Path, manifest: Manifest) -> None:
+    """Delete what killed writers left; CorruptIndexError for a damaged segment."""
+    clear_leftovers(folder, manifest.segments)
+    check_files(folder, manifest)
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Raise CorruptIndexError for the first damaged file of the segments."""
+    for segment in manifest.segments:
+        check_segment(folder, segment)
+
+
+def descriptor_of(settings: IndexSettings) -> Descriptor:
+    """Make the descriptor that the settings of a build name; SettingsError, CheckpointError."""
+    return make_descriptor(protocol_spec(settings.features, settings.hole), settings.size)
+
+
+def fresh_manifest(
+    descriptor: Descriptor,
+    kind: OneVector | None,
+    places: PlaceFeatures | None,
+    settings: IndexSettings,
+    sources: Sequence[Source],
+) -> Manifest:
+    """Return the manifest with which a build begins."""
+    more = (*descriptor.libraries, *(kind.libraries if kind else ()), *(PACKAGES if places else ()))
+    return Manifest(
+        descriptor=descriptor.spec,
+        size=descriptor.size,
+        cells=descriptor.cells,
+        channels=descriptor.channels,
+        hole=settings.hole,
+        sources=tuple(sources),
+        weights_sha256=weights_hash(descriptor),
+        kind=StoredKind.of(kind) if kind else None,
+        places=places.stored if places else None,
+        recipe=settings.recipe,
+        skip_duplicates=settings.skip_duplicates,
+        libraries=library_versions(list(dict.fromkeys(more))),
     )

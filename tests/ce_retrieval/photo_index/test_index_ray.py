@@ -126,12 +126,12 @@ def test_learned_features_have_the_same_bits(ray, photos, tmp_path, small_segmen
 def test_a_worker_with_other_libraries_or_weights_is_an_error_of_one_line(
     ray, photos, tmp_path, small_segments, helpers, monkeypatch
 ):
-    from ce_retrieval.photo_index import builder
+    from ce_retrieval.photo_index import ray_engine
 
     def build(**changes):
-        job_of = builder.job_of
+        job_of = ray_engine.job_of
         with monkeypatch.context() as patched:
-            patched.setattr(builder, "job_of", lambda *given: dataclasses.replace(job_of(*given), **changes))
+            patched.setattr(ray_engine, "job_of", lambda *given: dataclasses.replace(job_of(*given), **changes))
             with pytest.raises(ClusterError) as told:
                 build_index([photos], tmp_path / "out.ceret", with_ray(helpers.SETTINGS))
         assert "\n" not in str(told.value)
