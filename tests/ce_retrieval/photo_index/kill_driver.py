@@ -48,13 +48,14 @@ from ce_retrieval.photo_index import (
     read_manifest,
     relocate_index,
     remove_photos,
+    resume,
     verify_index,
 )
 from cli.main import main as ceret
 
 batches.SEGMENT_ITEMS, batches.BATCH_ITEMS = 8, 4
-VERSIONS = builder.library_versions()
-builder.library_versions = lambda names=(): VERSIONS
+VERSIONS = resume.library_versions()
+resume.library_versions = lambda names=(): VERSIONS
 SETTINGS = IndexSettings(features="thumbnail:8", size=32, workers=2, kind="kind")
 fake_kind.install()
 builder.missing_packages = list

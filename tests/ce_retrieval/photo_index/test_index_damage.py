@@ -254,9 +254,9 @@ def test_leftovers_of_killed_writers_are_cleared(photos, index, helpers):
 
 def test_an_error_in_the_middle_is_no_kill_but_as_harmless(photos, index, tmp_path, helpers, monkeypatch):
     """An unexpected error of a descriptor, say, passes through and loses the segment under way alone."""
-    from ce_retrieval.photo_index import builder
+    from ce_retrieval.photo_index import resume
 
-    real = builder.make_descriptor(helpers.SETTINGS.features, helpers.SETTINGS.size)
+    real = resume.make_descriptor(helpers.SETTINGS.features, helpers.SETTINGS.size)
     calls = []
 
     class Failing:
@@ -269,7 +269,7 @@ def test_an_error_in_the_middle_is_no_kill_but_as_harmless(photos, index, tmp_pa
                 raise CeretError("broken")
             return real.describe(photos, holes)
 
-    monkeypatch.setattr(builder, "make_descriptor", lambda spec, size: Failing())
+    monkeypatch.setattr(resume, "make_descriptor", lambda spec, size: Failing())
     with pytest.raises(CeretError, match="broken"):
         build_index([photos], tmp_path / "out.ceret", dataclasses.replace(helpers.SETTINGS, workers=1))
     monkeypatch.undo()
