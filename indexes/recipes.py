@@ -13,6 +13,7 @@ from indexes.base import EngineError
 from indexes.pooling import Pooling
 
 EXACT, POOLED = "exact", "pooled"
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 MANY = 100_000  # photos from which on codes are used, if nothing else is said
 # Measured by benchmarks/scale.py: bytes of vectors and of codes that one core scans in a second, and the seconds in which a
 # photo's candidates are read and measured. They say what to expect, and decide nothing.
@@ -106,7 +107,8 @@ def choose(possible: Sequence[Recipe], count: int, recall: float, max_memory: in
         raise EngineError(
             f"searching {count:,} photos takes {readable(least.memory)} of memory at the least (recipe {least.name}, recall "
             f"{least.recall:.2f}), more than {readable(max_memory)}: allow more memory"
-            + (", or a lower recall" if least.recall > 0.98 and len(possible) > 1 else "")
+            + (", or a lower recall" if not name and least.recall > 0.98 and len(possible) > 1 else "")
+            + (", or another recipe" if any(one.memory <= max_memory for one in possible) else "")
         )
     large = count >= MANY
     return sorted(fitting, key=lambda one: (one.name == EXACT) == large)[0]
@@ -115,4 +117,5 @@ def choose(possible: Sequence[Recipe], count: int, recall: float, max_memory: in
 def readable(size: int) -> str:
     """Return a number of bytes with a unit."""
     power = min(int(math.log(max(size, 1), 1024)), 4)
-    return f"{size / 1024**power:.3g} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
+    number = size / 1024**power
+    return f"{number:.0f} {_UNITS[power]}" if number >= 1000 else f"{number:.3g} {_UNITS[power]}"  # not 1e+03

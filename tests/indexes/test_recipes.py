@@ -41,6 +41,18 @@ def test_those_who_know_choose():
     assert chosen(10**6, grid=(12, 4)).name == "exact", "no square grid, no codes"
 
 
-@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (1023, "1.02e+03 B"), (1 << 20, "1 MiB"), (3 << 40, "3 TiB")])
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1010 << 10, "1010 KiB"), (1 << 20, "1 MiB"), (3 << 40, "3 TiB")]
+)
 def test_sizes_are_readable(size, text):
     assert readable(size) == text
+
+
+def test_what_does_not_fit_says_what_would():
+    few = {"count": 10**6, "cells": 256, "channels": 4, "recall": 0.95}
+    with pytest.raises(EngineError, match=r"allow more memory, or another recipe$"):
+        choose(recipes(**few), 10**6, 0.95, 1 << 28, "exact")
+    with pytest.raises(EngineError, match=r"allow more memory, or a lower recall, or another recipe$"):
+        choose(recipes(**few), 10**6, 0.999, 1 << 28)
+    with pytest.raises(EngineError, match=r"allow more memory$"):
+        choose(recipes(**few), 10**6, 0.95, 1 << 20, "exact")
