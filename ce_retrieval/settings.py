@@ -82,6 +82,12 @@ def check_focus(focus: object) -> None:
         raise SettingsError(f"`focus` is {shown(focus)}: expected {FOCUS} px, None or 'auto'")
 
 
+def check_list(name: str, values: object) -> None:
+    """Raise SettingsError where one text or path is given in the place of a list: it would be read letter by letter."""
+    if isinstance(values, str | bytes | os.PathLike):
+        raise SettingsError(f"{name} is {shown(values)}: expected a list, also of one")
+
+
 def setting(default: Any, allowed: Range | None = None, **values: Any) -> Any:
     """Return a dataclass field with a default and the range `allowed`, changed in these values of `Range`."""
     return field(default=default, metadata={"range": replace(allowed or Range(), **values)})

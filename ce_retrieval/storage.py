@@ -16,7 +16,13 @@ from ce_retrieval.reading import open_regular
 
 LOCK = "lock"
 _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_REMEDIES = {
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "choose another folder",
+    errno.EBUSY: "choose another name",
+}
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]+\.tmp", re.DOTALL)
+_OWN_FOLDER = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)  # as `_temporary` names them, and no one else
 _NAME_KEPT = 40  # characters of a name that its temporary one repeats: file systems allow 255 bytes in all
 
 
@@ -28,7 +34,9 @@ def storage_errors(path: Path, denied: str = "make it writable, or choose anothe
     except OSError as error:
         reason = error.strerror or str(error)
         reason = reason[:1].lower() + reason[1:]
-        remedy = denied if error.errno in _DENIED else "free space or choose another folder"
+        remedy = (
+            denied if error.errno in _DENIED else _REMEDIES.get(error.errno or 0, "free space or choose another folder")
+        )
         raise StorageError(f"cannot write {path}: {reason}; {remedy}") from error
 
 
@@ -163,8 +171,10 @@ def clear_new_folders(path: Path) -> None:
     """Delete what killed writers of `new_folder` left beside `path`; what others are writing stays."""
     meant = path.name[:_NAME_KEPT]
     with storage_errors(path):
-        left = [one for one in path.parent.glob(".*.tmp") if intended_name(one.name) == meant and one.is_dir()]
-        for folder in left:
+        named = {one: _OWN_FOLDER.fullmatch(one.name) for one in path.parent.glob(".*.tmp")}
+        for folder in (one for one, found in named.items() if found and found[1] == meant):
+            if folder.is_symlink() or not folder.is_dir():
+                continue
             with no_readers(folder) as free:
                 if free:
                     shutil.rmtree(folder)

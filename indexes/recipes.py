@@ -107,7 +107,8 @@ def choose(possible: Sequence[Recipe], count: int, recall: float, max_memory: in
         raise EngineError(
             f"`max_memory` {max_memory >> 20}MB is too little to search {count:,} photos: give at least "
             f"{megabytes(least.memory)} (recipe {least.name}, recall {least.recall:g})"
-            + (", or choose a lower `recall`" if least.name == EXACT and len(named) > 1 else "")
+            + (", or a lower `recall`" if not name and least.recall > 0.98 and len(possible) > 1 else "")
+            + (", or another `recipe`" if any(one.memory <= max_memory for one in possible) else "")
         )
     large = count >= MANY
     return sorted(fitting, key=lambda one: (one.name == EXACT) == large)[0]

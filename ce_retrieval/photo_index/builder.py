@@ -174,7 +174,7 @@ def add_photos(
             f"the build of {path} was stopped: run its `ceret index` command again before adding to it"
         )
     given: dict[str, Any] = {"workers": workers, "max_memory": max_memory, "kind": kind, "places": places}
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = {name: one for name, one in {**given, "skip_duplicates": skip_duplicates}.items() if one is not None}
     settings = IndexSettings(manifest.descriptor, manifest.hole, manifest.size, **changes)
     descriptor = descriptor_of(settings)
     check_weights(path, manifest, descriptor)

@@ -19,7 +19,7 @@ class Engine:
     Raises
     ------
     SettingsError
-        The device has another name, or both a device and a store are given.
+        The device has another name, the store is not a text, or both are given.
     EngineError
         The device is not there, or FAISS is not installed or cannot use it.
     """
@@ -28,6 +28,8 @@ class Engine:
     store: str | None = None
 
     def __post_init__(self) -> None:
+        if self.store is not None:
+            check_store(self.store)
         if self.device == "cpu":
             return
         from indexes.faiss_door import DEVICE, cards_of
@@ -37,3 +39,9 @@ class Engine:
         if self.store is not None:
             raise SettingsError(f"`device` is {self.device}, but a `store` searches by itself: leave one of them out")
         cards_of(self.device)
+
+
+def check_store(store: object) -> None:
+    """Raise SettingsError for an address that is not a text."""
+    if not isinstance(store, str):
+        raise SettingsError(f"`store` is {shown(store)}: expected a text, http://HOST:PORT or milvus:FOLDER.db")

@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import InstallationError, PhotoIndexError, SettingsError
+from ce_retrieval.errors import InstallationError, PhotoIndexError
 from ce_retrieval.photo_index.batches import Progress
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segment_files import kept_rows, read_grids, read_table
 from ce_retrieval.photo_index.vectors import kept_segments, origin_of
+from ce_retrieval.photo_index.writing import check_outside
 from ce_retrieval.photos.base import plain_text
-from ce_retrieval.storage import clear_new_folders, new_folder, write_file
+from ce_retrieval.settings import Range
+from ce_retrieval.storage import check_folder, clear_new_folders, new_folder, write_file
 
 ABOUT, VECTORS, PHOTOS, LANCE = "about.json", "vectors.faiss", "photos.parquet", "photos.lance"
 
@@ -90,13 +92,14 @@ def export_index(path: str | Path, out: str | Path, to: str = "faiss", *, progre
         There is no index, or something stands at `out`.
     CorruptIndexError, StorageError
     """
-    if to not in FORMATS:
-        raise SettingsError(f"`to` is {to!r}: expected one of {', '.join(FORMATS)}")
+    Range(choices=tuple(FORMATS)).check("`to`", to)
     if to == "lance" and find_spec("lance") is None:
         raise InstallationError("export to lance needs pylance: pip install '.[lance]' in the folder of ceret")
     out = Path(out)
     if os.path.lexists(out):
         raise PhotoIndexError(f"{out} exists already: choose another name, or delete it first")
+    check_outside(out)
+    check_folder(out)
     index = PhotoIndex.open(path)
     clear_new_folders(out)
 
@@ -235,11 +238,12 @@ def _table_writer(path: Path) -> Iterator[Callable[[Any], None]]:
     import pyarrow.parquet as pq
 
     with contextlib.ExitStack() as opened:
+        file = opened.enter_context(open(path, "wb"))  # here: pyarrow takes no names that are not UTF-8
         writer: Any = None
 
         def write(table: Any) -> None:
             nonlocal writer
-            writer = writer or opened.enter_context(pq.ParquetWriter(path, table.schema))
+            writer = writer or opened.enter_context(pq.ParquetWriter(file, table.schema))
             writer.write_table(table)
 
         yield write

@@ -22,7 +22,9 @@ from ce_retrieval.photo_index.rows import Name
 from ce_retrieval.photo_index.segment_files import check_segment, file_problem, kept_rows, read_table
 from ce_retrieval.photo_index.segments import is_kind_file, is_places_file, table_file
 from ce_retrieval.photo_index.settings import IndexSettings
-from ce_retrieval.storage import ReaderLock, clear_new_folders, new_folder, write_file
+from ce_retrieval.photo_index.writing import check_outside
+from ce_retrieval.settings import check_list
+from ce_retrieval.storage import ReaderLock, check_folder, clear_new_folders, new_folder, write_file
 
 _ALIKE = ("descriptor", "size", "hole", "cells", "channels", "weights_sha256")
 _SHOWN = {"weights_sha256": "weights", "hole": "hole protocol", "size": "size in px"}
@@ -81,10 +83,11 @@ def merge_indexes(out: str | Path, paths: Sequence[str | Path], *, progress: Pro
         A file of an index is damaged.
     StorageError
     """
+    check_list("`paths`", paths)
     out, places, settings = Path(out), [Path(path) for path in paths], IndexSettings()
     if len(places) < 2:
-        raise SettingsError(f"{len(places)} indexes are given to merge: give at least two")
-    _check_out(out, places)
+        raise SettingsError(f"a merge needs several indexes, {len(places)} given: give at least two")
+    _check_out(out)
     locks = [ReaderLock(path) for path in places]
     manifests = [read_manifest(path) for path in places]
     for path, manifest in zip(places, manifests, strict=True):
@@ -108,13 +111,11 @@ def merge_indexes(out: str | Path, paths: Sequence[str | Path], *, progress: Pro
     return Merge(merged.count, counts.repeated, counts.kept_out, counts.linked, counts.copied, tuple(notes))
 
 
-def _check_out(out: Path, paths: Sequence[Path]) -> None:
-    place = Path(os.path.realpath(out))
-    for path in paths:
-        if Path(os.path.realpath(path)) in place.parents:
-            raise PhotoIndexError(f"{out} lies inside the index {path}: choose another place")
+def _check_out(out: Path) -> None:
+    check_outside(out)
     if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise PhotoIndexError(f"{out} exists already: choose another name, or delete it first")
+    check_folder(out)
 
 
 def _check_alike(path: Path, manifest: Manifest, first_path: Path, first: Manifest) -> None:

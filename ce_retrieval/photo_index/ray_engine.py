@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from ce_retrieval.errors import ClusterError, InstallationError, SettingsError, cut, shown
+from ce_retrieval.errors import ClusterError, InstallationError, cut
 from ce_retrieval.photo_index import batches
 from ce_retrieval.photo_index.batches import Describe, Described, Describing, Pipeline, Task
 from ce_retrieval.photo_index.manifest import Manifest
@@ -41,8 +41,6 @@ def check_engine(engine: str) -> None:
     ------
     InstallationError
         Ray is not installed.
-    SettingsError
-        The address is none.
     ClusterError
         Nothing answers at the address.
     """
@@ -52,8 +50,6 @@ def check_engine(engine: str) -> None:
     if not address:
         return
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
-        raise SettingsError(f"`engine` is {shown(engine)}: expected ray://HOST:PORT, as in ray://10.0.0.5:6379")
     try:
         with socket.create_connection((host, int(port)), REACH_SECONDS) as connection:
             connection.sendall(_GREETING)

@@ -16,6 +16,7 @@ from ce_retrieval.photo_index.manifest_parts import PHOTOS, Segment
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photo_index.segment_files import check_segment, kept_rows
 from ce_retrieval.photo_index.writing import changing_index
+from ce_retrieval.settings import check_list
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def remove_photos(
     """
     if sum((bool(names), bool(sha256), where is not None)) != 1:
         raise SettingsError("give the photos to remove in one way: by name, by `sha256` or by `where`")
+    check_list("`names`", names)
     hashes = _checked(sha256)
     path = Path(path)
     with changing_index(path) as manifest:
@@ -125,6 +127,7 @@ def restore_photos(path: str | Path, names: Sequence[str | Path] = (), *, sha256
     """
     if bool(names) == bool(sha256):
         raise SettingsError("give the photos to restore in one way: by name or by `sha256`")
+    check_list("`names`", names)
     hashes = _checked(sha256)
     path = Path(path)
     with changing_index(path) as manifest:
@@ -173,8 +176,9 @@ def _found(
 
 def _checked(sha256: Sequence[str]) -> list[str]:
     """Return hashes in small letters; SettingsError for one that is none."""
-    hashes = [one.lower() for one in sha256]
-    if wrong := [one for one in hashes if not are_hashes([one])]:
+    check_list("`sha256`", sha256)
+    hashes = [one.lower() if isinstance(one, str) else one for one in sha256]
+    if wrong := [one for one in hashes if not (isinstance(one, str) and are_hashes([one]))]:
         raise SettingsError(f"`sha256` is {shown(wrong[0])}: expected 64 digits in hexadecimal")
     return hashes
 

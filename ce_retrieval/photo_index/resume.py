@@ -11,7 +11,7 @@ from ce_retrieval.descriptors import Descriptor, make_descriptor, protocol_spec,
 from ce_retrieval.descriptors.one_vector import OneVector
 from ce_retrieval.errors import PhotoIndexError, SourceError, counted, some
 from ce_retrieval.photo_index.kinds import StoredKind
-from ce_retrieval.photo_index.manifest import MANIFEST, Manifest, library_versions, read_manifest, write_manifest
+from ce_retrieval.photo_index.manifest import AUTO, MANIFEST, Manifest, library_versions, read_manifest, write_manifest
 from ce_retrieval.photo_index.manifest_parts import Source
 from ce_retrieval.photo_index.places import PACKAGES, PlaceFeatures
 from ce_retrieval.photo_index.segment_files import check_segment
@@ -19,11 +19,13 @@ from ce_retrieval.photo_index.segments import clear_leftovers, is_leftover
 from ce_retrieval.photo_index.settings import IndexSettings
 from ce_retrieval.photo_index.update import BuildReport, Update
 from ce_retrieval.photo_index.weights import check_weights
+from ce_retrieval.photo_index.writing import check_outside
 from ce_retrieval.storage import LOCK, is_lock, storage_errors
 
 
 def check_place(out: Path) -> None:
-    """Raise PhotoIndexError if `out` holds something other than an index or the start of one."""
+    """Raise PhotoIndexError if `out` holds something other than an index or the start of one, or lies inside an index."""
+    check_outside(out)
     with storage_errors(out):
         if out.exists() and not out.is_dir():
             raise PhotoIndexError(f"{out} is a file: choose another folder")
@@ -56,6 +58,7 @@ def resumable(out: Path, fresh: Manifest, descriptor: Descriptor) -> Manifest:
     _check_kind(out, old, fresh)
     _check_places(out, old, fresh)
     _check_skipping(out, old, fresh)
+    _check_recipe(out, old, fresh)
     # A source that is gone need not be given; a complete index may have more sources, added later.
     expected = [source for source in old.sources if source in fresh.sources or os.path.lexists(source.root)]
     others = list(fresh.sources) != expected[: len(fresh.sources)]
@@ -98,6 +101,15 @@ def _check_skipping(out: Path, old: Manifest, fresh: Manifest) -> None:
     how = "leaving out duplicates" if old.skip_duplicates else "with duplicates"
     remedy = f"change that with `ceret add {out} --skip-duplicates`, or " if old.complete else ""
     raise PhotoIndexError(f"{out} was built {how}: {remedy}choose another folder, or delete it first")
+
+
+def _check_recipe(out: Path, old: Manifest, fresh: Manifest) -> None:
+    """Raise PhotoIndexError if a complete index is searched by another recipe than the one that is asked for by name."""
+    if old.complete and fresh.recipe not in (AUTO, old.recipe):
+        raise PhotoIndexError(
+            f"{out} is complete and has the recipe {old.recipe}: change it with `ceret tune {out} --recipe {fresh.recipe}`, "
+            "or choose another folder"
+        )
 
 
 def begin_skipping(path: Path, skip: bool | None) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 
 from ce_retrieval.descriptors.one_vector import check_kind
@@ -67,5 +68,12 @@ class IndexSettings(Checked):
         super().__post_init__()
         check_name(self.features)
         check_kind(self.kind)
-        if self.engine not in (LOCAL, RAY) and not self.engine.startswith(f"{RAY}://"):
+        if self.engine not in (LOCAL, RAY) and not _is_cluster(self.engine):
             raise SettingsError(f"`engine` is {shown(self.engine)}: expected local, ray or ray://HOST:PORT")
+
+
+def _is_cluster(engine: str) -> bool:
+    """Return whether an engine is ray://HOST:PORT."""
+    scheme, _, address = engine.partition("://")
+    host, _, port = address.rpartition(":")
+    return scheme == RAY and bool(host) and re.fullmatch("[0-9]{1,5}", port) is not None and 0 < int(port) < 1 << 16

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ce_retrieval.errors import PhotoIndexError, counted
+from ce_retrieval.photo_index.engines import check_store
 from ce_retrieval.photo_index.vectors import origin_of, row_files
 from ce_retrieval.photo_index.where import source_texts
+from ce_retrieval.photo_index.writing import check_outside
 
 if TYPE_CHECKING:
     from ce_retrieval.photo_index.reader import PhotoIndex
@@ -62,10 +64,15 @@ def publish_index(index: "PhotoIndex", store: str, progress: Callable[[int, int]
         pymilvus is not installed, the features have no square grid, or the Milvus does not answer, or refuses. What was written
         is not searched then; the next call starts anew.
     PhotoIndexError
-        Another program was writing the same collection.
+        Another program was writing the same collection, or the folder lies inside an index.
+    SettingsError
+        `store` is not a text.
     """
-    from indexes.milvus import Milvus
+    from indexes.milvus import EMBEDDED, Milvus
 
+    check_store(store)
+    if store.startswith(EMBEDDED):
+        check_outside(store.removeprefix(EMBEDDED))
     pooling = _pooling(index)
     milvus = Milvus(store, create=True)
     try:

@@ -62,6 +62,8 @@ def matching_rows(stored: Callable[[str], Any], roots: Sequence[str], where: str
     FilterError
         `where` is not an expression of this language; the message names the faulty part.
     """
+    if not isinstance(where, str):
+        raise FilterError(f"`where` is {shown(where)}: expected a text such as \"licence == 'CC0' and width >= 1024\"")
     where = where.replace("\n", " ").replace("\r", " ").strip()  # an expression may have several lines
     tree = _parse(where)
     columns: dict[str, Any] = {}

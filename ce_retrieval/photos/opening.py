@@ -13,6 +13,7 @@ from ce_retrieval.photos.base import PhotoSource, is_image_name, plain_text, unr
 from ce_retrieval.photos.folder_sources import FilesSource, FolderSource, connect, shard_suffix
 from ce_retrieval.photos.sources import open_source
 from ce_retrieval.photos.walk import walk
+from ce_retrieval.settings import check_list
 
 
 class Sources(list[PhotoSource]):
@@ -67,7 +68,10 @@ def open_sources(paths: Iterable[str | os.PathLike[str]], apart: Iterable[str | 
     ------
     SourceError
         `paths` is empty, a path does not exist, or none holds a photo.
+    SettingsError
+        `paths` is one path and not a list.
     """
+    check_list("`paths`", paths)
     places = [os.path.realpath(path) for path in apart]
     sources = Sources(tuple(dict.fromkeys(os.path.abspath(found) for path in paths for found in _matches(path))))
     try:

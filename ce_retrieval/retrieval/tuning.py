@@ -16,7 +16,7 @@ from ce_retrieval.photo_index import Manifest, PhotoIndex
 from ce_retrieval.photo_index.code_update import recipe_of, with_recipe, without_codes
 from ce_retrieval.photo_index.manifest import AUTO, RECIPES, read_manifest, write_manifest
 from ce_retrieval.photo_index.segments import clear_leftovers
-from ce_retrieval.photo_index.vectors import open_vectors
+from ce_retrieval.photo_index.vectors import open_vectors, row_files
 from ce_retrieval.photo_index.writing import changing_index
 from ce_retrieval.retrieval.search import default_focus, described_contexts
 from ce_retrieval.settings import Checked, setting
@@ -24,8 +24,10 @@ from ce_retrieval.settings import Checked, setting
 if TYPE_CHECKING:
     from indexes.pooled import PooledIndex
     from indexes.recipes import Recipe
+    from indexes.row_files import RowFiles
 
 NEAREST = 10  # of which a search is to find a share
+ROUNDING = 1e-5  # by which distances of float32 that are equal may differ, as a share
 EFFORTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 # Grids float32 (n, G, C), weights float32 (n, G) and ids of the photos themselves int64 (n,), by the kind of hole.
@@ -155,8 +157,11 @@ def _measured(path: Path, manifest: Manifest, settings: TuningSettings) -> tuple
         raise PhotoIndexError(f"{path} holds {len(index)} photos: to measure a search takes more than {NEAREST}")
     queries = _queries(index, settings)
     grids, weights, own = (np.concatenate(arrays) for arrays in zip(*queries.values(), strict=True))
-    exact = exhaustive_search(index.grids(), grids, weights, NEAREST + 1).ids
-    truth = dict(zip(queries, np.split(_others(exact, own), len(queries)), strict=True))
+    # More than are wanted: where sums of float32 cannot tell photos apart, they are measured again.
+    exact = exhaustive_search(index.grids(), grids, weights, min(len(index), 2 * NEAREST + 1)).ids
+    rows = row_files(path, manifest)
+    bounds = [_bound(rows, *one) for one in zip(grids, weights, exact, own, strict=True)]
+    truth = dict(zip(queries, np.split(np.array(bounds), len(queries)), strict=True))
     vectors: PooledIndex = open_vectors(path, manifest)  # type: ignore[assignment]
     found: list[Measured] = []
     for effort in EFFORTS:
@@ -171,23 +176,33 @@ def _measured(path: Path, manifest: Manifest, settings: TuningSettings) -> tuple
     )
 
 
+def _bound(rows: "RowFiles", grid: np.ndarray, weights: np.ndarray, ids: np.ndarray, own: int) -> float:
+    """Return the distance of the last of the NEAREST, given the ids of these and more; `own` does not count.
+
+    It is measured as a search measures it: photos that are equally near are then equally good.
+    """
+    from indexes.halves import widen
+    from indexes.masked import masked_distances
+
+    others = widen(rows(ids[ids != own]))
+    distances = masked_distances(grid.astype(np.float32), weights.astype(np.float32), others)
+    return float(np.sort(distances)[NEAREST - 1])
+
+
 def _measure(vectors: "PooledIndex", queries: Queries, truth: dict[str, np.ndarray]) -> Measured:
+    """Return the share of a search's NEAREST that are as near as `truth` says, by the kind of hole, and its time."""
     recalls, seconds = {}, {}
     for hole, (grids, weights, own) in queries.items():
-        ids, times = [], []
-        for row in range(len(grids)):
+        shares, times = [], []
+        for row, bound in enumerate(truth[hole]):
             start = time.perf_counter()
-            ids.append(vectors.search(grids[row : row + 1], weights[row : row + 1], NEAREST + 1).ids)
+            found = vectors.search(grids[row : row + 1], weights[row : row + 1], NEAREST + 1)
             times.append(time.perf_counter() - start)
-        pairs = zip(_others(np.concatenate(ids), own).tolist(), truth[hole].tolist(), strict=True)
-        recalls[hole] = float(np.mean([len(set(a) & set(b)) / NEAREST for a, b in pairs]))
+            distances = found.scores[0][found.ids[0] != own[row]][:NEAREST]
+            shares.append(np.count_nonzero(distances <= bound * (1 + ROUNDING)) / NEAREST)
+        recalls[hole] = float(np.mean(shares))
         seconds[hole] = statistics.median(times)
     return Measured(vectors.effort, recalls, seconds)
-
-
-def _others(ids: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Return the first NEAREST ids int64 (n, NEAREST) of each row of (n, NEAREST + 1) that are not the photo's own."""
-    return np.stack([row[row != one][:NEAREST] for row, one in zip(ids, own, strict=True)])
 
 
 def _queries(index: PhotoIndex, settings: TuningSettings) -> Queries:

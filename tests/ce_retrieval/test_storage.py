@@ -12,6 +12,7 @@ from ce_retrieval.storage import (
     ReaderLock,
     check_folder,
     clear_leftovers,
+    clear_new_folders,
     intended_name,
     new_file,
     new_folder,
@@ -233,3 +234,17 @@ def test_where_no_one_can_tell_there_may_be_readers(tmp_path, monkeypatch):
     ReaderLock(tmp_path).close()
     with no_readers(tmp_path) as free:
         assert not free
+
+
+def test_folders_of_others_that_look_temporary_stay(tmp_path):
+    """A folder is deleted with all that is in it: only one of the very name that a writer gives, and never through a link."""
+    out = tmp_path / "out"
+    theirs = [tmp_path / ".out.cafe.tmp", tmp_path / ".out.2024.tmp", tmp_path / ".other.0123456789abcdef.tmp"]
+    (linked := tmp_path / "linked").mkdir()
+    for folder in (*theirs, tmp_path / ".out.0123456789abcdef.tmp", linked):
+        folder.mkdir(exist_ok=True)
+        (folder / "x").touch()
+    (link := tmp_path / ".out.fedcba9876543210.tmp").symlink_to(linked)
+    clear_new_folders(out)
+    assert all((folder / "x").exists() for folder in (*theirs, linked)) and link.is_symlink()
+    assert not (tmp_path / ".out.0123456789abcdef.tmp").exists()

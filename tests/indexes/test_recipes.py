@@ -25,9 +25,7 @@ def test_memory_is_counted():
         match=r"`max_memory` 9MB is too little to search 1,000,000 photos: give at least 65MB \(recipe pooled",
     ):
         chosen(10**6, memory=10**7)
-    with pytest.raises(
-        EngineError, match=r"give at least 4883MB \(recipe exact, recall 1\), or choose a lower `recall`"
-    ):
+    with pytest.raises(EngineError, match=r"give at least 4883MB \(recipe exact, recall 1\), or a lower `recall`"):
         chosen(10**6, recall=1, memory=10**9)
 
 
@@ -47,3 +45,13 @@ def test_those_who_know_choose():
 @pytest.mark.parametrize(("size", "text"), [(0, "0MB"), (1, "1MB"), (1 << 20, "1MB"), ((1 << 20) + 1, "2MB")])
 def test_what_is_said_of_memory_is_enough(size, text):
     assert megabytes(size) == text
+
+
+def test_what_does_not_fit_says_what_would():
+    few = {"count": 10**6, "cells": 256, "channels": 4, "recall": 0.95}
+    with pytest.raises(EngineError, match=r"recall 1\), or another `recipe`$"):
+        choose(recipes(**few), 10**6, 0.95, 1 << 28, "exact")
+    with pytest.raises(EngineError, match=r"recall 1\), or a lower `recall`, or another `recipe`$"):
+        choose(recipes(**few), 10**6, 0.999, 1 << 28)
+    with pytest.raises(EngineError, match=r"at least 4883MB \(recipe exact, recall 1\)$"):
+        choose(recipes(**few), 10**6, 0.95, 1 << 20, "exact")

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ce_retrieval.errors import InstallationError, PhotoIndexError, SettingsError
+from ce_retrieval.errors import InstallationError, PhotoIndexError, SettingsError, StorageError
 from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, export, export_index, remove_photos
 
 
@@ -119,3 +120,32 @@ def test_another_file_format_of_faiss_is_noticed(monkeypatch, tmp_path):
     monkeypatch.setattr(flat_file, "_header", lambda dimension, count: b"IxF?")
     with pytest.raises(EngineError, match="writes flat indexes in another format: export as parquet"):
         flat_file.write_flat(tmp_path / "vectors.faiss", 4, 1, [np.zeros((1, 4), np.float32)])
+
+
+@pytest.mark.parametrize("to", ["faiss", "parquet"])
+def test_the_name_of_the_folder_may_be_any(index, tmp_path, to):
+    out = tmp_path / os.fsdecode(b"by\xfftes \n")
+    done = export_index(index, out, to)
+    assert sorted(one.name for one in out.iterdir()) == list(done.files)
+    with open(out / "photos.parquet", "rb") as file:
+        assert pq.read_table(file).num_rows == done.photos
+
+
+def test_nothing_is_put_inside_an_index(index, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(index / "segments")
+    before = sorted(index.rglob("*"))
+    for out in (index / "out", tmp_path / "link" / "out"):
+        with pytest.raises(PhotoIndexError, match=r"lies inside the index .*: choose another place"):
+            export_index(index, out)
+    monkeypatch.chdir(index)
+    with pytest.raises(PhotoIndexError, match=r"^out lies inside the index"):
+        export_index(".", "out")
+    assert sorted(index.rglob("*")) == before
+
+
+def test_a_place_that_cannot_be_is_named_with_a_remedy(index, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"file is not a folder; choose another folder$"):
+        export_index(index, tmp_path / "file" / "out")
+    with pytest.raises(StorageError, match=r"file name too long; choose a shorter name$"):
+        export_index(index, tmp_path / ("x" * 300))

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from ce_retrieval.errors import PhotoIndexError
-from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, read_manifest, verify_index
-from ce_retrieval.photo_index import builder as builder_module
+from ce_retrieval.photo_index import PhotoIndex, add_photos, build_index, read_manifest, resume, verify_index
 
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
@@ -228,7 +227,7 @@ def test_a_stopped_build_whose_photos_changed_goes_on_and_names_them(photos, tmp
 def test_a_build_begun_with_other_libraries_is_not_mixed(photos, tmp_path, small_segments, helpers, monkeypatch):
     out = tmp_path / "out.ceret"
     interrupted_build(photos, out, helpers.SETTINGS, after=20)
-    versions = builder_module.library_versions()
-    monkeypatch.setattr(builder_module, "library_versions", lambda names=(): {**versions, "pillow": "1.0"})
+    versions = resume.library_versions()
+    monkeypatch.setattr(resume, "library_versions", lambda names=(): {**versions, "pillow": "1.0"})
     with pytest.raises(PhotoIndexError, match="other versions of pillow"):
         build_index([photos], out, helpers.SETTINGS)

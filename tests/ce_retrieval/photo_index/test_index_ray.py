@@ -199,13 +199,19 @@ def test_a_cluster_that_is_not_there(photos, tmp_path, helpers, monkeypatch):
                 rf"no Ray cluster answers at 127.0.0.1:{port} \(connection refused",
             ),
             (f"ray://127.0.0.1:{other}", ClusterError, "no Ray cluster answers at .* \\(timed out\\): start one with"),
-            ("ray://somewhere", SettingsError, "is 'ray://somewhere': expected ray://HOST:PORT"),
         ):
             with pytest.raises(error, match=match) as told:
                 build_index([photos], tmp_path / "out.ceret", dataclasses.replace(helpers.SETTINGS, engine=engine))
             assert "\n" not in str(told.value) and not (tmp_path / "out.ceret").exists()
-    with pytest.raises(SettingsError, match="`engine` is 'spark': expected local, ray or ray://HOST:PORT"):
-        IndexSettings(engine="spark")
+
+
+@pytest.mark.parametrize(
+    "engine", ["spark", "ray:", "ray://", "ray://somewhere", "ray://:6379", "ray://a:0", "ray://a:65536"]
+)
+def test_an_engine_that_is_none_is_told_when_it_is_given(engine):
+    with pytest.raises(SettingsError, match=f"`engine` is '{engine}': expected local, ray or ray://HOST:PORT"):
+        IndexSettings(engine=engine)
+    assert IndexSettings(engine="ray://[::1]:65535").engine == "ray://[::1]:65535"
 
 
 def test_libraries_are_compared():

@@ -95,3 +95,26 @@ def test_what_cannot_be_measured_is_an_error(index, photos, monkeypatch):
         file.unlink()
     with pytest.raises(PhotoIndexError, match=r"no photo to measure with: .* cannot be read any more"):
         tune_index(index, SETTINGS)
+
+
+def test_photos_that_are_equally_near_are_equally_good(photos, tmp_path):
+    """Of fifteen copies any ten are the nearest ten; in so small an index all are measured, so all are found."""
+    for number in range(15):
+        (photos / f"copy{number}.png").write_bytes((photos / "03.png").read_bytes())
+    out = tmp_path / "copies.ceret"
+    build_index([photos], out, IndexSettings("thumbnail:8", size=32, kind="none"))
+    done = tune_index(out, dataclasses.replace(SETTINGS, queries=45, recall=1))
+    assert [one.recall for one in done.measured] == [1]
+
+
+def test_a_search_that_finds_others_is_not_praised(index, monkeypatch):
+    """The farthest photos in the place of the nearest: nothing is found."""
+    search = pooled.PooledIndex.search
+
+    def farthest(self, grids, weights, k, allowed=None):
+        found = search(self, grids, weights, len(self), allowed)
+        return type(found)(found.scores[:, -k:], found.ids[:, -k:])
+
+    monkeypatch.setattr(pooled.PooledIndex, "search", farthest)
+    with pytest.raises(PhotoIndexError, match=r"find 0\.000 of the nearest photos at the most"):
+        tune_index(index, SETTINGS)
