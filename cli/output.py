@@ -115,7 +115,7 @@ def print_recipes(chosen: "Recipe", possible: Sequence["Recipe"]) -> None:
 
 
 def print_plan(asked: str) -> Callable[["Recipe", Sequence["Recipe"]], None]:
-    """Return what prints the recipe of a build before it begins: nothing where few photos are searched exactly, as ever."""
+    """Return a function that prints the recipe before a build; it prints nothing where few photos are searched exactly."""
 
     def planned(chosen: "Recipe", possible: Sequence["Recipe"]) -> None:
         from ce_retrieval.photo_index.manifest import AUTO, EXACT

@@ -91,7 +91,7 @@ def choose(possible: Sequence[Recipe], count: int, recall: float, max_memory: in
     Raises
     ------
     EngineError
-        There is no recipe of that name for these grids, or none fits; the message says what the least is that can be.
+        There is no recipe of that name for these grids, or none fits; the message says the least memory that can do.
     """
     named = [one for one in possible if name in (None, one.name)]
     if not named:
@@ -104,7 +104,7 @@ def choose(possible: Sequence[Recipe], count: int, recall: float, max_memory: in
     if not fitting:
         least = min(good, key=lambda one: one.memory)
         raise EngineError(
-            f"searching {count:,} photos takes {readable(least.memory)} of memory at the least (recipe {least.name}, recall "
+            f"searching {count:,} photos takes {readable(least.memory)} of memory at least (recipe {least.name}, recall "
             f"{least.recall:.2f}), more than {readable(max_memory)}: allow more memory"
             + (", or a lower recall" if least.recall > 0.98 and len(possible) > 1 else "")
         )

@@ -85,8 +85,8 @@ def test_what_is_no_folder_of_milvus_lite_is_left_alone(tmp_path):
 @pytest.fixture
 def store(tmp_path):
     """An empty folder of milvus-lite, connected."""
-    pytest.importorskip("pymilvus", reason="needs pymilvus: pip install 'ceret[milvus]'")
-    pytest.importorskip("milvus_lite", reason="needs milvus-lite: pip install 'ceret[milvus]'")
+    pytest.importorskip("pymilvus", reason="needs pymilvus: pip install '.[milvus]'")
+    pytest.importorskip("milvus_lite", reason="needs milvus-lite: pip install '.[milvus]'")
     opened = Milvus(f"milvus:{tmp_path / 'store.db'}", create=True)
     yield opened
     opened.close()

@@ -21,10 +21,10 @@ def test_memory_is_counted():
     assert exact.memory == 10**6 * 4 * (1024 + 256) and pooled.memory == 10**6 * (64 + 4)
     assert chosen(50_000, memory=10**8).name == "pooled", "the vectors do not fit"
     with pytest.raises(
-        EngineError, match=r"searching 1,000,000 photos takes 64.8 MiB of memory at the least \(recipe pooled"
+        EngineError, match=r"searching 1,000,000 photos takes 64.8 MiB of memory at least \(recipe pooled"
     ):
         chosen(10**6, memory=10**7)
-    with pytest.raises(EngineError, match=r"takes 4.77 GiB of memory at the least \(recipe exact.*or a lower recall"):
+    with pytest.raises(EngineError, match=r"takes 4.77 GiB of memory at least \(recipe exact.*or a lower recall"):
         chosen(10**6, recall=1, memory=10**9)
 
 
