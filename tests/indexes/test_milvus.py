@@ -49,7 +49,7 @@ def test_a_text_is_cut_at_a_character():
 
 def test_without_pymilvus_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pymilvus", None)
-    with pytest.raises(EngineError, match=r"needs pymilvus: run `pip install 'ceret\[milvus\]'`"):
+    with pytest.raises(EngineError, match=r"needs pymilvus: run `pip install '\.\[milvus\]'`"):
         Milvus("http://localhost:19530")
 
 
