@@ -11,7 +11,7 @@ from cli.output import list_cut, print_json, progress_bar, say
 
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=PATH)
-@click.option("--exact", is_flag=True, help="Files with the same bytes alone; no photo is read.")
+@click.option("--exact", is_flag=True, help="Only files with the same bytes; no photo is read.")
 @device_option
 @workers_option(None, "Threads that decode.", show_default="all cores")
 @json_option

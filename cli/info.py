@@ -60,7 +60,7 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
         if isinstance(value, dict):
             lines = [", ".join(f"{key} {one}" for key, one in value.items() if one is not None)]
         for line in lines:
-            say(f"{name.replace('_', ' '):<12} {line}")
+            say(f"{name.replace('_', ' '):<15} {line}")
     for photo, reason in named if list_skipped else ():
         say(f"{photo}: {reason}")
 

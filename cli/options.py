@@ -158,7 +158,7 @@ def kind_option(default: str | None, text: str) -> Decorator:
 
 
 def places_option(switch: str, default: bool | None, text: str) -> Decorator:
-    """Return the option --places; switch: its name, and that of the opposite where there is one."""
+    """Return the option --places; switch: its name, with its opposite's where there is one."""
     return click.option(switch, "places", is_flag=True, default=default, help=text)
 
 
@@ -173,8 +173,8 @@ def recipe_options(settings: Any) -> Decorator:
             type=click.Choice(ranges(settings)["recipe"].choices or ()),
             default=settings.recipe,
             show_default=True,
-            help="How the index is searched: exact, all vectors in memory; pooled, by codes of 64 bytes a photo, and exactly "
-            "among the best of them; auto: codes from 100,000 photos on.",
+            help="How the index is searched. exact: all vectors, in memory; pooled: short codes, in memory, and the best "
+            "candidates exactly; auto: pooled from 100,000 photos on.",
         )(function)
 
     return add
@@ -192,13 +192,13 @@ def search_memory_option(defaults: Any) -> Decorator:
 
 
 def skip_duplicates_option(switch: str, default: bool | None, text: str) -> Decorator:
-    """Return the option --skip-duplicates; switch: its name, and that of the opposite where there is one."""
+    """Return the option --skip-duplicates; switch: its name, with its opposite's where there is one."""
     return click.option(switch, "skip_duplicates", is_flag=True, default=default, help=text)
 
 
 def engine_option(default: str) -> Decorator:
     """Return the option --engine."""
-    text = "What describes the photos: this process; a Ray on this machine; or the Ray cluster of which it is a part."
+    text = "What describes the photos: local, this process; ray, Ray on this machine; ray://HOST:PORT, the cluster it is part of."
     return click.option("--engine", metavar="local|ray|ray://HOST:PORT", default=default, show_default=True, help=text)
 
 

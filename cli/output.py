@@ -111,11 +111,11 @@ def print_recipes(chosen: "Recipe", possible: Sequence["Recipe"]) -> None:
     note(f"{'recipe':<8} {'memory':>9} {'a query':>9} {'recall@10':>9}   (expected)")
     for one in possible:
         mark = "  <- taken" if one == chosen else ""
-        note(f"{one.name:<8} {megabytes(one.memory):>9} {1000 * one.seconds:>6.0f} ms {one.recall:>9.2f}{mark}")
+        note(f"{one.name:<8} {megabytes(one.memory):>9} {max(1000 * one.seconds, 1):>6.0f} ms {one.recall:>9.2f}{mark}")
 
 
 def print_plan(asked: str) -> Callable[["Recipe", Sequence["Recipe"]], None]:
-    """Return what prints the recipe of a build before it begins: nothing where few photos are searched exactly, as ever."""
+    """Return a function that prints the recipe before a build; it prints nothing where few photos are searched exactly."""
 
     def planned(chosen: "Recipe", possible: Sequence["Recipe"]) -> None:
         from ce_retrieval.photo_index.manifest import AUTO, EXACT

@@ -22,8 +22,8 @@ from cli.output import print_result, progress_bar
 def command(index_path: Path, store: str, as_json: bool) -> None:
     """Write the vectors of an index, and its photos' columns, to a Milvus, which `ceret query --store` then searches.
 
-    The collection is named after the content of the index, and there once it is whole. After the index has changed, publish it
-    again.
+    The name of the collection comes from the content of the index; it appears when it is whole. Publish the
+    index again after it has changed.
     """
     from ce_retrieval.photo_index import PhotoIndex, publish_index
 

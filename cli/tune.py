@@ -16,7 +16,7 @@ DEFAULTS = TuningSettings()
 @recipe_options(TuningSettings)
 @search_memory_option(DEFAULTS)
 @number_option("queries", TuningSettings, "Photos to measure with.")
-@number_option("seed", TuningSettings, "Of their choice and of their holes.")
+@number_option("seed", TuningSettings, "Decides the photos and their holes.")
 @json_option
 def command(
     index_path: Path, recipe: str, recall: float, max_memory: int, queries: int, seed: int, as_json: bool
@@ -24,8 +24,8 @@ def command(
     """Choose how an index is searched, measure it, and store the result.
 
     Photos of the index are given holes from half of their area down to 1/16 of their side. The share of their ten nearest that
-    a search by codes finds is measured against an exact search, with more and more effort until it is at least --recall for
-    each kind of hole. Programs that have the index open keep what they opened.
+    a search by codes finds is measured against an exact search. The effort (the number of candidates) grows until this share is
+    at least --recall for each kind of hole. Programs that have the index open keep what they opened.
     """
     settings = TuningSettings(recipe, recall, max_memory, queries, seed)
     with progress_bar("coding") as progress:

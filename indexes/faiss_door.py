@@ -12,7 +12,7 @@ from typing import Any
 from indexes.base import EngineError
 
 DEVICE = re.compile(r"auto|cpu|cuda(?::(\d+))?")
-CHOICE = "`pip install 'ceret[cpu]'`, or with a CUDA GPU `pip install 'ceret[gpu]'`"
+CHOICE = "`pip install '.[cpu]'`, or with a CUDA GPU `pip install '.[gpu]'`, in the folder of ceret"
 # The folder in which pip notes what it has installed, as in faiss_cpu-1.15.1.dist-info; forks have longer names.
 _NOTED = re.compile(r"(faiss[-_](?:cpu|gpu|cuda)[^-]*)-[^-]+\.dist-info")
 
@@ -102,8 +102,8 @@ def cards_of(device: str) -> list[int]:
         return list(range(count))
     if not hasattr(faiss, "StandardGpuResources"):
         raise EngineError(
-            f"`device` is {device}, but this FAISS has no GPU support: run `pip uninstall faiss-cpu` and `pip install "
-            "'ceret[gpu]'`, or leave `device` at cpu"
+            f"`device` is {device}, but this FAISS has no GPU support: run `pip uninstall faiss-cpu` and, in the folder of "
+            "ceret, `pip install '.[gpu]'`, or leave `device` at cpu"
         )
     if not count:
         raise EngineError(

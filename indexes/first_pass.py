@@ -12,7 +12,7 @@ from indexes.codebook import Codebook
 from indexes.faiss_door import load_faiss
 from indexes.threads import Threads
 
-SHARD = 1 << 16  # vectors that are worth a thread of their own in a scan
+SHARD, MOST_CODES = 1 << 16, 1 << 20  # vectors worth a thread of their own in a scan; the most in one of its indexes
 LARGEST = 1024  # of the numbers that a sample gets as float16: others may be 64 times as large
 
 
@@ -124,12 +124,17 @@ class CodeScan:
         return np.take_along_axis(ids, np.argsort(-scores, axis=1, kind="stable"), 1)
 
     def _shards(self) -> list[Any]:
-        """Return FAISS's indexes, made of the codes that wait."""
+        """Return FAISS's indexes, made of the codes that wait: one after the other, so that few are held twice."""
         if self._waiting:
-            codes = np.concatenate(self._waiting)
-            number = max(1, min(os.cpu_count() or 1, len(codes) // SHARD))
-            self._scanners += [self._codebook.scanner(part) for part in np.array_split(codes, number)]
-            self._waiting = []
+            waiting, self._waiting = self._waiting[::-1], []
+            total = sum(map(len, waiting))
+            number = max(1, min(os.cpu_count() or 1, total // SHARD), -(-total // MOST_CODES))
+            part: list[np.ndarray] = []
+            while waiting:
+                part.append(waiting.pop())
+                if not waiting or sum(map(len, part)) * number >= total:
+                    self._scanners.append(self._codebook.scanner(np.concatenate(part)))
+                    part = []
         return self._scanners
 
     @functools.cached_property

@@ -33,7 +33,9 @@ def load_milvus() -> Any:
     try:
         import pymilvus
     except ImportError as error:
-        raise EngineError("a search by Milvus needs pymilvus: run `pip install 'ceret[milvus]'`") from error
+        raise EngineError(
+            "a search by Milvus needs pymilvus: run `pip install '.[milvus]'` in the folder of ceret"
+        ) from error
     # They print what they also raise, with its traceback.
     for name in ("pymilvus", "milvus_lite"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -54,7 +56,7 @@ class Milvus:
     Raises
     ------
     EngineError
-        pymilvus is not installed, the address is none, the server does not answer, or the folder cannot be opened.
+        pymilvus is not installed, the address is invalid, the server does not answer, or the folder cannot be opened.
     """
 
     def __init__(self, address: str, create: bool = False) -> None:
@@ -100,7 +102,7 @@ class Milvus:
             if self._embedded and isinstance(error, self._module.exceptions.ConnectionConfigException):
                 raise EngineError(
                     f"{self.shown} cannot be opened ({reason}): end other programs that use it; it needs milvus-lite 3.2.2 or "
-                    "newer (`pip install 'ceret[milvus]'`)"
+                    "newer (`pip install '.[milvus]'` in the folder of ceret)"
                 ) from error
             if error.code == NO_ANSWER:
                 raise self._no_answer(reason) from error

@@ -92,7 +92,7 @@ def choose(possible: Sequence[Recipe], count: int, recall: float, max_memory: in
     Raises
     ------
     EngineError
-        There is no recipe of that name for these grids, or none fits; the message says what the least is that can be.
+        There is no recipe of that name for these grids, or none fits; the message says the least memory that can do.
     """
     named = [one for one in possible if name in (None, one.name)]
     if not named:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("pymilvus", reason="needs pymilvus: pip install 'ceret[milvus]'")
-pytest.importorskip("milvus_lite", reason="needs milvus-lite: pip install 'ceret[milvus]'")
+pytest.importorskip("pymilvus", reason="needs pymilvus: pip install '.[milvus]'")
+pytest.importorskip("milvus_lite", reason="needs milvus-lite: pip install '.[milvus]'")
 
 
 class Server:

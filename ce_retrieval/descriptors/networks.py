@@ -22,7 +22,7 @@ def check_size(spec: str, size: int, needed: int) -> None:
 
 
 def network_memory(numbers: int, size: int) -> tuple[int, int]:
-    """Return at most how many bytes torch and a network of so many numbers take, and the feature maps of each photo."""
+    """Return upper bounds in bytes: of torch with a network of `numbers` weights, and of the feature maps of one photo."""
     # As read, in float32, and in bfloat16 beside it.
     return LIBRARY_MEMORY + 10 * numbers, PIXEL_MEMORY * size**2
 

@@ -76,7 +76,7 @@ class Weights:
         return network_from(tensors, self.header, name=str(self.path)).requires_grad_(False)
 
     def plain_for(self, count: int) -> PlainCompact | None:
-        """Return the network in numpy where so many photos with holes are to run in it, else None."""
+        """Return the network in numpy if it is to run on `count` photos with holes, None where torch runs them."""
         return self._plain if count <= FEW else None
 
     def predicted_part(self) -> NDArray[np.bool_]:

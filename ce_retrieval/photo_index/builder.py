@@ -67,7 +67,7 @@ def build_index(
     progress : callable or None
         Called with the items done and the items in total.
     planned : callable or None
-        Called before the photos are read, with the recipe by which so many will be searched, and with all that there are.
+        Called before the photos are read, with the chosen recipe and all possible ones.
 
     Raises
     ------

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def recipe_of(
     manifest: Manifest, count: int, recall: float, max_memory: int, name: str = AUTO
 ) -> tuple["Recipe", tuple["Recipe", ...]]:
-    """Return the recipe for an index that is to hold `count` photos, and all that there are.
+    """Return the recipe for an index that is to hold `count` photos, and all possible ones.
 
-    PhotoIndexError where none is named so, or none fits into the memory.
+    PhotoIndexError where no recipe has that name, or none fits into the memory.
     """
     from indexes.base import EngineError
     from indexes.recipes import choose, recipes

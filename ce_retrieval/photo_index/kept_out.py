@@ -45,14 +45,14 @@ class KeptOut:
 
     @classmethod
     def of_content(cls, content: Mapping[str, Any], sources: int) -> KeptOut:
-        """Read what `content` returned; ValueError where it names no source of so many, or a hash is none."""
+        """Read what `content` returned; ValueError for a source that does not exist or text that is not a hash."""
         if set(content) != {"names", "sha256"}:
-            raise ValueError("what is kept out is not told by names and SHA-256")
+            raise ValueError("the photos that are kept out are not listed by names and SHA-256")
         names = tuple((int(number), key) for number, keys in content["names"].items() for key in keys)
         if any(not 0 <= number < sources or not isinstance(key, str) for number, key in names):
-            raise ValueError(f"a name that is kept out is of none of {sources} sources")
+            raise ValueError(f"a name that is kept out belongs to none of the {sources} sources")
         if not are_hashes(content["sha256"]):
-            raise ValueError("what is kept out has a SHA-256 that is none")
+            raise ValueError("a photo that is kept out has an invalid SHA-256")
         return cls(names, tuple(content["sha256"]))
 
 

@@ -89,7 +89,7 @@ def _check_segment(manifest: "Manifest", segment: Segment) -> None:
     missing = sorted(str(one) for one in wanted - set(segment.files))
     _expect(not missing, f"{name} has no {', '.join(missing)}")
     room = segment.files[VECTORS].bytes
-    # Before anything is allocated for so many photos.
+    # Before anything is allocated for this number of photos.
     _expect(count >= 0 and 2 * count * math.prod(manifest.grid) <= room, f"{name} has {count} photos in {room} bytes")
     for number in {one.source for one in segment.skipped} | {one.source for one in segment.repeats}:
         _expect(0 <= number < len(manifest.sources), f"{name} names source {number} of {len(manifest.sources)}")

@@ -41,6 +41,8 @@ def check_engine(engine: str) -> None:
     ------
     InstallationError
         Ray is not installed.
+    SettingsError
+        The address is not HOST:PORT.
     ClusterError
         Nothing answers at the address.
     """
@@ -72,7 +74,7 @@ def described_by(settings: IndexSettings, manifest: Manifest, pipeline: Pipeline
 def ray_describing(engine: str, job: Job) -> Iterator[Describe]:
     """Yield a function that describes batches of tasks by the workers of an engine, in order.
 
-    The shards are the items of segments, so what is finished is written, and a stopped build goes on after it as ever. A
+    The shards are the items of segments, so finished shards are written, and a stopped build goes on after them. A
     worker that dies is started again, and does the shard that it had once more.
 
     Raises

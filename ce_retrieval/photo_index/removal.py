@@ -64,7 +64,7 @@ def remove_photos(
     Raises
     ------
     SettingsError
-        Not exactly one of `names`, `sha256` and `where` is given, or a hash is none.
+        Not exactly one of `names`, `sha256` and `where` is given, or a hash is invalid.
     PhotoIndexError
         The index's first build has not ended, one of `names` or `sha256` is of no photo, or no photo would be left. The index
         is then as it was.
@@ -120,7 +120,7 @@ def restore_photos(path: str | Path, names: Sequence[str | Path] = (), *, sha256
     Raises
     ------
     SettingsError
-        Neither or both of `names` and `sha256` are given, or a hash is none.
+        Neither or both of `names` and `sha256` are given, or a hash is invalid.
     PhotoIndexError
         The index's first build has not ended, or one of `names` or `sha256` is not kept out. The index is then as it was.
     LockedIndexError, StorageError
@@ -151,7 +151,7 @@ def _found(
     hashes: Sequence[str],
     where: str | None,
 ) -> np.ndarray:
-    """Return which photos of an index to remove, bool (N,); an error where something given is of none. known: all names."""
+    """Return which photos of an index to remove, bool (N,); an error where something given matches none. known: all names."""
     passed = allowed_photos(index, where)
     if passed is not None:
         return passed
@@ -169,13 +169,15 @@ def _found(
         _, unknown = find_names(index.manifest, repeats, unknown)
     if unknown:
         before, _ = find_names(index.manifest, index.manifest.kept_out.names, unknown[:1])
-        why = "was removed before" if before.any() else "is neither a photo nor a folder of photos of it"
-        raise PhotoIndexError(f"{index.path}: {unknown[0]} {why}: give photos of it as `ceret query` prints them")
+        why = "was removed before: leave it out"
+        if not before.any():
+            why = "is neither a photo nor a folder of photos of it: give photos as `ceret query` prints them"
+        raise PhotoIndexError(f"{index.path}: {unknown[0]} {why}")
     return found
 
 
 def _checked(sha256: Sequence[str]) -> list[str]:
-    """Return hashes in small letters; SettingsError for one that is none."""
+    """Return hashes in small letters; SettingsError for an invalid one."""
     check_list("`sha256`", sha256)
     hashes = [one.lower() if isinstance(one, str) else one for one in sha256]
     if wrong := [one for one in hashes if not (isinstance(one, str) and are_hashes([one]))]:

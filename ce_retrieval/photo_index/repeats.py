@@ -45,5 +45,5 @@ class Repeat:
 
 
 def content_of(sha256: str) -> bytes:
-    """Return a hash in a third of the memory of its text: a build keeps that of every photo."""
+    """Return a hash in a third of the memory of its text: a build keeps the hash of every photo."""
     return bytes.fromhex(sha256)

@@ -126,7 +126,7 @@ def records_in(data: bytes, count: int, sources: int, types: dict[str, type], co
         if numbers.min() < 0 or numbers.max() >= sources:
             raise ValueError(f"it names sources {numbers.min()} to {numbers.max()} of {sources}")
     if "sha256" in table.column_names and not are_hashes(table.column("sha256").to_pylist()):
-        raise ValueError("it has a SHA-256 that is none")
+        raise ValueError("it has an invalid SHA-256")
     return table
 
 

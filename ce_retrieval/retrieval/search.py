@@ -235,8 +235,8 @@ def find_neighbors(
         (`kind_search.kind_similarity`); "places": local features, which photos of the same place share
         (`places.search.place_votes`).
     focus : float, None or "auto"
-        As in `search_contexts`; "auto": the best for the index's features (`default_focus`). By kind and by places
-        there is none, nor without a hole.
+        As in `search_contexts`; "auto": the best for the index's features (`default_focus`). Not used without a hole, by
+        kind or by places.
     where : str or None
         Find only photos for which this holds, as in "licence == 'CC0' and width >= 1024" (`photo_index.where`).
     apart_from : path or None

@@ -49,7 +49,7 @@ class TuningSettings(Checked):
     queries : int
         Photos to measure with.
     seed : int
-        Of their choice and of their holes.
+        Decides the photos and their holes.
     """
 
     recipe: str = setting(AUTO, choices=RECIPES)
@@ -171,7 +171,7 @@ def _measured(path: Path, manifest: Manifest, settings: TuningSettings) -> tuple
             return tuple(found)
     hole, least = min(found[-1].recalls.items(), key=lambda one: one[1])
     raise PhotoIndexError(
-        f"the codes of {path} find {least:.3f} of the nearest photos at the most (holes: {hole}), less than {settings.recall}: "
+        f"the codes of {path} find {least:.3f} of the nearest photos at most (holes: {hole}), less than {settings.recall}: "
         "choose a lower `recall`, or the `recipe` exact"
     )
 

@@ -67,8 +67,8 @@ def test_duplicates_are_found_on_gpus(ceret, crop_index, two_cards):
 @pytest.mark.skipif(hasattr(faiss, "StandardGpuResources"), reason="the FAISS of these tests is faiss-gpu")
 def test_faiss_without_gpu_support_is_named(ceret, photo, crop_index, one_line_error):
     assert one_line_error(ceret("query", photo, "--index", crop_index, "--device", "cuda")) == (
-        "Error: --device is cuda, but this FAISS has no GPU support: run `pip uninstall faiss-cpu` and `pip install "
-        "'ceret[gpu]'`, or leave --device at cpu"
+        "Error: --device is cuda, but this FAISS has no GPU support: run `pip uninstall faiss-cpu` and, in the folder "
+        "of ceret, `pip install '.[gpu]'`, or leave --device at cpu"
     )
     assert ceret("query", photo, "--index", crop_index, "--device", "auto").exit_code == 0
 

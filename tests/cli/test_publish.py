@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-pytest.importorskip("pymilvus", reason="needs pymilvus: pip install 'ceret[milvus]'")
-pytest.importorskip("milvus_lite", reason="needs milvus-lite: pip install 'ceret[milvus]'")
+pytest.importorskip("pymilvus", reason="needs pymilvus: pip install '.[milvus]'")
+pytest.importorskip("milvus_lite", reason="needs milvus-lite: pip install '.[milvus]'")
 
 
 @pytest.fixture(scope="module")
@@ -78,4 +78,4 @@ def test_without_milvus_lite_the_extra_is_named(ceret, crop_index, folder, monke
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "milvus_lite", None)
     line = one_line_error(ceret("publish", crop_index, "--store", f"milvus:{folder / 'lite.db'}"))
-    assert "pip install 'ceret[milvus]'" in line and not (folder / "lite.db").exists()
+    assert "pip install '.[milvus]'" in line and not (folder / "lite.db").exists()

@@ -174,7 +174,8 @@ def test_a_faiss_without_gpu_support_is_named(cards):
         pytest.skip("the FAISS of these tests is faiss-gpu")
     assert cards_of("auto") == []
     with pytest.raises(
-        EngineError, match=r"has no GPU support: run `pip uninstall faiss-cpu` and `pip install 'ceret\[gpu\]'`"
+        EngineError,
+        match=r"has no GPU support: run `pip uninstall faiss-cpu` and, in the folder of ceret, `pip install '.\[gpu\]'`",
     ):
         cards_of("cuda")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+CHOICE = "`pip install '.[cpu]'`, or with a CUDA GPU `pip install '.[gpu]'`, in the folder of ceret"
 LOAD = "from indexes.faiss_door import load_faiss; print(load_faiss().NAME)"
 QUERY = "from ce_retrieval.installation import main; main()"
 
@@ -67,9 +68,7 @@ def test_a_package_that_pip_did_not_install_is_enough(site: Path) -> None:
 
 
 def test_without_faiss_both_extras_are_named(site: Path) -> None:
-    assert refusal(site) == (
-        "FAISS is not installed: run `pip install 'ceret[cpu]'`, or with a CUDA GPU `pip install 'ceret[gpu]'`"
-    )
+    assert refusal(site) == f"FAISS is not installed: run {CHOICE}"
 
 
 @pytest.mark.parametrize("code", ["NAME = 'a FAISS'", "raise ImportError('undefined symbol')"])
@@ -78,7 +77,7 @@ def test_two_distributions_in_one_place_are_named(site: Path, code: str) -> None
     put(site, "faiss_cpu", "faiss_gpu", code=code)
     assert refusal(site) == (
         "faiss-cpu and faiss-gpu are both installed and overwrite each other's files: run `pip uninstall faiss-cpu faiss-gpu`, "
-        "then `pip install 'ceret[cpu]'`, or with a CUDA GPU `pip install 'ceret[gpu]'`"
+        f"then {CHOICE}"
     )
 
 
@@ -86,7 +85,7 @@ def test_a_faiss_that_cannot_be_loaded_says_why(site: Path) -> None:
     put(site, "faiss_gpu", code="raise ImportError('libcublas.so.12: cannot open\\n shared object file')")
     assert refusal(site) == (
         "FAISS is installed but cannot be loaded (libcublas.so.12: cannot open shared object file): uninstall it, then run "
-        "`pip install 'ceret[cpu]'`, or with a CUDA GPU `pip install 'ceret[gpu]'`"
+        f"{CHOICE}"
     )
 
 
@@ -96,9 +95,7 @@ def test_a_command_that_searches_ends_with_one_line_without_faiss(
     photo = next(path for path in sorted(crop_folder.rglob("*.png")))
     done = run(site, QUERY, "query", photo, "--index", crop_index, "-k", 1)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.splitlines() == [
-        "Error: FAISS is not installed: run `pip install 'ceret[cpu]'`, or with a CUDA GPU `pip install 'ceret[gpu]'`"
-    ]
+    assert done.stderr.splitlines() == [f"Error: FAISS is not installed: run {CHOICE}"]
 
 
 def test_commands_that_do_not_search_need_no_faiss(site: Path, crop_index: Path, crop_folder: Path) -> None:

@@ -111,11 +111,29 @@ def test_shards_answer_as_one_scan_does(grids, monkeypatch):
     queries, weights = collection(8, seed=1), random_weights(8)
     twice = np.concatenate([grids, grids[:100]])
     dealt = pooled_index(grids, twice.__getitem__)
-    alone = pooled_index(grids)
+    found = dealt.search(queries, weights, 20)
     monkeypatch.setattr(first_pass.os, "cpu_count", lambda: 1)
-    check_equal(dealt.search(queries, weights, 20), alone.search(queries, weights, 20))
+    alone = pooled_index(grids)
+    check_equal(found, alone.search(queries, weights, 20))
+    assert len(alone.first._scanners) == 1
+    assert len(dealt.first._scanners) == 3
     dealt.add(grids[:100])
     assert len(dealt.search(queries[:1], weights[:1], len(twice)).ids[0]) == len(twice)
+
+
+def test_no_shard_holds_more_codes_than_are_made_at_once(grids, monkeypatch):
+    monkeypatch.setattr(first_pass, "MOST_CODES", COUNT // 4)
+    queries, weights = collection(8, seed=1), random_weights(8)
+    codes = Codebook.train(grids[:3000], 2)
+    many, one = (PooledIndex.by_codes(codes, grids.__getitem__) for _ in range(2))
+    for block in np.array_split(grids, 40):
+        many.add(block)
+    found = many.search(queries, weights, 20)
+    monkeypatch.undo()
+    one.add(grids)
+    check_equal(found, one.search(queries, weights, 20))
+    sizes = [scanner.ntotal for scanner in many.first._scanners]
+    assert sum(sizes) == COUNT and len(sizes) == 4 and max(sizes) <= COUNT // 4 + COUNT // 40
 
 
 def test_codes_that_were_stored_answer_as_those_made_anew(grids):

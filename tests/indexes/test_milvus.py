@@ -49,7 +49,7 @@ def test_a_text_is_cut_at_a_character():
 
 def test_without_pymilvus_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pymilvus", None)
-    with pytest.raises(EngineError, match=r"needs pymilvus: run `pip install 'ceret\[milvus\]'`"):
+    with pytest.raises(EngineError, match=r"needs pymilvus: run `pip install '\.\[milvus\]'`"):
         Milvus("http://localhost:19530")
 
 
@@ -85,8 +85,8 @@ def test_what_is_no_folder_of_milvus_lite_is_left_alone(tmp_path):
 @pytest.fixture
 def store(tmp_path):
     """An empty folder of milvus-lite, connected."""
-    pytest.importorskip("pymilvus", reason="needs pymilvus: pip install 'ceret[milvus]'")
-    pytest.importorskip("milvus_lite", reason="needs milvus-lite: pip install 'ceret[milvus]'")
+    pytest.importorskip("pymilvus", reason="needs pymilvus: pip install '.[milvus]'")
+    pytest.importorskip("milvus_lite", reason="needs milvus-lite: pip install '.[milvus]'")
     opened = Milvus(f"milvus:{tmp_path / 'store.db'}", create=True)
     yield opened
     opened.close()

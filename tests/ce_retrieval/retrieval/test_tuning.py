@@ -78,7 +78,7 @@ def test_more_effort_is_tried_until_it_suffices(index, monkeypatch):
     before = (index / "manifest.json").read_bytes()
     monkeypatch.setattr(tuning, "_measure", lambda v, q, t: Measured(v.effort, {"all": 0.9, "few": 0.8}, {}))
     with pytest.raises(
-        PhotoIndexError, match=r"find 0.800 of the nearest photos at the most \(holes: few\), less than 0.95"
+        PhotoIndexError, match=r"find 0.800 of the nearest photos at most \(holes: few\), less than 0.95"
     ):
         tune_index(index, SETTINGS)
     assert (index / "manifest.json").read_bytes() == before
