@@ -28,6 +28,12 @@ def test_memory_is_counted():
         chosen(10**6, recall=1, memory=10**9)
 
 
+def test_the_time_of_a_query_is_what_its_bytes_take():
+    exact, pooled = recipes(10**6, *FILL, 0.95, cores=2)
+    assert exact.seconds == pytest.approx(5.12e9 / 2.5e9 / 2)
+    assert pooled.seconds == pytest.approx(64e6 / 9e9 / 2 + 0.5 * 4e-3), "half as many candidates as with effort 1"
+
+
 def test_a_higher_recall_takes_more_effort():
     efforts = [recipes(10**6, *FILL, recall)[1].effort for recall in (0.9, 0.97, 0.99, 0.995)]
     assert efforts == sorted(efforts) and len(set(efforts)) == 4
@@ -42,7 +48,15 @@ def test_those_who_know_choose():
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1010 << 10, "1010 KiB"), (1 << 20, "1 MiB"), (3 << 40, "3 TiB")]
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1010 << 10, "1010 KiB"),
+        (1 << 20, "1 MiB"),
+        (3 << 40, "3 TiB"),
+        (1 << 50, "1024 TiB"),
+    ],
 )
 def test_sizes_are_readable(size, text):
     assert readable(size) == text
