@@ -29,3 +29,13 @@ def test_too_few_grids_are_an_error():
         exhaustive_search([GRIDS], QUERIES, WEIGHTS, 91)
     with pytest.raises(EngineError, match="there are 0 grids"):
         exhaustive_search([], QUERIES, WEIGHTS, 1)
+
+
+@pytest.mark.parametrize("k", [1, 10, 40])
+def test_none_of_many_is_missed(k):
+    """Of few, numpy sorts more than it is asked for."""
+    grids = np.random.default_rng(1).standard_normal((3000, 9, 2)).astype(np.float16)
+    found = exhaustive_search([grids[:2000], grids[2000:]], QUERIES - 5, WEIGHTS, k)
+    for row in range(4):
+        exact = masked_distances(QUERIES[row] - 5, WEIGHTS[row], grids.astype(np.float32))
+        np.testing.assert_allclose(found.scores[row], np.sort(exact)[:k], rtol=1e-4)

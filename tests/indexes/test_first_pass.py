@@ -106,19 +106,48 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(cards):
 
 
 def test_shards_answer_as_one_scan_does(grids, monkeypatch):
+    """The codes are dealt out at the first search: there are as many scans as cores then."""
     monkeypatch.setattr(first_pass, "SHARD", COUNT // 3)
-    monkeypatch.setattr(first_pass.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(pooled, "FEWEST", 100)
+    monkeypatch.setattr(pooled, "CANDIDATES", 1)
+    dealt, whole = [], Codebook.scanner
+
+    def scanner(self, codes):
+        dealt.append(len(codes))
+        return whole(self, codes)
+
+    monkeypatch.setattr(Codebook, "scanner", scanner)
     queries, weights = collection(8, seed=1), random_weights(8)
-    twice = np.concatenate([grids, grids[:100]])
-    dealt = pooled_index(grids, twice.__getitem__)
-    found = dealt.search(queries, weights, 20)
-    monkeypatch.setattr(first_pass.os, "cpu_count", lambda: 1)
-    alone = pooled_index(grids)
-    check_equal(found, alone.search(queries, weights, 20))
-    assert len(alone.first._scanners) == 1
-    assert len(dealt.first._scanners) == 3
-    dealt.add(grids[:100])
-    assert len(dealt.search(queries[:1], weights[:1], len(twice)).ids[0]) == len(twice)
+    found = {}
+    for cores, shards in ((3, [COUNT // 3] * 3), (1, [COUNT])):
+        monkeypatch.setattr(first_pass.os, "cpu_count", lambda cores=cores: cores)
+        index = pooled_index(grids, np.concatenate([grids, grids[:100]]).__getitem__)
+        found[cores] = index.search(queries, weights, 20)
+        assert dealt == shards
+        dealt.clear()
+    check_equal(found[3], found[1])
+    index.add(grids[:100])
+    nearest = index.search(grids[:8], np.ones((8, CELLS), np.float32), 2)
+    assert nearest.ids.tolist() == [[one, COUNT + one] for one in range(8)], "what was added has a scan of its own"
+    assert dealt == [100]
+
+
+def test_a_scan_names_the_best_of_the_allowed(grids):
+    """All of them, best first, are known from one scan; the first photo may be among them."""
+    book = Codebook.train(grids[:3000], 2)
+    scan = CodeScan(book)
+    scan.add(book.pooling.photos(grids, book.origin))
+    queries = book.pooling.queries(grids[:3], np.ones((3, CELLS), np.float32), book.origin)
+    needed, allowed = np.array([40, 7, 1]), np.arange(COUNT) % 3 != 1
+    every = scan.best(queries, np.full(3, COUNT), None)
+    assert all(len(ids) == COUNT for ids in every)
+    found = scan.best(queries, needed, allowed)
+    assert [len(ids) for ids in found] == needed.tolist() and found[0][0] == 0 and 2 in found[2]
+    assert all(allowed[ids].all() and (np.diff(ids) > 0).all() for ids in found)
+    far = ~np.isin(np.arange(COUNT), scan.best(queries[:1], np.array([COUNT // 2]), None)[0])
+    assert scan.best(queries[:1], np.array([100]), far) == [None], (
+        "the farther half: too few of those looked at are allowed"
+    )
 
 
 def test_no_shard_holds_more_codes_than_are_made_at_once(grids, monkeypatch):

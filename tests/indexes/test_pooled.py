@@ -260,3 +260,26 @@ def test_arguments_that_cannot_be_are_refused(codes):
 
 def grids_of(ids):
     raise AssertionError("nothing is read")
+
+
+def test_codes_are_scanned_where_many_are_allowed(codes, monkeypatch):
+    """A scan looks at all of them: of few that are allowed, measuring each takes less."""
+    asked, best = [], codes.first.best
+
+    def spied(queries, needed, allowed):
+        asked.append(len(queries))
+        return best(queries, needed, allowed)
+
+    monkeypatch.setattr(codes.first, "best", spied)
+    monkeypatch.setattr(pooled, "CANDIDATES", 1)
+    query, weights = collection(1, seed=1), np.ones((1, CELLS), np.float32)
+    for count, scans in ((4 * 500, 0), (4 * 500 + 4, 1), (COUNT, 1)):
+        codes.search(query, weights, 10, np.arange(COUNT) < count)
+        assert len(asked) == scans, f"{count} allowed"
+        asked.clear()
+    codes.search(query, weights, 10)
+    monkeypatch.setattr(pooled, "FEWEST", 5999)
+    codes.search(query, weights, 10)
+    monkeypatch.setattr(pooled, "FEWEST", COUNT)
+    codes.search(query, weights, 10)
+    assert len(asked) == 2, "all are measured where all are candidates"

@@ -29,6 +29,12 @@ def test_memory_is_counted():
         chosen(10**6, recall=1, memory=10**9)
 
 
+def test_the_time_of_a_query_is_what_its_bytes_take():
+    exact, pooled = recipes(10**6, *FILL, 0.95, cores=2)
+    assert exact.seconds == pytest.approx(5.12e9 / 2.5e9 / 2)
+    assert pooled.seconds == pytest.approx(64e6 / 9e9 / 2 + 0.5 * 4e-3), "half as many candidates as with effort 1"
+
+
 def test_a_higher_recall_takes_more_effort():
     efforts = [recipes(10**6, *FILL, recall)[1].effort for recall in (0.9, 0.97, 0.99, 0.995)]
     assert efforts == sorted(efforts) and len(set(efforts)) == 4

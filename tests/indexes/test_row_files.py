@@ -1,5 +1,7 @@
 """Rows read from files by their numbers."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -86,3 +88,28 @@ def test_a_file_that_was_cut_since_is_an_error(files):
     with pytest.raises(EngineError, match="has become shorter"):
         read(np.array([45]))
     read.close()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list open files")
+def test_no_file_stays_open(files, monkeypatch):
+    """Neither after it is closed or forgotten, nor where a later file cannot be opened or is too short."""
+
+    def opened():
+        return [one for one in map(os.path.realpath, os.scandir("/proc/self/fd")) if one.endswith(".bin")]
+
+    read = RowFiles(files, 6, 3)
+    assert len(opened()) == 3
+    read.close()
+    assert not opened()
+    read = RowFiles(files, 6, 3)
+    del read
+    assert not opened()
+    monkeypatch.setattr(row_files, "MOST_OPEN", 1)
+    read = RowFiles(files, 6, 3)
+    read(np.arange(50))
+    assert len(opened()) == 1
+    read.close()
+    files[2].path.write_bytes(b"short")
+    with pytest.raises(EngineError, match="expected at least") as told:
+        RowFiles(files, 6, 3)
+    assert told.tb and not opened(), "even while the error still holds what it was to make"

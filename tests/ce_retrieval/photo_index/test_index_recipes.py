@@ -16,6 +16,7 @@ from ce_retrieval.photo_index import (
     remove_photos,
     verify_index,
 )
+from ce_retrieval.photo_index.vectors import row_files
 from indexes import recipes
 
 
@@ -130,3 +131,23 @@ def test_features_of_one_cell_have_no_codes(photos, tmp_path, helpers):
     settings = dataclasses.replace(helpers.SETTINGS, features="thumbnail:1", recipe="pooled")
     with pytest.raises(PhotoIndexError, match=r"no recipe 'pooled' for these features.*take exact"):
         build_index([photos], tmp_path / "x.ceret", settings)
+
+
+@pytest.mark.parametrize("name", ["coded", "index"])
+def test_rows_are_the_grids_with_codes_and_without(name, photos, request):
+    path = request.getfixturevalue(name)
+    remove_photos(path, [photos / "even/0006.png"])
+    grids = np.concatenate(list(PhotoIndex.open(path).grids()))
+    rows = row_files(path, read_manifest(path))
+    assert len(rows) == len(grids) == 29
+    np.testing.assert_array_equal(rows(np.arange(29)), grids)
+
+
+def test_a_codebook_is_trained_on_every_photo_of_a_small_index(photos, tmp_path, helpers, small_segments, monkeypatch):
+    from indexes.codebook import Codebook
+
+    given, train = [], Codebook.train
+    monkeypatch.setattr(Codebook, "train", lambda grids, parts: given.append(grids) or train(grids, parts))
+    out = tmp_path / "trained.ceret"
+    build_index([photos], out, dataclasses.replace(helpers.SETTINGS, recipe="pooled"))
+    np.testing.assert_array_equal(given[0], np.concatenate(list(PhotoIndex.open(out).grids())))
