@@ -37,13 +37,14 @@ _HOMES = {
     "kind_similarity": "retrieval.kind_search",
     "load_photo": "photos",
     "make_completer": "completion.methods",
-    "publish_index": "photo_index",
     "merge_indexes": "photo_index",
+    "publish_index": "photo_index",
     "read_mask": "holes.files",
     "relocate_index": "photo_index",
     "remove_photos": "photo_index",
     "restore_photos": "photo_index",
     "save_photo": "photos",
+    "tune_index": "retrieval.tuning",
     "verify_index": "photo_index",
 }
 

@@ -237,7 +237,7 @@ def test_the_commands(tmp_path, photos, weights, helpers, monkeypatch):
     about = json.loads(ceret("info", out, "--json").stdout)
     sha256 = read_manifest(out).weights_sha256
     assert (about["features"], about["channels"], about["weights"]) == (f"encoder:cells:{weights}", 5, sha256)
-    assert f"weights      {sha256}\n" in ceret("info", out).stdout
+    assert f"weights         {sha256}\n" in ceret("info", out).stdout
     search = ["query", query, "--mask", tmp_path / "m.png", "--index", out, "-k", 2]
     assert "0003.png" in ceret(*search).stdout.splitlines()[0]
     new = swap(weights, 2)

@@ -40,6 +40,7 @@ def test_a_faiss_file_is_searched_by_its_description_alone(shrunk, tmp_path):
     expected = opened.search(grids, weights, 7)
 
     about = json.loads((out / "about.json").read_bytes())
+    assert (about["format"], about["version"]) == ("ceret-export", 1)
     assert about["descriptor"] == "thumbnail:8" and about["photo_size"] == 32 and about["hole"] == "none"
     engine = faiss.read_index(str(out / "vectors.faiss"))
     assert (engine.ntotal, engine.d, engine.metric_type) == (29, about["dimension"], faiss.METRIC_INNER_PRODUCT)
@@ -59,6 +60,7 @@ def test_the_table_names_the_photos(shrunk, photos, tmp_path, helpers):
     export_index(shrunk, out, "faiss", progress=lambda *counts: told.append(counts))
     rows = pq.read_table(out / "photos.parquet").to_pylist()
     records = opened.records(range(31))
+    assert not {"grid", "kind"} & set(rows[0]), "the vectors are in the other file"
     assert [row["id"] for row in rows] == list(range(31)) and told[-1] == (31, 31)
     assert [row["name"] for row in rows] == [opened.name_of(record) for record in records]
     assert [row["source"] for row in rows[-2:]] == [str(tmp_path / "more.tar")] * 2

@@ -332,7 +332,8 @@ def test_the_commands(tmp_path, photos, helpers, fake_kind):
     about = json.loads(ceret("info", out, "--json").stdout)
     assert about["kind"] == {"features": "kind", "channels": 48, "photo_size": 128, "weights": fakes.OLD}
     assert (
-        f"kind         features kind, channels 48, photo_size 128, weights {fakes.OLD}\n" in ceret("info", out).stdout
+        f"kind            features kind, channels 48, photo_size 128, weights {fakes.OLD}\n"
+        in ceret("info", out).stdout
     )
     assert ceret("verify", out).stdout == f"{out}: 3 files checked, 0 problems\n"
     for value in ("gist", "", "onnx"):

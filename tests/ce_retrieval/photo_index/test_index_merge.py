@@ -155,9 +155,10 @@ def test_notes_of_what_was_skipped_are_united(photos, tmp_path, small_segments, 
     (photos / "anim.gif").touch()
     build_index([photos], first, helpers.SETTINGS)
     (photos / "even" / "0004.png").write_bytes(helpers.encoded(4))
+    (photos / "even" / "late.png").write_bytes(b"no photo")
     build_index([photos], second, helpers.SETTINGS)
     merge_indexes(out, [first, second])
-    assert sorted(one.key for one in read_manifest(out).passed_over) == ["**/*.gif", "even/bad.png"]
+    assert sorted(one.key for one in read_manifest(out).passed_over) == ["**/*.gif", "even/bad.png", "even/late.png"]
     assert len(PhotoIndex.open(out)) == 30
 
 

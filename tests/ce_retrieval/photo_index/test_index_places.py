@@ -272,7 +272,7 @@ def test_the_commands(tmp_path, photos):
     assert "--focus is 8.0, but local features may lie anywhere" in ceret(*search, "--focus", 8, code=2).stderr
     about = json.loads(ceret("info", out, "--json").stdout)["places"]
     assert about["side"] == 640 and about["most"] == 300 and len(about["codes_sha256"]) == 64
-    assert "places       codes_sha256 " in ceret("info", out).stdout
+    assert "places          codes_sha256 " in ceret("info", out).stdout
     assert "local features" not in ceret("add", out, "--no-places").stdout
     assert (
         ceret(*search, code=1).stderr
