@@ -32,7 +32,8 @@ def test_memory_is_counted():
 def test_the_time_of_a_query_is_what_its_bytes_take():
     exact, pooled = recipes(10**6, *FILL, 0.95, cores=2)
     assert exact.seconds == pytest.approx(5.12e9 / 2.5e9 / 2)
-    assert pooled.seconds == pytest.approx(64e6 / 9e9 / 2 + 0.5 * 4e-3), "half as many candidates as with effort 1"
+    assert pooled.seconds == pytest.approx(64e6 / 9e9 / 2 + 10e-3), "the codes, then the candidates"
+    assert recipes(10**6, *FILL, 0.9, cores=2)[1].seconds == pytest.approx(64e6 / 9e9 / 2 + 5e-3), "half as many"
 
 
 def test_a_higher_recall_takes_more_effort():

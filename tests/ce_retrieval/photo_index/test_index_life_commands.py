@@ -67,7 +67,7 @@ def test_add_says_what_has_changed_and_vanished_and_cuts_the_lists(photos, tmp_p
     lines = done.stderr.splitlines()
     assert lines[:2] == ["1 photo changed since indexed, described anew:", f"  {photos}/odd/0029.png"]
     assert lines[2] == "25 photos vanished since indexed, removed:" and lines[-1] == "  and 5 more"
-    assert "removed      26\n" in ceret("info", out).stdout
+    assert "removed         26\n" in ceret("info", out).stdout
     assert ceret("verify", out, "--photos").stdout == f"{out}: 10 files and 5 photos checked, 0 problems\n"
     report = json.loads(ceret("add", out, "--json").stdout)
     assert (report["photos"], report["present"], report["changed"], report["vanished"]) == (5, 5, [], [])

@@ -116,5 +116,5 @@ def test_a_search_that_finds_others_is_not_praised(index, monkeypatch):
         return type(found)(found.scores[:, -k:], found.ids[:, -k:])
 
     monkeypatch.setattr(pooled.PooledIndex, "search", farthest)
-    with pytest.raises(PhotoIndexError, match=r"find 0\.000 of the nearest photos at the most"):
+    with pytest.raises(PhotoIndexError, match=r"find 0\.000 of the nearest photos at most"):
         tune_index(index, SETTINGS)
