@@ -1,7 +1,7 @@
 """Large indexes: building, opening, memory, time and recall of a search, with FAISS's own scan of the same codes in the same run.
 
     python benchmarks/scale.py --work FOLDER [--count 1000000] [--features encoder:fill] [--queries 100] [--recall 0.97]
-        [--photos FOLDER] [--asked FOLDER] [--out benchmarks/results/scale.md]
+        [--recipe pooled] [--photos FOLDER] [--asked FOLDER] [--out benchmarks/results/scale.md]
 
 The collection: descriptors of crops of the photos (60 to 100 % of the side, half of them mirrored), written as an index whose
 photos are no files; it stays in the work folder, and a stopped run goes on. The queries: other photos with holes of each kind,
@@ -26,15 +26,16 @@ import numpy as np
 from ce_retrieval.descriptors import Descriptor, cell_weights, make_descriptor, weights_hash
 from ce_retrieval.holes.strategies import center_holes, holes_for
 from ce_retrieval.photo_index import Manifest, PhotoIndex, PhotoRecord, read_manifest
-from ce_retrieval.photo_index.code_update import recipe_of, with_recipe
+from ce_retrieval.photo_index.code_update import recipe_of, with_recipe, without_codes
 from ce_retrieval.photo_index.manifest import write_manifest
 from ce_retrieval.photo_index.manifest_parts import Source
-from ce_retrieval.photo_index.segments import write_segment
+from ce_retrieval.photo_index.segments import clear_leftovers, write_segment
 from ce_retrieval.photo_index.vectors import row_files
 from ce_retrieval.retrieval import default_focus
 from indexes.codebook import training_ids
 from indexes.exhaustive import exhaustive_search
 from indexes.faiss_door import load_faiss
+from indexes.recipes import LISTS, POOLED
 
 K, MANY_K, ROWS, BATCH = 10, 200, 2048, 256
 SCENES = Path(__file__).resolve().parents[2] / "shared" / "data" / "scenes"
@@ -153,13 +154,14 @@ def sampled(path: Path, manifest: Manifest) -> np.ndarray:
     return row_files(path, manifest)(ids)
 
 
-def code(path: Path, out: Path, recall: float) -> None:
+def code(path: Path, out: Path, recall: float, name: str) -> None:
     """In a fresh process: make the codes, and write the seconds and the memory."""
-    manifest = read_manifest(path)
-    recipe, _ = recipe_of(manifest, manifest.count, recall, 64 << 30, "pooled")
+    manifest = without_codes(read_manifest(path))
+    recipe, _ = recipe_of(manifest, manifest.count, recall, 64 << 30, name)
     manifest, seconds = timed(with_recipe, path, manifest, recipe)
     peak = peak_memory()
     write_manifest(path, manifest)
+    clear_leftovers(path, manifest.segments)
     out.write_text(json.dumps({"ours": seconds, "raw": raw_build(path), "peak": peak}))
 
 
@@ -202,8 +204,10 @@ def answer(path: Path, queries: Path, out: Path) -> None:
     told["rss"] = peak_memory()
     for pooled.effort in EFFORTS:
         for kind in HOLES:
-            found = index.search(asked[f"grids {kind}"], asked[f"weights {kind}"], K)
-            arrays[f"effort {pooled.effort:g} {kind}"] = found.ids
+            # One by one: together, all scan as many lists as the most demanding of them.
+            single = zip(asked[f"grids {kind}"], asked[f"weights {kind}"], strict=True)
+            found = [index.search(grid[None], weights[None], K).ids for grid, weights in single]
+            arrays[f"effort {pooled.effort:g} {kind}"] = np.concatenate(found)
     np.savez(out, told=json.dumps(told), **arrays)
 
 
@@ -252,11 +256,12 @@ def table(arguments: argparse.Namespace) -> list[str]:
     path = work / f"{name}.ceret"
     if not (path / "manifest.json").exists() or read_manifest(path).count < count:
         build(descriptor, arguments.photos, count, path)
+    built = work / f"{name}-{arguments.recipe}.seconds"
+    codes = read_manifest(path).codes
+    if codes is None or bool(codes.heads) != (arguments.recipe == LISTS) or not built.exists():
+        asked = (path, built, arguments.recall, arguments.recipe)
+        subprocess.run([sys.executable, __file__, "--codes", *map(str, asked)], check=True)
     manifest = read_manifest(path)
-    built = work / f"{name}.seconds"
-    if manifest.codes is None:
-        subprocess.run([sys.executable, __file__, "--codes", str(path), str(built), str(arguments.recall)], check=True)
-        manifest = read_manifest(path)
     told = json.loads(built.read_text())
     queries = make_queries(descriptor, arguments.asked, arguments.queries)
     asked, answers = work / f"{name}-queries.npz", work / f"{name}-answers.npz"
@@ -265,17 +270,17 @@ def table(arguments: argparse.Namespace) -> list[str]:
     subprocess.run([sys.executable, __file__, "--answer", str(path), str(asked), str(answers)], check=True)
     found = np.load(answers)
     times = json.loads(str(found["told"]))
-    codes = manifest.codes.made.bytes_a_photo
+    size, lists = manifest.codes.made.bytes_a_photo, manifest.codes.lists
     lines = [
-        f"## {count:,} photos, {arguments.features}",
+        f"## {count:,} photos, {arguments.features}{f', {lists:,} lists' if lists else ''}",
         "",
         f"Codes made in {told['ours']:.1f} s (read, pooled, trained, coded, written), by FAISS with the pooled vectors given in "
         f"{told['raw']:.1f} s, at a peak of {told['peak'] / 1e6:,.0f} MB; "
-        f"{codes} bytes of codes a photo, effort {manifest.codes.effort:g}; "
+        f"{size} bytes of codes a photo, effort {manifest.codes.effort:g}; "
         f"{bytes_of(path) / 1e9:.2f} GB on disk. A fresh process opens the index and gives its first answer in "
         f"{times['first']:.2f} s, and takes {times['rss'] / 1e6:,.0f} MB in all at the end.",
         "",
-        "| hole | recall@10 | recall@200 | one query, ms | of many at once, ms | FAISS's scan alone, ms |",
+        "| hole | recall@10 | recall@200 | one query, ms | of many at once, ms | scan of the codes alone, ms |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for kind in HOLES:
@@ -293,13 +298,14 @@ def main() -> None:
     if sys.argv[1:2] == ["--answer"]:
         return answer(*map(Path, sys.argv[2:]))
     if sys.argv[1:2] == ["--codes"]:
-        return code(*map(Path, sys.argv[2:4]), float(sys.argv[4]))
+        return code(*map(Path, sys.argv[2:4]), float(sys.argv[4]), sys.argv[5])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--count", type=int, default=1_000_000)
     parser.add_argument("--features", default="encoder:fill")
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--recall", type=float, default=0.97, help="that the recipe is chosen for")
+    parser.add_argument("--recipe", default=POOLED, choices=(POOLED, LISTS))
     parser.add_argument("--photos", type=Path, default=SCENES / "train")
     parser.add_argument("--asked", type=Path, default=SCENES / "val")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "scale.md")

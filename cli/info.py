@@ -66,7 +66,7 @@ def command(index_path: Path, list_skipped: bool, as_json: bool) -> None:
 
 
 def _about_codes(codes: StoredCodes) -> dict[str, float | str | None]:
-    return {"parts": codes.parts, "effort": codes.effort, "recall": codes.recall}
+    return {"parts": codes.parts, "lists": codes.lists or None, "effort": codes.effort, "recall": codes.recall}
 
 
 def _about_kind(kind: StoredKind) -> dict[str, str | int | None]:

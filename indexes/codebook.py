@@ -75,7 +75,7 @@ class Codebook:
     @property
     def bytes_a_photo(self) -> int:
         """Size of a photo's codes."""
-        return int(self._coder.code_size)
+        return self.pooling.code_bytes
 
     def encode(self, grids: np.ndarray) -> np.ndarray:
         """Return the codes uint8 (N, bytes_a_photo) of grids (N, G, C) of any float type; EngineError for another shape."""
@@ -91,6 +91,11 @@ class Codebook:
         codes: np.ndarray = self._coder.sa_encode(np.ascontiguousarray(vectors, np.float32))
         return codes
 
+    def check_codes(self, codes: np.ndarray) -> None:
+        """Raise EngineError unless these are codes of this codebook, uint8 (N, bytes_a_photo)."""
+        if codes.ndim != 2 or codes.shape[1] != self.bytes_a_photo or codes.dtype != np.uint8:
+            raise EngineError(f"codes of {codes.dtype} {codes.shape}: expected uint8 (N, {self.bytes_a_photo})")
+
     def scanner(self, codes: np.ndarray) -> Any:
         """Return a FAISS index over codes uint8 (N, bytes_a_photo), in the order in which its scan reads them.
 
@@ -105,6 +110,16 @@ class Codebook:
         plain.is_trained = True
         plain.add_sa_codes(np.ascontiguousarray(codes))
         return faiss.IndexPQFastScan(plain)
+
+    def scan(self, scanner: Any, queries: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores and the ids (B, most) of the best codes of a `scanner`, best first; it holds no fewer."""
+        scores, ids = scanner.search(queries, most)
+        return scores, ids
+
+    def photos(self, codes: np.ndarray) -> np.ndarray:
+        """Return the pooled grids float32 (N, dimension) that codes uint8 (N, bytes_a_photo) stand for."""
+        vectors: np.ndarray = self._coder.sa_decode(np.ascontiguousarray(codes))
+        return vectors
 
 
 def _empty_index(kind: Any, pooling: Pooling) -> Any:

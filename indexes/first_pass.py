@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from indexes.base import EngineError
 from indexes.cards import CardIndex
 from indexes.codebook import Codebook
 from indexes.faiss_door import load_faiss
@@ -84,9 +83,8 @@ class CodeScan:
         self.add_codes(self._codebook.encode_vectors(vectors))
 
     def add_codes(self, codes: np.ndarray) -> None:
-        """Append codes uint8 (N, bytes_a_vector); EngineError for another shape."""
-        if codes.ndim != 2 or codes.shape[1] != self.bytes_a_vector or codes.dtype != np.uint8:
-            raise EngineError(f"codes of {codes.dtype} {codes.shape}: expected uint8 (N, {self.bytes_a_vector})")
+        """Append codes uint8 (N, bytes_a_vector); EngineError for what are none of the codebook."""
+        self._codebook.check_codes(codes)
         self._waiting.append(codes)
         self._count += len(codes)
 
@@ -108,12 +106,11 @@ class CodeScan:
         """Return the ids int64 (B, most) of the best codes of each query, best first."""
         scanners = self._shards()
         if len(scanners) == 1:
-            ids: np.ndarray = scanners[0].search(queries, most)[1]
-            return ids
+            return self._codebook.scan(scanners[0], queries, most)[1]
         starts = np.cumsum([0, *(scanner.ntotal for scanner in scanners)])
 
         def search(number: int) -> tuple[np.ndarray, np.ndarray]:
-            scores, ids = scanners[number].search(queries, min(most, scanners[number].ntotal))
+            scores, ids = self._codebook.scan(scanners[number], queries, min(most, scanners[number].ntotal))
             return scores, ids + starts[number]
 
         found = zip(*self._pool.map(search, range(len(scanners))), strict=True)

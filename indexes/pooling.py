@@ -39,6 +39,8 @@ class Pooling:
         Numbers a part: its channels, padded with zeros to those of the widest, and the norm.
     dimension : int
         Of the pooled vectors: groups * parts * width.
+    code_bytes : int
+        Of the 4-bit codes of a vector, one for each part of a group.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class Pooling:
         self._cuts = [(int(part[0]), int(part[-1]) + 1) for part in np.array_split(np.arange(channels), parts)]
         self.width = max(stop - start for start, stop in self._cuts) + 1
         self.dimension = self.groups * parts * self.width
+        self.code_bytes = -(-self.groups * parts // 2)
         self._sizes = self._sums(np.ones((1, cells, 1), np.float32))
 
     def photos(self, grids: np.ndarray, origin: np.ndarray) -> np.ndarray:
@@ -85,6 +88,10 @@ class Pooling:
             out[:, :, part, : stop - start] = sums[:, :, start:stop]
         out[..., -1] = -self.weights(weights)[:, :, None] / SCALE
         return out.reshape(len(grids), self.dimension)
+
+    def means(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the means alone float32 (N, groups * parts * (width - 1)) of vectors of `photos` (N, dimension)."""
+        return vectors.reshape(len(vectors), self.groups * self.parts, self.width)[:, :, :-1].reshape(len(vectors), -1)
 
     def weights(self, weights: np.ndarray) -> np.ndarray:
         """Return the summed weight of each group float32 (B, groups) for cell weights (B, G)."""

@@ -2,6 +2,7 @@
 
 - `exact`: all grids in memory as float32, measured one by one.
 - `pooled`: codes in memory, the candidates that they name measured on the stored grids (`indexes.pooled`).
+- `lists`: the same with the codes in lists, of which a query scans a part (`indexes.lists`).
 """
 
 import math
@@ -10,16 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from indexes.base import EngineError
+from indexes.lists import MOST_LISTS
 from indexes.pooling import Pooling
 
-EXACT, POOLED = "exact", "pooled"
-MANY = 100_000  # photos from which on codes are used, if nothing else is said
+EXACT, POOLED, LISTS = "exact", "pooled", "lists"
+MANY, VERY_MANY = 100_000, 3_000_000  # photos from which on codes, and lists of them, are used, if nothing else is said
 # Bytes of vectors and of codes that a core scans in a second, and the seconds in which the candidates of a query are read and
 # measured. They are rough, say what to expect, and decide nothing.
 EXACT_RATE, CODE_RATE, SECOND_PASS = 2.5e9, 9e9, 10e-3
+LISTED = 0.25  # share of the lists that a query scans, between those of wide holes and of small ones
+ID = 8  # bytes that a list keeps for each photo beside its codes
 # The recall@10 to promise for an effort: below the least of holes of 8 px to half the photo among a million photos
 # (benchmarks/results/scale.md).
 RECALLS = ((0.94, 0.5), (0.98, 1.0), (0.99, 2.0), (0.995, 4.0))
+LIST_RECALLS = ((0.9, 0.5), (0.97, 1.0), (0.99, 2.0), (0.995, 4.0))
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,11 @@ class Recipe:
     Attributes
     ----------
     name : str
-        EXACT or POOLED.
+        EXACT, POOLED or LISTS.
     parts : int
         Codes for each group of cells; 0 where there are none.
+    lists : int
+        Into which the codes are divided; 0 where they are not.
     effort : float
         Factor on the candidates that are measured; 0 where all are.
     memory : int
@@ -44,6 +51,7 @@ class Recipe:
 
     name: str
     parts: int
+    lists: int
     effort: float
     memory: int
     seconds: float
@@ -57,16 +65,31 @@ def recipes(count: int, cells: int, channels: int, recall: float, cores: int | N
     """
     cores = cores or os.cpu_count() or 1
     vectors = 4 * count * cells * (channels + 1)
-    found = [Recipe(EXACT, 0, 0.0, vectors, vectors / EXACT_RATE / cores, 1.0)]
+    found = [Recipe(EXACT, 0, 0, 0.0, vectors, vectors / EXACT_RATE / cores, 1.0)]
     side = math.isqrt(cells)
     if side * side == cells and side > 1:
         parts = default_parts(channels)
-        # Half a byte for a code, and a checksum of each grid.
-        size = math.ceil(Pooling(cells, channels, parts).groups * parts / 2)
-        expected, effort = next((one for one in RECALLS if one[0] >= recall), RECALLS[-1])
-        seconds = count * size / CODE_RATE / cores + effort * SECOND_PASS
-        found.append(Recipe(POOLED, parts, effort, count * (size + 4), seconds, expected))
+        # And a checksum of each grid.
+        size = Pooling(cells, channels, parts).code_bytes
+        scan = count * size / CODE_RATE / cores
+        expected, effort = _least(RECALLS, recall)
+        found.append(Recipe(POOLED, parts, 0, effort, count * (size + 4), scan + effort * SECOND_PASS, expected))
+        if lists := default_lists(count):
+            expected, effort = _least(LIST_RECALLS, recall)
+            seconds, memory = LISTED * scan + effort * SECOND_PASS, count * (size + 4 + ID)
+            found.append(Recipe(LISTS, parts, lists, effort, memory, seconds, expected))
     return tuple(found)
+
+
+def default_lists(count: int) -> int:
+    """Return into how many lists the codes of a collection are divided: about the square root of its size; 0 for none."""
+    lists = min(1 << (math.isqrt(count).bit_length() - 1), MOST_LISTS) if count else 0
+    return lists if lists > 1 else 0
+
+
+def _least(promised: Sequence[tuple[float, float]], recall: float) -> tuple[float, float]:
+    """Return the recall that is promised, and its effort: the least that is enough, else the most."""
+    return next((one for one in promised if one[0] >= recall), promised[-1])
 
 
 def default_parts(channels: int) -> int:
@@ -87,7 +110,8 @@ def choose(possible: Sequence[Recipe], count: int, recall: float, max_memory: in
     max_memory : int
         Bytes for the collection, at most.
     name : str or None
-        The recipe to take; None: the exact one below MANY photos where it fits, else the first that fits.
+        The recipe to take; None: the exact one below MANY photos, then codes, in lists from VERY_MANY on; where it does not fit,
+        the first that does.
 
     Raises
     ------
@@ -97,8 +121,8 @@ def choose(possible: Sequence[Recipe], count: int, recall: float, max_memory: in
     named = [one for one in possible if name in (None, one.name)]
     if not named:
         raise EngineError(
-            f"there is no recipe {name!r} for these features: a search by codes needs a square grid of cells; take "
-            f"{' or '.join(one.name for one in possible)}"
+            f"there is no recipe {name!r} for these features: a search by codes needs a square grid of cells, and lists more "
+            f"than three photos; take {' or '.join(one.name for one in possible)}"
         )
     good = [one for one in named if name or one.recall >= recall]
     fitting = [one for one in good if one.memory <= max_memory]
@@ -110,8 +134,8 @@ def choose(possible: Sequence[Recipe], count: int, recall: float, max_memory: in
             + (", or a lower `recall`" if not name and least.recall > 0.98 and len(possible) > 1 else "")
             + (", or another `recipe`" if any(one.memory <= max_memory for one in possible) else "")
         )
-    large = count >= MANY
-    return sorted(fitting, key=lambda one: (one.name == EXACT) == large)[0]
+    suits = EXACT if count < MANY else POOLED if count < VERY_MANY else LISTS
+    return sorted(fitting, key=lambda one: one.name != suits)[0]
 
 
 def megabytes(size: int) -> str:

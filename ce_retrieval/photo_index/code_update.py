@@ -62,7 +62,7 @@ def with_recipe(path: Path, manifest: Manifest, recipe: "Recipe", progress: Prog
     """
     if recipe.name == EXACT:
         return manifest
-    codes = StoredCodes.of(_trained(path, manifest, recipe.parts), recipe.effort)
+    codes = StoredCodes.of(_trained(path, manifest, recipe), recipe.effort)
     return with_all_codes(path, dataclasses.replace(manifest, codes=codes), progress)
 
 
@@ -98,9 +98,10 @@ def without_codes(manifest: Manifest) -> Manifest:
     return dataclasses.replace(manifest, codes=None, segments=bare)
 
 
-def _trained(path: Path, manifest: Manifest, parts: int) -> "Codebook":
+def _trained(path: Path, manifest: Manifest, recipe: "Recipe") -> "Codebook":
     """Return a codebook that is trained on a fixed sample of the photos; PhotoIndexError where they can have none."""
     from indexes.codebook import Codebook, training_ids
+    from indexes.lists import ListCodebook
 
     chosen, start, sample = training_ids(manifest.count), 0, []
     for segment in manifest.segments:
@@ -109,9 +110,10 @@ def _trained(path: Path, manifest: Manifest, parts: int) -> "Codebook":
         if len(rows):
             sample.append(read_grids(path, segment, manifest.grid)[rows])
         start += len(kept)
-    codebook = Codebook.train(np.concatenate(sample), parts)
+    grids = np.concatenate(sample)
     try:
-        return rounded(codebook)
+        codebook = rounded(Codebook.train(grids, recipe.parts))
+        return ListCodebook.of(codebook, grids, recipe.lists) if recipe.lists else codebook
     except ValueError as error:  # unscaled features of a network: their squares are stored too
         raise PhotoIndexError(
             f"the features of {path} are too large for codes ({error}): choose the `recipe` exact"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import hashlib
 import zlib
@@ -29,6 +30,8 @@ class StoredCodes:
         Factor on the candidates that a search measures.
     recall : float or None
         The least share of the nearest ten that was found for any kind of hole, as `ceret tune` measured it; None before.
+    heads : str
+        Base64 of the codes that head the lists (`indexes.lists`); "" where there are no lists.
     """
 
     codebook: str
@@ -38,18 +41,32 @@ class StoredCodes:
     width: int
     effort: float
     recall: float | None = None
+    heads: str = ""
 
     @classmethod
     def of(cls, codebook: Codebook, effort: float) -> StoredCodes:
         """Return what to store of a codebook, whose numbers are float16 (`rounded`)."""
+        from indexes.lists import ListCodebook
+
         numbers = np.concatenate([codebook.origin.ravel(), codebook.centroids.ravel()]).astype("<f2")
         text = base64.b64encode(zlib.compress(numbers.tobytes(), 9)).decode()
-        return cls(text, codebook.cells, codebook.channels, codebook.parts, codebook.pooling.width, effort)
+        stored = cls(text, codebook.cells, codebook.channels, codebook.parts, codebook.pooling.width, effort)
+        if isinstance(codebook, ListCodebook):
+            return dataclasses.replace(stored, heads=base64.b64encode(codebook.heads.tobytes()).decode())
+        return stored
 
     @functools.cached_property
     def file(self) -> str:
         """Name of the file in a segment. Another codebook has another, so readers of the old file are not disturbed."""
-        return f"codes-{hashlib.sha256(self.codebook.encode()).hexdigest()[:12]}.safetensors"
+        made_by = hashlib.sha256((self.codebook + self.heads).encode()).hexdigest()
+        return f"codes-{made_by[:12]}.safetensors"
+
+    @functools.cached_property
+    def lists(self) -> int:
+        """Into how many lists the codes are divided; 0 where they are not."""
+        from indexes.pooling import Pooling
+
+        return len(base64.b64decode(self.heads)) // Pooling(self.cells, self.channels, self.parts).code_bytes
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -60,6 +77,7 @@ class StoredCodes:
     def made(self) -> Codebook:
         """The codebook; ValueError where the text is not one, EngineError where it is not of these parts and this width."""
         from indexes.codebook import CENTROIDS, Codebook
+        from indexes.lists import ListCodebook
 
         packed, stream = base64.b64decode(self.codebook, validate=True), zlib.decompressobj()
         first = self.cells * self.channels
@@ -72,6 +90,9 @@ class StoredCodes:
         numbers = np.frombuffer(data, "<f2").astype(np.float32)
         if not stream.eof or not np.isfinite(numbers).all():
             raise ValueError("its numbers are not those of a codebook")
-        return Codebook(
-            numbers[:first].reshape(self.cells, self.channels), numbers[first:].reshape(-1, CENTROIDS, self.width)
-        )
+        arrays = numbers[:first].reshape(self.cells, self.channels), numbers[first:].reshape(-1, CENTROIDS, self.width)
+        codebook = Codebook(*arrays)
+        if not self.heads:
+            return codebook
+        heads = np.frombuffer(base64.b64decode(self.heads, validate=True), np.uint8)
+        return ListCodebook(*arrays, heads.reshape(-1, codebook.bytes_a_photo))

@@ -25,11 +25,11 @@ from ce_retrieval.storage import replace_file
 FORMAT = "ceret-index"
 # 2 where a reader of 1 would answer wrongly: with removed photos, or sources of the kind `files`; 3 with kind features; 4
 # with local features; 5 where photos are kept out, and 6 where duplicates are, which an older ceret would take up again; 7 with
-# codes.
-VERSIONS = (1, 2, 3, 4, 5, 6, 7)
+# codes; 8 where these are in lists.
+VERSIONS = (1, 2, 3, 4, 5, 6, 7, 8)
 MANIFEST = "manifest.json"
 HOLE_PROTOCOLS = ("none", "center")
-AUTO, EXACT, POOLED = RECIPES = "auto", "exact", "pooled"
+AUTO, EXACT, POOLED, LISTS = RECIPES = "auto", "exact", "pooled", "lists"
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,9 @@ def to_json(manifest: Manifest) -> bytes:
     if manifest.codes is None:
         del content["codes"]
     else:
-        content["version"] = VERSIONS[6]
+        content["version"] = VERSIONS[7 if manifest.codes.heads else 6]
+        if not manifest.codes.heads:
+            del content["codes"]["heads"]
     return _encoded({**content, "sha256": _checksum(content)})
 
 

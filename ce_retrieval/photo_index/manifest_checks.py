@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ce_retrieval.photo_index.manifest import Manifest
 
 T = TypeVar("T")
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _SEGMENT_NAME = re.compile(r"\d{6,18}")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _SOURCE_KINDS = ("file", "files", "folder", "parquet", "tar")
@@ -75,7 +76,7 @@ def check_manifest(manifest: "Manifest", holes: tuple[str, ...], recipes: tuple[
     if codes:
         _expect(codes.grid == manifest.grid, f"its codes are of grids {codes.grid}, not {manifest.grid}")
         _expect(codes.effort > 0 and codes.width > 1, f"its codes have effort {codes.effort}, width {codes.width}")
-        _expect(codes.codebook.isascii(), "its codebook is not Base64")
+        _expect(codes.codebook.isascii() and _BASE64.fullmatch(codes.heads) is not None, "its codebook is not Base64")
 
 
 def _check_segment(manifest: "Manifest", segment: Segment) -> None:

@@ -82,6 +82,8 @@ def segment_codes(folder: Path, segment: Segment, stored: StoredCodes) -> Segmen
 
     CorruptIndexError where the file is damaged.
     """
+    from indexes.base import EngineError
+
     codebook = codebook_of(folder, stored)
     if stored.file not in segment.files:
         return make_codes(folder, segment, codebook)
@@ -101,6 +103,7 @@ def segment_codes(folder: Path, segment: Segment, stored: StoredCodes) -> Segmen
         offset, size = int(arrays["offset"][0]), 2 * stored.cells * stored.channels
         if not 0 <= offset <= segment.files[VECTORS].bytes - segment.count * size:
             raise ValueError(f"the grids are said to begin at byte {offset}")
-    except ValueError as error:
+        codebook.check_codes(arrays["codes"])
+    except (ValueError, EngineError) as error:
         raise damaged(folder, segment, stored.file, f"is not a file of codes ({error})") from error
     return SegmentCodes(arrays["codes"], arrays["checks"], offset)

@@ -37,7 +37,8 @@ class IndexSettings(Checked):
     places : bool
         Whether the index gets local features, by which photos of the same place are found.
     recipe : str
-        How the index is searched: "exact", all vectors in memory; "pooled", by codes; "auto" leaves it to the number of photos.
+        How the index is searched: "exact", all vectors in memory; "pooled", by codes; "lists", by codes in lists; "auto" leaves
+        it to the number of photos.
     recall : float
         Least share of the ten nearest photos that a search by codes is to find.
     skip_duplicates : bool

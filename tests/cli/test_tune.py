@@ -32,7 +32,7 @@ def test_a_recipe_is_explained_before_it_is_built_and_can_be_tuned(photos, tmp_p
     assert [line.split()[0] for line in built.stderr.splitlines()[:3]] == ["recipe", "exact", "pooled"]
     assert built.stderr.splitlines()[2].endswith("<- taken")
     about = json.loads(run("info", index, "--json").stdout)
-    assert about["recipe"] == "pooled" and about["codes"] == {"parts": 2, "effort": 1.0, "recall": None}
+    assert about["recipe"] == "pooled" and about["codes"] == {"parts": 2, "lists": None, "effort": 1.0, "recall": None}
     tuned = run("tune", index, "--recipe", "pooled", "--queries", 5, "--json")
     assert tuned.exit_code == 0, tuned.output
     told = json.loads(tuned.stdout)

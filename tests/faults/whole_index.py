@@ -12,7 +12,7 @@ from PIL import Image
 from ce_retrieval.photo_index import IndexSettings, add_photos, batches, build_index, remove_photos
 
 SETTINGS = IndexSettings(
-    features="thumbnail:8", size=32, workers=1, kind="kind", places=True, recipe="pooled", skip_duplicates=True
+    features="thumbnail:8", size=32, workers=1, kind="kind", places=True, recipe="lists", skip_duplicates=True
 )
 SEGMENT, BATCH = 8, 4  # items: a few dozen photos make several segments
 

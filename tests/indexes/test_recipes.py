@@ -13,11 +13,14 @@ def chosen(count, recall=0.95, memory=1 << 40, name=None, grid=FILL):
 
 
 def test_few_photos_are_searched_exactly_and_many_by_codes():
-    assert [chosen(count).name for count in (10, 99_999, 100_000, 10**7)] == ["exact", "exact", "pooled", "pooled"]
+    assert [chosen(count).name for count in (10, 99_999, 100_000)] == ["exact", "exact", "pooled"]
+    assert [chosen(count).name for count in (2_999_999, 3_000_000, 10**8)] == ["pooled", "lists", "lists"]
 
 
 def test_memory_is_counted():
-    exact, pooled = recipes(10**6, *FILL, 0.95)
+    exact, pooled, lists = recipes(10**6, *FILL, 0.95)
+    assert lists.memory == pooled.memory + 8 * 10**6
+    assert chosen(10**7, memory=lists.memory * 10 - 1).name == "pooled", "what suits does not fit"
     assert exact.memory == 10**6 * 4 * (1024 + 256) and pooled.memory == 10**6 * (64 + 4)
     assert chosen(50_000, memory=10**8).name == "pooled", "the vectors do not fit"
     with pytest.raises(
@@ -30,10 +33,11 @@ def test_memory_is_counted():
 
 
 def test_the_time_of_a_query_is_what_its_bytes_take():
-    exact, pooled = recipes(10**6, *FILL, 0.95, cores=2)
+    exact, pooled, lists = recipes(10**6, *FILL, 0.95, cores=2)
     assert exact.seconds == pytest.approx(5.12e9 / 2.5e9 / 2)
     assert pooled.seconds == pytest.approx(64e6 / 9e9 / 2 + 10e-3), "the codes, then the candidates"
     assert recipes(10**6, *FILL, 0.9, cores=2)[1].seconds == pytest.approx(64e6 / 9e9 / 2 + 5e-3), "half as many"
+    assert lists.seconds == pytest.approx(64e6 / 9e9 / 2 / 4 + 10e-3), "a quarter of the codes"
 
 
 def test_a_higher_recall_takes_more_effort():
@@ -62,3 +66,9 @@ def test_what_does_not_fit_says_what_would():
         choose(recipes(**few), 10**6, 0.999, 1 << 28)
     with pytest.raises(EngineError, match=r"at least 4883MB \(recipe exact, recall 1\)$"):
         choose(recipes(**few), 10**6, 0.95, 1 << 20, "exact")
+
+
+@pytest.mark.parametrize(("count", "lists"), [(3, 0), (4, 2), (1000, 16), (10**6, 512), (10**7, 2048), (10**9, 2048)])
+def test_there_are_about_as_many_lists_as_the_square_root_of_the_photos(count, lists):
+    made = [one.lists for one in recipes(count, *FILL, 0.95) if one.name == "lists"]
+    assert made == ([lists] if lists else [])

@@ -106,7 +106,7 @@ def test_another_format_version(index, query, photos, tmp_path):
     )
     for command in commands:
         assert (
-            "has format version 99, this ceret reads versions 1 to 7: use the ceret that wrote it, or delete"
+            "has format version 99, this ceret reads versions 1 to 8: use the ceret that wrote it, or delete"
             in error_of(*command)
         )
 

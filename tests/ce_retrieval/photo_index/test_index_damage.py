@@ -67,10 +67,10 @@ def test_verify_lists_every_problem(index):
 
 def test_an_index_of_another_version_says_both(index, photos):
     content = json.loads((index / "manifest.json").read_bytes())
-    (index / "manifest.json").write_text(json.dumps({**content, "version": 8, "news": 1}))
+    (index / "manifest.json").write_text(json.dumps({**content, "version": 9, "news": 1}))
     for act in (PhotoIndex.open, read_manifest, verify_index, lambda path: add_photos(path, [photos])):
         with pytest.raises(
-            PhotoIndexError, match="has format version 8, this ceret reads versions 1 to 7: use the ceret that"
+            PhotoIndexError, match="has format version 9, this ceret reads versions 1 to 8: use the ceret that"
         ):
             act(index)
 

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save
 
 from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
 from ce_retrieval.photo_index import (
@@ -16,15 +17,17 @@ from ce_retrieval.photo_index import (
     remove_photos,
     verify_index,
 )
+from ce_retrieval.photo_index.manifest import write_manifest
+from ce_retrieval.photo_index.manifest_parts import digest
 from ce_retrieval.photo_index.vectors import row_files
 from indexes import recipes
 
 
-@pytest.fixture
-def coded(photos, tmp_path, helpers, small_segments):
+@pytest.fixture(params=["pooled", "lists"])
+def coded(request, photos, tmp_path, helpers, small_segments):
     """An index of 30 photos that is searched by codes."""
     out = tmp_path / "coded.ceret"
-    build_index([photos], out, dataclasses.replace(helpers.SETTINGS, recipe="pooled"))
+    build_index([photos], out, dataclasses.replace(helpers.SETTINGS, recipe=request.param))
     return out
 
 
@@ -49,7 +52,8 @@ def check_same(some, others):
 
 def test_an_index_with_codes_answers_as_the_exact_one(coded, index):
     manifest = read_manifest(coded)
-    assert json.loads((coded / "manifest.json").read_bytes())["version"] == 7
+    assert json.loads((coded / "manifest.json").read_bytes())["version"] == (8 if manifest.recipe == "lists" else 7)
+    assert manifest.codes.lists == (4 if manifest.recipe == "lists" else 0)
     assert len(codes_of(coded)) == len(manifest.segments) == 4
     check_same(answers(coded), answers(index))
     assert not verify_index(coded).problems
@@ -61,7 +65,7 @@ def test_many_photos_get_codes_by_themselves_and_say_so_before(photos, tmp_path,
     out = tmp_path / "many.ceret"
     build_index([photos], out, helpers.SETTINGS, planned=lambda *plan: told.append(plan))
     ((chosen, possible),) = told
-    assert chosen.name == "pooled" and [one.name for one in possible] == ["exact", "pooled"]
+    assert chosen.name == "pooled" and [one.name for one in possible] == ["exact", "pooled", "lists"]
     assert chosen.memory < possible[0].memory and read_manifest(out).codes.effort == chosen.effort
     exact = tmp_path / "exact.ceret"
     build_index([photos], exact, dataclasses.replace(helpers.SETTINGS, recipe="exact"))
@@ -133,9 +137,10 @@ def test_features_of_one_cell_have_no_codes(photos, tmp_path, helpers):
         build_index([photos], tmp_path / "x.ceret", settings)
 
 
-@pytest.mark.parametrize("name", ["coded", "index"])
-def test_rows_are_the_grids_with_codes_and_without(name, photos, request):
-    path = request.getfixturevalue(name)
+@pytest.mark.parametrize("recipe", ["exact", "pooled"])
+def test_rows_are_the_grids_with_codes_and_without(recipe, photos, tmp_path, helpers):
+    path = tmp_path / "rows.ceret"
+    build_index([photos], path, dataclasses.replace(helpers.SETTINGS, recipe=recipe))
     remove_photos(path, [photos / "even/0006.png"])
     grids = np.concatenate(list(PhotoIndex.open(path).grids()))
     rows = row_files(path, read_manifest(path))
@@ -151,3 +156,21 @@ def test_a_codebook_is_trained_on_every_photo_of_a_small_index(photos, tmp_path,
     out = tmp_path / "trained.ceret"
     build_index([photos], out, dataclasses.replace(helpers.SETTINGS, recipe="pooled"))
     np.testing.assert_array_equal(given[0], np.concatenate(list(PhotoIndex.open(out).grids())))
+
+
+def test_codes_of_a_list_that_is_not_there_are_named(photos, tmp_path, helpers):
+    """A file of another index with more lists, whose checksum was made right."""
+    out = tmp_path / "listed.ceret"
+    build_index([photos], out, dataclasses.replace(helpers.SETTINGS, recipe="lists"))
+    manifest = read_manifest(out)
+    segment, name = manifest.segments[0], manifest.codes.file
+    path = out / "segments" / segment.name / name
+    arrays = load_file(path)
+    arrays["codes"][3, 0] = 200
+    path.write_bytes(save(arrays))
+    altered = dataclasses.replace(segment, files={**segment.files, name: digest(path.read_bytes())})
+    write_manifest(out, dataclasses.replace(manifest, segments=(altered, *manifest.segments[1:])))
+    with pytest.raises(
+        CorruptIndexError, match=rf"{name} is not a file of codes \(codes of list 200: the lists are 0 to 3\)"
+    ):
+        answers(out)
