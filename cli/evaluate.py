@@ -57,7 +57,7 @@ def command(
     Where photos have labels (folders), P@10 is about the ten nearest contexts, and kind@1 and kind@20 about the scenes that
     fill: the share of photos whose best scene has the photo's label, and the mean share among at most 20 scenes kept.
     """
-    from ce_retrieval.evaluation import default_methods, evaluate, markdown_table, notes, write_report
+    from ce_retrieval.evaluation import default_methods, evaluate, tables, write_report
     from ce_retrieval.photo_index import PhotoIndex
 
     index = PhotoIndex.open(index_path, device=device)
@@ -75,6 +75,5 @@ def command(
         del results["sha256"]  # of the file
         print_json({**results, "written": [str(path) for path in written]})
         return
-    lines = [*markdown_table(evaluation).splitlines(), "", *notes(evaluation)]
-    for line in [*lines, *(f"written: {path}" for path in written)]:
+    for line in [*tables(evaluation).splitlines(), *(f"written: {path}" for path in written)]:
         say(line)

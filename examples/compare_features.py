@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ce_retrieval import CeretError, IndexSettings, PhotoIndex, build_index
-from ce_retrieval.evaluation import EvaluationSettings, evaluate, markdown_table, notes
+from ce_retrieval.evaluation import EvaluationSettings, evaluate, tables
 from ce_retrieval.photos import open_source
 
 
@@ -25,7 +25,7 @@ def main(folder: str, *features: str) -> None:
         index = PhotoIndex.open(work / "photos.ceret")
         methods = tuple(name + fill for name in features for fill in ("", "+rim+blend"))
         evaluation = evaluate([work / "queries"], index, work, EvaluationSettings(methods))
-        print(markdown_table(evaluation), *notes(evaluation), sep="\n")
+        print(tables(evaluation))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from ce_retrieval.evaluation.leaks import Leak
 from ce_retrieval.evaluation.measuring import MethodResult
 from ce_retrieval.evaluation.method_names import parse_methods
 from ce_retrieval.evaluation.methods import Method, default_methods
-from ce_retrieval.evaluation.report import markdown_table, notes, write_report
+from ce_retrieval.evaluation.report import markdown_table, notes, tables, write_report
 from ce_retrieval.evaluation.run import Evaluation, evaluate
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut
 
@@ -20,5 +20,6 @@ __all__ = [
     "markdown_table",
     "notes",
     "parse_methods",
+    "tables",
     "write_report",
 ]

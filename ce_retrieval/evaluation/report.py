@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.errors import counted
+from ce_retrieval.evaluation.comparison import differences_of, interval_note, interval_table, intervals_of
+from ce_retrieval.evaluation.intervals import Bootstrap
 from ce_retrieval.evaluation.measuring import KIND, PRECISION_K, MethodResult
 from ce_retrieval.evaluation.methods import KEPT
 from ce_retrieval.evaluation.place import ROWS_A_SHEET, TABLE, check_place, sheet_name
@@ -42,6 +44,12 @@ def markdown_table(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
+def tables(evaluation: Evaluation) -> str:
+    """Return the table, that of the intervals, and the notes, in Markdown."""
+    intervals = interval_table(evaluation.results, _bootstrap(evaluation))
+    return "\n".join([markdown_table(evaluation), "", intervals, "", *notes(evaluation)])
+
+
 def notes(evaluation: Evaluation) -> list[str]:
     """Return the lines under the table: what was measured and how, and what was left out."""
     about, settings = evaluation.about, evaluation.settings
@@ -52,6 +60,7 @@ def notes(evaluation: Evaluation) -> list[str]:
         f"Region: {about['region']}. Range: {about['range']}. Averaging: {about['averaging']}.",
         f"s/photo: {about['seconds']}.",
     ]
+    lines.append(interval_note(len(evaluation.names)))
     lines += _kind_notes(evaluation)
     if judge := about["perceptual"]:
         lines.append(
@@ -109,8 +118,7 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
     written = [out / TABLE, *sheets, out / RESULTS]
     with taken_back([*written, out]):
         make_folder(out)
-        table = "\n".join([markdown_table(evaluation), "", *notes(evaluation)])
-        replace_file(out / TABLE, sealed_text(f"{table}\n\n"))
+        replace_file(out / TABLE, sealed_text(f"{tables(evaluation)}\n\n"))
         columns = ["photo", *(result.method.name for result in evaluation.results), "truth"]
         for path, start in zip(sheets, starts, strict=True):
             part = slice(start, start + ROWS_A_SHEET)
@@ -135,6 +143,7 @@ def _shown(value: float, digits: int) -> str:
 
 def _results(evaluation: Evaluation) -> dict[str, Any]:
     """Return the whole evaluation as JSON types; undefined (NaN) and infinite numbers become null."""
+    bootstrap = _bootstrap(evaluation)
     return {
         "about": evaluation.about,
         "settings": asdict(evaluation.settings),
@@ -147,16 +156,32 @@ def _results(evaluation: Evaluation) -> dict[str, Any]:
                 "perceptual": {"mean": mean_distance(result), "layers": result.perceptual}
                 if result.perceptual
                 else None,
+                "intervals": {
+                    name: [_plain(one.low), _plain(one.high)] for name, one in intervals_of(result, bootstrap).items()
+                },
                 "seconds": result.seconds,
                 "photos": {name: [_plain(value) for value in values] for name, values in result.photos.items()},
             }
             for result in evaluation.results
+        ],
+        "differences": [
+            {
+                "method": one.method,
+                "other": one.other,
+                "l2": _plain(one.interval.value),
+                "interval": [_plain(one.interval.low), _plain(one.interval.high)],
+            }
+            for one in differences_of(evaluation.results, bootstrap)
         ],
         "photos": list(evaluation.names),
         "leaks": [asdict(leak) for leak in evaluation.leaks],
         "unreadable": [left_out._asdict() for left_out in evaluation.unreadable],
         "unserved": [left_out._asdict() for left_out in evaluation.unserved],
     }
+
+
+def _bootstrap(evaluation: Evaluation) -> Bootstrap:
+    return Bootstrap(len(evaluation.names), evaluation.settings.seed)
 
 
 def _plain(value: Any) -> float | int | None:

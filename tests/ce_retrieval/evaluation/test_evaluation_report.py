@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ce_retrieval.errors import StorageError
-from ce_retrieval.evaluation import EvaluationSettings, evaluate, markdown_table, notes, write_report
+from ce_retrieval.evaluation import EvaluationSettings, evaluate, markdown_table, notes, tables, write_report
 from ce_retrieval.metrics import PHOTO_METRICS
 from ce_retrieval.photos import load_photo
 
@@ -62,7 +62,7 @@ def test_what_is_written(evaluation, tmp_path):
     paths = write_report(evaluation, tmp_path / "new" / "out")
     assert [path.name for path in paths] == ["table.md", "sheet-01.png", "sheet-02.png", "results.json"]
     table = paths[0].read_text().splitlines()
-    assert table[:-2] == [*markdown_table(evaluation).splitlines(), "", *notes(evaluation)]
+    assert table[:-2] == tables(evaluation).splitlines()
     assert table[-1].startswith("<!-- ceret: SHA-256 of the above ")
     heights = [load_photo(path).height for path in paths[1:3]]
     assert heights[0] > 3 * heights[1] > 0  # eight photos, then two
@@ -109,3 +109,26 @@ def test_a_full_disk_leaves_nothing_new(evaluation, tmp_path, room_for_files, wr
     with pytest.raises(StorageError, match="no space left on device; free space"):
         write_report(evaluation, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_intervals_and_differences_are_those_of_the_photos(evaluation, tmp_path):
+    results = json.loads(write_report(evaluation, tmp_path)[-1].read_bytes())
+    table = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in tables(evaluation).splitlines() if "|" in line
+    ]
+    start = next(row for row, cells in enumerate(table) if cells[-1] == "L2 % above the best")
+    assert table[start] == ["method", "L1 %", "L2 %", "PSNR dB", "SSIM", "sharpness", "L2 % above the best"]
+    rows = {cells[0]: cells[1:] for cells in table[start + 2 :]}
+    assert list(rows) == [method["name"] for method in results["methods"]]
+    for method in results["methods"]:
+        low, high = method["intervals"]["l2"]
+        assert low < method["l2"] < high and rows[method["name"]][1] == f"{low:.2f} to {high:.2f}"
+    fair = [method for method in results["methods"] if method["name"] != "oracle"]
+    best = min(fair, key=lambda method: method["l2"])
+    assert [name for name, cells in rows.items() if cells[-1] == "best"] == [best["name"]]
+    means = {method["name"]: method["l2"] for method in results["methods"]}
+    assert {one["method"] for one in results["differences"]} == set(means) - {best["name"]}
+    for one in results["differences"]:
+        assert one["other"] == best["name"] and one["l2"] == pytest.approx(means[one["method"]] - best["l2"])
+        assert one["interval"][0] <= one["l2"] <= one["interval"][1]
+        assert rows[one["method"]][-1].endswith("*") == (one["interval"][0] > 0 or one["interval"][1] < 0)

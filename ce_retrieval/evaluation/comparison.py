@@ -1,0 +1,92 @@
+"""How sure the figures of an evaluation are, and which methods are better than which: tables of `intervals`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ce_retrieval.evaluation.intervals import LEVEL, Bootstrap, Difference, Interval
+from ce_retrieval.evaluation.measuring import KIND, MethodResult
+
+
+class Measure(NamedTuple):
+    """A column of the tables.
+
+    Attributes
+    ----------
+    name : str
+        Key of `MethodResult.photos`.
+    head : str
+    figure : str
+        Of the photos' values, a key of `intervals.FIGURES`.
+    digits : int
+        After the point.
+    """
+
+    name: str
+    head: str
+    figure: str
+    digits: int
+
+
+MEASURES = (
+    Measure("l1", "L1 %", "mean", 2),
+    Measure("l2", "L2 %", "mean", 2),
+    Measure("psnr", "PSNR dB", "mean", 2),
+    Measure("ssim", "SSIM", "mean", 3),
+    Measure("sharpness", "sharpness", "median", 2),
+    Measure("perceptual", "perceptual", "mean", 3),
+    *(Measure(name, name, "mean", 3) for name in KIND),
+)
+RANKED = MEASURES[1]  # by which methods are compared
+
+
+def intervals_of(result: MethodResult, bootstrap: Bootstrap) -> dict[str, Interval]:
+    """Return the interval of each measure that a method has, by name."""
+    known = (one for one in MEASURES if one.name in result.photos)
+    return {one.name: bootstrap.interval(result.photos[one.name], one.figure) for one in known}
+
+
+def differences_of(results: Sequence[MethodResult], bootstrap: Bootstrap) -> list[Difference]:
+    """Return how much higher the L2 of each method is than the best one's, the best left out, in the order of the methods.
+
+    The best has the lowest L2 among those that do not know the truth; where all do, among all.
+    """
+    values = {result.method.name: result.photos[RANKED.name] for result in results}
+    fair = [result for result in results if result.method.base != "oracle"] or results
+    best = min(fair, key=lambda result: result.summary.l2).method.name
+    return [bootstrap.difference(values, name, best) for name in values if name != best]
+
+
+def interval_table(results: Sequence[MethodResult], bootstrap: Bootstrap) -> str:
+    """Return a Markdown table of the intervals, a row a method, and the paired difference in L2 to the best one."""
+    columns = [one for one in MEASURES if any(one.name in result.photos for result in results)]
+    away = {one.method: one for one in differences_of(results, bootstrap)}
+    head = ["method", *(one.head for one in columns), "L2 % above the best"]
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    for result in results:
+        found = intervals_of(result, bootstrap)
+        cells = [_bounds(found.get(one.name), one.digits) for one in columns]
+        difference = away.get(result.method.name)
+        cells.append("best" if difference is None else _difference(difference))
+        lines.append("| " + " | ".join([result.method.name, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def interval_note(photos: int) -> str:
+    """Return the line that says what the intervals are."""
+    return (
+        f"Intervals: {100 * LEVEL:g} %, by bootstrap over the {photos} photos; differences are paired, photo by photo. One with "
+        "* is clear: its interval holds no 0. They are about further photos of this sort, not about other sorts."
+    )
+
+
+def _bounds(found: Interval | None, digits: int) -> str:
+    if found is None or found.low != found.low:
+        return "–"
+    return f"{found.low:.{digits}f} to {found.high:.{digits}f}"
+
+
+def _difference(one: Difference) -> str:
+    value, low, high = one.interval
+    return f"{value:+.2f} ({low:+.2f} to {high:+.2f}){'*' if one.is_clear else ''}"
