@@ -23,7 +23,7 @@ from cli.output import note, print_json, say, steps_bar, warn_passed_over, warn_
     "--masks",
     default=EvaluationSettings.masks,
     metavar="STRATEGY|FOLDER",
-    help=f"center, block, region, or mask files (default: {EvaluationSettings.masks}).",
+    help=f"center, block, region, irregular, or mask files (default: {EvaluationSettings.masks}).",
 )
 @click.option("--shapes", type=PATH, help="Object masks for the region strategy (PASCAL palette PNGs).")
 @number_option("seed", EvaluationSettings, "Decides the holes and the photos on the sheets.")

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ce_retrieval.evaluation.intervals import LEVEL, Bootstrap, Difference, Interval
 from ce_retrieval.evaluation.measuring import KIND, MethodResult
+from ce_retrieval.holes.irregular import area_range
 
 
 class Measure(NamedTuple):
@@ -69,6 +72,23 @@ def interval_table(results: Sequence[MethodResult], bootstrap: Bootstrap) -> str
         cells = [_bounds(found.get(one.name), one.digits) for one in columns]
         difference = away.get(result.method.name)
         cells.append("best" if difference is None else _difference(difference))
+        lines.append("| " + " | ".join([result.method.name, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def area_table(results: Sequence[MethodResult], areas: np.ndarray) -> str:
+    """Return a Markdown table of the mean L2 of each method by the area of the hole, in the ranges of irregular holes.
+
+    areas : float64 (Q,)
+        Shares of the photos' pixels.
+    """
+    of = [area_range(share) for share in areas.tolist()]
+    ranges = sorted(set(of))
+    rows = [np.array([one == each for one in of]) for each in ranges]
+    head = [f"{low:g} to {high:g} ({np.count_nonzero(row)})" for (low, high), row in zip(ranges, rows, strict=True)]
+    lines = ["| L2 % by the share that is missing (photos) | " + " | ".join(head) + " |", "|---|" + "---:|" * len(head)]
+    for result in results:
+        cells = [f"{result.photos[RANKED.name][row].mean():.{RANKED.digits}f}" for row in rows]
         lines.append("| " + " | ".join([result.method.name, *cells]) + " |")
     return "\n".join(lines)
 

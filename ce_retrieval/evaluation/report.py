@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.errors import counted
-from ce_retrieval.evaluation.comparison import differences_of, interval_note, interval_table, intervals_of
+from ce_retrieval.evaluation.comparison import area_table, differences_of, interval_note, interval_table, intervals_of
 from ce_retrieval.evaluation.intervals import Bootstrap
 from ce_retrieval.evaluation.measuring import KIND, PRECISION_K, MethodResult
 from ce_retrieval.evaluation.methods import KEPT
@@ -45,9 +45,10 @@ def markdown_table(evaluation: Evaluation) -> str:
 
 
 def tables(evaluation: Evaluation) -> str:
-    """Return the table, that of the intervals, and the notes, in Markdown."""
+    """Return the table, that of the intervals, of irregular holes that by their area, and the notes, in Markdown."""
     intervals = interval_table(evaluation.results, _bootstrap(evaluation))
-    return "\n".join([markdown_table(evaluation), "", intervals, "", *notes(evaluation)])
+    areas = [area_table(evaluation.results, evaluation.areas), ""] if evaluation.settings.masks == "irregular" else []
+    return "\n".join([markdown_table(evaluation), "", intervals, "", *areas, *notes(evaluation)])
 
 
 def notes(evaluation: Evaluation) -> list[str]:
@@ -174,6 +175,7 @@ def _results(evaluation: Evaluation) -> dict[str, Any]:
             for one in differences_of(evaluation.results, bootstrap)
         ],
         "photos": list(evaluation.names),
+        "areas": evaluation.areas.tolist(),
         "leaks": [asdict(leak) for leak in evaluation.leaks],
         "unreadable": [left_out._asdict() for left_out in evaluation.unreadable],
         "unserved": [left_out._asdict() for left_out in evaluation.unserved],

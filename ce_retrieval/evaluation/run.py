@@ -47,6 +47,8 @@ class Evaluation:
     about : what a reader needs to know to read the figures.
     sheet : a row of pictures a photo: the photo with its hole, each method's fill, the truth.
     sheet_names : the names of the sheet's photos.
+    areas : float64 (Q,)
+        The hole of each photo in `names`, as a share of its pixels.
     passed_over : (path, line) for each kind of file that was not taken for a query photo.
     """
 
@@ -59,6 +61,7 @@ class Evaluation:
     about: Mapping[str, Any]
     sheet: Sequence[Sequence[np.ndarray]]
     sheet_names: Sequence[str]
+    areas: np.ndarray
     passed_over: Sequence[tuple[str, str]] = ()
 
 
@@ -112,9 +115,10 @@ def evaluate(
     ]
     failed = failures(material.queries, measured)
     sheet = sheet_rows(material.queries, drawn, measured, failed)
+    filled = material.queries.only(np.array([row for row in range(len(kept)) if row not in failed]))
     return Evaluation(
         settings=settings,
-        names=[name for row, name in enumerate(material.queries.names) if row not in failed],
+        names=filled.names,
         results=results_of(material, measured, failed),
         leaks=list(scan.leaks.values()),
         unreadable=unreadable,
@@ -122,6 +126,7 @@ def evaluate(
         about=_about(index, indexes, networks, judge),
         sheet=list(sheet.values()),
         sheet_names=[material.queries.names[row] for row in sheet],
+        areas=filled.holes.mean(axis=(1, 2)),
         passed_over=passed_over,
     )
 

@@ -1,6 +1,6 @@
 """The holes of an evaluation; filling a hole with the mean colour; resizing a hole.
 
-The three strategies are those of Context Encoders (Pathak et al. 2016, section 3.3). Each computes its holes from uniform
+The first three strategies are those of Context Encoders (Pathak et al. 2016, section 3.3). Each computes its holes from uniform
 numbers in [0, 1). `holes_for` takes these from a hash of (seed, photo id), so a photo's hole depends on nothing else: not
 on the other photos, their order, the process, or the version of NumPy's generators.
 """
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ce_retrieval.errors import MaskError, SettingsError, shown
+from ce_retrieval.holes.irregular import DRAWS, irregular_holes
 from ce_retrieval.holes.params import DEFAULT_HOLES, HoleParams, drawn_count
 from ce_retrieval.holes.regions import draws_for_regions, paste_regions
 from ce_retrieval.pixels import Bools, Photo
@@ -104,11 +105,18 @@ def _region(draw: Draw, size: int, shapes: Shapes | None, params: HoleParams) ->
     return paste_regions(draw(draws_for_regions(shapes, params)), size, shapes, params)
 
 
+def _irregular(draw: Draw, size: int, shapes: Shapes | None, params: HoleParams) -> Bools:
+    """Brush strokes of up to 0.6 of the photo: see `irregular`."""
+    _check_size(size)
+    return irregular_holes(draw(DRAWS), size)
+
+
 #: name -> strategy: (draw, size, shapes, params) -> holes bool (B, size, size). Only regions read `shapes`.
 STRATEGIES: dict[str, Callable[[Draw, int, Shapes | None, HoleParams], Bools]] = {
     "center": _center,
     "block": _block,
     "region": _region,
+    "irregular": _irregular,
 }
 
 

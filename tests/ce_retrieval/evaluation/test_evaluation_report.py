@@ -132,3 +132,20 @@ def test_intervals_and_differences_are_those_of_the_photos(evaluation, tmp_path)
         assert one["other"] == best["name"] and one["l2"] == pytest.approx(means[one["method"]] - best["l2"])
         assert one["interval"][0] <= one["l2"] <= one["interval"][1]
         assert rows[one["method"]][-1].endswith("*") == (one["interval"][0] > 0 or one["interval"][1] < 0)
+
+
+def test_irregular_holes_are_told_apart_by_their_area(query_folder, opened, tmp_path):
+    settings = EvaluationSettings(("smooth", "oracle"), masks="irregular", keep_leaks=True)
+    found = evaluate([query_folder], opened, tmp_path, settings)
+    results = json.loads(write_report(found, tmp_path)[-1].read_bytes())
+    areas, l2 = np.array(results["areas"]), np.array(results["methods"][0]["photos"]["l2"])
+    table = tables(found).splitlines()
+    start = next(row for row, line in enumerate(table) if line.startswith("| L2 % by the share that is missing"))
+    heads = [cell.strip() for cell in table[start].split("|")[2:-1]]
+    cells = [cell.strip() for cell in table[start + 2].split("|")[2:-1]]
+    assert len(areas) == 12 and len(heads) > 2 and sum(int(head.split("(")[1][:-1]) for head in heads) == 12
+    for head, cell in zip(heads, cells, strict=True):
+        low, _, high, _ = head.split()
+        inside = (areas > float(low)) & (areas <= float(high))
+        assert cell == f"{l2[inside].mean():.2f}"
+    assert "by the share" not in tables(evaluate([query_folder], opened, tmp_path, EvaluationSettings(("smooth",))))

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from ce_retrieval.errors import MaskError, SettingsError
+from ce_retrieval.holes.irregular import DRAWS, area_range, irregular_holes
 from ce_retrieval.holes.params import DEFAULT_HOLES, HoleParams
 from ce_retrieval.holes.strategies import STRATEGIES, center_holes, fill_mean, holes_for, resize_hole, uniforms_for
 
@@ -129,6 +130,28 @@ def test_a_region_cut_off_at_the_border_is_moved_in_rather_than_blown_up():
     assert widest <= 1.5 * largest
 
 
+def test_irregular_holes_are_of_every_area_and_in_few_pieces():
+    holes = drawn_holes("irregular", 300, 64, 3)
+    shares = holes.mean(axis=(1, 2))
+    ranges = [area_range(share) for share in shares.tolist()]
+    assert all(low < share <= high for share, (low, high) in zip(shares, ranges, strict=True))
+    counts = [ranges.count(one) for one in sorted(set(ranges))]
+    assert len(counts) == 6 and min(counts) > 30, "each range about as often: 50"
+    assert (
+        max(ndimage.label(hole)[1] for hole in holes) <= 8
+        and np.median([ndimage.label(hole)[1] for hole in holes]) <= 3
+    )
+    assert holes.mean(axis=0).min() > 0.05, "anywhere in the photo"
+
+
+def test_irregular_holes_of_few_strokes_grow_to_their_area():
+    """Short strokes of a thin brush paint too little: what is next to them follows."""
+    uniforms = np.zeros((1, DRAWS))
+    uniforms[0, :2] = 0.99
+    (hole,) = irregular_holes(uniforms, 64)
+    assert 0.5 < hole.mean() <= 0.6 and ndimage.label(hole)[1] == 1
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     strategy=st.sampled_from(sorted(STRATEGIES)),
@@ -142,7 +165,8 @@ def test_never_empty_never_over_the_limit(strategy, size, seed, most):
     holes = drawn_holes(strategy, 9, size, seed, params=params)
     assert holes.shape == (9, size, size)
     count = holes.sum((1, 2))
-    assert count.min() >= 1 and count.max() <= (0.25 if strategy == "center" else most) * size * size
+    limit = {"center": 0.25, "irregular": 0.6}.get(strategy, most)
+    assert count.min() >= 1 and count.max() <= max(limit * size * size, 1)
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
@@ -162,7 +186,8 @@ def test_a_photos_hole_depends_on_seed_and_id_alone(strategy, drawn, shapes):
 def test_the_same_in_another_process():
     code = (
         "import hashlib; from ce_retrieval.holes.strategies import holes_for;"
-        "print([hashlib.sha256(holes_for(s, 11, ['a', 'b\\udcff', '森/1'], 50)).hexdigest() for s in ('block', 'region')])"
+        "names = ('block', 'region', 'irregular');"
+        "print([hashlib.sha256(holes_for(s, 11, ['a', 'b\\udcff', '森/1'], 50)).hexdigest() for s in names])"
     )
     seen = {
         subprocess.run(
@@ -185,7 +210,7 @@ def test_no_photos_no_holes():
 
 
 def test_unknown_strategy_lists_the_known():
-    with pytest.raises(SettingsError, match=r"'centre'.*center, block, region"):
+    with pytest.raises(SettingsError, match=r"'centre'.*center, block, region, irregular"):
         holes_for("centre", 0, ["a"], 16)
 
 
