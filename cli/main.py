@@ -24,6 +24,7 @@ COMMANDS = {
     "query": "Find the nearest contexts of a photo with a hole, or photos like this one.",
     "complete": "Fill the holes of photos, from other photos or by a network.",
     "evaluate": "Measure methods on photos whose truth is known.",
+    "experiment": "Measure methods under several kinds of holes and seeds.",
     "pack": "Pack photos into one file for training.",
     "train": "Train a context encoder.",
 }

@@ -120,10 +120,11 @@ def _check_masks(settings: EvaluationSettings) -> None:
 
 
 def _holes(names: Sequence[str], size: int, settings: EvaluationSettings) -> np.ndarray:
+    seed = settings.seed if settings.holes_seed is None else settings.holes_seed
     if settings.masks in STRATEGIES:
         shapes = load_shapes(settings.shapes) if settings.shapes else None
-        return holes_for(settings.masks, settings.seed, names, size, shapes)
-    return holes_from_folder(settings.masks, settings.seed, names, size)
+        return holes_for(settings.masks, seed, names, size, shapes)
+    return holes_from_folder(settings.masks, seed, names, size)
 
 
 def unserved(

@@ -23,6 +23,7 @@ from ce_retrieval.evaluation.methods import Method, completion_settings, network
 from ce_retrieval.evaluation.perceptual import Perceptual
 from ce_retrieval.evaluation.place import SHEET_ROWS, check_place
 from ce_retrieval.evaluation.queries import Queries, read_queries, unserved
+from ce_retrieval.evaluation.reuse import KeptMethods
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
 from ce_retrieval.metrics import SSIM_WINDOW
 from ce_retrieval.models.network_fill import NetworkFill
@@ -71,6 +72,8 @@ def evaluate(
     out: str | Path,
     settings: EvaluationSettings,
     progress: Progress | None = None,
+    *,
+    reuse: Path | None = None,
 ) -> Evaluation:
     """Measure methods on photos, filled from the collection of an index, at the index's size.
 
@@ -80,6 +83,7 @@ def evaluate(
     index : the collection to fill from.
     out : folder of the indexes of further features, OUT/FEATURES.ceret; each is built once.
     progress : called with (what is under way, done, in all).
+    reuse : folder of methods that were measured before; those of which nothing has changed are taken from it, others put into it.
 
     Raises
     ------
@@ -106,16 +110,23 @@ def evaluate(
     indexes = indexes_for([method.features for method in methods if method.features], index, Path(out), report)
     scenes = PhotoCache(index, SCENE_BYTES, os.cpu_count() or 1)
     scan = _scan(index, scenes, queries, methods, report)
-    kept = _without_leaks(queries, scan.leaks, settings, index)
-    nearest = {name: search.ids[kept] for name, search in scan.searches.items()}
-    material = Material(queries.only(kept), indexes, index.labels, scenes, nearest, judge, settings)
-    drawn = np.sort(np.random.default_rng(settings.seed).permutation(len(kept))[:SHEET_ROWS])
-    measured = [
-        measure_method(material, method, drawn, report, spent=scan.seconds.get(method.base, 0.0)) for method in methods
-    ]
+    clean = _without_leaks(queries, scan.leaks, settings, index)
+    nearest = {name: search.ids[clean] for name, search in scan.searches.items()}
+    material = Material(queries.only(clean), indexes, index.labels, scenes, nearest, judge, settings)
+    drawn = np.sort(np.random.default_rng(settings.seed).permutation(len(clean))[:SHEET_ROWS])
+    about = _about(index, indexes, networks, judge)
+    kept = KeptMethods(reuse, material, index, drawn, about) if reuse else None
+    measured = []
+    for method in methods:
+        one = kept.get(method) if kept else None
+        if one is None:
+            one = measure_method(material, method, drawn, report, spent=scan.seconds.get(method.base, 0.0))
+            if kept:
+                kept.put(one)
+        measured.append(one)
     failed = failures(material.queries, measured)
     sheet = sheet_rows(material.queries, drawn, measured, failed)
-    filled = material.queries.only(np.array([row for row in range(len(kept)) if row not in failed]))
+    filled = material.queries.only(np.array([row for row in range(len(clean)) if row not in failed]))
     return Evaluation(
         settings=settings,
         names=filled.names,
@@ -123,7 +134,7 @@ def evaluate(
         leaks=list(scan.leaks.values()),
         unreadable=unreadable,
         unserved=[*refused.values(), *failed.values()],
-        about=_about(index, indexes, networks, judge),
+        about=about,
         sheet=list(sheet.values()),
         sheet_names=[material.queries.names[row] for row in sheet],
         areas=filled.holes.mean(axis=(1, 2)),

@@ -19,7 +19,8 @@ class EvaluationSettings(Checked):
     Attributes
     ----------
     methods : names as `parse_methods` reads them.
-    seed : decides holes, `limit` and the photos on the sheets.
+    seed : decides holes, `limit`, the photos on the sheets, and the draws of the intervals.
+    holes_seed : decides the holes in its place; None: `seed`.
     masks : a strategy of `holes.strategies.STRATEGIES`, or a folder of mask files.
     shapes : folder of object masks for the region strategy, None for smooth blobs.
     keep_leaks : measure queries with near-duplicates in the collection too.
@@ -33,6 +34,7 @@ class EvaluationSettings(Checked):
 
     methods: tuple[str, ...]
     seed: int = setting(0, SEED)
+    holes_seed: int | None = setting(None, SEED)
     masks: str = setting("center")
     shapes: str | None = setting(None)
     keep_leaks: bool = setting(False)

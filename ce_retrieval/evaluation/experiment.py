@@ -1,0 +1,213 @@
+"""An experiment: methods measured under several kinds of holes and several seeds, described by a TOML file.
+
+    photos = ["held-out"]           # files, folders, archives; paths are relative to the TOML file
+    index = "photos.ceret"
+    methods = ["scenes", "network", "oracle"]
+    masks = ["center", "irregular"] # one or several
+    seeds = [0, 1, 2]
+
+Further keys are the fields of `EvaluationSettings`, as in `limit = 200`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ce_retrieval.errors import EvaluationError, SettingsError, shown
+from ce_retrieval.evaluation.measuring import MethodResult
+from ce_retrieval.evaluation.report import tables, write_report
+from ce_retrieval.evaluation.run import Evaluation, evaluate
+from ce_retrieval.evaluation.settings import EvaluationSettings, Progress
+from ce_retrieval.holes.strategies import STRATEGIES
+from ce_retrieval.metrics import summarise
+from ce_retrieval.own_files import check_free, sealed_text
+from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.reading import read_regular
+from ce_retrieval.storage import replace_file
+
+SUMMARY = "experiment.md"
+MEASURED = "measured"  # folder of `reuse`
+_PATHS = ("photos", "index", "shapes", "weights", "perceptual")
+_LISTS = ("photos", "methods", "masks", "seeds")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is measured.
+
+    Attributes
+    ----------
+    photos : the query photos: files, folders or archives.
+    index : path of the collection's index.
+    masks : kinds of holes, each as in `EvaluationSettings`.
+    seeds : of which each makes all holes anew.
+    settings : of every evaluation. Its `seed`, the first, decides the photos; its `masks` and `holes_seed` are those of the
+        first.
+    """
+
+    photos: tuple[str, ...]
+    index: str
+    masks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    settings: EvaluationSettings
+
+    def cells(self) -> list[EvaluationSettings]:
+        """Return the settings of each evaluation, kinds of holes first."""
+        return [replace(self.settings, masks=masks, holes_seed=seed) for masks in self.masks for seed in self.seeds]
+
+
+def read_experiment(path: str | Path) -> Experiment:
+    """Read an experiment from a TOML file.
+
+    Raises
+    ------
+    EvaluationError
+        The file cannot be read, is not TOML, lacks a key, or has one that is unknown.
+    SettingsError
+        A value is out of range.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(read_regular(path).decode())
+    except OSError as error:
+        raise EvaluationError(f"{path} cannot be read: {error.strerror or error}; give an experiment's file") from error
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise EvaluationError(f"{path} is not TOML ({error}): see docs/evaluation.md for an example") from error
+    known = [*_LISTS[:1], "index", *(one.name for one in fields(EvaluationSettings) if "seed" not in one.name), "seeds"]
+    if unknown := sorted(set(content) - set(known)):
+        raise EvaluationError(f"{path} has an unknown key {shown(unknown[0])}: expected some of {', '.join(known)}")
+    if missing := [name for name in ("photos", "index", "methods") if name not in content]:
+        raise EvaluationError(f"{path} lacks the key {missing[0]}: add it")
+    lists = {name: _list(path, name, content.pop(name)) for name in _LISTS if name in content}
+    for name in _PATHS:
+        if isinstance(content.get(name), str):
+            content[name] = _placed(path.parent, name, content[name])
+    if not isinstance(index := content.pop("index"), str):
+        raise EvaluationError(f"{path}: index is {shown(index)}: expected the path of an index")
+    masks = tuple(_placed(path.parent, "masks", one) for one in lists.pop("masks", (EvaluationSettings.masks,)))
+    seeds = lists.pop("seeds", (EvaluationSettings.seed,))
+    settings = EvaluationSettings(
+        methods=lists.pop("methods"), masks=masks[0], seed=seeds[0], holes_seed=seeds[0], **content
+    )
+    made = Experiment(
+        tuple(_placed(path.parent, "photos", one) for one in lists.pop("photos")), index, masks, seeds, settings
+    )
+    made.cells()  # every seed and kind of holes is checked
+    return made
+
+
+def _list(path: Path, name: str, value: Any) -> tuple[Any, ...]:
+    """Return the entries of a list, or of one entry; they must be different."""
+    kind, expected = (int, "whole numbers") if name == "seeds" else (str, "texts")
+    values = tuple(value) if isinstance(value, list) else (value,)
+    if not values or any(type(one) is not kind for one in values) or len(set(values)) < len(values):
+        raise EvaluationError(f"{path}: {name} is {shown(value)}: expected a list of different {expected}")
+    return values
+
+
+def _placed(folder: Path, name: str, value: str) -> str:
+    """Return a path of the file as seen from here; what is no path is left alone."""
+    if name == "masks" and (value in STRATEGIES or not (folder / value).is_dir()):
+        return value
+    if name == "perceptual":
+        kind, colon, rest = value.partition(":")
+        return f"{kind}{colon}{os.path.join(folder, rest)}" if colon else value
+    return os.path.join(folder, value)
+
+
+def run_experiment(
+    experiment: Experiment,
+    out: str | Path,
+    progress: Progress | None = None,
+    done: Callable[[str, Evaluation], None] | None = None,
+) -> dict[str, Evaluation]:
+    """Measure all that an experiment asks for, and write it.
+
+    Each evaluation has a folder OUT/MASKS-SEED (`write_report`). What all seeds together say of a kind of holes is in
+    OUT/experiment.md. A second run with the same OUT measures only what has changed.
+
+    Parameters
+    ----------
+    out : folder of the results.
+    progress : as of `evaluate`.
+    done : called with the name and the result of each evaluation.
+
+    Returns
+    -------
+    By the kind of holes, the figures over all seeds: those of a photo are its means over the seeds.
+
+    Raises
+    ------
+    CeretError : as `evaluate` and `write_report`; two kinds of holes are of one name.
+    """
+    out = Path(out)
+    check_free(out / SUMMARY)
+    names = [Path(masks).name or masks for masks in experiment.masks]
+    if len(set(names)) < len(names):
+        raise SettingsError(f"`masks` {', '.join(names)}: two are of one name, and would share a folder; rename one")
+    index = PhotoIndex.open(experiment.index)
+    found: dict[str, list[Evaluation]] = {name: [] for name in names}
+    for number, settings in enumerate(experiment.cells()):
+        name = names[number // len(experiment.seeds)]
+        place = out / f"{name}-{settings.holes_seed}"
+        evaluation = evaluate(experiment.photos, index, out, settings, progress, reuse=out / MEASURED)
+        write_report(evaluation, place)
+        found[name].append(evaluation)
+        if done:
+            done(place.name, evaluation)
+    pooled = {name: _pooled(evaluations) for name, evaluations in found.items()}
+    replace_file(out / SUMMARY, sealed_text(summary(experiment, pooled)))
+    return pooled
+
+
+def summary(experiment: Experiment, pooled: Mapping[str, Evaluation]) -> str:
+    """Return what an experiment found, in Markdown: for each kind of holes the tables of an evaluation."""
+    seeds = ", ".join(map(str, experiment.seeds))
+    parts = [f"# {', '.join(experiment.photos)}", f"Seeds: {seeds}. The figures of a photo are its means over them."]
+    for name, evaluation in pooled.items():
+        parts += [f"## {name}", tables(evaluation)]
+    return "\n\n".join([*parts, ""])
+
+
+def _pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Return the figures over all seeds, of the photos that were measured under each of them."""
+    common = [name for name in evaluations[0].names if all(name in set(one.names) for one in evaluations)]
+    if not common:
+        raise EvaluationError("no photo was measured under all seeds: set `limit` to more photos, or take fewer seeds")
+    rows = []
+    for one in evaluations:
+        place = {name: row for row, name in enumerate(one.names)}
+        rows.append([place[name] for name in common])
+    results = [
+        _of_seeds([one.results[number] for one in evaluations], rows) for number in range(len(evaluations[0].results))
+    ]
+    areas = np.mean([one.areas[row] for one, row in zip(evaluations, rows, strict=True)], axis=0)
+    return replace(evaluations[0], names=common, results=results, areas=areas)
+
+
+def _of_seeds(results: Sequence[MethodResult], rows: Sequence[Sequence[int]]) -> MethodResult:
+    """Return a method's figures over its results under each seed, given the rows of the same photos in each."""
+    names = [name for name in results[0].photos if all(name in one.photos for one in results)]
+    photos = {
+        name: np.mean([one.photos[name][row] for one, row in zip(results, rows, strict=True)], axis=0) for name in names
+    }
+    measures = ("l1", "l2", "psnr", "ssim", "sharpness")
+    kind = {name: float(np.nanmean(photos[name])) for name in results[0].kind if not np.isnan(photos[name]).all()}
+    layers = {name: float(np.mean([one.perceptual[name] for one in results])) for name in results[0].perceptual}
+    precisions = [one.precision for one in results if one.precision is not None]
+    return MethodResult(
+        method=results[0].method,
+        summary=summarise(**{name: photos[name] for name in measures}),
+        precision=float(np.mean(precisions)) if precisions else None,
+        kind=kind,
+        perceptual=layers,
+        seconds=float(np.mean([one.seconds for one in results])),
+        photos=photos,
+    )

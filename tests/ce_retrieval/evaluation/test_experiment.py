@@ -1,0 +1,131 @@
+"""Experiments: what a file may say, that all seeds count, and that nothing is measured twice."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ce_retrieval.errors import CeretError, EvaluationError, SettingsError
+from ce_retrieval.evaluation import evaluate, run
+from ce_retrieval.evaluation.experiment import read_experiment, run_experiment
+from ce_retrieval.photo_index import PhotoIndex
+
+TEXT = """
+photos = ["queries"]
+index = "crops.ceret"
+methods = ["smooth", "oracle", "thumbnail:16+rim"]
+masks = ["center", "irregular"]
+seeds = [0, 3]
+limit = 8
+keep_leaks = true
+"""
+
+
+@pytest.fixture
+def place(tmp_path, query_folder, crop_index):
+    """A folder with an experiment's file and links to what it names."""
+    (tmp_path / "queries").symlink_to(query_folder)
+    (tmp_path / "crops.ceret").symlink_to(crop_index)
+    (tmp_path / "some.toml").write_text(TEXT)
+    return tmp_path
+
+
+def written(out):
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def test_all_kinds_of_holes_and_seeds_are_measured_on_the_same_photos(place):
+    told = []
+    found = run_experiment(read_experiment(place / "some.toml"), place / "out", done=lambda name, _: told.append(name))
+    assert told == ["center-0", "center-3", "irregular-0", "irregular-3"] and list(found) == ["center", "irregular"]
+    parts = {name: json.loads((place / "out" / name / "results.json").read_bytes()) for name in told}
+    assert len({tuple(one["photos"]) for one in parts.values()}) == 1 and len(parts["center-0"]["photos"]) == 8
+    assert parts["irregular-0"]["areas"] != parts["irregular-3"]["areas"]
+    for name, pooled in found.items():
+        for number, result in enumerate(pooled.results):
+            each = [parts[f"{name}-{seed}"]["methods"][number]["photos"]["l2"] for seed in (0, 3)]
+            np.testing.assert_allclose(result.photos["l2"], np.mean(each, axis=0), rtol=1e-12)
+            assert result.summary.l2 == pytest.approx(np.mean(each))
+    text = (place / "out" / "experiment.md").read_text()
+    assert "## center" in text and "## irregular" in text and "by the share that is missing" in text
+    assert "Seeds: 0, 3." in text
+
+
+def test_a_second_run_measures_nothing_and_gives_the_same_bytes(place, monkeypatch):
+    run_experiment(read_experiment(place / "some.toml"), place / "out")
+    before = written(place / "out")
+    measured = []
+    monkeypatch.setattr(run, "measure_method", lambda material, method, *a, **k: measured.append(method.name))
+    run_experiment(read_experiment(place / "some.toml"), place / "out")
+    assert not measured and written(place / "out") == before
+
+
+def test_what_has_changed_is_measured_again_and_the_rest_is_not(place, monkeypatch):
+    run_experiment(read_experiment(place / "some.toml"), place / "out")
+    measured, measure = [], run.measure_method
+
+    def counted(material, method, *arguments, **named):
+        measured.append((material.settings.masks, material.settings.holes_seed, method.name))
+        return measure(material, method, *arguments, **named)
+
+    monkeypatch.setattr(run, "measure_method", counted)
+    (place / "some.toml").write_text(TEXT.replace('"oracle", ', '"ring", ').replace("[0, 3]", "[3]"))
+    run_experiment(read_experiment(place / "some.toml"), place / "out")
+    assert [one[2] for one in measured] == ["smooth", "ring", "thumbnail:16+rim"] * 2, "seed 3 draws other photos"
+    measured.clear()
+    (place / "some.toml").write_text(TEXT.replace('"oracle", ', '"oracle", "ring", '))
+    damaged = sorted((place / "out" / "measured").iterdir())[0]
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    run_experiment(read_experiment(place / "some.toml"), place / "out")
+    assert [name for _, _, name in measured].count("ring") == 4 and len(measured) in (4, 5), "and a damaged file"
+
+
+def test_a_method_that_was_kept_is_as_it_was_measured(place, opened, tmp_path):
+    experiment = read_experiment(place / "some.toml")
+    cell = experiment.cells()[0]
+    first, second = (evaluate(experiment.photos, opened, tmp_path / "x", cell, reuse=tmp_path / "kept") for _ in "ab")
+    plain = evaluate(experiment.photos, opened, tmp_path / "x", cell)
+    for one, kept, alone in zip(first.results, second.results, plain.results, strict=True):
+        assert one.seconds == kept.seconds and one.summary == kept.summary == alone.summary
+        assert all(np.array_equal(one.photos[name], kept.photos[name], equal_nan=True) for name in one.photos)
+    assert np.array_equal(first.sheet, second.sheet)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("photos =", "photo =", r"has an unknown key 'photo': expected some of photos, index, methods"),
+        ("methods = [", "limits = [", r"has an unknown key 'limits'"),
+        ('index = "crops.ceret"', "", r"lacks the key index: add it"),
+        ('["center", "irregular"]', '["centre"]', r"`masks` 'centre' are unknown: choose one of center"),
+        ('["center", "irregular"]', '["center", "center"]', r"masks is .*: expected a list of different texts"),
+        ("seeds = [0, 3]", "seeds = [0.5]", r"seeds is .*: expected a list of different whole numbers"),
+        ("seeds = [0, 3]", "seeds = [-1]", r"`seed` is -1: expected a whole number from 0"),
+        ("seeds = [0, 3]", "seeds = []", r"seeds is .*: expected a list"),
+        ("limit = 8", 'limit = "x"', r"`limit` is 'x': expected a whole number"),
+        ("limit = 8", "limit 8", r"is not TOML \("),
+        ('index = "crops.ceret"', "index = 3", r"index is 3: expected the path of an index"),
+        ('"smooth", ', '"smoothest", ', r"smoothest"),
+    ],
+)
+def test_a_file_that_says_something_else_is_refused(place, old, new, told):
+    assert old in TEXT
+    (place / "some.toml").write_text(TEXT.replace(old, new, 1))
+    with pytest.raises((EvaluationError, SettingsError), match=told):
+        run_experiment(read_experiment(place / "some.toml"), place / "out")
+    assert not (place / "out" / "experiment.md").exists()
+
+
+def test_a_file_that_is_not_there_and_results_of_others(place):
+    with pytest.raises(EvaluationError, match=r"other\.toml cannot be read: No such file"):
+        read_experiment(place / "other.toml")
+    (place / "out").mkdir()
+    (place / "out" / "experiment.md").write_text("mine")
+    with pytest.raises(CeretError, match=r"experiment\.md"):
+        run_experiment(read_experiment(place / "some.toml"), place / "out")
+    assert (place / "out" / "experiment.md").read_text() == "mine"
+
+
+def test_the_index_is_found_from_anywhere(place, monkeypatch, tmp_path):
+    monkeypatch.chdir("/")
+    assert PhotoIndex.open(read_experiment(place / "some.toml").index)
