@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-import ce_retrieval
 import indexes
 from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.measuring import Measured
@@ -110,8 +109,7 @@ def _queries(material: Material) -> Sequence[Any]:
 def _source_hash() -> str:
     """Return a hash of the source code: another version of it may measure something else."""
     hashes = []
-    for package in (ce_retrieval, indexes):
-        root = Path(str(package.__file__)).parent
+    for root in (Path(__file__).parents[1], Path(indexes.__file__).parent):
         hashes += [[str(path.relative_to(root)), _hash(path.read_bytes())] for path in sorted(root.rglob("*.py"))]
     return _hash(json.dumps(hashes).encode())
 
