@@ -38,7 +38,7 @@ class Api:
             features = gr.Dropdown(["index", "kind", "places"], value="index", label="features")
             k = gr.Number(20, precision=0, label="k")
             where = gr.Textbox(label="where")
-            picture, record, found = gr.File(label="picture"), gr.JSON(label="record"), gr.JSON(label="result")
+            picture, record, found = gr.File(label="picture"), gr.File(label="record"), gr.JSON(label="result")
             begin = [gr.Button("complete"), gr.Button("neighbors"), gr.Button("methods")]
         asked = [photo, mask, painting, collection, method, settings]
         begin[0].click(self.complete, asked, [picture, record], api_name="complete", concurrency_limit=None)
@@ -54,10 +54,8 @@ class Api:
         collection: str | None = None,
         method: str | None = DEFAULT_METHOD,
         settings: dict[str, Any] | None = None,
-    ) -> tuple[str, dict[str, Any]]:
-        """Fill the hole of a photo; return the PNG, and where every filled pixel came from."""
-        import json
-
+    ) -> tuple[str, str]:
+        """Fill the hole of a photo; return the PNG, and the JSON that says where every filled pixel came from."""
         services = self._services
         try:
             with services.sessions.passing() as session:
@@ -67,9 +65,9 @@ class Api:
                 filled = await self._result(
                     session, lambda progress: services.filler.fill(order, number, folders, progress)
                 )
-                return str(filled.picture), json.loads(filled.record.read_bytes())
+                return str(filled.picture), str(filled.record)
         except CeretError as error:
-            raise self._gr.Error(services.say(error)) from None
+            raise self._gr.Error(services.say(error), print_exception=False) from None
 
     async def neighbors(
         self,
@@ -91,7 +89,7 @@ class Api:
                 _, found = await self._result(session, lambda progress: nearest(services, question, progress))
                 return [hidden_neighbor(one, hide=services.settings.no_sources) for one in found]
         except CeretError as error:
-            raise self._gr.Error(services.say(error)) from None
+            raise self._gr.Error(services.say(error), print_exception=False) from None
 
     def methods(self) -> dict[str, Any]:
         """Return the collections, and the methods with their settings: default, and what each may be."""

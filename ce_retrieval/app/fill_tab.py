@@ -27,7 +27,7 @@ class FillEvents:
 
     def __init__(self, gr: Any, services: Services, controls: FillControls, view: ResultView) -> None:
         self._gr, self._services, self._controls, self._view = gr, services, controls, view
-        prepared(gr, self.fill, self.stop, self.look, self.take, self.sources)
+        prepared(gr, self.fill, self.stop, self.look, self.take_fill, self.sources)
 
     def connect(self, panel: PhotoPanel) -> None:
         """Let the components call what happens."""
@@ -40,7 +40,7 @@ class FillEvents:
         controls.stop.click(self.stop, None, controls.status, queue=False, **quiet)
         view.gallery.select(self.look, None, view.candidate, **quiet)
         view.origins.select(self.look, None, view.candidate, **quiet)
-        view.take.click(self.take, view.number, outputs, **long)
+        view.take.click(self.take_fill, view.number, outputs, **long)
         view.sources_tab.select(self.sources, None, view.origins, **quiet | {"concurrency_limit": 4})
 
     async def fill(
@@ -58,7 +58,7 @@ class FillEvents:
         async for update in self._filled(session, orders, methods):
             yield update
 
-    async def take(self, number: int | None, request: Any) -> AsyncIterator[Any]:
+    async def take_fill(self, number: int | None, request: Any) -> AsyncIterator[Any]:
         """Another candidate is to be the result."""
         session = self._services.sessions.of(request.session_hash)
         try:
@@ -82,7 +82,7 @@ class FillEvents:
         try:
             return self._view.shown_candidate(session, session.result(), int(event.index))
         except CeretError as error:
-            raise self._gr.Error(self._services.say(error)) from None
+            raise self._gr.Error(self._services.say(error), print_exception=False) from None
 
     def sources(self, request: Any) -> Any:
         """The photos are to be shown from which the candidates come."""
@@ -90,7 +90,7 @@ class FillEvents:
         try:
             return self._view.shown_sources(session, session.result())
         except CeretError as error:
-            raise self._gr.Error(self._services.say(error)) from None
+            raise self._gr.Error(self._services.say(error), print_exception=False) from None
 
     def _order(
         self, session: Session, painting: str, collection: str, method: str, settings: Mapping[str, Any]

@@ -38,6 +38,8 @@ class Home:
 
     def is_served(self, path: str) -> bool:
         """Return whether the browser may name a file: it is a regular one in `served`, and no link leads to it."""
+        if "\0" in path:
+            return False
         real = os.path.realpath(path)
         return (
             real == os.path.abspath(path) and Path(real).is_relative_to(self.served.resolve()) and os.path.isfile(real)

@@ -32,7 +32,7 @@ def build_page(gr: Any, services: Services) -> Any:
     swept = (min(600, settings.kept_for), settings.kept_for)
     page = _blocks(gr, services)(title="ceret", analytics_enabled=False, delete_cache=swept, fill_width=False)
     with page:
-        gr.HTML(TITLE)
+        gr.HTML(TITLE, elem_id="title")
         with gr.Row(elem_id="desk"):
             with gr.Column(scale=3, min_width=320):
                 panel = photo_panel(gr, services)
@@ -118,7 +118,7 @@ def _blocks(gr: Any, services: Services) -> Any:
             self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
         ) -> Any:
             if not explicit_call and not may_name(inputs, services.home):
-                raise gr.Error(NOT_UPLOADED)
+                raise gr.Error(NOT_UPLOADED, print_exception=False)
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
 
     return Page

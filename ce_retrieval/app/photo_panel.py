@@ -156,7 +156,7 @@ class _Events:
             ids = np.sort(np.random.default_rng().permutation(len(index))[:OFFERED])
             opened, _ = neighbor_photos(index, neighbors_of(index, ids, np.zeros(len(ids))), TILE)
         except CeretError as error:
-            raise self._gr.Error(self._services.say(error)) from None
+            raise self._gr.Error(self._services.say(error), print_exception=False) from None
         hide = self._services.settings.no_sources
         session.offered = name, [neighbor.record for neighbor, _ in opened]
         shown = []

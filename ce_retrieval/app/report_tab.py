@@ -25,7 +25,7 @@ class ReportTab:
 
     def __init__(self, gr: Any, services: Services, folder: Path) -> None:
         self._services, self._folder = services, folder
-        prepared(gr, self.read)
+        prepared(gr, self.report)
         self._table = gr.Markdown("", elem_id="report-table", elem_classes="wide")
         self._sheets = gr.Gallery(
             label="Photos, their holes, and what each method made of them",
@@ -38,9 +38,9 @@ class ReportTab:
 
     def connect(self, page: Any) -> None:
         """Read the report when the page is opened."""
-        page.load(self.read, None, [self._table, self._sheets], api_visibility="private", show_progress="hidden")
+        page.load(self.report, None, [self._table, self._sheets], api_visibility="private", show_progress="hidden")
 
-    def read(self, request: Any) -> tuple[str, list[str]]:
+    def report(self, request: Any) -> tuple[str, list[str]]:
         """Return the table as Markdown, and the sheets."""
         session = self._services.sessions.of(request.session_hash)
         try:

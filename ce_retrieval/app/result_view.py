@@ -60,14 +60,14 @@ class ResultView:
                         self.origins = self._tiles("Source photos, with the part that is used", "origins")
                 with gr.Row(visible=False, elem_id="candidate") as self._looked:
                     self._fill = gr.Image(
-                        label="The fill, in small",
+                        label="The fill",
                         interactive=False,
                         buttons=["fullscreen"],
                         height=340,
                         elem_id="small",
                     )
                     self._source = gr.Image(
-                        label="The photo that it comes from; outlined: the part that is used",
+                        label="Its source",
                         interactive=False,
                         buttons=["fullscreen"],
                         elem_id="source",
@@ -92,20 +92,20 @@ class ResultView:
         """Return what is shown of the last result."""
         gr, filled = self._gr, session.result()
         two = session.filled[1] if len(session.filled) > 1 else None
+        names = [words.METHODS.get(one.order.method, (one.order.method, ""))[0] for one in session.filled]
         versus = gr.update(visible=False)
         if two is not None:
-            names = [words.METHODS.get(one.order.method, (one.order.method, ""))[0] for one in (filled, two)]
-            versus = gr.update(
-                value=(str(filled.preview[1]), str(two.preview[1])),
-                visible=True,
-                label=f"{names[0]} (left) and {names[1]}",
-            )
+            pictures = str(filled.preview[1]), str(two.preview[1])
+            versus = gr.update(value=pictures, visible=True, label=f"{names[0]} (left) and {names[1]}")
         return [
             gr.update(visible=True),
             (str(filled.preview[0]), str(filled.preview[1])),
             versus,
             "".join(self._about_result(one) for one in session.filled),
-            *(str(path) for path in (filled.picture, filled.record, filled.mask)),
+            gr.update(
+                value=str(filled.picture), label="Download the photo" if two is None else f"Download “{names[0]}”"
+            ),
+            *(str(path) for path in (filled.record, filled.mask)),
             filled.command,
             gr.update(visible=bool(filled.candidates)),
             gr.update(value=self._fills(session, filled), selected_index=filled.pick),
@@ -201,7 +201,7 @@ class ResultView:
             label=label,
             columns=COLUMNS,
             height="auto",
-            object_fit="contain",
+            object_fit="cover",
             allow_preview=False,
             show_label=False,
             elem_id=elem_id,

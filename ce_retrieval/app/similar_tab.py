@@ -95,7 +95,7 @@ class SimilarTab:
             label="Similar photos, nearest first",
             columns=5,
             height="auto",
-            object_fit="contain",
+            object_fit="cover",
             visible=False,
             elem_id="similar",
             buttons=["fullscreen"],
