@@ -60,8 +60,11 @@ class Collections:
         self._lock = threading.Lock()
         self._opened: dict[str, tuple[Stamp, Collection]] = {}
         self._completers: OrderedDict[tuple[Any, ...], Completer] = OrderedDict()
-        for name in self._paths:
-            self.get(name)
+        for name, path in self._paths.items():
+            stamp = _stamp(path)
+            opened = self._open(name, path)  # it says what is wrong where there is none
+            if stamp is not None:
+                self._opened[name] = stamp, opened
 
     @property
     def names(self) -> list[str]:

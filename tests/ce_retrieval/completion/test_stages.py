@@ -5,6 +5,7 @@ import pytest
 
 from ce_retrieval.completion.methods import make_completer
 from ce_retrieval.completion.stages import STAGES, listener
+from ce_retrieval.errors import PhotoError
 
 QUICK = {"rerank": "rim", "aligned": 20, "kind": "none"}
 SETTINGS = {
@@ -68,6 +69,6 @@ def test_the_stages_of_the_network_and_of_places(index, scenes, query, tiny_weig
     assert told == ["network"]
     told.clear()
     places = make_completer("places", index, scenes=scenes)
-    with pytest.raises(Exception, match="no other photo shows this place|not what surrounds|of the hole is in"):
+    with pytest.raises(PhotoError, match=r"no other photo shows this place|not what surrounds|of the hole is in"):
         places.complete(*query, progress=lambda *state: told.append(state[0]))
     assert "places" in told
