@@ -13,6 +13,8 @@ from pathlib import Path
 
 from ce_retrieval.storage import storage_errors
 
+MOST_BYTES = 8 << 30  # of all files together
+
 
 class Home:
     """The private folder of a running page, with mode 700.
@@ -45,21 +47,25 @@ class Home:
             real == os.path.abspath(path) and Path(real).is_relative_to(self.served.resolve()) and os.path.isfile(real)
         )
 
-    def sweep(self, age: float) -> None:
-        """Delete all files that were written more than `age` seconds ago, and empty folders as old."""
-        oldest = time.time() - age
+    def sweep(self, age: float, most: int = MOST_BYTES) -> None:
+        """Delete all files that were written more than `age` seconds ago, and of what is left the oldest beyond `most` bytes."""
+        oldest, found = time.time() - age, []
         for folder in (self.served, self.kept):
             for place, folders, files in os.walk(folder, topdown=False):
-                for name in files:
-                    path = os.path.join(place, name)
+                for path in (os.path.join(place, name) for name in files):
                     with contextlib.suppress(OSError):
-                        if os.lstat(path).st_mtime < oldest:
-                            os.unlink(path)
-                for name in folders:
-                    path = os.path.join(place, name)
+                        status = os.lstat(path)
+                        found.append((status.st_mtime, status.st_size, path))
+                for path in (os.path.join(place, name) for name in folders):
                     with contextlib.suppress(OSError):  # not empty
                         if os.lstat(path).st_mtime < oldest:
                             os.rmdir(path)
+        left = sum(size for _, size, _ in found)
+        for written, size, path in sorted(found):
+            if written < oldest or left > most:
+                left -= size
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
 
 
 @contextlib.contextmanager

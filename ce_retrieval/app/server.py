@@ -24,7 +24,7 @@ from ce_retrieval.app.web import gradio
 from ce_retrieval.app.work import Pool
 from ce_retrieval.errors import SettingsError
 
-SWEEPS = 12  # times that files are looked through in the time that they are kept
+SWEEP = 60.0  # s between two looks for files that are too old
 REMEMBERED = 500  # browser tabs of which Gradio keeps the values
 
 
@@ -137,5 +137,5 @@ def _launched(module: Any, page: Any, services: Services, auth: tuple[str, str] 
 
 
 def _sweeping(sessions: Sessions, kept_for: float, ended: threading.Event) -> None:
-    while not ended.wait(kept_for / SWEEPS):
+    while not ended.wait(min(SWEEP, kept_for)):
         sessions.sweep()

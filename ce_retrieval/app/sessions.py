@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,13 +103,16 @@ class Sessions:
         return session
 
     @contextlib.contextmanager
-    def passing(self):  # type: ignore[no-untyped-def]
-        """Yield a session for one call of the API; its files stay until they are swept."""
+    def passing(self) -> Iterator[Session]:
+        """Yield a session for one call of a program; what it shows stays until it is swept, the rest goes at once."""
         session = Session(*self._home.rooms())
         try:
             yield session
         finally:
             session.stop()
+            shutil.rmtree(session.kept, ignore_errors=True)
+            for path in session.served.rglob("*.webp"):
+                path.unlink(missing_ok=True)
 
     def drop(self, name: str) -> None:
         """Forget a user, whose tab has been closed."""

@@ -114,6 +114,15 @@ def test_files_are_deleted_after_their_time(home, pixels):
         session.chosen()
 
 
+def test_the_oldest_files_go_where_all_take_too_much(home):
+    for number in range(5):
+        path = home.served / f"{number}.png"
+        path.write_bytes(b"x" * 100)
+        os.utime(path, (time.time() - 10 + number,) * 2)
+    home.sweep(3600.0, 250)
+    assert sorted(path.name for path in home.served.iterdir()) == ["3.png", "4.png"]
+
+
 def test_users_do_not_see_each_other_and_leave_nothing(home, pixels):
     sessions = Sessions(home, 100.0)
     one, other = sessions.of("one"), sessions.of("other")

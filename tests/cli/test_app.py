@@ -72,7 +72,9 @@ def test_a_port_that_is_in_use(ceret, crop_index, one_line_error, taken):
 
 
 def test_an_address_of_another_machine(ceret, crop_index, one_line_error):
-    assert "--host 192.0.2.1 is no address of this machine" in one_line_error(ceret("app", "--index", crop_index, "--host", "192.0.2.1"))
+    assert "--host 192.0.2.1 is no address of this machine" in one_line_error(
+        ceret("app", "--index", crop_index, "--host", "192.0.2.1")
+    )
     assert "expected an address or a name" in one_line_error(ceret("app", "--index", crop_index, "--host", "a b"))
 
 
