@@ -21,6 +21,9 @@ from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.completion.stages import Progress
 from ce_retrieval.errors import CeretError
 
+# On a narrow screen the candidate lies far below what was clicked.
+SHOW_CANDIDATE = "() => setTimeout(() => document.querySelector('#candidate')?.scrollIntoView({behavior: 'smooth', block: 'nearest'}), 200)"
+
 
 class FillEvents:
     """What happens when a fill, or another candidate, is asked for."""
@@ -38,8 +41,9 @@ class FillEvents:
         asked = [panel.canvas, panel.collection, controls.method, controls.other, *controls.values]
         controls.begin.click(self.fill, asked, outputs, **long)
         controls.stop.click(self.stop, None, controls.status, queue=False, **quiet)
-        view.gallery.select(self.look, None, view.candidate, **quiet)
-        view.origins.select(self.look, None, view.candidate, **quiet)
+        for gallery in (view.gallery, view.origins):
+            looked = gallery.select(self.look, None, view.candidate, **quiet)
+            looked.then(None, js=SHOW_CANDIDATE, api_visibility="private")
         view.take.click(self.take_fill, view.number, outputs, **long)
         view.sources_tab.select(self.sources, None, view.origins, **quiet | {"concurrency_limit": 4})
 

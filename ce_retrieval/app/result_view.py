@@ -54,9 +54,9 @@ class ResultView:
             with gr.Column(visible=False, elem_id="others") as self._others:
                 gr.Markdown("### Choose among the fills", elem_classes="heading")
                 with gr.Tabs():
-                    with gr.Tab("Fills, best first"):
+                    with gr.Tab("Best first"):
                         self.gallery = self._tiles("Fills", "gallery")
-                    with gr.Tab("Where they come from") as self.sources_tab:
+                    with gr.Tab("Sources") as self.sources_tab:
                         self.origins = self._tiles("Source photos, with the part that is used", "origins")
                 with gr.Row(visible=False, elem_id="candidate") as self._looked:
                     self._fill = gr.Image(

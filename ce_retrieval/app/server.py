@@ -62,9 +62,10 @@ def served(
     workers = max(1, (os.cpu_count() or 1) // settings.at_once)
     module = gradio()
     collections = Collections(indexes, workers)
-    with made_home() as home:
-        os.environ["GRADIO_TEMP_DIR"] = str(home.served)
-        os.environ["GRADIO_EXAMPLES_CACHE"] = str(home.served / "examples")
+    with (
+        made_home() as home,
+        _environment(GRADIO_TEMP_DIR=str(home.served), GRADIO_EXAMPLES_CACHE=str(home.served / "examples")),
+    ):
         filler = Filler(collections, max_pixels=settings.max_pixels, no_sources=settings.no_sources)
         pool, sessions = Pool(settings.at_once, settings.waiting), Sessions(home, settings.kept_for)
         services = Services(settings, home, collections, filler, pool, sessions, report)
@@ -79,6 +80,21 @@ def served(
             pool.close()
             page.close(verbose=False)
             sessions.close()
+
+
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Set variables of the environment for the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def check_address(host: str, port: int) -> None:
