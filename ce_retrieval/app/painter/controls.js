@@ -53,7 +53,7 @@ function showOriginal(yes) {
 function refresh() {
   const shown = Boolean(view.shown);
   const shapes = SHAPES.includes(tool);
-  for (const button of element.querySelectorAll("[data-tool]")) {
+  for (const button of element.querySelectorAll("button[data-tool]")) {
     button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
     button.disabled = !shown;
   }
