@@ -40,15 +40,9 @@ class Hand:
         """Show a photo that the page knows, of this size, with nothing painted."""
         self.shape = shape
         self.field("photo").fill(name)
-        self.page.click(f"#{self.side}-show")
-        sides = f"{shape[1]} / {shape[0]}"
-        self.page.wait_for_function(
-            f"""() => {{
-              const root = document.querySelector('#{self.side}-painter'), stage = root.querySelector('[data-part=stage]');
-              return root.querySelector('[data-state=shown]') && stage.style.getPropertyValue('--photo-sides') === '{sides}'
-                && root.querySelector('[data-command=undo]').disabled;
-            }}"""
-        )
+        with self.page.expect_response("**/*.png?*"):
+            self.page.click(f"#{self.side}-show")
+        self.page.wait_for_selector(f"#{self.side}-painter [data-state=shown]")
         self.settle()
 
     def settle(self) -> None:
@@ -63,6 +57,7 @@ class Hand:
 
     def drag(self, *points: tuple[float, float], button: str = "left") -> None:
         """Draw with the mouse through these places of the photo."""
+        self.stage.scroll_into_view_if_needed()
         places = [self.place(*point) for point in points]
         self.page.mouse.move(*places[0])
         self.page.mouse.down(button=button)
@@ -72,6 +67,8 @@ class Hand:
         self.settle()
 
     def press(self, *keys: str) -> None:
+        """Press keys where one paints."""
+        self.stage.focus()
         for key in keys:
             self.page.keyboard.press(key)
         self.settle()

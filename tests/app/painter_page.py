@@ -43,7 +43,8 @@ def painter_page(folder: Path, photos: dict[str, np.ndarray], masks: dict[str, n
     def shown(name: str) -> dict[str, Any]:
         if name not in urls:
             return show(name or None, (90, 120))
-        return show(urls[name], photos[name].shape[:2], mask_urls.get(name))
+        # Another address each time: the painter then loads the photo anew.
+        return show(f"{urls[name]}?{next(count)}", photos[name].shape[:2], mask_urls.get(name))
 
     def sent(side: str, name: str, painting: str) -> str:
         (folder / f"{side}.json").write_text(painting)
@@ -63,9 +64,11 @@ def painter_page(folder: Path, photos: dict[str, np.ndarray], masks: dict[str, n
                 answer = gr.Textbox(elem_id=f"{side}-answer", label="Answer")
             with gr.Row():
                 button = gr.Button("Show", elem_id=f"{side}-show")
-                button.click(shown, name, canvas)
+                button.click(shown, name, canvas, queue=False)
                 button = gr.Button("Send", elem_id=f"{side}-send")
-                button.click(lambda photo, painting, side=side: sent(side, photo, painting), [name, canvas], answer)
+                button.click(
+                    lambda photo, painting, side=side: sent(side, photo, painting), [name, canvas], answer, queue=False
+                )
                 button = gr.Button("Set", elem_id=f"{side}-set")
-                button.click(lambda painting: gr.update(value=painting), text, canvas)
+                button.click(lambda painting: gr.update(value=painting), text, canvas, queue=False)
     return page

@@ -25,7 +25,7 @@ def site(serve: Callable[..., str], bundled_photos: list, tmp_path_factory: pyte
     coffee = bundled_photos[2]
     mask = np.zeros(SMALL, bool)
     mask[20:50, 30:70] = True
-    photos = {"coffee": coffee, "small": coffee[:90, :120], "masked": coffee[90:180, :120], "wide": coffee[:100]}
+    photos = {"coffee": coffee, "masked": coffee[90:180, :120], "wide": coffee[:100]}
     return serve(painter_page(folder, photos, {"masked": mask}), folder), folder
 
 
@@ -38,7 +38,6 @@ def window(open_shared_page: Callable[..., Any], site: tuple[str, Path]) -> Any:
 def hand(window: Any, site: tuple[str, Path]) -> Hand:
     """The left painter with a photo of 600x400 and nothing painted, as large as the window allows, its brush chosen."""
     made = Hand(window, site[1])
-    made.show("small", SMALL)
     made.show("coffee", SHAPE)
     made.click("brush")
     return made
@@ -122,7 +121,7 @@ def test_what_is_painted_after_zooming_and_panning_lands_there(hand):
     assert len(hand.actions()) == 2
     hand.click("fit")
     assert float(hand.stage.get_attribute("data-zoom")) == before
-    assert overlap(hand.hole(), hand.shown_hole()) > 0.95  # two strokes of a few pixels
+    assert overlap(hand.hole(), hand.shown_hole()) > 0.9  # two strokes of a few pixels
 
 
 def test_the_page_scrolls_where_the_whole_photo_is_shown(hand):
@@ -133,13 +132,11 @@ def test_the_page_scrolls_where_the_whole_photo_is_shown(hand):
 
 
 def test_an_ellipse_by_the_keyboard_alone(hand):
-    hand.stage.focus()
     hand.press("c", "Enter")
     (first,) = hand.actions()
     assert first["kind"] == "ellipse" and np.allclose(
         np.add(first["box"][:2], first["box"][2:]) / 2, [300, 200], atol=0.1
     )
-    hand.stage.focus()
     hand.press("ArrowRight", "ArrowRight", "ArrowDown", "Shift+ArrowRight", "Shift+ArrowUp", "Alt+ArrowLeft")
     (moved,) = hand.actions()
     step = 10 / float(hand.stage.get_attribute("data-zoom"))
@@ -147,17 +144,16 @@ def test_an_ellipse_by_the_keyboard_alone(hand):
     assert np.allclose([a1 - a0, b1 - b0], [x1 - x0 + step, y1 - y0 + step], atol=0.05)
     assert np.allclose([a0 + a1, b0 + b1], [x0 + x1 + 4 * step - 2, y0 + y1 + 2 * step], atol=0.1)
     assert overlap(hand.hole(), hand.shown_hole()) > 0.98
-    hand.stage.focus()
     hand.press("Control+z")
     assert hand.actions() == [first]  # all the arrow keys together
-    hand.stage.focus()
     hand.press("Delete")
     assert hand.actions() == []
 
 
 def test_a_tool_button_pressed_by_the_keyboard_places_a_rectangle(hand):
     hand.root.locator("[data-tool=rectangle]").focus()
-    hand.press("Enter", "ArrowUp", "Escape", "ArrowUp")
+    for key in ("Enter", "ArrowUp", "Escape", "ArrowUp"):
+        hand.page.keyboard.press(key)
     assert [action["kind"] for action in hand.actions()] == [
         "rectangle",
         "rectangle",

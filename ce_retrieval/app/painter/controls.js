@@ -202,7 +202,8 @@ listen(element, "keyup", (event) => {
   if (event.key === " ") releaseSpace();
   if (event.key.toLowerCase() === "o") showOriginal(false);
 });
-listen(element, "focusout", () => {
+listen(element, "focusout", (event) => {
+  if (element.contains(event.relatedTarget)) return;
   showOriginal(false);
   releaseSpace();
 });
