@@ -26,6 +26,7 @@ def site(serve: Callable[..., str], bundled_photos: list, tmp_path_factory: pyte
     mask = np.zeros(SMALL, bool)
     mask[20:50, 30:70] = True
     photos = {"coffee": coffee, "masked": coffee[90:180, :120], "wide": coffee[:100]}
+    photos["large"] = np.kron(coffee, np.ones((4, 4, 1), np.uint8))
     return serve(painter_page(folder, photos, {"masked": mask}), folder), folder
 
 
@@ -239,6 +240,17 @@ def test_an_uploaded_mask_is_where_the_painting_begins(hand):
     assert hand.hole().sum() > hole.sum() and overlap(hand.hole(), hand.shown_hole()) > 0.95
     hand.press("Control+z")
     assert np.array_equal(hand.hole(), hole)
+
+
+def test_what_is_painted_on_a_large_photo_is_shown_reduced(hand):
+    hand.show("large", (1600, 2400))
+    hand.drag((400, 400), (1200, 600), (800, 1200))
+    hand.press("g", "g", "e")
+    hand.drag((700, 300), (700, 1300))
+    hand.press("s")
+    assert [action["kind"] for action in hand.actions()] == ["brush", "grow", "eraser", "shrink"]
+    assert hand.actions()[1]["pixels"] == 12
+    assert overlap(hand.hole(), hand.shown_hole()) > 0.98
 
 
 def test_the_server_can_set_the_painting_and_show_no_photo(hand):
