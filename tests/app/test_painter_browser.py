@@ -269,6 +269,25 @@ def test_the_server_can_set_the_painting_and_show_no_photo(hand):
     assert hand.root.locator("button:not(:disabled)").count() == 0
 
 
+def test_another_photo_may_come_in_the_middle_of_a_stroke(hand):
+    hand.page.mouse.move(*hand.place(100, 100))
+    hand.page.mouse.down()
+    hand.page.mouse.move(*hand.place(200, 100))
+    hand.field("photo").evaluate("""field => {
+      field.value = 'wide';
+      field.dispatchEvent(new Event('input', { bubbles: true }));
+    }""")
+    with hand.page.expect_response("**/wide.png?*"):
+        hand.page.evaluate("document.querySelector('#left-show').click()")
+    hand.page.wait_for_selector("#left-painter [data-state=shown]")
+    hand.page.mouse.move(300, 300)
+    hand.page.mouse.up()
+    hand.shape = (100, 600)
+    assert hand.actions() == []
+    hand.drag((100, 50), (200, 50))
+    assert len(hand.actions()) == 1
+
+
 @pytest.mark.parametrize("url", ["/gradio_api/file=/nowhere.png", "http://192.0.2.1/photo.png", "javascript:alert(1)"])
 def test_a_photo_that_is_not_there_or_from_elsewhere_is_said(hand, url):
     hand.field("photo").fill(url)

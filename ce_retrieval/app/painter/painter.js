@@ -50,8 +50,9 @@ function reduced(picture) {
 
 async function showPhoto(wanted) {
   const own = photo;
+  gestures.abandon();
+  stroke = drag = saved = null;
   view.show(null);
-  saved = null;
   say(wanted.url ? "Loading the photo." : "");
   element.dataset.state = wanted.url ? "loading" : "empty";
   refresh();
