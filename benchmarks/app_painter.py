@@ -82,7 +82,7 @@ def measure(hand: Hand, name: str, shape: tuple[int, int], rounds: int, rows: di
         rows.setdefault("photo shown, from when the page asks for its picture", []).append(picture)
         hand.settle()
         hand.field("text").fill(painting(shape, STROKES))
-        hand.page.click(f"#{hand.side}-set")
+        hand.push("set")
         hand.page.wait_for_selector(f"#{hand.side}-painter [data-command=clear]:not(:disabled)")
         hand.settle()
         rows.setdefault(f"a stroke of {MOVES} moves", []).extend(stroke(hand, rng) for _ in range(5))

@@ -36,12 +36,16 @@ class Hand:
     def field(self, name: str) -> Any:
         return self.page.locator(f"#{self.side}-{name}").locator("textarea, input").first
 
+    def push(self, name: str) -> None:
+        """Click a button of the page, wherever it is: without Playwright's scrolling and waiting."""
+        self.page.evaluate("id => document.querySelector(id).click()", f"#{self.side}-{name}")
+
     def show(self, name: str, shape: tuple[int, int]) -> None:
         """Show a photo that the page knows, of this size, with nothing painted."""
         self.shape = shape
         self.field("photo").fill(name)
         with self.page.expect_response("**/*.png?*"):
-            self.page.click(f"#{self.side}-show")
+            self.push("show")
         self.page.wait_for_selector(f"#{self.side}-painter [data-state=shown]")
         self.settle()
 
@@ -92,7 +96,7 @@ class Hand:
         """Send the painting, and return what the server says."""
         field = self.field("answer")
         before = field.input_value()
-        self.page.click(f"#{self.side}-send")
+        self.push("send")
         self.page.wait_for_function(
             "([id, before]) => ![before, ''].includes(document.querySelector(id + ' textarea, ' + id + ' input').value)",
             arg=[f"#{self.side}-answer", before],

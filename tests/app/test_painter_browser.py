@@ -255,15 +255,15 @@ def test_what_is_painted_on_a_large_photo_is_shown_reduced(hand):
 
 def test_the_server_can_set_the_painting_and_show_no_photo(hand):
     hand.field("text").fill('{"size": [600, 400], "actions": [{"kind": "ellipse", "box": [100, 100, 300, 200]}]}')
-    hand.page.click("#left-set")
+    hand.push("set")
     hand.page.wait_for_selector("#left-painter [data-command=clear]:not(:disabled)")
     assert overlap(hand.hole(), hand.shown_hole()) > 0.98 and hand.hole().sum() == pytest.approx(15708, rel=0.01)
     hand.field("text").fill("")
-    hand.page.click("#left-set")
+    hand.push("set")
     hand.page.wait_for_selector("#left-painter [data-command=clear]:disabled")
     assert hand.actions() == []
     hand.field("photo").fill("")
-    hand.page.click("#left-show")
+    hand.push("show")
     hand.page.wait_for_selector("#left-painter [data-state=empty]")
     assert hand.root.get_by_text("Choose a photo to paint on").is_visible()
     assert hand.root.locator("button:not(:disabled)").count() == 0
@@ -278,7 +278,7 @@ def test_another_photo_may_come_in_the_middle_of_a_stroke(hand):
       field.dispatchEvent(new Event('input', { bubbles: true }));
     }""")
     with hand.page.expect_response("**/wide.png?*"):
-        hand.page.evaluate("document.querySelector('#left-show').click()")
+        hand.push("show")
     hand.page.wait_for_selector("#left-painter [data-state=shown]")
     hand.page.mouse.move(300, 300)
     hand.page.mouse.up()
@@ -291,7 +291,7 @@ def test_another_photo_may_come_in_the_middle_of_a_stroke(hand):
 @pytest.mark.parametrize("url", ["/gradio_api/file=/nowhere.png", "http://192.0.2.1/photo.png", "javascript:alert(1)"])
 def test_a_photo_that_is_not_there_or_from_elsewhere_is_said(hand, url):
     hand.field("photo").fill(url)
-    hand.page.click("#left-show")
+    hand.push("show")
     hand.page.wait_for_selector("#left-painter [data-state=failed]")
     assert hand.status() == "The photo cannot be shown. Choose it again."
 
