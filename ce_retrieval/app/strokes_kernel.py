@@ -75,6 +75,22 @@ def span(y: Any, ax: Any, ay: Any, bx: Any, by: Any, radius: Any, width: Any) ->
 
 
 @_compiled
+def draw_runs(row: Any, starts: Any, low: Any, high: Any, value: Any) -> Any:
+    """Set the pixels of a row, bool (W,), that are in any span: `starts` int32 (W + 1,) says how many start at a pixel, less
+    those that end before it. All spans are in [low, high]; `starts` is 0 thereafter.
+    """
+    inside, begun = 0, low
+    for x in range(low, high + 1):
+        if starts[x] != 0:
+            if inside == 0:
+                begun = x
+            inside += starts[x]
+            starts[x] = 0
+            if inside == 0:
+                row[begun:x] = value
+
+
+@_compiled
 def draw_stroke(hole: Any, points: Any, radius: Any, value: Any) -> Any:
     """Set the pixels within `radius` of a line: bool (H, W), float64 (N, 2) as (x, y) with N of at least 2, in place.
 
@@ -82,7 +98,7 @@ def draw_stroke(hole: Any, points: Any, radius: Any, value: Any) -> Any:
     """
     height, width = hole.shape
     segments = len(points) - 1
-    starts = np.zeros(width + 1, np.int32)  # how many spans start at a pixel, less those that end before it
+    starts = np.zeros(width + 1, np.int32)
     top = max(0.0, np.floor(points[:, 1].min() - radius - 0.5))
     bottom = min(float(height), np.ceil(points[:, 1].max() + radius + 0.5))
     for row in range(int(top), int(bottom)):
@@ -97,27 +113,32 @@ def draw_stroke(hole: Any, points: Any, radius: Any, value: Any) -> Any:
                 starts[first] += 1
                 starts[end] -= 1
                 low, high = min(low, first), max(high, end)
-        inside = 0
-        for x in range(low, high):
-            inside += starts[x]
-            starts[x] = 0
-            if inside > 0:
-                hole[row, x] = value
-        if low < high:
-            starts[high] = 0
+        draw_runs(hole[row], starts, low, high, value)
+
+
+@_compiled
+def in_ellipse(x: Any, y: Any, cx: Any, cy: Any, a2: Any, b2: Any) -> Any:
+    """Return whether (x, y) is in the ellipse of this centre and these squares of its half axes, or on its border."""
+    dx, dy = x - cx, y - cy
+    return dx * dx * b2 + dy * dy * a2 <= a2 * b2
 
 
 @_compiled
 def draw_ellipse(hole: Any, x0: Any, y0: Any, x1: Any, y1: Any, value: Any) -> Any:
-    """Set the pixels of the ellipse in a box, border included: bool (H, W), in place."""
+    """Set the pixels of the ellipse in a box: bool (H, W), in place. As in `span`, rounded ends are put right."""
     height, width = hole.shape
     a2, b2 = ((x1 - x0) / 2) ** 2, ((y1 - y0) / 2) ** 2
     cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
     for row in range(int(max(0.0, np.floor(y0))), int(min(float(height), np.ceil(y1)))):
-        for x in range(int(max(0.0, np.floor(x0))), int(min(float(width), np.ceil(x1)))):
-            dx, dy = x + 0.5 - cx, row + 0.5 - cy
-            if dx * dx * b2 + dy * dy * a2 <= a2 * b2:
-                hole[row, x] = value
+        y = row + 0.5
+        half = np.sqrt(max(0.0, a2 * (1.0 - (y - cy) * (y - cy) / b2)))
+        first = int(min(float(width), max(0.0, np.ceil(cx - half - 1.5))))
+        end = int(max(0.0, min(float(width), np.floor(cx + half + 1.5))))
+        while first < end and not in_ellipse(first + 0.5, y, cx, cy, a2, b2):
+            first += 1
+        while end > first and not in_ellipse(end - 0.5, y, cx, cy, a2, b2):
+            end -= 1
+        hole[row, first:end] = value
 
 
 @_compiled
@@ -149,13 +170,7 @@ def grown(hole: Any, pixels: Any) -> Any:
                 starts[left] += 1
                 starts[end] -= 1
                 low, high = min(low, left), max(high, end)
-        inside = 0
-        for x in range(low, high):
-            inside += starts[x]
-            starts[x] = 0
-            found[row, x] = inside > 0
-        if low < high:
-            starts[high] = 0
+        draw_runs(found[row], starts, low, high, True)
     return found
 
 

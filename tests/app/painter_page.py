@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ def painter_page(folder: Path, photos: dict[str, np.ndarray], masks: dict[str, n
     """Return the Blocks, not launched: a photo of this name is asked for in a field, a mask too.
 
     For each painter (`left`, `right`) there are the fields and buttons `NAME-photo`, `NAME-show`, `NAME-send`, and the answer
-    is in `NAME-answer`: the hole's size and sum, or the error. The hole itself is in `folder`, as NAME.npy.
+    is in `NAME-answer`: the hole's size and sum, or the error. The hole itself is in `folder`, as NAME.npy, and the painting
+    as NAME.json.
     """
     import gradio as gr
 
     masks = masks or {}
+    count = itertools.count()
 
     def picture(name: str, pixels: np.ndarray) -> str:
         image = Image.fromarray(pixels if pixels.dtype == np.uint8 else np.uint8(255) * pixels)
@@ -40,15 +43,17 @@ def painter_page(folder: Path, photos: dict[str, np.ndarray], masks: dict[str, n
     def shown(name: str) -> dict[str, Any]:
         if name not in urls:
             return show(name or None, (90, 120))
-        return show(urls[name], photos[name].shape[:2], mask_urls.get(name))
+        # Another address each time: the painter then loads the photo anew.
+        return show(f"{urls[name]}?{next(count)}", photos[name].shape[:2], mask_urls.get(name))
 
     def sent(side: str, name: str, painting: str) -> str:
+        (folder / f"{side}.json").write_text(painting)
         try:
             hole = rasterise(painting, photos[name].shape[:2], masks.get(name))
         except SettingsError as error:
             return str(error)
         np.save(folder / f"{side}.npy", hole)
-        return f"{hole.shape[1]}x{hole.shape[0]} {int(hole.sum())}"
+        return f"{hole.shape[1]}x{hole.shape[0]} {int(hole.sum())} {next(count)}"  # never the same text twice
 
     with gr.Blocks(analytics_enabled=False) as page:
         for side in ("left", "right"):
@@ -59,9 +64,11 @@ def painter_page(folder: Path, photos: dict[str, np.ndarray], masks: dict[str, n
                 answer = gr.Textbox(elem_id=f"{side}-answer", label="Answer")
             with gr.Row():
                 button = gr.Button("Show", elem_id=f"{side}-show")
-                button.click(shown, name, canvas)
+                button.click(shown, name, canvas, queue=False)
                 button = gr.Button("Send", elem_id=f"{side}-send")
-                button.click(lambda photo, painting, side=side: sent(side, photo, painting), [name, canvas], answer)
+                button.click(
+                    lambda photo, painting, side=side: sent(side, photo, painting), [name, canvas], answer, queue=False
+                )
                 button = gr.Button("Set", elem_id=f"{side}-set")
-                button.click(lambda painting: gr.update(value=painting), text, canvas)
+                button.click(lambda painting: gr.update(value=painting), text, canvas, queue=False)
     return page

@@ -53,7 +53,7 @@ function showOriginal(yes) {
 function refresh() {
   const shown = Boolean(view.shown);
   const shapes = SHAPES.includes(tool);
-  for (const button of element.querySelectorAll("[data-tool]")) {
+  for (const button of element.querySelectorAll("button[data-tool]")) {
     button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
     button.disabled = !shown;
   }
@@ -65,7 +65,6 @@ function refresh() {
   part("brush-options").hidden = shapes;
   part("shape-options").hidden = !shapes;
   part("take-away").checked = erasing;
-  if (!shown) part("share").textContent = "";
   for (const name of shown ? ["grow", "shrink"] : []) {
     buttonOf(name).title = `${name === "grow" ? "Grow" : "Shrink"} the hole by ${growStep()} px (${name[0].toUpperCase()})`;
   }
@@ -110,6 +109,8 @@ function showPointer() {
 }
 
 function showSize() {
+  const share = (Number(part("size").value) - SMALLEST_BRUSH) / (LARGEST_BRUSH - SMALLEST_BRUSH);
+  part("size").style.setProperty("--filled", `${100 * share}%`);
   part("size-shown").textContent = `${part("size").value} px`;
   part("size").setAttribute("aria-valuetext", `${part("size").value} pixels on the screen`);
   showPointer();
@@ -202,7 +203,8 @@ listen(element, "keyup", (event) => {
   if (event.key === " ") releaseSpace();
   if (event.key.toLowerCase() === "o") showOriginal(false);
 });
-listen(element, "focusout", () => {
+listen(element, "focusout", (event) => {
+  if (element.contains(event.relatedTarget)) return;
   showOriginal(false);
   releaseSpace();
 });

@@ -101,5 +101,11 @@ function listenToPointers(stage, view, tools, signal) {
     { passive: false },
   );
 
-  return { busy: () => gesture !== null };
+  return {
+    busy: () => gesture !== null,
+    // What had begun has no meaning any more: another photo is shown.
+    abandon() {
+      gesture = null;
+    },
+  };
 }

@@ -50,8 +50,9 @@ function reduced(picture) {
 
 async function showPhoto(wanted) {
   const own = photo;
+  gestures.abandon();
+  stroke = drag = saved = null;
   view.show(null);
-  saved = null;
   say(wanted.url ? "Loading the photo." : "");
   element.dataset.state = wanted.url ? "loading" : "empty";
   refresh();
@@ -64,7 +65,7 @@ async function showPhoto(wanted) {
     view.resize();
     view.show({ picture: reduced(picture), size: wanted.size, hole: makeHole(wanted.size, mask && maskCanvas(mask)) });
     saved = mask ? [{ kind: "mask" }] : [];
-    setBrush(Math.min(72, Math.max(20, Math.min(...wanted.size) * view.zoom * 0.1)));
+    setBrush(Math.min(72, Math.max(24, Math.min(...wanted.size) * view.zoom * 0.1)));
     painting.begin(saved);
   } catch (error) {
     if (own !== photo) return;
@@ -116,7 +117,6 @@ function sayShare() {
   if (!view.shown) return;
   const share = view.shown.hole.share();
   const percent = share < 0.01 ? "under 1" : share > 0.99 ? "over 99" : Math.round(100 * share);
-  part("share").textContent = share === 0 ? "" : share === 1 ? "Hole: all" : `Hole: ${percent} %`;
   if (share === 0) say("Nothing painted yet.");
   else say(`Hole of ${share === 1 ? "all" : `${percent} %`} of the photo.`);
 }
