@@ -198,7 +198,7 @@ class Filler:
         picture, record = served / written.name, served / f"{stem}.json"
         written.rename(picture)
         replace_file(record, self._record(written.with_suffix(".json")), synced=False)
-        after = served / "after.webp"
+        after = served / "after.jpg"
         save_preview(after, result.best, PREVIEW)
         large, tiles = [], []
         for place, small in enumerate(result.thumbnails or result.fills, start=1):

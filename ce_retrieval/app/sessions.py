@@ -111,8 +111,9 @@ class Sessions:
         finally:
             session.stop()
             shutil.rmtree(session.kept, ignore_errors=True)
-            for path in session.served.rglob("*.webp"):
-                path.unlink(missing_ok=True)
+            for path in session.served.rglob("*"):
+                if path.suffix in (".webp", ".jpg"):  # results are a .png and a .json
+                    path.unlink(missing_ok=True)
 
     def drop(self, name: str) -> None:
         """Forget a user, whose tab has been closed."""
