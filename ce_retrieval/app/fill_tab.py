@@ -22,7 +22,9 @@ from ce_retrieval.completion.stages import Progress
 from ce_retrieval.errors import CeretError
 
 # On a narrow screen the candidate lies far below what was clicked.
-SHOW_CANDIDATE = "() => setTimeout(() => document.querySelector('#candidate')?.scrollIntoView({behavior: 'smooth', block: 'nearest'}), 200)"
+SHOW_CANDIDATE = """() => setTimeout(() => {
+  document.querySelector('#candidate')?.scrollIntoView({behavior: 'smooth', block: 'nearest'});
+}, 200)"""
 
 
 class FillEvents:

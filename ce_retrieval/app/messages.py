@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ce_retrieval.errors import CeretError, CorruptIndexError, FilterError, MaskError, PhotoError, PhotoIndexError
+from ce_retrieval.errors import CeretError, CorruptIndexError, FilterError, PhotoError
 from ce_retrieval.errors import one_line as plain_line
 from ce_retrieval.photos import LargePhotoError
 
@@ -13,6 +13,7 @@ NOTHING_PAINTED = "Nothing is painted yet: paint over what should go, or load a 
 ALL_PAINTED = "Everything is painted: leave some of the photo, so that there is something to go by."
 PHOTO_GONE = "Your photo is no longer here: it was deleted after an hour, or the page was restarted. Choose it again."
 RESULT_GONE = "This result is no longer here. Press “Fill the hole” again."
+NONE_PASSES = "No photo of the collection passes this filter: loosen it, or leave it empty."
 BUSY = "Too many people are waiting at this moment. Try again in a minute."
 STOPPED = "Stopped."
 NO_MEMORY = "There is not enough memory for this photo: make it smaller."
@@ -42,7 +43,9 @@ CONTROLS = {
     "focus": "“Focus”",
     "max_pixels": "the limit of whoever runs this page",
 }
-_PATH = re.compile(r"(?<![\w/])(?:/[^\s:;,'\"]+)+/?(?:::[^\s:;,]+)?")
+_PATH = re.compile(r"(?<![\w/.])/(?=[^\s/])")  # where a path begins; where one ends cannot be told
+_BEFORE_PATH = re.compile(r"[\s,:;(]*\b(?:the first|as|of|with|at|in)?[\s,:;(]*$")
+HIDDEN = "Something is wrong with a file of the collection: whoever runs this page can see what."
 
 
 class PageError(CeretError):
@@ -58,13 +61,13 @@ def told(error: CeretError, *, hide: bool) -> str:
         return str(error)
     if isinstance(error, LargePhotoError):
         return f"This photo is too large: it has {error.pixels / 1e6:.0f} megapixels. Make it smaller, and choose it again."
+    if isinstance(error, FilterError) and "passes the filter" in str(error):
+        return NONE_PASSES
     text = _in_words(plain_line(str(error)))
     if hide:
-        text = _PATH.sub("a file of the collection", text)
+        text = _without_paths(text)
     if isinstance(error, CorruptIndexError):
         return f"A file of the collection is damaged, so that it cannot be searched. {_sentence(text)}"
-    if isinstance(error, FilterError | MaskError | PhotoError | PhotoIndexError):
-        return _sentence(text)
     return _sentence(text)
 
 
@@ -77,6 +80,15 @@ def photo_fault(error: PhotoError, name: str) -> str:
 def _in_words(text: str) -> str:
     """Replace the library's arguments by what the page calls them."""
     return re.sub(r"`(\w+)`", lambda found: CONTROLS.get(found[1], found[1].replace("_", " ")), text)
+
+
+def _without_paths(text: str) -> str:
+    """Return what stands before the first path, or a line that says nothing where that is too little."""
+    found = _PATH.search(text)
+    if found is None:
+        return text
+    before = _BEFORE_PATH.sub("", text[: found.start()])
+    return before if len(before.split()) > 2 else HIDDEN
 
 
 def _sentence(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ce_retrieval.app.collections import Collections
 from ce_retrieval.app.filling import Filler
 from ce_retrieval.app.home import Home
-from ce_retrieval.app.messages import PageError, told
+from ce_retrieval.app.messages import NOT_UPLOADED, PageError, told
 from ce_retrieval.app.sessions import Session, Sessions
 from ce_retrieval.app.settings import AppSettings
 from ce_retrieval.app.work import Pool, State
@@ -54,8 +54,6 @@ class Services(NamedTuple):
 
     def upload(self, path: str) -> bytes:
         """Return the content of a file that a user has uploaded, and delete it; PageError where it is none, or too large."""
-        from ce_retrieval.app.messages import NOT_UPLOADED
-
         if not self.home.is_served(path):
             raise PageError(NOT_UPLOADED)
         file = Path(path)

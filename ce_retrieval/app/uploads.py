@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.app.messages import PageError, photo_fault
+from ce_retrieval.app.messages import PHOTO_GONE, PageError, photo_fault
 from ce_retrieval.errors import MaskError, PhotoError
 from ce_retrieval.errors import one_line as plain_line
 from ce_retrieval.holes.files import read_mask
@@ -138,8 +138,6 @@ def plain_name(name: Any) -> str:
 
 
 def _bytes_of(file: Path) -> bytes:
-    from ce_retrieval.app.messages import PHOTO_GONE
-
     try:
         return file.read_bytes()
     except OSError:
