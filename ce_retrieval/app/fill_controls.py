@@ -125,7 +125,7 @@ def _more(gr: Any, settings: dict[str, Any]) -> None:
         label="Scenes to place",
         precision=0,
         minimum=1,
-        maximum=5000,
+        maximum=1000,
         value=None,
         info="Empty: what suits the collection.",
     )

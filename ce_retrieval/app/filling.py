@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ce_retrieval.app.collections import Collections
-from ce_retrieval.app.messages import ALL_PAINTED, NOTHING_PAINTED, RESULT_GONE, PageError
+from ce_retrieval.app.messages import ALL_PAINTED, CONTROLS, NOTHING_PAINTED, RESULT_GONE, PageError
 from ce_retrieval.app.orders import Order, command_of
 from ce_retrieval.app.sources import hidden_record
 from ce_retrieval.app.strokes import rasterise
@@ -34,6 +34,7 @@ READ, SAVE = "read", "save"  # stages before and after those of `completion.stag
 EACH_FILLED = 1_500_000  # px of a photo up to which method `retrieval` fills it from each candidate, for the gallery
 SHOWN_AROUND, LEAST_SHOWN = 2.0, 0.5  # of the hole, and of the photo, is shown in a tile
 PICKED_BY = ("auto", "scenes")  # methods whose candidates can fill one by one
+MOST = {"aligned": 1000, "top": 100, "k": 200}  # of what one user may ask
 REVEALING = ("key", "source", "sha256")  # columns by which a filter could find out where photos lie
 
 
@@ -120,6 +121,9 @@ class Filler:
         began = time.monotonic()
         progress(READ, 0, 1)
         self.check_filter(order.settings.get("where"))
+        for name, most in MOST.items():
+            if (order.settings.get(name) or 0) > most:
+                raise PageError(f"More than {most} is not allowed for {CONTROLS[name]} here: others wait, too.")
         hole = self.hole_of(order.photo, order.mask, order.painting)
         if hole is None:
             raise PageError(NOTHING_PAINTED)

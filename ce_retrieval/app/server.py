@@ -20,7 +20,7 @@ from ce_retrieval.app.report_tab import check_report
 from ce_retrieval.app.services import Services
 from ce_retrieval.app.sessions import Sessions
 from ce_retrieval.app.settings import AppSettings
-from ce_retrieval.app.web import gradio
+from ce_retrieval.app.web import gradio, without_servers
 from ce_retrieval.app.work import Pool
 from ce_retrieval.errors import SettingsError
 
@@ -69,7 +69,8 @@ def served(
         filler = Filler(collections, max_pixels=settings.max_pixels, no_sources=settings.no_sources)
         pool, sessions = Pool(settings.at_once, settings.waiting), Sessions(home, settings.kept_for)
         services = Services(settings, home, collections, filler, pool, sessions, report)
-        page = build_page(module, services)
+        with without_servers():
+            page = build_page(module, services)
         ended = threading.Event()
         try:
             address = _launched(module, page, services, auth)

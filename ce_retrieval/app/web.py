@@ -60,3 +60,16 @@ def _without_stubs() -> Iterator[None]:
         yield
     finally:
         inspect.getfile = find
+
+
+@contextlib.contextmanager
+def without_servers() -> Iterator[None]:
+    """Keep Gradio from making a server while a page is built: it makes one twice that it never uses, which takes time."""
+    from gradio.routes import App
+
+    made = App.create_app
+    App.create_app = staticmethod(lambda *given, **more: None)
+    try:
+        yield
+    finally:
+        App.create_app = made

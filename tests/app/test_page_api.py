@@ -108,6 +108,7 @@ def test_a_painting_is_a_hole_too(page, sent):
         ({4: "magic"}, "not in the list of choices: ['auto'"),
         ({5: {"colour": 1}}, "has no setting 'colour'"),
         ({5: {"seam": 99}}, "“Seam” is 99: expected a number from 0 to 40"),
+        ({5: {"aligned": 1001}}, "More than 1000 is not allowed for “Scenes to place” here"),
         ({5: {"weights": "/etc/passwd"}}, "weights cannot be set here"),
         ({4: "network", 5: {"seam": 3}}, "has no setting 'seam'"),
         ({5: ["seam"]}, "no JSON object"),
