@@ -122,12 +122,7 @@ def _more(gr: Any, settings: dict[str, Any]) -> None:
         reranks, value=SceneSettings.rerank, label="Order", info="How candidates are sorted."
     )
     settings["aligned"] = gr.Number(
-        label="Scenes to place",
-        precision=0,
-        minimum=1,
-        maximum=1000,
-        value=None,
-        info="Empty: what suits the collection.",
+        0, label="Scenes to place", precision=0, minimum=0, maximum=1000, info="0: what suits the collection."
     )
     settings["kind"] = gr.Dropdown(
         [("Yes, where the collection knows it", "auto"), ("No", "none")], value="auto", label="Same kind of place"
@@ -159,7 +154,9 @@ def _more(gr: Any, settings: dict[str, Any]) -> None:
         label="Begin with",
         visible=False,
     )
-    settings["k"] = gr.Number(label="Candidates", precision=0, minimum=1, maximum=200, value=None, visible=False)
+    settings["k"] = gr.Number(
+        0, label="Candidates", precision=0, minimum=0, maximum=200, info="0: twenty.", visible=False
+    )
 
 
 def _read(method: str) -> set[str]:

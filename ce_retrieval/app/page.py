@@ -94,6 +94,9 @@ def looks(gr: Any) -> dict[str, Any]:
         block_border_width="1px",
         block_shadow="none",
         block_border_color="*border_color_primary",
+        checkbox_border_width="1px",
+        checkbox_border_color="*neutral_400",
+        checkbox_border_color_dark="*neutral_500",
     )
     return {"theme": theme, "css": (LOOKS / "page.css").read_text(encoding="utf-8")}
 

@@ -83,6 +83,7 @@ def photo_panel(gr: Any, services: Services) -> PhotoPanel:
             object_fit="cover",
             allow_preview=False,
             elem_id="offered",
+            show_label=False,
         )
         more = gr.Button("Show other photos", size="sm")
 

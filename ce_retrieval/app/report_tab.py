@@ -34,6 +34,7 @@ class ReportTab:
             height="auto",
             object_fit="contain",
             elem_id="report-sheets",
+            show_label=False,
             buttons=["fullscreen"],
         )
 

@@ -98,6 +98,7 @@ class SimilarTab:
             object_fit="cover",
             visible=False,
             elem_id="similar",
+            show_label=False,
             buttons=["fullscreen"],
         )
 

@@ -259,7 +259,11 @@ def test_a_small_photo_is_refused_in_words(page):
 
 @pytest.mark.parametrize(
     ("where", "said"),
-    [("width > 5000", "No photo of the collection passes this filter"), ("colour == 'red'", "colour"), ("width >", "width &gt;")],
+    [
+        ("width > 5000", "No photo of the collection passes this filter"),
+        ("colour == 'red'", "colour"),
+        ("width >", "width &gt;"),
+    ],
 )
 def test_a_filter_that_nothing_passes(tab, where, said):
     shown = filled(tab, where=where)
