@@ -1,6 +1,7 @@
 # make demo [PHOTOS=folder]   fill holes in real photos and print where the pictures are
 # make test                   run the tests
 # make test-slow              run those that take minutes
+# make test-web               run those of the page in a browser (Chromium)
 # make check                  check lint, format and types
 # make bench [RUN=name]       list the benchmarks, or run one
 # make gpu DATA= VAL= OUT=     train and measure on a GPU for a quarter of an hour
@@ -12,7 +13,7 @@ BIN := .venv/bin
 # Two workers, a file of tests at a time: what a file's tests share is made once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-slow check bench gpu clean
+.PHONY: demo test test-slow test-web check bench gpu clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py --out demo $(if $(PHOTOS),--photos "$(PHOTOS)")
@@ -22,6 +23,9 @@ test: .venv/installed-test
 
 test-slow: .venv/installed-test
 	$(PYTEST) -m slow
+
+test-web: .venv/installed-test
+	$(PYTEST) -m web
 
 check: .venv/installed-test
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ COMMANDS = {
     "publish": "Write an index to a Milvus, which then searches it.",
     "query": "Find the nearest contexts of a photo with a hole, or photos like this one.",
     "complete": "Fill the holes of photos, from other photos or by a network.",
+    "app": "Do so in the browser: paint the hole, choose among the fills.",
     "evaluate": "Measure methods on photos whose truth is known.",
     "experiment": "Measure methods under several kinds of holes and seeds.",
     "pack": "Pack photos into one file for training.",

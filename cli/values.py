@@ -110,6 +110,28 @@ class TermWeight(click.ParamType):
         return name, weight
 
 
+class Password(click.ParamType):
+    """USER:PASSWORD, or a file that holds this in its first line: what a command line says, others on the machine can read."""
+
+    name = "user:password|file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return the user and the password."""
+        if isinstance(value, tuple):
+            return value
+        text = value
+        if ":" not in value:
+            try:
+                with open(value, encoding="utf-8") as file:
+                    text = file.readline().rstrip("\n")
+            except (OSError, UnicodeDecodeError):
+                self.fail(f"{shown(value)} is neither USER:PASSWORD nor a file that holds this", param, ctx)
+        user, _, password = text.partition(":")
+        if not user or not password:
+            self.fail("expected USER:PASSWORD, or a file that holds this in its first line", param, ctx)
+        return user, password
+
+
 def readable_memory(amount: int) -> str:
     """Return an amount of memory as it would be typed."""
     unit = next((unit for unit in "TGM" if amount % _UNITS[unit] == 0), "")

@@ -32,6 +32,7 @@ FLOORS = {
     "completion": 9,
     "evaluation": 10,
     "training": 10,
+    "app": 11,
 }
 GROUND = ("metrics", "figures", "pixels")
 # What takes long to import: in the functions that use it alone.
@@ -50,6 +51,7 @@ HEAVY = {
     "pymilvus",
     "lance",
     "ray",
+    "gradio",
 }
 LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py", "values.py")
 

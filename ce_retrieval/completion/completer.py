@@ -11,6 +11,7 @@ import numpy as np
 
 from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.completion.result import Completion
+from ce_retrieval.completion.stages import Progress, listener, telling
 from ce_retrieval.errors import CeretError, SettingsError
 from ce_retrieval.photo_index import Origin, Origins
 from ce_retrieval.pool import worker_pool
@@ -45,7 +46,13 @@ class Completer(ABC, Generic[Ready]):
         self.workers = workers or os.cpu_count() or 1
 
     def complete(
-        self, photo: np.ndarray, hole: np.ndarray, *, candidate_fills: bool = False, origin: Origin | None = None
+        self,
+        photo: np.ndarray,
+        hole: np.ndarray,
+        *,
+        candidate_fills: bool = False,
+        origin: Origin | None = None,
+        progress: Progress | None = None,
     ) -> Completion:
         """Fill the hole of one photo; parameters as in `complete_many`.
 
@@ -53,7 +60,9 @@ class Completer(ABC, Generic[Ready]):
         ------
         PhotoError, MaskError : the arrays are not a photo and its hole, or nothing can fill it; the method's own errors.
         """
-        (result,) = self.complete_many([photo], [hole], candidate_fills=candidate_fills, origins=[origin])
+        (result,) = self.complete_many(
+            [photo], [hole], candidate_fills=candidate_fills, origins=[origin], progress=progress
+        )
         if isinstance(result, CeretError):
             raise result
         return result
@@ -65,6 +74,7 @@ class Completer(ABC, Generic[Ready]):
         *,
         candidate_fills: bool = False,
         origins: Origins = None,
+        progress: Progress | None = None,
     ) -> list[Completion | CeretError]:
         """Fill the holes of several photos.
 
@@ -74,6 +84,8 @@ class Completer(ABC, Generic[Ready]):
         holes : bool (H, W) each, True = missing.
         candidate_fills : also fill the photo from each candidate alone (`Completion.fills`).
         origins : the photos' files, by which their copies are known; the setting `exclude_same_source` needs them.
+        progress : called with (stage, done, in all) as the work goes on, by one thread a photo (`stages`). What it raises ends
+            the work, and is raised here: so a user may stop it.
 
         Returns
         -------
@@ -87,13 +99,16 @@ class Completer(ABC, Generic[Ready]):
             raise SettingsError(
                 f"`method` {self.method} makes one fill and has no candidates: leave `candidate_fills` out"
             )
-        results: list[Any] = list(self._prepare(photos, holes, origins or [None] * len(photos)))
+        told = progress or listener()  # of a completer that calls this one
+        with telling(told):
+            results: list[Any] = list(self._prepare(photos, holes, origins or [None] * len(photos)))
         ready = [number for number, result in enumerate(results) if not isinstance(result, CeretError)]
         at_once = max(1, min(self.workers, len(photos)))
 
         def fill(number: int) -> None:
             try:
-                results[number] = self._fill(results[number], candidate_fills, max(1, self.workers // at_once))
+                with telling(told):
+                    results[number] = self._fill(results[number], candidate_fills, max(1, self.workers // at_once))
             except CeretError as error:
                 results[number] = error
 

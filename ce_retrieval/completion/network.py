@@ -16,6 +16,7 @@ from ce_retrieval.completion.blend.paste import Blender, insert
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.result import Completion
 from ce_retrieval.completion.settings import NetworkSettings
+from ce_retrieval.completion.stages import NETWORK, tell
 from ce_retrieval.errors import CeretError
 from ce_retrieval.models.network_fill import NetworkFill, compose
 from ce_retrieval.photo_index import Origin
@@ -74,6 +75,7 @@ class NetworkCompleter(Completer[_Predicted]):
                 results[number] = error
         if not squares:
             return results
+        tell(NETWORK)
         batch, missing = (np.stack(arrays) for arrays in zip(*squares.values(), strict=True))
         predicted = self._network.predict(batch, missing, mirror=self.settings.mirror)
         if self.settings.fill == "paste":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import PIL
 from PIL import Image
 
 # Tags of a TIFF, and values of its tag photometric.
@@ -94,6 +95,8 @@ def check_tiff(im: Any) -> None:
         fault = "of other inks than CMYK"
     elif photometric == _YCBCR and compression not in _JPEG and not _plain_ycbcr(tags):
         fault = "of subsampled or scaled YCbCr"
+    elif photometric == _YCBCR and compression == 1 and int(PIL.__version__.partition(".")[0]) < 13:
+        fault = "of uncompressed YCbCr, which Pillow reads from version 13 on"
     if fault:
         raise Refused(f"a TIFF {fault}: save it as interleaved RGB of 8 or 16 bits, or as PNG")
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.completion.patches.field import PatchField
 from ce_retrieval.completion.patches.pyramid import PATCH, halved, pyramid
+from ce_retrieval.completion.stages import PATCHES, tell
 from ce_retrieval.errors import MaskError, PhotoError
 from ce_retrieval.pixels import Bools, Photo, check_hole, to_bytes
 
@@ -98,6 +99,7 @@ def complete_by_patches(
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         coarse = None
         for number in reversed(range(len(levels))):
+            tell(PATCHES, len(levels) - 1 - number, len(levels))
             field = PatchField(levels[number], pool, seeds[number], texture=TEXTURE, falloff=FALLOFF)
             if coarse is None:
                 field.begin(guess)

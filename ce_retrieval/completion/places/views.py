@@ -9,6 +9,7 @@ from functools import cached_property
 from threading import Lock
 from typing import NamedTuple
 
+from ce_retrieval.completion.stages import PLACES, tell
 from ce_retrieval.errors import PhotoError, SamePhotoError
 from ce_retrieval.pixels import Bools, Photo
 from ce_retrieval.places.local_features import LocalFeatures, local_features
@@ -128,7 +129,8 @@ class ViewFinder:
                 return error
 
         with ThreadPoolExecutor(workers) as pool:
-            for one in pool.map(look, (*close, *far)):
+            for number, one in enumerate(pool.map(look, (*close, *far))):
+                tell(PLACES, number, len(trusted) + len(far))
                 if isinstance(one, View):
                     found.views.append(one)
                 elif isinstance(one, SamePhotoError):

@@ -17,6 +17,7 @@ from ce_retrieval.completion.rerank.query import Query, Ranked, Ranking
 from ce_retrieval.completion.rerank.rim import rim_distance, rim_weights
 from ce_retrieval.completion.rerank.scene_search import SceneSearch
 from ce_retrieval.completion.settings import PLACED, PLACED_OF_KIND, PlacementSettings, SearchSettings
+from ce_retrieval.completion.stages import SEARCH, tell
 from ce_retrieval.errors import CeretError, NoKindError, PhotoError, SamePhotoError
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import Origin, PhotoIndex
@@ -100,6 +101,7 @@ class CandidateFinder:
 
         origins: the photos' files, by which their copies are known; None: by their pixels alone.
         """
+        tell(SEARCH)
         results: list[Any] = [None] * len(photos)
         squares: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for number, (photo, hole) in enumerate(zip(photos, holes, strict=True)):

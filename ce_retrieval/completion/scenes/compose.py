@@ -22,6 +22,7 @@ from ce_retrieval.completion.scenes.dropped import Dropped
 from ce_retrieval.completion.scenes.fit import Fitted, Open
 from ce_retrieval.completion.scenes.ranking import Scored
 from ce_retrieval.completion.scenes.region import Region
+from ce_retrieval.completion.stages import BLEND, tell
 from ce_retrieval.completion.working_size import enlarged_mask, enlarged_values, enlarged_window, sampled
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.pixels import Bools, Box, Floats, Photo, crop, resize, to_bytes, to_unit
@@ -72,6 +73,7 @@ def compose_scenes(
     """
     step, solver = max(2, workers), None
     for start in range(0, len(best), step):
+        tell(BLEND, start, len(best))
         ready, scenes = [], []
         for scored in best[start : start + step]:
             try:

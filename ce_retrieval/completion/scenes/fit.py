@@ -18,6 +18,7 @@ from ce_retrieval.completion.scenes.placement import SCALES, LocalContext, Place
 from ce_retrieval.completion.scenes.region import Region
 from ce_retrieval.completion.scenes.seam import GROWTH, Seam, SeamFinder
 from ce_retrieval.completion.scenes.terms import GIST_SIDE
+from ce_retrieval.completion.stages import CUT, PLACE, tell
 from ce_retrieval.completion.working_size import sampled
 from ce_retrieval.errors import CeretError, PhotoError, SamePhotoError
 from ce_retrieval.pixels import Bools, Photo, crop, hole_box, resize, resize_area
@@ -114,19 +115,24 @@ def fit_scenes(
         return _fitted(region, one, placement, patch, seam, terms, size)
 
     fitted: list[Fitted] = []
+    read, wanted = 0, min(limit, len(scenes))
     with ThreadPoolExecutor(workers) as pool:
+        tell(PLACE, 0, wanted)
         for chunk in _chunks(region, scenes, opened, limit, pool, dropped):
+            read += len(chunk)
             jobs = []
             for one, placement in zip(chunk, context.place([one.scene for one in chunk], workers), strict=True):
                 if isinstance(placement, Placement):
                     jobs.append((one, placement))
                 else:
                     dropped.refuse(f"{one.neighbor.name}: {placement}")
+            tell(PLACE, read, wanted)
             for result in pool.map(fit, jobs):
                 if isinstance(result, Fitted):
                     fitted.append(result)
                 else:
                     dropped.refuse(result)
+            tell(CUT, read, wanted)
     if not fitted:
         raise dropped.nothing_left()
     return fitted

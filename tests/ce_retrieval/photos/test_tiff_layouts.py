@@ -7,6 +7,7 @@ import struct
 from collections import Counter
 
 import numpy as np
+import PIL
 import pytest
 import tifffile
 from photo_encoding import pixels
@@ -35,6 +36,8 @@ CHANNELS = [
         ("cfa", 1, None, 0),
     ],
 ]
+# What Pillow before 13 reads fewer of: it knows no grey with an unnamed or premultiplied second channel.
+OLDER = {("minisblack", 2, "assocalpha"): 0, ("minisblack", 2, "unspecified"): 4}
 STORED = [
     dict(zip(("byteorder", "compression", "predictor", "rowsperstrip", "tile"), values, strict=True))
     for values in (
@@ -153,7 +156,8 @@ def test_a_photo_is_read_as_tifffile_reads_it_or_refused(photometric, channels, 
         coarser = COARSER.get(extra or photometric, COARSER["rgb16"] if kind == "uint16" else RIGHT)
         assert np.abs(found - truth).max() <= max(coarser, COARSER.get(photometric, 0)), what
         seen[kind] += 1
-    assert seen["uint8"] >= least
+    older = int(PIL.__version__.partition(".")[0]) < 13
+    assert seen["uint8"] >= (OLDER.get((photometric, channels, extra), least) if older else least)
 
 
 @pytest.mark.parametrize(
