@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ce_retrieval.photo_index.columns import integers, texts
 from ce_retrieval.photo_index.manifest import MANIFEST
 from ce_retrieval.photo_index.manifest_parts import PHOTOS, VECTORS, Segment, Skipped, digest
 from ce_retrieval.photo_index.repeats import Repeat
@@ -102,23 +103,8 @@ def _photos_file(records: Sequence[PhotoRecord]) -> memoryview:
     columns: dict[str, Any] = {}
     for field in fields(PhotoRecord):
         values = [getattr(record, field.name) for record in records]
-        columns[field.name] = _texts(values) if field.type is str else _numbers(values)
+        columns[field.name] = texts(values) if field.type is str else integers(values)
     return table_file(pa.Table.from_arrays(list(columns.values()), list(columns)))
-
-
-# Not by pyarrow.array: where pandas is installed, that imports it, which takes as long as hundreds of photos.
-def _numbers(values: Sequence[int]) -> Any:
-    import pyarrow as pa
-
-    return pa.Int64Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.array(values, np.int64))])
-
-
-def _texts(values: Sequence[str]) -> Any:
-    import pyarrow as pa
-
-    encoded = [value.encode() for value in values]
-    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
 
 
 def table_file(table: Any) -> memoryview:
