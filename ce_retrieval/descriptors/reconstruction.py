@@ -24,6 +24,7 @@ CELL = 8  # px; a predicted fill is a mean, right at low frequencies only
 HIDDEN = 0.5  # weight of a cell under the hole; one beside it has exp(-distance / focus)
 TEXTURE = 0.08  # [0, 1] colour units that a factor of e in texture counts as
 FLAT = 0.005  # mean difference of neighbouring pixels below which texture is noise
+TOGETHER = 8  # whole photos that are described at once: more do not stay in the processor's cache
 TYPICAL = 0.06  # of photos; the logarithm is taken relative to it, so that norms stay small
 
 
@@ -69,16 +70,21 @@ class Reconstruction(Descriptor):
         DescriptorError where a hole covers a photo, or reaches outside the part that the network predicts.
         """
         check_batch(self.spec, self.size, photos, holes)
+        photos = np.ascontiguousarray(photos)
         out = np.empty((len(photos), self.cells, 4), np.float32)
-        texture = _texture(np.ascontiguousarray(photos), holes, self.grid)
         if holes is None or not holes.any():
-            out[..., :3] = cell_means(np.ascontiguousarray(photos), None, self.grid)
+            for start in range(0, len(photos), TOGETHER):
+                part = slice(start, start + TOGETHER)
+                out[part, :, :3] = cell_means(photos[part], None, self.grid)
+                out[part, :, 3] = _texture(photos[part], None, self.grid)
         else:
             self._check(holes)
             self._predict(photos, holes, out)
+            texture = _texture(photos, holes, self.grid)
             _extend(texture, self.grid)
+            out[..., 3] = texture
         out[..., :3] -= np.float32(0.5)
-        out[..., 3] = np.float32(TEXTURE) * np.log((texture + np.float32(FLAT)) / np.float32(TYPICAL + FLAT))
+        out[..., 3] = np.float32(TEXTURE) * np.log((out[..., 3] + np.float32(FLAT)) / np.float32(TYPICAL + FLAT))
         return out
 
     def _check(self, holes: NDArray[np.bool_]) -> None:
@@ -128,12 +134,16 @@ def _texture(photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None, grid: i
     A pixel is paired with the one below it and the one to its right. Pairs with a hidden pixel are left out; pairs that
     leave the photo count as no difference, which lowers the last row and column of cells a little.
     """
-    down, right = np.zeros_like(photos), np.zeros_like(photos)
+    down, right, lower = np.empty_like(photos), np.empty_like(photos), np.empty_like(photos)
+    down[:, -1], right[:, :, -1] = 0, 0
     for target, one, other in (
         (down[:, :-1], photos[:, :-1], photos[:, 1:]),
         (right[:, :, :-1], photos[:, :, :-1], photos[:, :, 1:]),
     ):
-        np.subtract(np.maximum(one, other), np.minimum(one, other), out=target)
+        less = lower[:, : target.shape[1], : target.shape[2]]
+        np.maximum(one, other, out=target)
+        np.minimum(one, other, out=less)
+        target -= less
     if holes is None:
         pairs = np.full((len(photos), grid * grid), 2.0 * CELL * CELL, np.float32)
     else:

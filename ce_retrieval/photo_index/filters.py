@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ce_retrieval.errors import FilterError, counted
+from ce_retrieval.photo_index.columns import integers, numbers_of, texts
 from ce_retrieval.photo_index.reader import PhotoIndex
 from ce_retrieval.photos.files import read_bytes
 
@@ -61,16 +62,16 @@ class SameSource:
     def _number_folders(self) -> None:
         import pyarrow.compute as pc
 
-        numbers = self._index.column("source").to_numpy()
+        numbers = numbers_of(self._index.column("source"))
         for number, source in enumerate(self._index.manifest.sources):
             rows = np.flatnonzero(numbers == number)
             if source.kind == "file":
                 self._folder_of[rows] = len(self._folders)
                 self._folders.append(_identity(os.path.dirname(source.root)))
             elif source.is_folder and len(rows):
-                keys = self._index.column("key").take(rows).combine_chunks()
+                keys = self._index.column("key").take(integers(rows)).combine_chunks()
                 parents = pc.replace_substring_regex(keys, "[^/]*$", "").dictionary_encode()
-                self._folder_of[rows] = parents.indices.to_numpy() + len(self._folders)
+                self._folder_of[rows] = numbers_of(parents.indices) + len(self._folders)
                 names = parents.dictionary.to_pylist()
                 self._folders += [_identity(os.path.join(source.root, name)) for name in names]
 
@@ -81,8 +82,8 @@ class SameSource:
         # A link lies in one folder, its target in another: both are the query's own.
         homes = {_identity(origin.path.parent), _identity(Path(os.path.realpath(origin.path)).parent)} - {None}
         mine = [number for number, folder in enumerate(self._folders) if folder in homes]
-        equal = pc.equal(self._index.column("sha256"), origin.sha256).to_numpy()
-        return np.isin(self._folder_of, mine) | equal.astype(bool)
+        equal = pc.equal(self._index.column("sha256"), texts([origin.sha256])[0]).cast("int8")
+        return np.isin(self._folder_of, mine) | (numbers_of(equal) == 1)
 
 
 def _identity(folder: str | Path) -> tuple[int, int] | None:

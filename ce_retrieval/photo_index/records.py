@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ce_retrieval.photo_index.columns import integers, values_at
 from ce_retrieval.photo_index.manifest import Manifest
 from ce_retrieval.photo_index.segment_files import kept_rows, read_table
 from ce_retrieval.photo_index.segments import PhotoRecord
@@ -42,15 +43,13 @@ class Records:
 
     def of(self, ids: Sequence[int] | np.ndarray) -> list[PhotoRecord]:
         """Return the records of the photos with these ids; only the segments that hold them are read."""
-        import pyarrow as pa
-
         wanted = np.asarray(ids, np.int64)
         found: list[PhotoRecord | None] = [None] * len(wanted)
         numbers = np.searchsorted(self._starts, wanted, side="right") - 1
-        for number in np.unique(numbers).tolist():
+        for number in sorted(set(numbers.tolist())):
             mine = np.flatnonzero(numbers == number)
-            rows = self._table(number).take(_array(pa, wanted[mine] - self._starts[number]))
-            columns = [rows.column(name).to_pylist() for name in COLUMNS]
+            table, rows = self._table(number), wanted[mine] - self._starts[number]
+            columns = [values_at(table.column(name), rows) for name in COLUMNS]
             for place, values in zip(mine.tolist(), zip(*columns, strict=True), strict=True):
                 found[place] = PhotoRecord(*values)
         return [record for record in found if record is not None]
@@ -62,7 +61,7 @@ class Records:
         with self._lock:
             missing = [name for name in names if name not in self._columns]
         if missing:
-            parts = [self._kept(pa, number, missing) for number in range(len(self._segments))]
+            parts = [self._kept(number, missing) for number in range(len(self._segments))]
             table = pa.concat_tables(parts).combine_chunks()  # in one piece: `take` would join the pieces each time
             with self._lock:
                 self._columns.update((name, table.column(name)) for name in missing)
@@ -70,26 +69,18 @@ class Records:
 
     def _table(self, number: int) -> Any:
         """Return the records of a segment's photos, removed ones left out."""
-        import pyarrow as pa
-
         with self._lock:
             if number in self._tables:
                 self._tables.move_to_end(number)
                 return self._tables[number]
-        table = self._kept(pa, number, COLUMNS)
+        table = self._kept(number, COLUMNS)
         with self._lock:
             self._tables[number] = table
             while len(self._tables) > HELD:
                 self._tables.popitem(last=False)
         return table
 
-    def _kept(self, pa: Any, number: int, names: Sequence[str]) -> Any:
+    def _kept(self, number: int, names: Sequence[str]) -> Any:
         segment = self._segments[number]
         table = read_table(self._path, segment, self._sources, names)
-        return table.take(_array(pa, kept_rows(segment))) if segment.removed else table
-
-
-def _array(pa: Any, rows: np.ndarray) -> Any:
-    # From a buffer: to convert an array, pyarrow imports pandas if it is installed, which takes a third of a second.
-    rows = np.ascontiguousarray(rows, np.int64)
-    return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows)])
+        return table.take(integers(kept_rows(segment))) if segment.removed else table

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ce_retrieval.errors import PhotoError, PhotoIndexError, SettingsError, counted
+from ce_retrieval.photo_index.columns import numbers_of
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest, write_manifest
 from ce_retrieval.photo_index.manifest_parts import Source
 from ce_retrieval.photo_index.reader import PhotoIndex
@@ -104,7 +105,7 @@ def _sample(path: Path, manifest: Manifest, number: int) -> list[PhotoRecord]:
     rows = []
     for segment in manifest.segments:
         table = read_table(path, segment, len(manifest.sources)).take(kept_rows(segment))
-        found = np.flatnonzero(table.column("source").to_numpy() == number)
+        found = np.flatnonzero(numbers_of(table.column("source")) == number)
         rows += table.take(found[:: max(1, len(found) // SAMPLE)]).to_pylist()
     chosen = np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(int)) if rows else ()
     return [PhotoRecord(**rows[row]) for row in chosen]

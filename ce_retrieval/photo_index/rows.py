@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ce_retrieval.photo_index.columns import numbers_of
 from ce_retrieval.photo_index.manifest import Manifest
 from ce_retrieval.photo_index.repeats import Repeat, content_of
 from ce_retrieval.photo_index.segment_files import read_kinds, read_places, read_stamps, read_table
@@ -40,7 +41,7 @@ class Rows:
         tables = [read_table(folder, segment, len(manifest.sources), names) for segment in manifest.segments]
         columns = [[table.column(name) for table in tables] for name in names[:3]]
         self.sources, self._offsets, self._lengths = (
-            np.concatenate([np.empty(0, np.int64), *(part.to_numpy() for part in parts)]) for parts in columns
+            np.concatenate([np.empty(0, np.int64), *map(numbers_of, parts)]) for parts in columns
         )
         self._stamps = np.concatenate(
             [np.empty((0, 2), np.int64), *(read_stamps(folder, segment) for segment in manifest.segments)]

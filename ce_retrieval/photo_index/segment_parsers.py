@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.errors import cut
+from ce_retrieval.photo_index.columns import numbers_of
 from ce_retrieval.photo_index.kept_out import are_hashes
 from ce_retrieval.photos.base import NO_STAMP
 
@@ -122,7 +123,7 @@ def records_in(data: bytes, count: int, sources: int, types: dict[str, type], co
         if table.column(name).null_count or len(table.column(name)) != count:
             raise ValueError(f"not every record has its {name}")
     if "source" in table.column_names and count:
-        numbers = table.column("source").to_numpy()
+        numbers = numbers_of(table.column("source"))
         if numbers.min() < 0 or numbers.max() >= sources:
             raise ValueError(f"it names sources {numbers.min()} to {numbers.max()} of {sources}")
     if "sha256" in table.column_names and not are_hashes(table.column("sha256").to_pylist()):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ce_retrieval.photo_index.columns import integers, texts
 from ce_retrieval.photo_index.manifest import MANIFEST
 from ce_retrieval.photo_index.manifest_parts import PHOTOS, VECTORS, Segment, Skipped, digest
 from ce_retrieval.photo_index.repeats import Repeat
@@ -99,9 +100,11 @@ def _vectors_file(grids: np.ndarray, stamps: np.ndarray) -> memoryview:
 def _photos_file(records: Sequence[PhotoRecord]) -> memoryview:
     import pyarrow as pa
 
-    types: dict[Any, Any] = {int: pa.int64(), str: pa.string()}
-    columns = {f.name: pa.array([getattr(r, f.name) for r in records], types[f.type]) for f in fields(PhotoRecord)}
-    return table_file(pa.table(columns))
+    columns: dict[str, Any] = {}
+    for field in fields(PhotoRecord):
+        values = [getattr(record, field.name) for record in records]
+        columns[field.name] = texts(values) if field.type is str else integers(values)
+    return table_file(pa.Table.from_arrays(list(columns.values()), list(columns)))
 
 
 def table_file(table: Any) -> memoryview:

@@ -15,6 +15,7 @@ from ce_retrieval.photos.formats import format_of, open_image, why_no_photo, wit
 from ce_retrieval.photos.jpeg import with_end_mark
 from ce_retrieval.photos.layouts import Layout, Refused, check_tiff, layout_of, on_white
 from ce_retrieval.photos.profiles import NO_CONVERSION, Conversion, conversion_of, to_srgb
+from ce_retrieval.photos.resizing import LOOPS
 from ce_retrieval.pixels import Photo
 from ce_retrieval.settings import COUNT, Range
 
@@ -174,6 +175,10 @@ def _decode(
     photo = on_white(layout)
 
     def finished(target: tuple[int, int] | None) -> Photo:
+        if target not in (None, photo.size) and turn is None and conversion.to_srgb is None:
+            resized = LOOPS.resize(photo, target, box)
+            if resized is not None:
+                return resized
         made = photo if target in (None, photo.size) else photo.resize(target, Image.Resampling.BICUBIC, box=box)
         made = to_srgb(made if turn is None else made.transpose(turn), conversion)
         return np.array(made if made.mode == "RGB" else made.convert("RGB"))

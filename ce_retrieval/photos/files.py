@@ -16,7 +16,7 @@ from ce_retrieval.own_files import check_free, marked
 from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
 from ce_retrieval.photos.decode import DecodedPhoto, decode_photo
 from ce_retrieval.pixels import Bools, Photo
-from ce_retrieval.reading import NotAFileError, open_regular
+from ce_retrieval.reading import LongFileError, NotAFileError, read_regular
 from ce_retrieval.storage import check_file, replace_file
 
 #: Remedy for a photo with too many pixels, where the user can set `max_pixels`.
@@ -40,11 +40,9 @@ def read_bytes(path: str | os.PathLike[str], *, name: str | None = None) -> byte
     """Return the content of a regular file, following links; PhotoError, which calls it `name`, if it cannot be read."""
     name = os.fspath(path) if name is None else name
     try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_BYTES:
-                raise PhotoError(f"{name}: {size} bytes are more than the {MAX_BYTES} that a photo may have")
-            return file.read()
+        return read_regular(path, MAX_BYTES)
+    except LongFileError as error:
+        raise PhotoError(f"{name}: {error.size} bytes are more than the {MAX_BYTES} that a photo may have") from None
     except IsADirectoryError:
         raise PhotoError(f"{name}: a folder; give a photo") from None
     except NotAFileError:

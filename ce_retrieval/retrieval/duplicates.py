@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ce_retrieval.photo_index import PhotoIndex, PhotoRecord
+from ce_retrieval.photo_index.columns import numbers_of
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos.near_duplicates import near_duplicates
 from ce_retrieval.settings import WORKERS
@@ -88,7 +89,7 @@ def find_duplicates(
     """
     if workers is not None:
         WORKERS.check("`workers`", workers)
-    contents = index.column("sha256").combine_chunks().dictionary_encode().indices.to_numpy()
+    contents = numbers_of(index.column("sha256").combine_chunks().dictionary_encode().indices)
     _, first, which = np.unique(contents, return_index=True, return_inverse=True)
     same_as = first[which]  # the lowest id with these bytes
     group_of = same_as.copy()
