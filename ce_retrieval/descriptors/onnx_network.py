@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -64,6 +63,8 @@ class OnnxNetwork:
     @property
     def libraries(self) -> tuple[str, ...]:
         """The package that provides onnxruntime, by the name under which it is installed."""
+        from importlib import metadata
+
         return tuple(sorted(set(metadata.packages_distributions().get("onnxruntime", ()))))
 
     @property

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -121,6 +120,8 @@ def export_index(path: str | Path, out: str | Path, to: str = "faiss", *, progre
 
 
 def _about(index: PhotoIndex) -> dict[str, Any]:
+    from importlib import metadata
+
     manifest = index.manifest
     return {
         "ceret": metadata.version("ceret"),

@@ -46,7 +46,7 @@ class Records:
         wanted = np.asarray(ids, np.int64)
         found: list[PhotoRecord | None] = [None] * len(wanted)
         numbers = np.searchsorted(self._starts, wanted, side="right") - 1
-        for number in np.unique(numbers).tolist():
+        for number in sorted(set(numbers.tolist())):
             mine = np.flatnonzero(numbers == number)
             table, rows = self._table(number), wanted[mine] - self._starts[number]
             columns = [values_at(table.column(name), rows) for name in COLUMNS]

@@ -1,6 +1,8 @@
 """The grids of an index, ready for hole-aware search: all in memory, or codes in memory and the grids on disk."""
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import itertools
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,13 @@ from ce_retrieval.photo_index.manifest import Manifest
 from ce_retrieval.photo_index.manifest_parts import VECTORS, Segment
 from ce_retrieval.photo_index.segment_codes import codebook_of, segment_codes
 from ce_retrieval.photo_index.segment_files import grids_offset, kept_rows, read_checked, read_grids
+from ce_retrieval.pool import in_order, worker_pool
 
 if TYPE_CHECKING:
     from indexes.base import GridIndex
     from indexes.row_files import RowFiles
 
+AHEAD = 2  # segments that are read before they are needed
 FIRST_PHOTOS = 2048  # whose mean is the origin of the vectors in memory
 
 
@@ -29,11 +33,18 @@ def open_vectors(path: Path, manifest: Manifest, device: str = "cpu") -> "GridIn
     return _exact(path, manifest, device)
 
 
-def stored_grids(path: Path, manifest: Manifest) -> Iterator[np.ndarray]:
-    """Yield the stored grids float16 (n, G, C), segment by segment, in the order of the ids; CorruptIndexError."""
-    for segment in kept_segments(manifest):
+def stored_grids(path: Path, manifest: Manifest) -> Generator[np.ndarray, None, None]:
+    """Yield the stored grids float16 (n, G, C), segment by segment, in the order of the ids; CorruptIndexError.
+
+    The next ones are read and checked meanwhile.
+    """
+
+    def read(segment: Segment) -> np.ndarray:
         grids = read_grids(path, segment, manifest.grid)
-        yield grids[kept_rows(segment)] if segment.removed else grids
+        return grids[kept_rows(segment)] if segment.removed else grids
+
+    with worker_pool(1) as pool:
+        yield from in_order(pool, read, kept_segments(manifest), AHEAD)
 
 
 def kept_segments(manifest: Manifest) -> Iterator[Segment]:
@@ -46,14 +57,21 @@ def origin_of(path: Path, manifest: Manifest) -> np.ndarray:
 
     They are the same photos however they are divided into segments, so a compaction changes no bit of a distance.
     """
-    first, count = [], 0
-    for grids in stored_grids(path, manifest):
-        first.append(grids[: FIRST_PHOTOS - count])
-        count += len(first[-1])
-        if count == FIRST_PHOTOS:
-            break
-    origin: np.ndarray = np.concatenate(first).mean(axis=0, dtype=np.float32)
-    return origin
+    with contextlib.closing(stored_grids(path, manifest)) as grids:
+        return _mean_of(_first_of(grids))
+
+
+def _first_of(grids: Iterator[np.ndarray]) -> list[np.ndarray]:
+    """Take the grids of the first `FIRST_PHOTOS` photos, and those that come with them, from an iterator."""
+    first: list[np.ndarray] = []
+    while sum(map(len, first)) < FIRST_PHOTOS and (part := next(grids, None)) is not None:
+        first.append(part)
+    return first
+
+
+def _mean_of(first: Sequence[np.ndarray]) -> np.ndarray:
+    mean: np.ndarray = np.concatenate(first)[:FIRST_PHOTOS].mean(axis=0, dtype=np.float32)
+    return mean
 
 
 def _exact(path: Path, manifest: Manifest, device: str) -> "GridIndex":
@@ -62,9 +80,11 @@ def _exact(path: Path, manifest: Manifest, device: str) -> "GridIndex":
 
     cells, channels = manifest.grid
     engine = vector_index(cells * channels + cells, device)
-    masked = MaskedIndex(engine, cells, channels, origin_of(path, manifest))
-    for grids in stored_grids(path, manifest):
-        masked.add(grids)
+    with contextlib.closing(stored_grids(path, manifest)) as grids:
+        first = _first_of(grids)
+        masked = MaskedIndex(engine, cells, channels, _mean_of(first))
+        for part in itertools.chain(first, grids):
+            masked.add(part)
     return masked
 
 
