@@ -78,8 +78,9 @@ def main() -> None:
         "# What one cold call costs",
         "",
         f"`python benchmarks/cold.py`: one photo of {SIZE} px, centre hole, an index of `scenes/train` (14,008 photos) by "
-        f"the default features; {arguments.rounds} alternating rounds; {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"{platform.machine()}; load average at the end {os.getloadavg()[0]:.1f} (one to two of it its own).",
+        f"the default features; {arguments.rounds} alternating rounds; {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, {platform.machine()}; "
+        f"load average at the end {os.getloadavg()[0]:.1f} (one to two of it its own).",
         "",
         "| process | best, s | median, s | to reach, s | CPU s, best | median | peak memory, MB |",
         "|---|---:|---:|---:|---:|---:|---:|",
