@@ -72,19 +72,21 @@ def test_paint_fill_choose_download(open_page, address, photo, tmp_path, crop_in
     page.locator("#gallery .thumbnail-item").nth(1).click()
     page.locator("#facts dl").wait_for()
     assert "Licence" in page.locator("#facts").inner_text()
-    before = page.locator("#about-result").inner_text()
     page.click("#take")
-    page.wait_for_function(
-        "before => document.querySelector('#about-result').innerText !== before", arg=before, timeout=LONG
-    )
-    page.wait_for_timeout(500)
     downloads = tmp_path / "downloads"
-    picture, record, mask = (fetched(page, f"#get-{name}", downloads) for name in ("photo", "record", "mask"))
+    for _ in range(100):  # until the page shows what was taken
+        page.wait_for_timeout(300)
+        record = fetched(page, "#get-record", downloads)
+        if json.loads(record.read_text())["settings"]["pick"] == 2:
+            break
+    picture, mask = (fetched(page, f"#get-{name}", downloads) for name in ("photo", "mask"))
     assert (picture.name, record.name, mask.name) == ("beach.png", "beach.json", "beach_mask.png")
     out = tmp_path / "out"
     words = ["complete", photo, "--mask", mask, "--index", crop_index, "--out", out, "--pick", 2, *QUICK]
     done = CliRunner().invoke(main, [str(word) for word in words])
     assert done.exit_code == 0, done.output
+    mine, theirs = json.loads(record.read_text()), json.loads((out / "beach.json").read_text())
+    assert mine["settings"] == theirs["settings"]
     assert (out / "beach.png").read_bytes() == picture.read_bytes()
     assert json.loads(record.read_text())["candidates"] == json.loads((out / "beach.json").read_text())["candidates"]
 

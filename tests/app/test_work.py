@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,11 +18,17 @@ def pool():
     pool.close()
 
 
+def run(coroutine):
+    """Run a coroutine to its end, in a thread of its own: this one may have a loop, of a browser's driver."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 def watched(pool, job):
     async def all_states():
         return [state async for state in pool.states(job)]
 
-    return asyncio.run(all_states())
+    return run(all_states())
 
 
 def test_jobs_run_in_their_order_and_say_how_many_are_before_them(pool):
@@ -90,7 +97,7 @@ def test_work_that_nobody_looks_at_any_more_is_stopped(pool):
         await states.aclose()
 
     job = pool.submit(work)
-    asyncio.run(look_once(job))
+    run(look_once(job))
     with pytest.raises(PageError, match=STOPPED):
         job.result()
 
