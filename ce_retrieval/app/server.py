@@ -25,7 +25,7 @@ from ce_retrieval.app.work import Pool
 from ce_retrieval.errors import SettingsError
 
 SWEEP = 60.0  # s between two looks for files that are too old
-REMEMBERED = 500  # browser tabs of which Gradio keeps the values
+REMEMBERED = 24  # browser tabs of which Gradio keeps copies of the components; the page itself does not read them
 
 
 @contextlib.contextmanager
