@@ -187,7 +187,8 @@ def test_own_ranking_term(folder: Path, query: tuple[Path, Path, np.ndarray], tm
 
 def test_compare_features(folder: Path) -> None:
     lines = run_example("compare_features.py", folder, "thumbnail", "hog").splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    figures = [line for line in lines[: lines.index("")] if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in figures]
     table = {row[0]: dict(zip(cells[0][1:], row[1:], strict=True)) for row in cells}
     assert list(table)[1:] == ["thumbnail", "thumbnail+rim+blend", "hog", "hog+rim+blend"]
     assert all(0 < float(table[name]["L1 %"]) < 60 for name in list(table)[1:])

@@ -69,8 +69,8 @@ def test_the_wheel_holds_the_packages_and_no_more(wheel: Path) -> None:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     sources = {str(path.relative_to(ROOT)) for name in PACKAGES for path in (ROOT / name).rglob("*.py")}
     weights = {str(path.relative_to(ROOT)) for path in (ROOT / "ce_retrieval" / "weights").iterdir()}
-    painter = ROOT / "ce_retrieval" / "app" / "painter"
-    page = {str(path.relative_to(ROOT)) for kind in ("html", "css", "js") for path in painter.glob(f"*.{kind}")}
+    kinds = (".html", ".css", ".js")
+    page = {str(path.relative_to(ROOT)) for path in (ROOT / "ce_retrieval" / "app").rglob("*") if path.suffix in kinds}
     assert names == sources | weights | page | {f"{name}/py.typed" for name in PACKAGES}
 
 
