@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ce_retrieval.completion.blend.factors import Factors
 from ce_retrieval.errors import SolverError
 
 # Accepted error relative to the zero start, in the energy norm as the preconditioner estimates it.
@@ -18,12 +19,8 @@ Solve = Callable[[Float64], Float64]
 
 
 def factorised(matrix: Any) -> Solve:
-    """Return the solver by sparse LU, ordered for a symmetric positive definite matrix (pivots stay on the diagonal)."""
-    from scipy.sparse.linalg import splu
-
-    factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    solve: Solve = factors.solve
-    return solve
+    """Return the solver by sparse LU."""
+    return Factors(matrix).solve
 
 
 def multigrid(matrix: Any, places: NDArray[np.intp], *, coarsest: int = 20_000, max_steps: int = 200) -> Solve:
