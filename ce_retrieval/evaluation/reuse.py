@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from ce_retrieval.evaluation.measuring import Measured
 from ce_retrieval.evaluation.methods import Method, completion_settings
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.manifest import to_json
+from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import make_folder, replace_file
 
 _VALUE, _KIND = "value ", "kind "  # before the names of arrays
@@ -55,14 +57,14 @@ class KeptMethods:
     def get(self, method: Method) -> Measured | None:
         """Return what was kept of a method; None for nothing, or for what is damaged."""
         try:
-            with np.load(self._path(method), allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(read_regular(self._path(method))), allow_pickle=False) as arrays:
                 told = json.loads(str(arrays["told"]))
                 values = {name.removeprefix(_VALUE): arrays[name] for name in arrays.files if name.startswith(_VALUE)}
                 kind = {name.removeprefix(_KIND): arrays[name] for name in arrays.files if name.startswith(_KIND)}
                 perceptual = arrays["perceptual"] if "perceptual" in arrays.files else None
                 failed = {int(row): reason for row, reason in told["failed"].items()}
                 return Measured(method, values, kind, perceptual, told["seconds"], failed, arrays["drawn"])
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 
     def put(self, measured: Measured) -> None:

@@ -156,7 +156,7 @@ def test_what_is_left_out_is_listed_on_stderr(ceret, queries, crop_folder, crop_
         (["--methods", "sift"], "patchmatch, network, telea, navier-stokes, biharmonic, smooth, oracle, ring"),
         (["--methods", "smooth,smooth"], "--methods names 'smooth' twice"),
         (["--methods", "thumbnail@far"], "the focus 'far' is not a number from 0.1 to 1000000000 px, nor none"),
-        (["--masks", "middle"], "choose one of center, block, region, or give a folder"),
+        (["--masks", "middle"], "choose one of center, block, region, irregular, or give a folder"),
         (["--shapes", "."], "--shapes belong to --masks region, not center"),
         (["--methods", "thumbnail:7"], "thumbnail:7"),
         (["--methods", ""], "--methods '' is unknown: it begins with one of"),
@@ -189,4 +189,6 @@ def test_usage(ceret, queries, crop_index, tmp_path):
     assert ceret("evaluate", "--index", crop_index, "--out", tmp_path).exit_code == 2
     assert ceret("evaluate", queries, "--index", crop_index, "--out", tmp_path, "--limit", 0).exit_code == 2
     text = " ".join(ceret("evaluate", "--help").stdout.split())
-    assert "thumbnail@8+rim+blend" in text and "center, block, region, or mask files (default: center)." in text
+    assert (
+        "thumbnail@8+rim+blend" in text and "center, block, region, irregular, or mask files (default: center)." in text
+    )

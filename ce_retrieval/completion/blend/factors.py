@@ -1,11 +1,14 @@
 """Sparse LU factors that can be dropped by any thread.
 
 SciPy notes in each thread what it has allocated there for factors, and frees only what the thread that drops them has
-noted: factors dropped by another thread stay in memory for ever. So a few threads make all factors, and each frees its own.
+noted: factors dropped by another thread stay in memory for ever. A thread that ends while its factors are there leaves an
+error behind, which spoils the end of the process. So a few threads make all factors, each frees its own, and all are ended
+before the process is.
 """
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import threading
@@ -24,8 +27,10 @@ class _Home:
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self._tasks: SimpleQueue[tuple[Box, Any, Future[None] | None]] = SimpleQueue()
-        threading.Thread(target=self._work, name="factors", daemon=True).start()
+        self._tasks: SimpleQueue[tuple[Box, Any, Future[None] | None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="factors", daemon=True)
+        self._thread.start()
+        atexit.register(self._end)
 
     def make(self, matrix: Any) -> Box:
         """Factorise a matrix; raises what SciPy raises."""
@@ -39,14 +44,21 @@ class _Home:
         """Drop factors; a garbage collection may call it at any time."""
         self._tasks.put((box, None, None))
 
+    def _end(self) -> None:
+        if self.process == os.getpid():
+            self._tasks.put(None)
+            self._thread.join()
+
     def _work(self) -> None:
         from scipy.sparse.linalg import splu
 
-        while True:
-            box, matrix, made = self._tasks.get()
+        live: dict[int, Box] = {}
+        while (task := self._tasks.get()) is not None:
+            box, matrix, made = task
             if made is None:
-                box.clear()
+                live.pop(id(box), box).clear()
                 continue
+            live[id(box)] = box
             try:
                 # The order and the pivots are those for a symmetric positive definite matrix.
                 options = {"SymmetricMode": True}
@@ -54,7 +66,9 @@ class _Home:
                 made.set_result(None)
             except BaseException as error:
                 made.set_exception(error)
-            del box, matrix, made  # until the next task
+            del task, box, matrix, made  # until the next one
+        for box in live.values():
+            box.clear()
 
 
 class Factors:

@@ -122,7 +122,9 @@ def test_a_folder_of_masks(query_folder, tmp_path):
 
 
 def test_unknown_masks_name_what_there_is(query_folder):
-    with pytest.raises(SettingsError, match="`masks` 'middle' are unknown: choose one of center, block, region, or"):
+    with pytest.raises(
+        SettingsError, match="`masks` 'middle' are unknown: choose one of center, block, region, irregular, or"
+    ):
         read(query_folder, masks="middle")
 
 
