@@ -64,6 +64,7 @@ def card(monkeypatch):
 BLOCKED = "import sys; sys.modules['faiss'] = sys.modules['ortools'] = None\n"
 
 
+@pytest.mark.slow
 def test_every_part_is_rehearsed_without_engines_and_leaves_its_results(tmp_path):
     """The part `checks` runs tests which this suite runs anyway."""
     (tmp_path / "blocked").mkdir()

@@ -1,8 +1,9 @@
 """Run in a process of its own: builds an index again and again, killing the builder at every step that touches the disk.
 
 A step is a moment before or after a call that changes the disk (rename, fsync, mkdir, unlink, ...), and the middle of
-every write. For n = 1, 2, ...: a forked child prepares an index and kills itself at its n-th step (SIGKILL), a reader looks at
-what is left, then an undisturbed child goes on. Prints one JSON line per n; ends after the first n that is never reached.
+every write. For n = 1, 1 + CERET_KILL_EVERY, ...: a forked child prepares an index and kills itself at its n-th step
+(SIGKILL), a reader looks at what is left, then an undisturbed child goes on. Prints one JSON line per n; ends after the
+first n that is never reached.
 
 With `command`, children that run `ceret index` are killed at random moments instead, each when there are more segments than
 before; prints one JSON line per kill.
@@ -159,7 +160,7 @@ def state(index):
 
 
 def kill_at_every_step(index, prepare, act):
-    """Kill at the first step, then at the second, ...; print what is left by each kill, and how the next run ends."""
+    """Kill at the first step, then at later ones (CERET_KILL_EVERY); print what is left by each, and how the next run ends."""
 
     def resumed():
         found = state(index)
@@ -174,7 +175,7 @@ def kill_at_every_step(index, prepare, act):
             return json.dumps({"between": found, "error": str(error)})
         return json.dumps({"between": found, "after": state(index)})
 
-    for moment in range(1, 10_000):
+    for moment in range(1, 10_000, int(os.environ["CERET_KILL_EVERY"])):
         prepare()
 
         def killed(moment=moment):

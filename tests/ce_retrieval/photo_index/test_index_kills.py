@@ -1,4 +1,7 @@
-"""SIGKILL at every step that touches the disk, and at random moments: the next run ends as if nothing had happened."""
+"""SIGKILL at steps that touch the disk, and at random moments: the next run ends as if nothing had happened.
+
+`make test-slow` kills at every step.
+"""
 
 import dataclasses
 import json
@@ -17,9 +20,10 @@ ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
 
 
-@pytest.fixture()
-def work_folder(tmp_path):
-    """A folder in memory where there is one: hundreds of builds wait for no disk."""
+@pytest.fixture(params=[5, pytest.param(1, marks=pytest.mark.slow)], ids=["some steps", "every step"])
+def work_folder(request, tmp_path, monkeypatch):
+    """A folder in memory where there is one: hundreds of builds wait for no disk. Each fifth step, or each, is one to kill at."""
+    monkeypatch.setitem(ENVIRONMENT, "CERET_KILL_EVERY", str(request.param))
     memory = Path("/dev/shm")
     if not os.access(memory, os.W_OK):
         yield tmp_path
@@ -38,7 +42,7 @@ def drive(what, photos, more, folder):
 
 def kill_everywhere(what, photos, more, folder, ended="done", steps=40):
     lines = drive(what, photos, more, folder)
-    assert len(lines) > steps, "hardly any step was met"
+    assert len(lines) > steps // int(ENVIRONMENT["CERET_KILL_EVERY"]), "hardly any step was met"
     assert [line["ended"] for line in lines[:-1]] == ["killed"] * (len(lines) - 1)
     assert lines[-1]["ended"] == ended or lines[-1]["ended"].startswith(f"{ended}: ")
     return lines
