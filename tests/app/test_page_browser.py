@@ -110,7 +110,7 @@ def test_a_photo_can_be_pasted_and_a_fault_is_said(open_page, address):
     page.wait_for_function("document.querySelector('#about-photo').innerText.includes('60 × 40')", timeout=LONG)
 
 
-@pytest.mark.parametrize("width", [390, 1024, 1920])
+@pytest.mark.parametrize("width", [390, pytest.param(1024, marks=pytest.mark.slow), 1920])
 def test_nothing_is_cut_off(open_page, address, photo, width, tmp_path):
     page = open_page(address, viewport={"width": width, "height": 800})
     choose(page, photo)

@@ -136,7 +136,9 @@ def by_command(tab, shown, photo, tmp_path, method, index, *more):
     ("method", "settings", "words"),
     [
         ("scenes", {"seam": 4, "trust": 0.05}, ["--seam", 4, "--trust", 0.05, "--places", "none"]),
-        ("auto", {"where": "width >= 64"}, ["--where", "width >= 64", "--places", "none"]),
+        pytest.param(
+            "auto", {"where": "width >= 64"}, ["--where", "width >= 64", "--places", "none"], marks=pytest.mark.slow
+        ),
         ("patchmatch", {"start": "smooth"}, ["--start", "smooth"]),
     ],
 )

@@ -62,6 +62,7 @@ def test_a_stroke_arrives_as_it_is_shown(hand):
     assert hand.status() == f"Hole of {100 * hole.mean():.0f} % of the photo."
 
 
+@pytest.mark.slow
 def test_the_eraser_takes_away_and_the_brush_size_is_in_screen_pixels(hand):
     hand.drag((100, 200), (400, 200))
     hand.press("e", *["["] * 5)
@@ -77,6 +78,7 @@ def test_the_eraser_takes_away_and_the_brush_size_is_in_screen_pixels(hand):
     assert float(hand.root.locator("[data-part=size]").input_value()) > size
 
 
+@pytest.mark.slow
 def test_undo_and_redo_by_keys_and_buttons(hand):
     hand.drag((100, 100), (150, 100))
     one = hand.hole()
@@ -125,6 +127,7 @@ def test_what_is_painted_after_zooming_and_panning_lands_there(hand):
     assert overlap(hand.hole(), hand.shown_hole()) > 0.9  # two strokes of a few pixels
 
 
+@pytest.mark.slow
 def test_the_page_scrolls_where_the_whole_photo_is_shown(hand):
     hand.page.mouse.move(*hand.place(300, 200))
     hand.page.mouse.wheel(0, 300)
@@ -151,6 +154,7 @@ def test_an_ellipse_by_the_keyboard_alone(hand):
     assert hand.actions() == []
 
 
+@pytest.mark.slow
 def test_a_tool_button_pressed_by_the_keyboard_places_a_rectangle(hand):
     hand.root.locator("[data-tool=rectangle]").focus()
     for key in ("Enter", "ArrowUp", "Escape", "ArrowUp"):
@@ -161,6 +165,7 @@ def test_a_tool_button_pressed_by_the_keyboard_places_a_rectangle(hand):
     ]  # done with one, the next is placed
 
 
+@pytest.mark.slow
 def test_shapes_are_dragged_moved_and_sized_with_the_mouse(hand):
     hand.click("rectangle")
     hand.drag((100, 100), (200, 180))
@@ -175,6 +180,7 @@ def test_shapes_are_dragged_moved_and_sized_with_the_mouse(hand):
     hand.root.locator("[data-part=take-away]").uncheck()
 
 
+@pytest.mark.slow
 def test_invert_grow_shrink_and_clear(hand):
     hand.drag((300, 200), (301, 200))
     spot = hand.hole()
@@ -223,6 +229,7 @@ def test_the_original_is_shown_while_a_key_or_the_button_is_held(hand):
     hand.page.keyboard.up("o")
 
 
+@pytest.mark.slow
 def test_keys_that_are_typed_into_other_fields_are_left_alone(hand):
     hand.drag((100, 100), (150, 100))
     hand.field("text").fill("")
@@ -242,6 +249,7 @@ def test_an_uploaded_mask_is_where_the_painting_begins(hand):
     assert np.array_equal(hand.hole(), hole)
 
 
+@pytest.mark.slow
 def test_what_is_painted_on_a_large_photo_is_shown_reduced(hand):
     hand.show("large", (1600, 2400))
     hand.drag((400, 400), (1200, 600), (800, 1200))
@@ -253,6 +261,7 @@ def test_what_is_painted_on_a_large_photo_is_shown_reduced(hand):
     assert overlap(hand.hole(), hand.shown_hole()) > 0.98
 
 
+@pytest.mark.slow
 def test_the_server_can_set_the_painting_and_show_no_photo(hand):
     hand.field("text").fill('{"size": [600, 400], "actions": [{"kind": "ellipse", "box": [100, 100, 300, 200]}]}')
     hand.push("set")
@@ -269,6 +278,7 @@ def test_the_server_can_set_the_painting_and_show_no_photo(hand):
     assert hand.root.locator("button:not(:disabled)").count() == 0
 
 
+@pytest.mark.slow
 def test_another_photo_may_come_in_the_middle_of_a_stroke(hand):
     hand.page.mouse.move(*hand.place(100, 100))
     hand.page.mouse.down()
@@ -296,6 +306,7 @@ def test_a_photo_that_is_not_there_or_from_elsewhere_is_said(hand, url):
     assert hand.status() == "The photo cannot be shown. Choose it again."
 
 
+@pytest.mark.slow
 def test_two_painters_do_not_disturb_each_other(hand, window, site):
     right = Hand(window, site[1], "right")
     right.show("wide", (100, 600))
@@ -343,6 +354,7 @@ def test_a_finger_draws_and_two_fingers_zoom(open_page, site):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.slow
 def test_a_pen_draws_and_the_palm_beside_it_does_not(hand):
     devices = hand.page.context.new_cdp_session(hand.page)
 

@@ -7,7 +7,10 @@ import drivers
 import pytest
 
 
-@pytest.mark.parametrize("command", ["index", "add", "remove", "compact", "merge", "tune"])
+@pytest.mark.parametrize(
+    "command",
+    ["index", "add", "compact", *(pytest.param(name, marks=pytest.mark.slow) for name in ("remove", "merge", "tune"))],
+)
 def test_a_killed_command_loses_nothing_and_disturbs_no_reader(command):
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:

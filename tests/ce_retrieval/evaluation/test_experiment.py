@@ -60,6 +60,7 @@ def test_a_second_run_measures_nothing_and_gives_the_same_bytes(place, monkeypat
     assert not measured and written(place / "out") == before
 
 
+@pytest.mark.slow
 def test_what_has_changed_is_measured_again_and_the_rest_is_not(place, monkeypatch):
     run_experiment(read_experiment(place / "some.toml"), place / "out")
     measured, measure = [], run.measure_method

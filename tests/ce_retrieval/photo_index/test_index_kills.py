@@ -120,6 +120,7 @@ def test_a_removal_killed_at_any_step_is_made_or_not(tmp_path, work_folder, help
         assert line["files"] == lines[-1]["files"], f"killed at step {line['moment']}"
 
 
+@pytest.mark.slow
 def test_a_compaction_killed_at_any_step_is_made_or_not_and_finished_by_the_next_run(tmp_path, work_folder, helpers):
     photos = helpers.write_photos(tmp_path / "photos", range(20))
     lines = kill_everywhere("compact", photos, photos, work_folder)

@@ -80,7 +80,9 @@ def loop(config, photos, steps):
     return watch
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("paper")) for name in PRESETS]
+)
 def test_the_loop_neither_waits_nor_mixes_nor_sends(on_meta, few_channels, tiny_config, name):
     masks = PRESETS[name]["masks"]
     network = {"network": PRESETS[name]["network"]} if name in SIZES else {}

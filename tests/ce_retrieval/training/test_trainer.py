@@ -107,7 +107,9 @@ def train_a_step(preset, folder, engine, **smaller):
     assert all(np.isfinite(value) for value in summary.best.values())
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(
+    "preset", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("paper")) for name in PRESETS]
+)
 def test_every_preset_trains_a_step(preset, tmp_path, request):
     smaller = SMALLER[preset]
     if preset == "compact":
