@@ -41,7 +41,7 @@ class FillControls(NamedTuple):
 
     def given(self, values: Sequence[Any]) -> dict[str, Any]:
         """Return settings by name from the values of `values`; terms that stand at their default are left out."""
-        settings = dict(zip(self.settings, values, strict=False))
+        settings = dict(zip(self.settings, values[: len(self.settings)], strict=True))
         weights = dict(zip(self.terms, values[len(self.settings) :], strict=True))
         settings["terms"] = {name: value for name, value in weights.items() if value != TERM_WEIGHTS[name]}
         for name in ("aligned", "k"):

@@ -22,6 +22,8 @@ import numpy as np
 
 from ce_retrieval.errors import EvaluationError, SettingsError, shown
 from ce_retrieval.evaluation.measuring import MethodResult
+from ce_retrieval.evaluation.place import check_place
+from ce_retrieval.evaluation.queries import check_masks
 from ce_retrieval.evaluation.report import tables, write_report
 from ce_retrieval.evaluation.run import Evaluation, evaluate
 from ce_retrieval.evaluation.settings import EvaluationSettings, Progress
@@ -99,7 +101,7 @@ def read_experiment(path: str | Path) -> Experiment:
     made = Experiment(
         tuple(_placed(path.parent, "photos", one) for one in lists.pop("photos")), index, masks, seeds, settings
     )
-    made.cells()  # every seed and kind of holes is checked
+    made.cells()  # every seed is checked
     return made
 
 
@@ -154,9 +156,13 @@ def run_experiment(
         raise SettingsError(f"`masks` {', '.join(names)}: two are of one name, and would share a folder; rename one")
     index = PhotoIndex.open(experiment.index)
     found: dict[str, list[Evaluation]] = {name: [] for name in names}
-    for number, settings in enumerate(experiment.cells()):
+    cells = experiment.cells()
+    places = [out / f"{name}-{seed}" for name in names for seed in experiment.seeds]
+    for settings, place in zip(cells, places, strict=True):  # before hours of work
+        check_masks(settings)
+        check_place(place)
+    for number, (settings, place) in enumerate(zip(cells, places, strict=True)):
         name = names[number // len(experiment.seeds)]
-        place = out / f"{name}-{settings.holes_seed}"
         evaluation = evaluate(experiment.photos, index, out, settings, progress, reuse=out / MEASURED)
         write_report(evaluation, place)
         found[name].append(evaluation)

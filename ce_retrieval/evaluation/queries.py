@@ -72,7 +72,7 @@ def read_queries(
     EvaluationError : no photo can be read.
     MaskError, SourceError : the errors of reading masks and sources.
     """
-    _check_masks(settings)
+    check_masks(settings)
     sources = open_sources(paths, apart=[out])
     entries = [(source, item) for source in sources for item in source.items()]
     if settings.limit is not None and settings.limit < len(entries):
@@ -107,7 +107,8 @@ def _read(source: PhotoSource, item: PhotoItem, size: int) -> np.ndarray | LeftO
         return LeftOut(item.key, reason_of(error, source, item))
 
 
-def _check_masks(settings: EvaluationSettings) -> None:
+def check_masks(settings: EvaluationSettings) -> None:
+    """Raise SettingsError for unknown masks, or shapes for other masks than "region"."""
     if settings.masks not in STRATEGIES and not (settings.masks and Path(settings.masks).is_dir()):
         known = ", ".join(STRATEGIES)
         raise SettingsError(

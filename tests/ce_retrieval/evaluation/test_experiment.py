@@ -99,6 +99,7 @@ def test_a_method_that_was_kept_is_as_it_was_measured(place, opened, tmp_path):
         ("methods = [", "limits = [", r"has an unknown key 'limits'"),
         ('index = "crops.ceret"', "", r"lacks the key index: add it"),
         ('["center", "irregular"]', '["centre"]', r"`masks` 'centre' are unknown: choose one of center"),
+        ('["center", "irregular"]', '["center", "centre"]', r"`masks` 'centre' are unknown: choose one of center"),
         ('["center", "irregular"]', '["center", "center"]', r"masks is .*: expected a list of different texts"),
         ("seeds = [0, 3]", "seeds = [0.5]", r"seeds is .*: expected a list of different whole numbers"),
         ("seeds = [0, 3]", "seeds = [-1]", r"`seed` is -1: expected a whole number from 0"),
@@ -114,7 +115,7 @@ def test_a_file_that_says_something_else_is_refused(place, old, new, told):
     (place / "some.toml").write_text(TEXT.replace(old, new, 1))
     with pytest.raises((EvaluationError, SettingsError), match=told):
         run_experiment(read_experiment(place / "some.toml"), place / "out")
-    assert not (place / "out" / "experiment.md").exists()
+    assert not (place / "out").exists() or not list((place / "out").iterdir()), "refused before anything is measured"
 
 
 def test_a_file_that_is_not_there_and_results_of_others(place):
@@ -125,6 +126,12 @@ def test_a_file_that_is_not_there_and_results_of_others(place):
     with pytest.raises(CeretError, match=r"experiment\.md"):
         run_experiment(read_experiment(place / "some.toml"), place / "out")
     assert (place / "out" / "experiment.md").read_text() == "mine"
+    (place / "out" / "experiment.md").rename(place / "mine.md")
+    (place / "out" / "irregular-3").mkdir()
+    (place / "mine.md").rename(place / "out" / "irregular-3" / "table.md")
+    with pytest.raises(CeretError, match=r"irregular-3.table\.md"):
+        run_experiment(read_experiment(place / "some.toml"), place / "out")
+    assert [path.name for path in (place / "out").iterdir()] == ["irregular-3"], "before anything is measured"
 
 
 def test_the_index_is_found_from_anywhere(place, monkeypatch, tmp_path):
