@@ -61,8 +61,14 @@ class Experiment:
     settings: EvaluationSettings
 
     def cells(self) -> list[EvaluationSettings]:
-        """Return the settings of each evaluation, kinds of holes first."""
-        return [replace(self.settings, masks=masks, holes_seed=seed) for masks in self.masks for seed in self.seeds]
+        """Return the settings of each evaluation, kinds of holes first; `shapes` are for regions, if there are any."""
+        shapes = dict.fromkeys(self.masks, None if "region" in self.masks else self.settings.shapes)
+        shapes["region"] = self.settings.shapes
+        return [
+            replace(self.settings, masks=masks, holes_seed=seed, shapes=shapes[masks])
+            for masks in self.masks
+            for seed in self.seeds
+        ]
 
 
 def read_experiment(path: str | Path) -> Experiment:

@@ -134,6 +134,16 @@ def test_a_file_that_is_not_there_and_results_of_others(place):
     assert [path.name for path in (place / "out").iterdir()] == ["irregular-3"], "before anything is measured"
 
 
+def test_shapes_are_for_regions_alone(place):
+    text = TEXT + 'shapes = "shapes"\n'
+    (place / "some.toml").write_text(text.replace('"irregular"', '"region"'))
+    cells = read_experiment(place / "some.toml").cells()
+    assert [(cell.masks, cell.shapes) for cell in cells[::2]] == [("center", None), ("region", str(place / "shapes"))]
+    (place / "some.toml").write_text(text)
+    with pytest.raises(SettingsError, match="`shapes` belong to `masks` region"):
+        run_experiment(read_experiment(place / "some.toml"), place / "out")
+
+
 def test_the_index_is_found_from_anywhere(place, monkeypatch, tmp_path):
     monkeypatch.chdir("/")
     assert PhotoIndex.open(read_experiment(place / "some.toml").index)
