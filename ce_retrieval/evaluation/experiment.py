@@ -62,10 +62,10 @@ class Experiment:
 
     def cells(self) -> list[EvaluationSettings]:
         """Return the settings of each evaluation, kinds of holes first; `shapes` are for regions, if there are any."""
-        shapes = dict.fromkeys(self.masks, None if "region" in self.masks else self.settings.shapes)
-        shapes["region"] = self.settings.shapes
+        given = self.settings.shapes
+        others = None if "region" in self.masks else given
         return [
-            replace(self.settings, masks=masks, holes_seed=seed, shapes=shapes[masks])
+            replace(self.settings, masks=masks, holes_seed=seed, shapes=given if masks == "region" else others)
             for masks in self.masks
             for seed in self.seeds
         ]
