@@ -190,7 +190,8 @@ def summary(experiment: Experiment, pooled: Mapping[str, Evaluation]) -> str:
 
 def _pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
     """Return the figures over all seeds, of the photos that were measured under each of them."""
-    common = [name for name in evaluations[0].names if all(name in set(one.names) for one in evaluations)]
+    known = [set(one.names) for one in evaluations]
+    common = [name for name in evaluations[0].names if all(name in each for each in known)]
     if not common:
         raise EvaluationError("no photo was measured under all seeds: set `limit` to more photos, or take fewer seeds")
     rows = []
@@ -201,7 +202,7 @@ def _pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
         _of_seeds([one.results[number] for one in evaluations], rows) for number in range(len(evaluations[0].results))
     ]
     areas = np.mean([one.areas[row] for one, row in zip(evaluations, rows, strict=True)], axis=0)
-    return replace(evaluations[0], names=common, results=results, areas=areas)
+    return replace(evaluations[0].only(rows[0]), results=results, areas=areas)
 
 
 def _of_seeds(results: Sequence[MethodResult], rows: Sequence[Sequence[int]]) -> MethodResult:

@@ -12,7 +12,6 @@ from ce_retrieval.evaluation.fills import Material, fill_queries
 from ce_retrieval.evaluation.methods import KEPT, Method
 from ce_retrieval.evaluation.queries import Queries
 from ce_retrieval.evaluation.settings import LeftOut, Progress
-from ce_retrieval.figures import show_hole
 from ce_retrieval.metrics import Floats, Summary, measure, precision_at_k, summarise
 from ce_retrieval.retrieval.search import search_contexts
 
@@ -56,7 +55,7 @@ class Measured:
     perceptual : distances float64 (Q, L); None: not measured.
     seconds : a query.
     failed : by row, why a query could not be filled.
-    drawn : the fills of the photos on the sheets, uint8 (n, S, S, 3).
+    filled : the pixels of the fills, uint8 (N, 3): under the hole of each query in turn, row by row.
     """
 
     method: Method
@@ -65,26 +64,18 @@ class Measured:
     perceptual: Floats | None
     seconds: float
     failed: dict[int, str]
-    drawn: np.ndarray
+    filled: np.ndarray
 
 
-def measure_method(
-    material: Material, method: Method, drawn: np.ndarray, report: Progress, *, spent: float
-) -> Measured:
-    """Fill the queries by a method and measure the fills.
-
-    Parameters
-    ----------
-    drawn : rows of the queries on the sheets.
-    spent : seconds a query that a search by pixels took before.
-    """
+def measure_method(material: Material, method: Method, report: Progress, *, spent: float) -> Measured:
+    """Fill the queries by a method and measure the fills; spent: seconds a query that a search by pixels took before."""
     queries, judge = material.queries, material.perceptual
     filled = fill_queries(material, method, lambda done, total: report(f"filling by {method.name}", done, total))
     seconds = spent + filled.seconds / len(queries)
     values = _values(queries, filled.photos)
     kind = kind_shares(queries.labels, material.labels, filled.labels)
     distances = judge.distances(queries, filled.photos) if judge else None
-    return Measured(method, values, kind, distances, seconds, filled.failed, filled.photos[drawn])
+    return Measured(method, values, kind, distances, seconds, filled.failed, filled.photos[queries.holes])
 
 
 def kind_shares(
@@ -169,15 +160,3 @@ def _precision(material: Material, method: Method, kept: np.ndarray) -> float | 
     shares = precision_at_k(np.array(queries.labels), np.array(index.labels)[found.ids])[kept]
     labelled = shares[~np.isnan(shares)]
     return float(labelled.mean()) if len(labelled) else None
-
-
-def sheet_rows(
-    queries: Queries, drawn: np.ndarray, measured: Sequence[Measured], failed: Mapping[int, LeftOut]
-) -> dict[int, list[np.ndarray]]:
-    """Return, by row, the pictures of a query on the sheets: the photo with its hole, each method's fill, the truth."""
-    rows = {}
-    for place, row in enumerate(drawn.tolist()):
-        if row not in failed:
-            photo = queries.photos[row]
-            rows[row] = [show_hole(photo, queries.holes[row]), *(one.drawn[place] for one in measured), photo]
-    return rows

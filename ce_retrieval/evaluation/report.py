@@ -114,7 +114,7 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
     out = Path(out)
     check_place(out)
     earlier = [sheet for sheet in out.glob("sheet-[0-9][0-9].png") if is_own(sheet)]
-    starts = range(0, len(evaluation.sheet), ROWS_A_SHEET)
+    starts = range(0, len(evaluation.drawn), ROWS_A_SHEET)
     sheets = [out / sheet_name(number) for number, _ in enumerate(starts, start=1)]
     written = [out / TABLE, *sheets, out / RESULTS]
     with taken_back([*written, out]):
@@ -122,8 +122,8 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
         replace_file(out / TABLE, sealed_text(f"{tables(evaluation)}\n\n"))
         columns = ["photo", *(result.method.name for result in evaluation.results), "truth"]
         for path, start in zip(sheets, starts, strict=True):
-            part = slice(start, start + ROWS_A_SHEET)
-            rows, labels = evaluation.sheet[part], evaluation.sheet_names[part]
+            part = evaluation.drawn[start : start + ROWS_A_SHEET]
+            rows, labels = [evaluation.pictures(row) for row in part], [evaluation.names[row] for row in part]
             save_result(path, contact_sheet(rows, row_labels=labels, column_labels=columns))
         text = json.dumps(_results(evaluation), indent=1, ensure_ascii=False, allow_nan=False)
         replace_file(out / RESULTS, sealed_json(f"{text}\n"))

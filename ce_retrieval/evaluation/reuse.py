@@ -40,19 +40,15 @@ class KeptMethods:
     material : Material
     index : PhotoIndex
         The collection.
-    drawn : int64 (n,)
-        Rows of the queries on the sheets.
     about : mapping
         What else the figures depend on, as JSON types: the networks, and what judges.
     """
 
-    def __init__(
-        self, folder: Path, material: Material, index: PhotoIndex, drawn: np.ndarray, about: Mapping[str, Any]
-    ) -> None:
-        self._folder, self._material, self._drawn = folder, material, drawn
+    def __init__(self, folder: Path, material: Material, index: PhotoIndex, about: Mapping[str, Any]) -> None:
+        self._folder, self._material = folder, material
         settings = {name: value for name, value in asdict(material.settings).items() if name != "methods"}
         stated = {name: value for name, value in about.items() if name != "threads"}
-        self._common = [stated, settings, drawn.tolist(), _source_hash(), _of_index(index), *_queries(material)]
+        self._common = [stated, settings, _source_hash(), _of_index(index), *_queries(material)]
 
     def get(self, method: Method) -> Measured | None:
         """Return what was kept of a method; None for nothing, or for what is damaged."""
@@ -63,7 +59,7 @@ class KeptMethods:
                 kind = {name.removeprefix(_KIND): arrays[name] for name in arrays.files if name.startswith(_KIND)}
                 perceptual = arrays["perceptual"] if "perceptual" in arrays.files else None
                 failed = {int(row): reason for row, reason in told["failed"].items()}
-                return Measured(method, values, kind, perceptual, told["seconds"], failed, arrays["drawn"])
+                return Measured(method, values, kind, perceptual, told["seconds"], failed, arrays["filled"])
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 
@@ -75,7 +71,7 @@ class KeptMethods:
             arrays["perceptual"] = measured.perceptual
         told = json.dumps({"seconds": measured.seconds, "failed": measured.failed})
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, told=np.array(told), drawn=measured.drawn, **arrays)
+        np.savez_compressed(buffer, told=np.array(told), filled=measured.filled, **arrays)
         make_folder(self._folder)
         replace_file(self._path(measured.method), buffer.getvalue())
 

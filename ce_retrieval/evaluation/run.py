@@ -3,10 +3,12 @@
 The protocol of Pathak et al. 2016, Table 1, with more measures; docs/evaluation.md has every convention.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from ce_retrieval.errors import EvaluationError, counted
 from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, read_collection
 from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.leaks import Leak, LeakGuard
-from ce_retrieval.evaluation.measuring import MethodResult, failures, measure_method, results_of, sheet_rows
+from ce_retrieval.evaluation.measuring import MethodResult, failures, measure_method, results_of
 from ce_retrieval.evaluation.method_names import parse_methods
 from ce_retrieval.evaluation.methods import Method, completion_settings, network_of
 from ce_retrieval.evaluation.perceptual import Perceptual
@@ -25,6 +27,7 @@ from ce_retrieval.evaluation.place import SHEET_ROWS, check_place
 from ce_retrieval.evaluation.queries import Queries, read_queries, unserved
 from ce_retrieval.evaluation.reuse import KeptMethods
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
+from ce_retrieval.figures import show_hole
 from ce_retrieval.metrics import SSIM_WINDOW
 from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex, allowed_photos
@@ -40,30 +43,57 @@ class Evaluation:
 
     Attributes
     ----------
-    names : the photos measured, the same for every method.
+    queries : the photos measured, with their holes, the same for every method.
     results : in the order of the methods.
+    fills : what each method made of them, in the same order: uint8 (N, 3), the pixels under the hole of each photo in turn.
     leaks : queries with near-duplicates in the collection.
     unreadable : queries whose file could not be read.
     unserved : queries that a method could not fill.
     about : what a reader needs to know to read the figures.
-    sheet : a row of pictures a photo: the photo with its hole, each method's fill, the truth.
-    sheet_names : the names of the sheet's photos.
+    drawn : rows of the photos on the sheets, drawn by the seed.
     areas : float64 (Q,)
-        The hole of each photo in `names`, as a share of its pixels.
+        The hole of each photo, as a share of its pixels.
     passed_over : (path, line) for each kind of file that was not taken for a query photo.
     """
 
     settings: EvaluationSettings
-    names: Sequence[str]
+    queries: Queries
     results: Sequence[MethodResult]
+    fills: Sequence[np.ndarray]
     leaks: Sequence[Leak]
     unreadable: Sequence[LeftOut]
     unserved: Sequence[LeftOut]
     about: Mapping[str, Any]
-    sheet: Sequence[Sequence[np.ndarray]]
-    sheet_names: Sequence[str]
+    drawn: Sequence[int]
     areas: np.ndarray
     passed_over: Sequence[tuple[str, str]] = ()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the photos measured."""
+        return self.queries.names
+
+    def pictures(self, row: int) -> list[np.ndarray]:
+        """Return the pictures of a photo: with its hole, each method's fill, the truth; uint8 (S, S, 3) each."""
+        photo, hole = self.queries.photos[row], self.queries.holes[row]
+        start = np.count_nonzero(self.queries.holes[:row])
+        filled = [photo.copy() for _ in self.fills]
+        for picture, pixels in zip(filled, self.fills, strict=True):
+            picture[hole] = pixels[start : start + np.count_nonzero(hole)]
+        return [show_hole(photo, hole), *filled, photo]
+
+    def only(self, rows: Sequence[int]) -> Evaluation:
+        """Return the evaluation with these photos alone, by increasing rows; the figures of the methods stay those of all."""
+        kept = np.zeros(len(self.names), bool)
+        kept[rows] = True
+        pixels = np.repeat(kept, self.queries.holes.sum(axis=(1, 2)))
+        return replace(
+            self,
+            queries=self.queries.only(np.array(rows)),
+            fills=[filled[pixels] for filled in self.fills],
+            drawn=np.flatnonzero(np.isin(rows, self.drawn)).tolist(),
+            areas=self.areas[kept],
+        )
 
 
 def evaluate(
@@ -113,30 +143,31 @@ def evaluate(
     clean = _without_leaks(queries, scan.leaks, settings, index)
     nearest = {name: search.ids[clean] for name, search in scan.searches.items()}
     material = Material(queries.only(clean), indexes, index.labels, scenes, nearest, judge, settings)
-    drawn = np.sort(np.random.default_rng(settings.seed).permutation(len(clean))[:SHEET_ROWS])
     about = _about(index, indexes, networks, judge)
-    kept = KeptMethods(reuse, material, index, drawn, about) if reuse else None
+    kept = KeptMethods(reuse, material, index, about) if reuse else None
     measured = []
     for method in methods:
         one = kept.get(method) if kept else None
         if one is None:
-            one = measure_method(material, method, drawn, report, spent=scan.seconds.get(method.base, 0.0))
+            one = measure_method(material, method, report, spent=scan.seconds.get(method.base, 0.0))
             if kept:
                 kept.put(one)
         measured.append(one)
     failed = failures(material.queries, measured)
-    sheet = sheet_rows(material.queries, drawn, measured, failed)
-    filled = material.queries.only(np.array([row for row in range(len(clean)) if row not in failed]))
+    served = np.array([row not in failed for row in range(len(clean))])
+    filled = material.queries.only(np.flatnonzero(served))
+    pixels = np.repeat(served, material.queries.holes.sum(axis=(1, 2)))
+    drawn = np.random.default_rng(settings.seed).permutation(len(filled))[:SHEET_ROWS]
     return Evaluation(
         settings=settings,
-        names=filled.names,
+        queries=filled,
         results=results_of(material, measured, failed),
+        fills=[one.filled[pixels] for one in measured],
         leaks=list(scan.leaks.values()),
         unreadable=unreadable,
         unserved=[*refused.values(), *failed.values()],
         about=about,
-        sheet=list(sheet.values()),
-        sheet_names=[material.queries.names[row] for row in sheet],
+        drawn=sorted(drawn.tolist()),
         areas=filled.holes.mean(axis=(1, 2)),
         passed_over=passed_over,
     )

@@ -27,6 +27,7 @@ from ce_retrieval.evaluation import run as run_module
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 
+BICUBIC = Image.Resampling.BICUBIC
 METHODS = ("thumbnail:16@none", "thumbnail:16+rim+blend", "hog+mean", "smooth", "oracle", "ring+blend")
 
 
@@ -55,7 +56,7 @@ def test_figures_worked_out_by_hand(query_folder, opened, collection, tmp_path):
     found = run(query_folder, opened, tmp_path, ("thumbnail:16@none", "oracle", "ring", "telea"), limit=6)
     assert len(found.names) == 6
     images = [Image.open(query_folder / name) for name in found.names]
-    queries = [np.asarray(image.resize((64, 64), Image.Resampling.BICUBIC)) for image in images]
+    queries = [np.asarray(image.resize((64, 64), BICUBIC)) for image in images]
     hole = np.zeros((64, 64), bool)
     hole[16:48, 16:48] = True
     ring = np.zeros((64, 64), bool)
@@ -100,7 +101,7 @@ def test_precision_by_hand_and_only_for_methods_that_find_neighbours(
 
     shares = []
     for path in sorted(query_folder.rglob("*.png")):
-        query = np.asarray(Image.open(path).resize((64, 64), Image.Resampling.BICUBIC))
+        query = np.asarray(Image.open(path).resize((64, 64), BICUBIC))
         nearest = np.argsort(((cells(collection) - cells(query)) ** 2).sum(axis=(1, 2)))[:10]
         shares.append(np.mean([opened.labels[i] == path.parent.name for i in nearest]))
     assert precisions["thumbnail:16@none"] == pytest.approx(np.mean(shares))
@@ -138,9 +139,9 @@ def test_methods_do_not_see_the_truth(query_folder, opened, tmp_path):
     features = tuple(f"thumbnail:16+rim+{fill}" for fill in ("blend", "scenes", "patchmatch"))
     methods = (*features, "ring", "smooth", "biharmonic", "oracle", "patchmatch")
     a, b = (run(folder, opened, tmp_path / "out", methods, limit=3, aligned=4) for folder in (query_folder, changed))
-    assert len(a.sheet) == len(b.sheet) == 3
+    assert a.drawn == b.drawn == [0, 1, 2]
     differing = set()
-    for row_a, row_b in zip(a.sheet, b.sheet, strict=True):
+    for row_a, row_b in ((a.pictures(row), b.pictures(row)) for row in a.drawn):
         assert (row_a[-1] != row_b[-1]).any()
         fills = zip(methods, row_a[1:-1], row_b[1:-1], strict=True)
         differing |= {name for name, one, other in fills if (one != other)[16:48, 16:48].any()}
@@ -187,7 +188,7 @@ def test_a_method_of_completion_fills_as_complete_does(query_folder, opened, tin
     assert {result.precision is None for result in found.results[:10]} == {False}
     assert {result.precision for result in found.results[10:]} == {None}
     hole = center_holes(1, 64)[0]
-    for row in found.sheet:
+    for row in map(found.pictures, found.drawn):
         for number, (picture, settings) in enumerate(zip(row[1:-1], alike.values(), strict=True)):
             # One of a batch may differ by a rounding where a network has part in it.
             kept = {} if number >= 10 else {"allow_same_photo": True}
@@ -300,7 +301,7 @@ def test_an_index_of_centres_refuses_other_holes_early(query_folder, crop_folder
 def test_a_failure_half_way_spares_the_other_photos(query_folder, opened, tmp_path, monkeypatch):
     real = fills.CLASSICAL["smooth"]
     queries = query_folder / "photo1"
-    wanted = np.asarray(Image.open(queries / "q1.png").resize((64, 64), Image.Resampling.BICUBIC))
+    wanted = np.asarray(Image.open(queries / "q1.png").resize((64, 64), BICUBIC))
 
     def fails(photos, hole):
         if any(np.array_equal(photo, wanted) for photo in photos):
@@ -311,7 +312,8 @@ def test_a_failure_half_way_spares_the_other_photos(query_folder, opened, tmp_pa
     monkeypatch.setattr(fills, "CHUNK", 1)
     found = run(queries, opened, tmp_path, ("thumbnail:16", "smooth"))
     assert list(found.unserved) == [("q1.png", "smooth: it did not converge")]
-    assert list(found.names) == list(found.sheet_names) == ["q0.png", "q2.png"] and len(found.sheet) == 2
+    assert list(found.names) == ["q0.png", "q2.png"] and found.drawn == [0, 1]
+    assert np.array_equal(found.pictures(1)[-1], np.asarray(Image.open(queries / "q2.png").resize((64, 64), BICUBIC)))
     assert {(result.summary.photos, len(result.photos["l1"])) for result in found.results} == {(2, 2)}
     monkeypatch.setattr(fills, "CHUNK", 50)  # now all three fail as one
     with pytest.raises(EvaluationError, match=r"none of 3 photos could be filled; q0.png: smooth: it did not"):
@@ -354,9 +356,9 @@ def test_progress_is_monotone_and_complete(query_folder, opened, tmp_path, monke
 
 
 def test_sheets_show_query_methods_and_truth(evaluation):
-    assert len(evaluation.sheet) == len(evaluation.sheet_names) == 12
+    assert evaluation.drawn == list(range(12))
     hole = center_holes(1, 64)[0]
-    for row in evaluation.sheet:
+    for row in map(evaluation.pictures, evaluation.drawn):
         assert len(row) == len(METHODS) + 2
         for picture in row[1:]:
             np.testing.assert_array_equal(picture[~hole], row[-1][~hole])
