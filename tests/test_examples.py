@@ -25,6 +25,7 @@ TRIED = {
     "demo.py",
     "fill_a_hole.py",
     "fill_from_a_place.py",
+    "own_metric.py",
     "own_ranking_term.py",
     "remove_object.py",
 }
@@ -128,6 +129,16 @@ def test_fill_from_a_place_says_what_no_other_photo_shows(bundled_photos: list, 
     printed = run_example("fill_from_a_place.py", *words)
     assert f"{hole.sum()} px by patchmatch: no other photo shows them" in printed
     assert "no other photo shows this place" in printed
+
+
+def test_own_metric(folder: Path, crop_index: Path, tmp_path: Path) -> None:
+    table = run_example("own_metric.py", folder / "kind0", crop_index, tmp_path / "out").splitlines()
+    column = table[0].split("|").index(" colour ")
+    values = {row[1].strip(): float(row[column]) for row in (line.split("|") for line in table[2:6])}
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    for method in results["methods"]:
+        assert values[method["name"]] == pytest.approx(np.mean(method["photos"]["colour"]), abs=5e-4)
+        assert method["intervals"]["colour"][0] < values[method["name"]] < method["intervals"]["colour"][1]
 
 
 def test_context_neighbours(folder: Path, query: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.evaluation.intervals import LEVEL, Bootstrap, Difference, Interval
 from ce_retrieval.evaluation.measuring import KIND, MethodResult
 from ce_retrieval.holes.irregular import area_range
@@ -39,15 +40,30 @@ MEASURES = (
     Measure("ssim", "SSIM", "mean", 3),
     Measure("sharpness", "sharpness", "median", 2),
     Measure("perceptual", "perceptual", "mean", 3),
+    Measure("kid", "KID x1000", "mean", 1),
     *(Measure(name, name, "mean", 3) for name in KIND),
 )
 RANKED = MEASURES[1]  # by which methods are compared
 
 
+def check_names(metrics: Iterable[str]) -> None:
+    """Raise SettingsError for a name of a user's metric that is taken."""
+    for name in metrics:
+        if name in {one.name for one in MEASURES} or not name.strip():
+            raise SettingsError(f"the metric {shown(name)} needs a name of its own: rename it")
+
+
+def measures_of(results: Sequence[MethodResult]) -> list[Measure]:
+    """Return the measures that any method has: those of MEASURES, then the user's own."""
+    found = dict.fromkeys(name for result in results for name in result.photos)
+    known = {one.name: one for one in MEASURES}
+    own = [Measure(name, name, "mean", 3) for name in found if name not in known]
+    return [*(one for one in MEASURES if one.name in found), *own]
+
+
 def intervals_of(result: MethodResult, bootstrap: Bootstrap) -> dict[str, Interval]:
     """Return the interval of each measure that a method has, by name."""
-    known = (one for one in MEASURES if one.name in result.photos)
-    return {one.name: bootstrap.interval(result.photos[one.name], one.figure) for one in known}
+    return {one.name: bootstrap.interval(result.photos[one.name], one.figure) for one in measures_of([result])}
 
 
 def differences_of(results: Sequence[MethodResult], bootstrap: Bootstrap) -> list[Difference]:
@@ -63,7 +79,7 @@ def differences_of(results: Sequence[MethodResult], bootstrap: Bootstrap) -> lis
 
 def interval_table(results: Sequence[MethodResult], bootstrap: Bootstrap) -> str:
     """Return a Markdown table of the intervals, a row a method, and the paired difference in L2 to the best one."""
-    columns = [one for one in MEASURES if any(one.name in result.photos for result in results)]
+    columns = measures_of(results)
     away = {one.method: one for one in differences_of(results, bootstrap)}
     head = ["method", *(one.head for one in columns), "L2 % above the best"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]

@@ -26,9 +26,10 @@ from ce_retrieval.evaluation.place import check_place
 from ce_retrieval.evaluation.queries import check_masks
 from ce_retrieval.evaluation.report import tables, write_report
 from ce_retrieval.evaluation.run import Evaluation, evaluate
-from ce_retrieval.evaluation.settings import EvaluationSettings, Progress
+from ce_retrieval.evaluation.settings import EvaluationSettings, Metric, Progress
+from ce_retrieval.evaluation.watch import Cost
 from ce_retrieval.holes.strategies import STRATEGIES
-from ce_retrieval.metrics import summarise
+from ce_retrieval.metrics import PHOTO_METRICS, summarise
 from ce_retrieval.own_files import check_free, sealed_text
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.reading import read_regular
@@ -135,6 +136,7 @@ def run_experiment(
     out: str | Path,
     progress: Progress | None = None,
     done: Callable[[str, Evaluation], None] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> dict[str, Evaluation]:
     """Measure all that an experiment asks for, and write it.
 
@@ -144,7 +146,7 @@ def run_experiment(
     Parameters
     ----------
     out : folder of the results.
-    progress : as of `evaluate`.
+    progress, metrics : as of `evaluate`.
     done : called with the name and the result of each evaluation.
 
     Returns
@@ -169,7 +171,7 @@ def run_experiment(
         check_place(place)
     for number, (settings, place) in enumerate(zip(cells, places, strict=True)):
         name = names[number // len(experiment.seeds)]
-        evaluation = evaluate(experiment.photos, index, out, settings, progress, reuse=out / MEASURED)
+        evaluation = evaluate(experiment.photos, index, out, settings, progress, reuse=out / MEASURED, metrics=metrics)
         write_report(evaluation, place)
         found[name].append(evaluation)
         if done:
@@ -211,16 +213,19 @@ def _of_seeds(results: Sequence[MethodResult], rows: Sequence[Sequence[int]]) ->
     photos = {
         name: np.mean([one.photos[name][row] for one, row in zip(results, rows, strict=True)], axis=0) for name in names
     }
-    measures = ("l1", "l2", "psnr", "ssim", "sharpness")
     kind = {name: float(np.nanmean(photos[name])) for name in results[0].kind if not np.isnan(photos[name]).all()}
     layers = {name: float(np.mean([one.perceptual[name] for one in results])) for name in results[0].perceptual}
     precisions = [one.precision for one in results if one.precision is not None]
     return MethodResult(
         method=results[0].method,
-        summary=summarise(**{name: photos[name] for name in measures}),
+        summary=summarise(**{name: photos[name] for name in PHOTO_METRICS}),
         precision=float(np.mean(precisions)) if precisions else None,
         kind=kind,
         perceptual=layers,
-        seconds=float(np.mean([one.seconds for one in results])),
+        cost=Cost(
+            seconds=float(np.mean([one.cost.seconds for one in results])),
+            memory=max(one.cost.memory for one in results),
+            others=max(one.cost.others for one in results),
+        ),
         photos=photos,
     )

@@ -1,7 +1,6 @@
 """Filling every query by a method, timed; a photo that one method cannot fill spares the others."""
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from ce_retrieval.evaluation.classical import CLASSICAL
 from ce_retrieval.evaluation.methods import KEPT, Method, completion_settings, network_of
 from ce_retrieval.evaluation.perceptual import Perceptual
 from ce_retrieval.evaluation.queries import Queries
-from ce_retrieval.evaluation.settings import EvaluationSettings
+from ce_retrieval.evaluation.settings import EvaluationSettings, Metric
+from ce_retrieval.evaluation.watch import Cost, watched
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.pixels import to_bytes, to_unit
@@ -38,6 +38,7 @@ class Material:
     nearest : int64 (Q,) by the name of a search by pixels
         ids of the photos that it found.
     perceptual : measures the fills by a network.
+    metrics : the user's own measures, by name.
     """
 
     queries: Queries
@@ -46,6 +47,7 @@ class Material:
     scenes: PhotoCache
     nearest: Mapping[str, np.ndarray]
     perceptual: Perceptual | None
+    metrics: Mapping[str, Metric]
     settings: EvaluationSettings
 
 
@@ -58,26 +60,28 @@ class Filled:
     photos : uint8 (Q, S, S, 3)
     failed : by row, why a photo could not be filled.
     labels : by row, the labels of the scenes that it was filled from, best first, KEPT at most; "" for none.
-    seconds : of all fills together.
+    cost : of all fills together.
     """
 
     photos: np.ndarray
     failed: dict[int, str] = field(default_factory=dict)
     labels: dict[int, list[str]] = field(default_factory=dict)
-    seconds: float = 0.0
+    cost: Cost = field(default=Cost(0.0, 0.0, 0.0))
 
 
 def fill_queries(material: Material, method: Method, done: Done) -> Filled:
-    """Fill every query by a method; the seconds leave out what is made once for all queries."""
+    """Fill every query by a method; the cost leaves out what is made once for all queries, but for its memory."""
     ways = {"completion": _by_completion, "classical": _by_classical, "pixels": _from_scenes}
     filled = Filled(material.queries.photos.copy())
     steps = ways[method.kind](material, method, filled)
-    count = 0
-    start = time.perf_counter()
-    for more in steps:
-        count += more
-        done(count, len(material.queries))
-    filled.seconds = time.perf_counter() - start
+
+    def all_steps() -> None:
+        count = 0
+        for more in steps:
+            count += more
+            done(count, len(material.queries))
+
+    _, filled.cost = watched(all_steps)
     return filled
 
 

@@ -73,9 +73,7 @@ class Bootstrap:
 
         figure : a key of FIGURES.
         """
-        of = FIGURES[figure]
-        drawn = self._figures(of, values)
-        return Interval(float(of(_finite(values)[None])[0]), *_bounds(drawn))
+        return Interval(figure_of(values, figure), *_bounds(self._figures(FIGURES[figure], values)))
 
     def difference(self, values: Mapping[str, Floats], method: str, other: str, figure: str = "mean") -> Difference:
         """Return how much higher the figure of a method is than another's, given the values of each, float64 (Q,).
@@ -132,3 +130,8 @@ FIGURES: dict[str, Callable[[Floats], Floats]] = {
     "mean": _quiet(np.nanmean),
     "median": _quiet(np.nanmedian),
 }
+
+
+def figure_of(values: Floats, figure: str) -> float:
+    """Return a figure, a key of FIGURES, of values float64 (Q,); those that are not finite do not count."""
+    return float(FIGURES[figure](_finite(values)[None])[0])

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ce_retrieval.errors import EvaluationError, counted
+from ce_retrieval.errors import EvaluationError, SettingsError, counted, shown
 from ce_retrieval.evaluation.fills import Material, fill_queries
+from ce_retrieval.evaluation.kernel_distance import kernel_distances
 from ce_retrieval.evaluation.methods import KEPT, Method
+from ce_retrieval.evaluation.perceptual import Judged
 from ce_retrieval.evaluation.queries import Queries
-from ce_retrieval.evaluation.settings import LeftOut, Progress
-from ce_retrieval.metrics import Floats, Summary, measure, precision_at_k, summarise
+from ce_retrieval.evaluation.settings import LeftOut, Metric, Progress
+from ce_retrieval.evaluation.watch import Cost
+from ce_retrieval.metrics import PHOTO_METRICS, Floats, Summary, measure, precision_at_k, summarise
 from ce_retrieval.retrieval.search import search_contexts
 
 MEASURED_AT_ONCE = 16  # photos
@@ -31,7 +34,7 @@ class MethodResult:
     kind : by name, "kind@1" and "kind@20", means over the photos for which they are defined (`kind_shares`). One is missing
         where it is defined for none.
     perceptual : by layer, means over all photos; empty where it was not measured.
-    seconds : a photo.
+    cost : seconds a photo, and what else filling cost.
     photos : every measure of every photo, float64 (Q,) by name; NaN where it is undefined.
     """
 
@@ -40,7 +43,7 @@ class MethodResult:
     precision: float | None
     kind: Mapping[str, float]
     perceptual: Mapping[str, float]
-    seconds: float
+    cost: Cost
     photos: Mapping[str, np.ndarray]
 
 
@@ -52,8 +55,8 @@ class Measured:
     ----------
     values : every error of every query, float64 (Q,) by name.
     kind : as `kind_shares` returns them.
-    perceptual : distances float64 (Q, L); None: not measured.
-    seconds : a query.
+    judged : what a network makes of the fills; None: not measured.
+    cost : seconds a query, and what else filling cost.
     failed : by row, why a query could not be filled.
     filled : the pixels of the fills, uint8 (N, 3): under the hole of each query in turn, row by row.
     """
@@ -61,8 +64,8 @@ class Measured:
     method: Method
     values: dict[str, Floats]
     kind: dict[str, Floats]
-    perceptual: Floats | None
-    seconds: float
+    judged: Judged | None
+    cost: Cost
     failed: dict[int, str]
     filled: np.ndarray
 
@@ -71,11 +74,11 @@ def measure_method(material: Material, method: Method, report: Progress, *, spen
     """Fill the queries by a method and measure the fills; spent: seconds a query that a search by pixels took before."""
     queries, judge = material.queries, material.perceptual
     filled = fill_queries(material, method, lambda done, total: report(f"filling by {method.name}", done, total))
-    seconds = spent + filled.seconds / len(queries)
-    values = _values(queries, filled.photos)
+    cost = filled.cost._replace(seconds=spent + filled.cost.seconds / len(queries))
+    values = _values(queries, filled.photos, material.metrics)
     kind = kind_shares(queries.labels, material.labels, filled.labels)
-    distances = judge.distances(queries, filled.photos) if judge else None
-    return Measured(method, values, kind, distances, seconds, filled.failed, filled.photos[queries.holes])
+    judged = judge.compare(queries, filled.photos) if judge else None
+    return Measured(method, values, kind, judged, cost, filled.failed, filled.photos[queries.holes])
 
 
 def kind_shares(
@@ -105,12 +108,24 @@ def kind_shares(
     return {name: share for name, share in found.items() if not np.isnan(share).all()}
 
 
-def _values(queries: Queries, fills: np.ndarray) -> dict[str, Floats]:
-    """Measure on all cores: the filters of SSIM run outside the interpreter's lock."""
+def _values(queries: Queries, fills: np.ndarray, metrics: Mapping[str, Metric]) -> dict[str, Floats]:
+    """Measure on all cores: the filters of SSIM run outside the interpreter's lock. `metrics` run in this thread."""
     parts = [slice(start, start + MEASURED_AT_ONCE) for start in range(0, len(queries), MEASURED_AT_ONCE)]
+    material = [(queries.photos[part], fills[part], queries.holes[part]) for part in parts]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        measured = list(pool.map(lambda part: measure(queries.photos[part], fills[part], queries.holes[part]), parts))
-    return {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
+        measured = list(pool.map(lambda arrays: measure(*arrays), material))
+    values = {name: np.concatenate([part[name] for part in measured]) for name in measured[0]}
+    return values | {name: np.concatenate([_own(name, of, *each) for each in material]) for name, of in metrics.items()}
+
+
+def _own(name: str, metric: Metric, truth: np.ndarray, fill: np.ndarray, hole: np.ndarray) -> Floats:
+    """Return what a user's measure says of photos; SettingsError where that is not one number a photo."""
+    found = np.asarray(metric(truth, fill, hole))
+    if found.shape != (len(truth),) or found.dtype.kind not in "fiu":
+        raise SettingsError(
+            f"the metric {shown(name)} returned {found.dtype} {found.shape} for {len(truth)} photos: expected one number each"
+        )
+    return found.astype(np.float64)
 
 
 def failures(queries: Queries, measured: Sequence[Measured]) -> dict[int, LeftOut]:
@@ -129,6 +144,8 @@ def results_of(material: Material, measured: Sequence[Measured], failed: Mapping
     """Return the figures of each method over the queries that no method failed on."""
     kept = np.array([row for row in range(len(material.queries)) if row not in failed])
     # Methods with the same features and focus share their search.
+    judge = material.perceptual
+    truth = judge.truth(material.queries)[kept] if judge else None
     searches = {_search(one.method): one.method for one in measured if one.method.descriptor}
     precisions = {key: _precision(material, method, kept) for key, method in searches.items()}
     results = []
@@ -138,12 +155,14 @@ def results_of(material: Material, measured: Sequence[Measured], failed: Mapping
         means = {name: float(np.nanmean(share)) for name, share in kind.items() if not np.isnan(share).all()}
         distances: dict[str, float] = {}
         photos = {**values, **kind}
-        if material.perceptual and one.perceptual is not None:
-            each = one.perceptual[kept]
-            distances = dict(zip(material.perceptual.layers, each.mean(axis=0).tolist(), strict=True))
+        if judge and truth is not None and one.judged is not None:
+            each = one.judged.distances[kept]
+            distances = dict(zip(judge.layers, each.mean(axis=0).tolist(), strict=True))
             photos["perceptual"] = each.mean(axis=1)
+            photos["kid"] = 1000 * kernel_distances(truth, one.judged.features[kept])
         precision = precisions[_search(one.method)] if one.method.descriptor else None
-        results.append(MethodResult(one.method, summarise(**values), precision, means, distances, one.seconds, photos))
+        summary = summarise(**{name: values[name] for name in PHOTO_METRICS})
+        results.append(MethodResult(one.method, summary, precision, means, distances, one.cost, photos))
     return results
 
 

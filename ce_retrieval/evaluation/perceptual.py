@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,34 @@ FLOATS = "tensor(float)"
 TINY = 1e-6  # added to a norm: vectors of zeros stay zero
 TRUTH_BYTES = 1 << 29  # features of the truth that are kept for the next method
 
-# Of a photo, a layer each: unit vectors float32 (P, C) at the places that the hole touches, and their weights (P,).
-_Seen = list[tuple[NDArray[np.float32], NDArray[np.float64]]]
+
+class _Seen(NamedTuple):
+    """What a network sees in a photo.
+
+    Attributes
+    ----------
+    layers : of each the unit vectors float32 (P, C) at the places that the hole touches, and their weights (P,).
+    whole : float32 (C,)
+        The mean of the last layer over all places.
+    """
+
+    layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float64]]]
+    whole: NDArray[np.float32]
+
+
+class Judged(NamedTuple):
+    """What a network makes of fills.
+
+    Attributes
+    ----------
+    distances : float64 (Q, L)
+        From the truth at each layer; 0 is the truth, 4 the most.
+    features : float32 (Q, C)
+        The mean of the last layer over all places of the filled photo.
+    """
+
+    distances: NDArray[np.float64]
+    features: NDArray[np.float32]
 
 
 class Perceptual:
@@ -66,40 +92,55 @@ class Perceptual:
         sha256 = model_hash(path, self._network.how, ",".join(self.layers))
         self.about: dict[str, Any] = {"path": str(path), "layers": self.layers, "sha256": sha256}
         self._truth: dict[int, _Seen] = {}
+        self._wholes: dict[int, NDArray[np.float32]] = {}
         self._held = 0
 
-    def distances(self, queries: Queries, fills: np.ndarray) -> NDArray[np.float64]:
-        """Return the distance of every fill, uint8 (Q, S, S, 3), from the truth at each layer: float64 (Q, L).
+    def compare(self, queries: Queries, fills: np.ndarray) -> Judged:
+        """Compare every fill, uint8 (Q, S, S, 3), with the truth.
 
-        0 is the truth, 4 the most. The truth's features are kept: all calls must be about the same queries.
+        The truth's features are kept: all calls must be about the same queries.
         """
+        found = self._in_parts(lambda rows: self._compared(queries, fills, rows), len(queries))
+        return Judged(np.array([distances for distances, _ in found]), np.stack([whole for _, whole in found]))
+
+    def truth(self, queries: Queries) -> NDArray[np.float32]:
+        """Return the features of the queries themselves, as `Judged.features`."""
+        if len(self._wholes) < len(queries):
+            self._in_parts(lambda rows: self._truths(queries, rows), len(queries))
+        return np.stack([self._wholes[row] for row in range(len(queries))])
+
+    def _in_parts(self, work: Callable[[range], Sequence[Any]], count: int) -> list[Any]:
+        """Call `work` for all rows, on all cores, as many at once as the network takes; return the results in order."""
         step = self._network.step
-        parts = [range(start, min(start + step, len(queries))) for start in range(0, len(queries), step)]
+        parts = [range(start, min(start + step, count)) for start in range(0, count, step)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return np.concatenate(list(pool.map(lambda rows: self._of_part(queries, fills, rows), parts)))
+            return [one for part in pool.map(work, parts) for one in part]
 
-    def _of_part(self, queries: Queries, fills: np.ndarray, rows: range) -> NDArray[np.float64]:
+    def _compared(
+        self, queries: Queries, fills: np.ndarray, rows: range
+    ) -> list[tuple[list[float], NDArray[np.float32]]]:
         part = slice(rows.start, rows.stop)
-        holes = queries.holes[part]
-        if rows.start in self._truth:
-            truths = [self._truth[row] for row in rows]
-        else:
-            truths = self._seen(queries.photos[part], holes)
-            self._keep(rows, truths)
-        ours = self._seen(fills[part], holes)
-        return np.array([_distances(truth, fill) for truth, fill in zip(truths, ours, strict=True)])
+        pairs = zip(self._truths(queries, rows), self._seen(fills[part], queries.holes[part]), strict=True)
+        return [(_distances(truth, fill), fill.whole) for truth, fill in pairs]
 
-    def _keep(self, rows: range, seen: Sequence[_Seen]) -> None:
-        size = sum(vectors.nbytes + weights.nbytes for one in seen for vectors, weights in one)
+    def _truths(self, queries: Queries, rows: range) -> list[_Seen]:
+        if rows.start in self._truth:
+            return [self._truth[row] for row in rows]
+        part = slice(rows.start, rows.stop)
+        truths = self._seen(queries.photos[part], queries.holes[part])
+        self._wholes.update((row, one.whole) for row, one in zip(rows, truths, strict=True))
+        size = sum(vectors.nbytes + weights.nbytes for one in truths for vectors, weights in one.layers)
         if self._held + size <= TRUTH_BYTES:
             self._held += size
-            self._truth.update(zip(rows, seen, strict=True))
+            self._truth.update(zip(rows, truths, strict=True))
+        return truths
 
     def _seen(self, photos: np.ndarray, holes: np.ndarray) -> list[_Seen]:
         """Return the features of photos uint8 (B, S, S, 3) under their holes bool (B, S, S)."""
         found = self._network.run(self._network.prepared(photos), self.layers)
         maps = [self._cells(name, raw) for name, raw in zip(self.layers, found, strict=True)]
-        return [[_under(cells[row], hole) for cells in maps] for row, hole in enumerate(holes)]
+        wholes = maps[-1].mean(axis=1)
+        return [_Seen([_under(cells[row], hole) for cells in maps], wholes[row]) for row, hole in enumerate(holes)]
 
     def _cells(self, name: str, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a layer as (B, G, C). Inside a network the layout may differ from the input's: the places are a square."""
@@ -188,5 +229,5 @@ def _under(cells: NDArray[np.float32], hole: NDArray[np.bool_]) -> tuple[NDArray
 
 
 def _distances(truth: _Seen, fill: _Seen) -> list[float]:
-    pairs = zip(truth, fill, strict=True)
+    pairs = zip(truth.layers, fill.layers, strict=True)
     return [float(np.square(a - b).sum(axis=1) @ weights) for (a, weights), (b, _) in pairs]

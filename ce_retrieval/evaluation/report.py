@@ -10,13 +10,23 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.errors import counted
-from ce_retrieval.evaluation.comparison import area_table, differences_of, interval_note, interval_table, intervals_of
-from ce_retrieval.evaluation.intervals import Bootstrap
+from ce_retrieval.evaluation.comparison import (
+    Measure,
+    area_table,
+    differences_of,
+    interval_note,
+    interval_table,
+    intervals_of,
+    measures_of,
+)
+from ce_retrieval.evaluation.intervals import Bootstrap, figure_of
 from ce_retrieval.evaluation.measuring import KIND, PRECISION_K, MethodResult
 from ce_retrieval.evaluation.methods import KEPT
 from ce_retrieval.evaluation.place import ROWS_A_SHEET, TABLE, check_place, sheet_name
 from ce_retrieval.evaluation.run import Evaluation
+from ce_retrieval.evaluation.watch import BUSY, Cost
 from ce_retrieval.figures import contact_sheet
+from ce_retrieval.metrics import PHOTO_METRICS
 from ce_retrieval.own_files import RESULTS, is_own, sealed_json, sealed_text
 from ce_retrieval.photos.files import save_result
 from ce_retrieval.storage import make_folder, replace_file, storage_errors, taken_back
@@ -25,22 +35,22 @@ from ce_retrieval.storage import make_folder, replace_file, storage_errors, take
 def markdown_table(evaluation: Evaluation) -> str:
     """Return the table of Pathak et al. 2016, Table 1, with more columns; one row a method, "–" where undefined.
 
-    Columns of the kind and of the perceptual distance are there if any method has a figure in them.
+    Columns of the kind, of the network that judges and of own metrics are there if any method has a figure in them.
     """
-    kinds = [name for name in KIND if any(name in result.kind for result in evaluation.results)]
-    perceptual = ["perceptual"] * any(result.perceptual for result in evaluation.results)
-    head = ["method", "L1 %", "L2 %", "PSNR dB", "PSNR of mean L2", "SSIM", "sharpness", *perceptual]
-    head += [f"P@{PRECISION_K}", *kinds, "s/photo"]
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    measures = {one.name: one for one in measures_of(evaluation.results)}
+    kinds = [measures.pop(name) for name in KIND if name in measures]
+    head = [one.head for one in measures.values()]
+    place = head.index("PSNR dB") + 1
+    head.insert(place, "PSNR of mean L2")
+    head += [f"P@{PRECISION_K}", *(one.head for one in kinds), "s/photo", "peak MB"]
+    lines = ["| " + " | ".join(head := ["method", *head]) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for result in evaluation.results:
-        s = result.summary
-        numbers = [(s.l1, 2), (s.l2, 2), (s.psnr, 2), (s.psnr_of_mean_l2, 2), (s.ssim, 3), (s.sharpness, 2)]
-        cells = [result.method.name, *(_shown(value, digits) for value, digits in numbers)]
-        cells += [f"{mean_distance(result):.3f}" for _ in perceptual]
-        shares = [result.precision, *(result.kind.get(name) for name in kinds)]
-        cells += ["" if share is None else f"{share:.3f}" for share in shares]
-        cells.append(f"{result.seconds:.4f}")
-        lines.append("| " + " | ".join(cells) + " |")
+        cells = [_cell(result, one) for one in measures.values()]
+        cells.insert(place, _shown(result.summary.psnr_of_mean_l2, 2))
+        cells.append("" if result.precision is None else f"{result.precision:.3f}")
+        cells += [f"{result.kind[one.name]:.3f}" if one.name in result.kind else "" for one in kinds]
+        cells += [_seconds(result.cost), _shown(result.cost.memory, 0)]
+        lines.append("| " + " | ".join([result.method.name, *cells]) + " |")
     return "\n".join(lines)
 
 
@@ -60,13 +70,16 @@ def notes(evaluation: Evaluation) -> list[str]:
         f"seed {settings.seed}; collection of {counted(collection['photos'], 'photo')}, indexed with hole {collection['hole']}.",
         f"Region: {about['region']}. Range: {about['range']}. Averaging: {about['averaging']}.",
         f"s/photo: {about['seconds']}.",
+        f"peak MB: {about['memory']}.",
+        *_busy_notes(evaluation),
+        interval_note(len(evaluation.names)),
     ]
-    lines.append(interval_note(len(evaluation.names)))
     lines += _kind_notes(evaluation)
     if judge := about["perceptual"]:
         lines.append(
             f"perceptual: mean over the layers {', '.join(judge['layers'])} of {judge['path']}, and over photos: squared "
-            "difference of unit-length features under the hole, 0 is the truth."
+            "difference of unit-length features under the hole, 0 is the truth. KID: kernel distance between the features of all "
+            f"fills and all truths, whole photos, by {judge['layers'][-1]}; 0 is as near as other photos of the same sort."
         )
     if any(result.summary.identical for result in evaluation.results):
         each = [f"{r.method.name} {r.summary.identical}" for r in evaluation.results if r.summary.identical]
@@ -84,6 +97,14 @@ def notes(evaluation: Evaluation) -> list[str]:
     if evaluation.unreadable:
         lines.append(f"{counted(len(evaluation.unreadable), 'query file')} could not be read.")
     return lines
+
+
+def _busy_notes(evaluation: Evaluation) -> list[str]:
+    """Return a line that says whose times are upper bounds."""
+    busy = [f"{one.method.name} {one.cost.others:.0%}" for one in evaluation.results if one.cost.others > BUSY]
+    if not busy:
+        return []
+    return [f"≤: an upper bound, as other work took more than {BUSY:.0%} of the cores meanwhile: {', '.join(busy)}."]
 
 
 def _kind_notes(evaluation: Evaluation) -> list[str]:
@@ -138,6 +159,19 @@ def mean_distance(result: MethodResult) -> float:
     return statistics.fmean(result.perceptual.values())
 
 
+def _cell(result: MethodResult, measure: Measure) -> str:
+    """Return a figure over all photos as the table shows it."""
+    if measure.name not in result.photos:
+        return ""
+    if measure.name in PHOTO_METRICS:
+        return _shown(getattr(result.summary, measure.name), measure.digits)
+    return _shown(figure_of(result.photos[measure.name], measure.figure), measure.digits)
+
+
+def _seconds(cost: Cost) -> str:
+    return f"{'≤' if cost.others > BUSY else ''}{cost.seconds:.4f}"
+
+
 def _shown(value: float, digits: int) -> str:
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
@@ -160,7 +194,7 @@ def _results(evaluation: Evaluation) -> dict[str, Any]:
                 "intervals": {
                     name: [_plain(one.low), _plain(one.high)] for name, one in intervals_of(result, bootstrap).items()
                 },
-                "seconds": result.seconds,
+                **{name: _plain(value) for name, value in result.cost._asdict().items()},
                 "photos": {name: [_plain(value) for value in values] for name, values in result.photos.items()},
             }
             for result in evaluation.results

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -19,9 +20,13 @@ from zipfile import BadZipFile
 import numpy as np
 
 import indexes
+from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.measuring import Measured
 from ce_retrieval.evaluation.methods import Method, completion_settings
+from ce_retrieval.evaluation.perceptual import Judged
+from ce_retrieval.evaluation.settings import Metric
+from ce_retrieval.evaluation.watch import Cost
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.manifest import to_json
 from ce_retrieval.reading import read_regular
@@ -48,7 +53,8 @@ class KeptMethods:
         self._folder, self._material = folder, material
         settings = {name: value for name, value in asdict(material.settings).items() if name != "methods"}
         stated = {name: value for name, value in about.items() if name != "threads"}
-        self._common = [stated, settings, _source_hash(), _of_index(index), *_queries(material)]
+        metrics = {name: _source_of(name, metric) for name, metric in material.metrics.items()}
+        self._common = [stated, settings, metrics, _source_hash(), _of_index(index), *_queries(material)]
 
     def get(self, method: Method) -> Measured | None:
         """Return what was kept of a method; None for nothing, or for what is damaged."""
@@ -57,19 +63,19 @@ class KeptMethods:
                 told = json.loads(str(arrays["told"]))
                 values = {name.removeprefix(_VALUE): arrays[name] for name in arrays.files if name.startswith(_VALUE)}
                 kind = {name.removeprefix(_KIND): arrays[name] for name in arrays.files if name.startswith(_KIND)}
-                perceptual = arrays["perceptual"] if "perceptual" in arrays.files else None
+                judged = Judged(arrays["distances"], arrays["features"]) if "features" in arrays.files else None
                 failed = {int(row): reason for row, reason in told["failed"].items()}
-                return Measured(method, values, kind, perceptual, told["seconds"], failed, arrays["filled"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+                return Measured(method, values, kind, judged, Cost(*told["cost"]), failed, arrays["filled"])
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
             return None
 
     def put(self, measured: Measured) -> None:
         """Keep what a method made; StorageError where it cannot be written."""
         arrays: dict[str, Any] = {_VALUE + name: array for name, array in measured.values.items()}
         arrays |= {_KIND + name: array for name, array in measured.kind.items()}
-        if measured.perceptual is not None:
-            arrays["perceptual"] = measured.perceptual
-        told = json.dumps({"seconds": measured.seconds, "failed": measured.failed})
+        if measured.judged is not None:
+            arrays |= measured.judged._asdict()
+        told = json.dumps({"cost": measured.cost, "failed": measured.failed})
         buffer = io.BytesIO()
         np.savez_compressed(buffer, told=np.array(told), filled=measured.filled, **arrays)
         make_folder(self._folder)
@@ -86,6 +92,16 @@ class KeptMethods:
             parts.append(material.nearest[method.base].tolist())
         digest = _hash(json.dumps(parts, sort_keys=True).encode("utf-8", "backslashreplace"))
         return self._folder / f"{digest}.npz"
+
+
+def _source_of(name: str, metric: Metric) -> str:
+    """Return the source code of a user's metric; SettingsError where there is none, so that nothing could tell a change."""
+    try:
+        return inspect.getsource(metric)
+    except (OSError, TypeError) as error:
+        raise SettingsError(
+            f"the metric {shown(name)} has no source code that can be read: define it by `def` in a file"
+        ) from error
 
 
 def _of_index(index: PhotoIndex) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from ce_retrieval.completion.rerank.rim import rim_of
 from ce_retrieval.errors import EvaluationError, counted
 from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, read_collection
+from ce_retrieval.evaluation.comparison import check_names
 from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.leaks import Leak, LeakGuard
 from ce_retrieval.evaluation.measuring import MethodResult, failures, measure_method, results_of
@@ -26,7 +27,7 @@ from ce_retrieval.evaluation.perceptual import Perceptual
 from ce_retrieval.evaluation.place import SHEET_ROWS, check_place
 from ce_retrieval.evaluation.queries import Queries, read_queries, unserved
 from ce_retrieval.evaluation.reuse import KeptMethods
-from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Progress
+from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Metric, Progress
 from ce_retrieval.figures import show_hole
 from ce_retrieval.metrics import SSIM_WINDOW
 from ce_retrieval.models.network_fill import NetworkFill
@@ -104,6 +105,7 @@ def evaluate(
     progress: Progress | None = None,
     *,
     reuse: Path | None = None,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> Evaluation:
     """Measure methods on photos, filled from the collection of an index, at the index's size.
 
@@ -114,10 +116,13 @@ def evaluate(
     out : folder of the indexes of further features, OUT/FEATURES.ceret; each is built once.
     progress : called with (what is under way, done, in all).
     reuse : folder of methods that were measured before; those of which nothing has changed are taken from it, others put into it.
+    metrics : own measures of fills, by names of their own; a column each, the mean over photos. With `reuse`, what was measured
+        is taken up again as long as the source code of the function itself is the same.
 
     Raises
     ------
-    SettingsError : unknown method or masks, or a layer that the network of `perceptual` lacks.
+    SettingsError : unknown method or masks, a metric of a name that is taken or that returns something else, or a layer that
+        the network of `perceptual` lacks.
     DescriptorError : the network of `perceptual` or its sidecar cannot be used.
     EvaluationError : the index is too small for SSIM, the collection has changed, or no query is left to measure.
     StorageError : `out` cannot be written, or holds a file in the place of a result that ceret did not write.
@@ -130,6 +135,8 @@ def evaluate(
     the methods.
     """
     report = progress or (lambda what, done, total: None)
+    own = dict(metrics or {})
+    check_names(own)
     methods = _methods(settings, index)
     check_place(Path(out))
     judge = Perceptual(settings.perceptual) if settings.perceptual is not None else None
@@ -142,7 +149,7 @@ def evaluate(
     scan = _scan(index, scenes, queries, methods, report)
     clean = _without_leaks(queries, scan.leaks, settings, index)
     nearest = {name: search.ids[clean] for name, search in scan.searches.items()}
-    material = Material(queries.only(clean), indexes, index.labels, scenes, nearest, judge, settings)
+    material = Material(queries.only(clean), indexes, index.labels, scenes, nearest, judge, own, settings)
     about = _about(index, indexes, networks, judge)
     kept = KeptMethods(reuse, material, index, about) if reuse else None
     measured = []
@@ -265,6 +272,7 @@ def _about(
         "averaging": "L1, L2, SSIM: mean over photos; psnr: mean of each photo's PSNR; sharpness: median over photos",
         "seconds": "wall clock a photo on all cores: search, re-rank and fill, with the index loaded; oracle and ring include "
         f"the comparison with every photo; decoding the collection is not included{decoded}",
+        "memory": "most resident memory of the whole process while the method fills, with index, queries and collection, MB",
         "threads": os.cpu_count(),
         "size": manifest.size,
         "collection": {"index": str(index.path), "photos": len(index), "hole": manifest.hole},

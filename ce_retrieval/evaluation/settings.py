@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ce_retrieval.completion.settings import DEFAULT_K
 from ce_retrieval.settings import COUNT, SEED, Checked, setting
 
 Progress = Callable[[str, int, int], None]  # what is under way, done, in all
+
+#: A measure of fills: (truth, fill, both uint8 (B, S, S, 3), hole bool (B, S, S)) -> float64 (B,), NaN where undefined.
+Metric = Callable[[NDArray[Any], NDArray[Any], NDArray[np.bool_]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def test_methods_with_settings_and_a_perceptual_distance(ceret, one_line_error, 
     assert results["settings"]["perceptual"] == f"onnx:{path}"
     table = ceret(*base, "--perceptual", f"onnx:{path}").stdout
     assert table.startswith(
-        "| method | L1 % | L2 % | PSNR dB | PSNR of mean L2 | SSIM | sharpness | perceptual | P@10 | kind@1 |"
+        "| method | L1 % | L2 % | PSNR dB | PSNR of mean L2 | SSIM | sharpness | perceptual | KID x1000 | P@10 | kind@1 |"
     )
     (tmp_path / "net.onnx.json").unlink()
     for spec, says in (

@@ -65,10 +65,10 @@ def test_distances_by_hand(tmp_path, batch):
     assert judge.layers == ["block/maps:0", "block/pooled:0"]
     asked = queries(11)  # more than one run of the network
     fills = filled(asked)
-    found = judge.distances(asked, fills)
+    found = judge.compare(asked, fills).distances
     assert found.shape == (11, 2) and (found > 0).all()
     np.testing.assert_allclose(found, by_hand(asked, fills), rtol=2e-4)
-    np.testing.assert_array_equal(judge.distances(asked, asked.photos), 0)
+    np.testing.assert_array_equal(judge.compare(asked, asked.photos).distances, 0)
 
 
 def test_what_is_kept_of_the_truth_changes_nothing(tmp_path, monkeypatch):
@@ -76,11 +76,11 @@ def test_what_is_kept_of_the_truth_changes_nothing(tmp_path, monkeypatch):
     asked = queries(11)
     fills = [filled(asked, seed) for seed in (5, 6)]
     judge = Perceptual(spec)
-    kept = [judge.distances(asked, each) for each in fills]
+    kept = [judge.compare(asked, each).distances for each in fills]
     monkeypatch.setattr(module, "TRUTH_BYTES", 0)
     judge = Perceptual(spec)
     for each, expected in zip(fills, kept, strict=True):
-        np.testing.assert_array_equal(judge.distances(asked, each), expected)
+        np.testing.assert_array_equal(judge.compare(asked, each).distances, expected)
     assert (kept[0] != kept[1]).all()
 
 
@@ -90,7 +90,7 @@ def test_pixels_outside_the_hole_count_only_where_a_place_reaches_into_it(tmp_pa
     fills = asked.photos.copy()
     fills[:, 56:, 56:] = 0
     assert not asked.holes[:, 48:, 48:].any()
-    np.testing.assert_array_equal(judge.distances(asked, fills), 0)
+    np.testing.assert_array_equal(judge.compare(asked, fills).distances, 0)
 
 
 def test_layers_of_another_layout_than_the_input(tmp_path):
@@ -101,7 +101,7 @@ def test_layers_of_another_layout_than_the_input(tmp_path):
     path = write(tmp_path / "net.onnx", [*nodes, *back], CONSTANTS, shape=("N", SIDE, SIDE, 3), layout="nhwc")
     asked = queries(2)
     fills = filled(asked)
-    found = Perceptual(f"onnx:{path}:block/maps:0,block/pooled:0,last").distances(asked, fills)
+    found = Perceptual(f"onnx:{path}:block/maps:0,block/pooled:0,last").compare(asked, fills).distances
     np.testing.assert_allclose(found[:, :2], by_hand(asked, fills), rtol=2e-4)
     np.testing.assert_array_equal(found[:, 2], found[:, 0])
 
@@ -118,7 +118,7 @@ def test_tokens_are_places(tmp_path):
     path = write(tmp_path / "net.onnx", nodes, constants, tokens=1)
     asked = queries(2)
     fills = filled(asked)
-    found = Perceptual(f"onnx:{path}:out,block/maps:0").distances(asked, fills)
+    found = Perceptual(f"onnx:{path}:out,block/maps:0").compare(asked, fills).distances
     np.testing.assert_allclose(found, by_hand(asked, fills)[:, [0, 0]], rtol=2e-4)
     describe(path)
     with pytest.raises(DescriptorError, match='write "tokens" in its sidecar'):
@@ -142,11 +142,13 @@ def test_names_with_colons_and_weights_in_files(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     assert Perceptual("onnx:net.onnx:block/maps:0").about == whole.about
     asked = queries(2)
-    expected = whole.distances(asked, filled(asked))
+    expected = whole.compare(asked, filled(asked)).distances
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="net.data", size_threshold=500)
     assert (folder / "net.data").stat().st_size >= KERNEL.nbytes
     monkeypatch.chdir("/")
-    np.testing.assert_array_equal(Perceptual(f"onnx:{path}:block/maps:0").distances(asked, filled(asked)), expected)
+    np.testing.assert_array_equal(
+        Perceptual(f"onnx:{path}:block/maps:0").compare(asked, filled(asked)).distances, expected
+    )
 
 
 def refused(spec, error=SettingsError):

@@ -1,7 +1,9 @@
 """The report: the table, its notes, results.json and the sheets."""
 
 import json
+import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,16 +33,36 @@ def evaluation(folder, opened, tmp_path_factory):
 
 def test_the_table_is_markdown_of_the_summaries(evaluation):
     lines = markdown_table(evaluation).splitlines()
-    assert {line.count("|") for line in lines} == {10} and set(lines[1]) == set("|-:")
+    assert {line.count("|") for line in lines} == {11} and set(lines[1]) == set("|-:")
     head = [cell.strip() for cell in lines[0].strip("|").split("|")]
-    assert head == ["method", "L1 %", "L2 %", "PSNR dB", "PSNR of mean L2", "SSIM", "sharpness", "P@10", "s/photo"]
+    figures = ["L1 %", "L2 %", "PSNR dB", "PSNR of mean L2", "SSIM", "sharpness"]
+    assert head == ["method", *figures, "P@10", "s/photo", "peak MB"]
     for line, result in zip(lines[2:], evaluation.results, strict=True):
         name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
         summary = result.summary
         assert name == result.method.name and cells[6] == ""  # no folders, no labels
         values = [summary.l1, summary.l2, summary.psnr, summary.psnr_of_mean_l2, summary.ssim, summary.sharpness]
         assert [float(cell) for cell in cells[:6]] == pytest.approx(values, abs=0.006)
-        assert float(cells[7]) == pytest.approx(result.seconds, abs=1e-4)
+        assert float(cells[7].strip("≤")) == pytest.approx(result.cost.seconds, abs=1e-4)
+        assert float(cells[8]) == pytest.approx(result.cost.memory, abs=0.5)
+
+
+def test_times_of_a_busy_machine_are_marked(evaluation):
+    def with_others(result, share):
+        return replace(result, cost=result.cost._replace(seconds=0.5, others=share))
+
+    rim, smooth, oracle = evaluation.results
+    busy = replace(
+        evaluation, results=[with_others(rim, 0.3), with_others(smooth, 0.05), with_others(oracle, math.nan)]
+    )
+    assert [line.split("|")[9].strip() for line in markdown_table(busy).splitlines()[2:]] == [
+        "≤0.5000",
+        "0.5000",
+        "0.5000",
+    ]
+    assert [line for line in notes(busy) if line.startswith("≤")] == [
+        "≤: an upper bound, as other work took more than 10% of the cores meanwhile: thumbnail:16+rim 30%."
+    ]
 
 
 def test_the_notes_name_region_range_averaging_and_time(evaluation):

@@ -42,7 +42,7 @@ def results_of(evaluation, out):
     results = json.loads((out / "results.json").read_bytes())
     del results["sha256"]
     for method in results["methods"]:
-        assert method.pop("seconds") > 0
+        assert method.pop("seconds") > 0 and method.pop("memory") > 50 and 0 <= method.pop("others") <= 1
     return results
 
 

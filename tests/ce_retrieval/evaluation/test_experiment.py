@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError
-from ce_retrieval.evaluation import evaluate, run
+from ce_retrieval.evaluation import evaluate, markdown_table, run, tables
 from ce_retrieval.evaluation.experiment import read_experiment, run_experiment
 from ce_retrieval.photo_index import PhotoIndex
 
@@ -87,7 +87,7 @@ def test_a_method_that_was_kept_is_as_it_was_measured(place, opened, tmp_path):
     first, second = (evaluate(experiment.photos, opened, tmp_path / "x", cell, reuse=tmp_path / "kept") for _ in "ab")
     plain = evaluate(experiment.photos, opened, tmp_path / "x", cell)
     for one, kept, alone in zip(first.results, second.results, plain.results, strict=True):
-        assert one.seconds == kept.seconds and one.summary == kept.summary == alone.summary
+        assert one.cost == kept.cost and one.summary == kept.summary == alone.summary
         assert all(np.array_equal(one.photos[name], kept.photos[name], equal_nan=True) for name in one.photos)
     for row in first.drawn:
         assert np.array_equal(first.pictures(row), second.pictures(row))
@@ -148,3 +148,43 @@ def test_shapes_are_for_regions_alone(place):
 def test_the_index_is_found_from_anywhere(place, monkeypatch, tmp_path):
     monkeypatch.chdir("/")
     assert PhotoIndex.open(read_experiment(place / "some.toml").index)
+
+
+def worst(truth, fill, hole):
+    """The largest difference under the hole."""
+    return (np.abs(truth.astype(int) - fill).max(axis=-1) * hole).max(axis=(1, 2))
+
+
+def test_own_metrics_are_columns_with_intervals_and_are_kept(place, opened, tmp_path, monkeypatch):
+    experiment = read_experiment(place / "some.toml")
+    cell = experiment.cells()[0]
+    metrics = {"worst": worst}
+    first = evaluate(experiment.photos, opened, tmp_path / "x", cell, reuse=tmp_path / "kept", metrics=metrics)
+    for one in first.results:
+        truth, hole = first.queries.photos, first.queries.holes
+        fills = [first.pictures(row)[1 + first.results.index(one)] for row in range(len(truth))]
+        np.testing.assert_array_equal(one.photos["worst"], worst(truth, np.stack(fills), hole))
+    table = markdown_table(first).splitlines()
+    assert "| worst |" in table[0] and "worst" in tables(first).splitlines()[len(table) + 1]
+
+    monkeypatch.setattr("ce_retrieval.evaluation.run.measure_method", None)  # nothing is measured again
+    again = evaluate(experiment.photos, opened, tmp_path / "x", cell, reuse=tmp_path / "kept", metrics=metrics)
+    assert markdown_table(again) == markdown_table(first)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ({"l2": worst}, "'l2' needs a name of its own: rename it"),
+        ({" ": worst}, "' ' needs a name of its own: rename it"),
+        ({"mean": lambda truth, fill, hole: fill.mean()}, r"'mean' returned float64 \(\) for \d+ photos: expected one"),
+        ({"text": lambda truth, fill, hole: np.full(len(fill), "a")}, "'text' returned <U1"),
+        ({"hidden": eval("lambda truth, fill, hole: 0")}, "'hidden' has no source code that can be read"),
+    ],
+)
+def test_metrics_that_cannot_be_used(place, opened, tmp_path, metrics, told):
+    experiment = read_experiment(place / "some.toml")
+    with pytest.raises(SettingsError, match=told):
+        evaluate(
+            experiment.photos, opened, tmp_path / "x", experiment.cells()[0], reuse=tmp_path / "kept", metrics=metrics
+        )
