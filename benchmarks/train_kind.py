@@ -23,6 +23,7 @@ from kind_views import Views
 
 from ce_retrieval.models.kind_network import KindConfig, KindNetwork, load_kind_network, save_kind
 from ce_retrieval.models.precision import has_bfloat16
+from ce_retrieval.models.seen_photos import write_seen
 from ce_retrieval.training import PackedPhotos, open_photos
 from ce_retrieval.training.muon import Muon
 from ce_retrieval.training.validation import resized
@@ -162,6 +163,7 @@ def main():
         network, step = train(photos, config, device, minutes=options.minutes, batch=options.batch, steps=steps)
         about = {"step": step}
     print(finish(network, photos, val, options.out, about))
+    write_seen(options.out.parent, photos.pixels)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +30,8 @@ class Descriptor(Protocol):
         Weight of the hidden share of a cell; above 0 only where the descriptor predicts what lies under a hole.
     weights_sha256 : str or None
         SHA-256 of the weights in hexadecimal; None for a descriptor that is not learned.
+    trained : Path or None
+        File of the weights that were trained with ceret; None for others.
     memory, photo_memory : int
         Bytes that the network takes once, and for each photo that is being described.
     libraries : tuple of str
@@ -48,6 +51,7 @@ class Descriptor(Protocol):
 
     hidden: float = 0.0
     weights_sha256: str | None = None
+    trained: Path | None = None
     memory: int = 0
     photo_memory: int = 0
 

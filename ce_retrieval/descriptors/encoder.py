@@ -44,7 +44,7 @@ class Encoder(Descriptor):
     def __init__(self, spec: str, weights: Weights, layer: str, size: int) -> None:
         self.spec, self.size, self.layer = spec, size, layer
         check_size(spec, size, weights.config.size)
-        self.weights, self.weights_sha256 = weights, weights.sha256
+        self.weights, self.weights_sha256, self.trained = weights, weights.sha256, weights.path
         self._compression = weights.compressions.get(layer)
         self.memory, self.photo_memory = network_memory(weights.numbers, size)
         rows, columns, whole = self._features(

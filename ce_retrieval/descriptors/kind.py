@@ -36,7 +36,7 @@ class Kind(Descriptor):
     libraries = ("torch",)
 
     def __init__(self, weights: KindWeights) -> None:
-        self._weights, self.weights_sha256 = weights, weights.sha256
+        self._weights, self.weights_sha256, self.trained = weights, weights.sha256, weights.path
         size = self.size = weights.config.size
         self.channels = weights.config.components
         self.boxes = np.array([[0, 0, size, size]], np.int32)

@@ -19,7 +19,7 @@ class OneVector:
 
     Attributes
     ----------
-    spec, size, weights_sha256, memory, photo_memory, libraries
+    spec, size, weights_sha256, trained, memory, photo_memory, libraries
         The descriptor's.
     channels : int
         C, numbers of a vector.
@@ -29,6 +29,7 @@ class OneVector:
         self._descriptor = descriptor
         self.spec, self.size, self.channels = descriptor.spec, descriptor.size, descriptor.channels
         self.weights_sha256, self.libraries = descriptor.weights_sha256, descriptor.libraries
+        self.trained = descriptor.trained
         self.memory, self.photo_memory = descriptor.memory, descriptor.photo_memory
 
     def describe(self, photos: NDArray[np.uint8], holes: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:

@@ -58,7 +58,7 @@ class Reconstruction(Descriptor):
                 f"{spec}: cells of {CELL} px do not divide photos of {size} px: name another layer, as in encoder:context"
             )
         self.spec, self.size = spec, size
-        self.weights, self.weights_sha256 = weights, weights.sha256
+        self.weights, self.weights_sha256, self.trained = weights, weights.sha256, weights.path
         self.memory, self.photo_memory = network_memory(weights.numbers, size)
         self.grid = size // CELL
         self.cells = self.grid**2

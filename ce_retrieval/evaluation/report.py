@@ -24,6 +24,7 @@ from ce_retrieval.evaluation.measuring import KIND, PRECISION_K, MethodResult
 from ce_retrieval.evaluation.methods import KEPT
 from ce_retrieval.evaluation.place import ROWS_A_SHEET, TABLE, check_place, sheet_name
 from ce_retrieval.evaluation.run import Evaluation
+from ce_retrieval.evaluation.seen import MARK, seen_notes
 from ce_retrieval.evaluation.watch import BUSY, Cost
 from ce_retrieval.figures import contact_sheet
 from ce_retrieval.metrics import PHOTO_METRICS
@@ -50,7 +51,8 @@ def markdown_table(evaluation: Evaluation) -> str:
         cells.append("" if result.precision is None else f"{result.precision:.3f}")
         cells += [f"{result.kind[one.name]:.3f}" if one.name in result.kind else "" for one in kinds]
         cells += [_seconds(result.cost), _shown(result.cost.memory, 0)]
-        lines.append("| " + " | ".join([result.method.name, *cells]) + " |")
+        mark = f" {MARK}" if result.method.name in evaluation.about["seen"]["methods"] else ""
+        lines.append("| " + " | ".join([result.method.name + mark, *cells]) + " |")
     return "\n".join(lines)
 
 
@@ -72,6 +74,7 @@ def notes(evaluation: Evaluation) -> list[str]:
         f"s/photo: {about['seconds']}.",
         f"peak MB: {about['memory']}.",
         *_busy_notes(evaluation),
+        *seen_notes(about["seen"], len(evaluation.names)),
         interval_note(len(evaluation.names)),
     ]
     lines += _kind_notes(evaluation)

@@ -52,7 +52,7 @@ class KeptMethods:
     def __init__(self, folder: Path, material: Material, index: PhotoIndex, about: Mapping[str, Any]) -> None:
         self._folder, self._material = folder, material
         settings = {name: value for name, value in asdict(material.settings).items() if name != "methods"}
-        stated = {name: value for name, value in about.items() if name != "threads"}
+        stated = {name: value for name, value in about.items() if name not in ("threads", "seen")}
         metrics = {name: _source_of(name, metric) for name, metric in material.metrics.items()}
         self._common = [stated, settings, metrics, _source_hash(), _of_index(index), *_queries(material)]
 

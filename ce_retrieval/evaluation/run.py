@@ -27,6 +27,7 @@ from ce_retrieval.evaluation.perceptual import Perceptual
 from ce_retrieval.evaluation.place import SHEET_ROWS, check_place
 from ce_retrieval.evaluation.queries import Queries, read_queries, unserved
 from ce_retrieval.evaluation.reuse import KeptMethods
+from ce_retrieval.evaluation.seen import seen_by
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Metric, Progress
 from ce_retrieval.figures import show_hole
 from ce_retrieval.metrics import SSIM_WINDOW
@@ -150,7 +151,7 @@ def evaluate(
     clean = _without_leaks(queries, scan.leaks, settings, index)
     nearest = {name: search.ids[clean] for name, search in scan.searches.items()}
     material = Material(queries.only(clean), indexes, index.labels, scenes, nearest, judge, own, settings)
-    about = _about(index, indexes, networks, judge)
+    about = _about(index, indexes, networks, judge) | {"seen": seen_by(material, methods)}
     kept = KeptMethods(reuse, material, index, about) if reuse else None
     measured = []
     for method in methods:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,6 @@ from ce_retrieval.models.plain import PlainKind
 from ce_retrieval.models.plain_shapes import kind_shapes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ce_retrieval.models.kind_network import KindNetwork
 
 FILE_KIND = "kind"
@@ -27,6 +26,7 @@ class KindWeights:
 
     Attributes
     ----------
+    path : Path
     config : KindConfig
     sha256 : of its numbers.
     numbers : how many there are.
@@ -50,7 +50,7 @@ class KindWeights:
             expected = {}
         if not expected or {name: value.shape for name, value in arrays.items()} != expected:
             raise CheckpointError(f"{path}: its parts do not fit each other; install ceret again")
-        self.sha256: str = header["sha256"]
+        self.path, self.sha256 = Path(path), str(header["sha256"])
         self.numbers = sum(value.size for value in arrays.values())
         self.plain = PlainKind(self.config, arrays)
         self._arrays: dict[str, NDArray[np.generic]] = arrays

@@ -20,6 +20,7 @@ from ce_retrieval.errors import CheckpointError, LockedIndexError, StorageError,
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
 from ce_retrieval.models.compression import export_compressed
+from ce_retrieval.models.seen_photos import SEEN, write_seen
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import check_folder, clear_leftovers, make_folder, new_folder, replace_file, writer_lock
 from ce_retrieval.training.config import TrainConfig
@@ -29,7 +30,10 @@ _KEPT = 2
 
 
 class RunFolder:
-    """`checkpoints/step-NNNNNNNN/{network,training}.safetensors`, `best.safetensors`, `metrics.csv`, `samples/`."""
+    """`checkpoints/step-NNNNNNNN/{network,training}.safetensors`, `best.safetensors`, `metrics.csv`, `samples/`.
+
+    Beside them `seen-photos.npy`: the signatures of the photos that the run learns from.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -38,6 +42,7 @@ class RunFolder:
         self.best = self.path / "best.safetensors"
         self.half = self.path / "best-float16.safetensors"
         self.metrics = self.path / "metrics.csv"
+        self.seen = self.path / SEEN
 
     def check(self, *, resume: bool) -> None:
         """Raise TrainingError where there is nothing to resume, or where a new run would replace what is there.
@@ -55,7 +60,7 @@ class RunFolder:
             return
         if newest is not None:
             raise TrainingError(f"{self.path} already holds a run: set `resume` to continue it, or use another `out`")
-        for path in (self.best, self.half, self.metrics, *sorted(self.samples.glob("step-*.png"))):
+        for path in (self.best, self.half, self.metrics, self.seen, *sorted(self.samples.glob("step-*.png"))):
             if path.exists():
                 raise TrainingError(f"{path} is there already, of another run: move it away, or use another `out`")
 
@@ -149,6 +154,10 @@ class RunFolder:
         """Write the best weights: `best.safetensors` (float32) and `best-float16.safetensors`."""
         save_network(self.best, learner.network, extra=header, weights=self._detached(learner.weights()))
         export_half(self.best, self.half)
+
+    def note_photos(self, photos: np.ndarray) -> None:
+        """Write the signatures of the photos that the run learns from, uint8 (N, P, P, 3)."""
+        write_seen(self.path, photos)
 
     def finish(self, photos: np.ndarray, device: torch.device) -> None:
         """Add a compression of each layer to `best-float16.safetensors`, fitted to photos uint8 (N, S, S, 3).

@@ -132,6 +132,8 @@ def train(
             run.best = header["best"]
         with contextlib.closing(batches):
             run.loop(batches, report)
+        if team.leads:
+            folder.note_photos(photos.pixels)
         if team.leads and folder.best.is_file():
             chosen = np.random.default_rng([config.seed, 4]).permutation(len(photos))[:MOST_PHOTOS]
             folder.finish(resized(photos.pixels[np.sort(chosen)], config.network.size), device)

@@ -25,6 +25,7 @@ from ce_retrieval.errors import (
 from ce_retrieval.evaluation import EvaluationSettings, evaluate, fills, markdown_table, notes, write_report
 from ce_retrieval.evaluation import run as run_module
 from ce_retrieval.holes.strategies import center_holes
+from ce_retrieval.models.seen_photos import write_seen
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 
 BICUBIC = Image.Resampling.BICUBIC
@@ -453,3 +454,25 @@ def test_searches_reach_independent_figures(held_out, shared_data, tmp_path):
     (hog,) = run(val, centre, tmp_path / "o", ("hog",), keep_leaks=True).results
     reach(hog, 24.64, 9.62, 10.74)
     assert hog.precision == pytest.approx(0.426, abs=0.005)
+
+
+def test_methods_whose_network_has_seen_the_photos_are_marked(query_folder, opened, tiny_weights, tmp_path):
+    weights = tmp_path / "trained" / tiny_weights.name
+    weights.parent.mkdir()
+    shutil.copy(tiny_weights, weights)
+    methods = ("thumbnail:16", f"network:{weights}", "smooth")
+    unknown = run(query_folder, opened, tmp_path / "out", methods, limit=5)
+    assert unknown.about["seen"] == {"methods": {}, "unknown": [str(weights)]}
+    assert any(f"trained on is not known of: {weights}" in line for line in notes(unknown))
+
+    write_seen(weights.parent, unknown.queries.photos[:3])
+    known = run(query_folder, opened, tmp_path / "out", methods, limit=5)
+    assert known.about["seen"] == {"methods": {f"network:{weights}": 3}, "unknown": []}
+    assert [line.split("|")[1].strip() for line in markdown_table(known).splitlines()[2:]] == [
+        "thumbnail:16",
+        f"network:{weights} ‡",
+        "smooth",
+    ]
+    assert any(
+        f"some of the 5 photos, so its figures are too good: network:{weights} 3." in line for line in notes(known)
+    )

@@ -10,7 +10,8 @@ from ce_retrieval.training.run_folder import RunFolder
 
 
 @pytest.mark.parametrize(
-    "name", ["best.safetensors", "best-float16.safetensors", "metrics.csv", "samples/step-00000500.png"]
+    "name",
+    ["best.safetensors", "best-float16.safetensors", "metrics.csv", "samples/step-00000500.png", "seen-photos.npy"],
 )
 def test_a_new_run_replaces_nothing(tmp_path, name):
     path = tmp_path / "run" / name

@@ -18,6 +18,7 @@ from ce_retrieval.errors import CheckpointError, SettingsError, StorageError, Tr
 from ce_retrieval.models import PaperRandomConfig  # noqa: E402
 from ce_retrieval.models.checkpoint import load_network  # noqa: E402
 from ce_retrieval.models.config import CompactConfig  # noqa: E402
+from ce_retrieval.models.seen_photos import read_seen, signatures, were_seen  # noqa: E402
 from ce_retrieval.training import Schedule, preset_config  # noqa: E402
 from ce_retrieval.training.config import ENGINES  # noqa: E402
 from ce_retrieval.training.data import Batches  # noqa: E402
@@ -42,6 +43,8 @@ def test_training_lowers_the_error_and_keeps_the_best(tmp_path, photos, held_out
     assert header["metrics"] == summary.best and header["photos"] == photos.fingerprint
     assert network.config == config.network
     assert (tmp_path / "best-float16.safetensors").is_file()
+    seen = read_seen(summary.weights)
+    assert were_seen(signatures(photos.pixels), seen).all() and len(seen) == len(photos)
     assert len(list((tmp_path / "samples").glob("step-*.png"))) == 6
 
 
