@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -115,13 +114,12 @@ def _index_of(spec: str, index: PhotoIndex, out: Path, report: Progress) -> Phot
     settings = IndexSettings(features=spec, hole=manifest.hole, size=manifest.size)
     build_alike(index, path, settings, lambda done, total: report(f"indexing by {spec}", done, total))
     opened = PhotoIndex.open(path, device=index.engine.device)
-    if not _photos(opened).equals(_photos(index)):
-        raise EvaluationError(
-            f"{path} and {index.path} are not of the same photos: the collection has changed; delete {path}, and run "
-            f"`ceret add {index.path}`"
-        )
+    check_same_photos(opened, index, f"the collection has changed; delete {path}, and run `ceret add {index.path}`")
     return opened
 
 
-def _photos(index: PhotoIndex) -> Any:
-    return index.columns("source", "key", "sha256")
+def check_same_photos(one: PhotoIndex, other: PhotoIndex, remedy: str) -> None:
+    """Raise EvaluationError unless two indexes are of the same photos in the same order."""
+    columns = ("source", "key", "sha256")
+    if not one.columns(*columns).equals(other.columns(*columns)):
+        raise EvaluationError(f"{one.path} and {other.path} are not of the same photos: {remedy}")
