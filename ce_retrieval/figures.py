@@ -157,7 +157,7 @@ def context_sheet(
     queries : pictures uint8 (h, w, 3)
         At the left of each band.
     blocks : a block each descriptor: for each query its neighbours, nearest first
-        BLOCKS_A_BAND of them side by side; further ones in bands below.
+        at most BLOCKS_A_BAND of them side by side; further ones in bands below.
     frames : of the same shape
         The colour of the frame of each neighbour, None for no frame.
     titles : one a block, above it.
@@ -175,7 +175,7 @@ def context_sheet(
     font, step = _font(CELL), cell + GAP
     line = _line_height(font)
     widths = [max(1, *(len(row) for row in block)) * step + GAP for block in blocks]
-    bands = [range(start, min(start + BLOCKS_A_BAND, len(blocks))) for start in range(0, len(blocks), BLOCKS_A_BAND)]
+    bands = np.array_split(np.arange(len(blocks)), -(-len(blocks) // BLOCKS_A_BAND))
     width = GAP + step + GAP + max(sum(widths[number] for number in band) for band in bands)
     top, height = line + GAP, line + GAP + len(queries) * step + GAP
     sheet = Image.new("RGB", (width, GAP + len(bands) * height + (line + GAP if legend else 0)), WHITE)

@@ -64,8 +64,8 @@ class Served:
         self.searches = [one for one in searches if len(refused[one]) < len(queries)]
         rows = {row: why for one in self.searches for row, why in refused[one].items()}
         kept = _others(queries, rows)
-        if not len(kept):
-            first = next(iter(rows.values()), None) or next(iter(refused[searches[0]].values()))
+        if not (self.searches and len(kept)):
+            first = next(iter((rows or refused[searches[0]]).values()))
             raise EvaluationError(f"no photo can be searched for with holes {hole}; {first.name}: {first.reason}")
         self.left_out = [LeftOut(rows[row].name, f"{hole}: {rows[row].reason}") for row in sorted(rows)]
         served = _others(copies, {row for one in self.searches for row in one.refused(copies)})

@@ -58,6 +58,7 @@ def context_notes(evaluation: ContextEvaluation) -> list[str]:
         lines.append(
             f"{BLIND}: the hole is filled with the photo's mean colour, and the photo compared as whole, without a focus."
         )
+    lines.append(f"{FIGURE8}: the nearest contexts under holes {evaluation.picture_hole}.")
     if missing := _missing(evaluation):
         lines.append(f"Not measured, since these searches serve no such hole: {'; '.join(missing)}.")
     if evaluation.leaks:
