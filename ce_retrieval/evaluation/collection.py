@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ce_retrieval.errors import EvaluationError
-from ce_retrieval.evaluation.settings import Progress
+from ce_retrieval.errors import EvaluationError, SettingsError
+from ce_retrieval.evaluation.settings import EvaluationSettings, Progress
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_alike
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 
@@ -90,6 +90,19 @@ def read_collection(index: PhotoIndex, scenes: PhotoCache, report: Progress) -> 
         report("reading the collection", int(ids[-1]) + 1, len(index))
     if not count:
         raise EvaluationError(f"no photo of {index.path} can be read any more, the first: {found.dropped[0]}")
+
+
+def drawn_photos(index: PhotoIndex, settings: EvaluationSettings) -> np.ndarray | None:
+    """Return the photos of the collection that methods may fill from, bool (N,), None for all; SettingsError for too many."""
+    if settings.collection is None:
+        return None
+    if settings.collection > len(index):
+        raise SettingsError(
+            f"`collection` is {settings.collection}, but {index.path} holds {len(index)}: choose 1 to {len(index)}"
+        )
+    drawn = np.zeros(len(index), bool)
+    drawn[np.random.default_rng(settings.seed).permutation(len(index))[: settings.collection]] = True
+    return drawn
 
 
 def indexes_for(specs: Iterable[str], index: PhotoIndex, out: Path, report: Progress) -> dict[str, PhotoIndex]:

@@ -50,7 +50,9 @@ class KeptMethods:
         self, folder: Path, material: Material, index: PhotoIndex, drawn: np.ndarray, about: Mapping[str, Any]
     ) -> None:
         self._folder, self._material, self._drawn = folder, material, drawn
-        settings = {name: value for name, value in asdict(material.settings).items() if name != "methods"}
+        settings = {
+            name: value for name, value in asdict(material.settings).items() if name not in ("methods", "collection")
+        }
         stated = {name: value for name, value in about.items() if name != "threads"}
         self._common = [stated, settings, drawn.tolist(), _source_hash(), _of_index(index), *_queries(material)]
 
@@ -84,6 +86,8 @@ class KeptMethods:
         if method.kind == "completion":
             chosen = completion_settings(method, material.settings, len(material.labels))
             parts.append({name: str(value) for name, value in sorted(chosen.items())})
+        if method.uses_collection:
+            parts.append(material.settings.collection)
         if method.features:
             parts.append(_of_index(material.indexes[method.features]))
         if method.kind == "pixels":

@@ -120,7 +120,10 @@ def test_a_second_run_gives_the_same_bytes_but_for_the_seconds(measured, query_f
     assert told() == before
     text = (out / "contexts.md").read_text()
     assert "| square 0.25 | hog | hole-blind | " in text and "By chance P@k would be 0.250." in text
-    assert "P@10, hole-aware less hole-blind" in text and "figure8.png: the nearest contexts under holes square 0.5" in text
+    assert (
+        "P@10, hole-aware less hole-blind" in text
+        and "figure8.png: the nearest contexts under holes square 0.5" in text
+    )
     results = json.loads((out / "contexts.json").read_text())
     entry = results["results"][0]["kind"]["P@10"]
     assert entry["value"] == pytest.approx(np.mean(entry["photos"]))
@@ -148,9 +151,14 @@ def test_chosen_photos_are_shown_and_a_leak_is_framed(crop_folder, opened, tmp_p
     found = measure_contexts([crop_folder], [opened], tmp_path, settings)
     (row,) = found.picture
     first = row.neighbours["thumbnail:16"][0]
-    assert (row.name, first.name, first.near_duplicate, first.same_kind) == ("photo0/06.png", "photo0/06.png", True, True)
+    assert (row.name, first.name, first.near_duplicate, first.same_kind) == (
+        "photo0/06.png",
+        "photo0/06.png",
+        True,
+        True,
+    )
     assert len(found.leaks) == 60 and "Queries with near-duplicates in the collection, kept: " in context_tables(found)
-    with pytest.raises(EvaluationError, match="every photo .* has near-duplicates"):
+    with pytest.raises(EvaluationError, match=r"every photo .* has near-duplicates"):
         measure_contexts([crop_folder], [opened], tmp_path, ContextSettings(holes=(0.5,), limit=3))
 
 
@@ -165,7 +173,10 @@ def test_chosen_photos_are_shown_and_a_leak_is_framed(crop_folder, opened, tmp_p
         ({"shapes": "."}, "`shapes` belong to `masks` region"),
         ({"altered": -1}, "`altered` is -1: expected a whole number from 0"),
         ({"features": ("sift",)}, "sift"),
-        ({"shown": ("nobody.png",)}, "'nobody.png' is not among the photos that were read: choose one of photo0/q0.png"),
+        (
+            {"shown": ("nobody.png",)},
+            "'nobody.png' is not among the photos that were read: choose one of photo0/q0.png",
+        ),
         ({"shown": ("q0.png",)}, "'q0.png' names 4 photos: choose one of photo0/q0.png"),
     ],
 )
