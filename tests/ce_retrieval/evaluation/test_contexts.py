@@ -17,7 +17,9 @@ from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photos import load_photo
 from ce_retrieval.retrieval.search import find_neighbors
 
-SETTINGS = ContextSettings(features=("hog",), holes=(0.25, 0.5), masks=("block",), blind=True, altered=9, rows=2, k=3)
+SETTINGS = ContextSettings(
+    features=("thumbnail:8",), holes=(0.25, 0.5), masks=("block",), blind=True, altered=9, rows=2, k=3
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def test_every_search_is_measured_under_every_hole(measured):
     assert [(one.hole, one.features, one.way) for one in measured.results] == [
         (hole, features, way)
         for hole in ("square 0.25", "square 0.5", "block")
-        for features in ("thumbnail:16", "hog")
+        for features in ("thumbnail:16", "thumbnail:8")
         for way in (AWARE, BLIND)
     ]
     assert all(len(one.kind["P@10"]) == len(measured.names[one.hole]) for one in measured.results)
@@ -119,7 +121,7 @@ def test_a_second_run_gives_the_same_bytes_but_for_the_seconds(measured, query_f
     write_contexts(measure_contexts([query_folder], [opened], out, SETTINGS), out)
     assert told() == before
     text = (out / "contexts.md").read_text()
-    assert "| square 0.25 | hog | hole-blind | " in text and "By chance P@k would be 0.250." in text
+    assert "| square 0.25 | thumbnail:8 | hole-blind | " in text and "By chance P@k would be 0.250." in text
     assert (
         "P@10, hole-aware less hole-blind" in text
         and "figure8.png: the nearest contexts under holes square 0.5" in text
@@ -128,7 +130,7 @@ def test_a_second_run_gives_the_same_bytes_but_for_the_seconds(measured, query_f
     entry = results["results"][0]["kind"]["P@10"]
     assert entry["value"] == pytest.approx(np.mean(entry["photos"]))
     assert entry["interval"][0] <= entry["value"] <= entry["interval"][1]
-    assert set(results["about"]["indexes"]) == {"thumbnail:16", "hog"}
+    assert set(results["about"]["indexes"]) == {"thumbnail:16", "thumbnail:8"}
 
 
 def test_an_index_of_the_centre_protocol_serves_that_hole_alone(query_folder, crop_folder, opened, tmp_path):
@@ -187,7 +189,7 @@ def test_bad_settings_are_refused(query_folder, opened, tmp_path, changed, told)
 
 
 def test_indexes_must_go_together_and_files_of_others_stay(query_folder, opened, tmp_path):
-    few = IndexSettings(features="hog", size=64, workers=1, kind="none")
+    few = IndexSettings(features="thumbnail:8", size=64, workers=1, kind="none")
     build_index([query_folder], tmp_path / "few.ceret", few)
     with pytest.raises(EvaluationError, match="are not of the same photos: index the same sources for each"):
         measure_contexts([query_folder], [opened, PhotoIndex.open(tmp_path / "few.ceret")], tmp_path / "out", SETTINGS)
