@@ -54,8 +54,7 @@ def command(
 
     Writes contexts.md, contexts.json and figure8.png, which shows neighbours as Figure 8 of the paper does.
     """
-    from ce_retrieval.evaluation.context_report import context_tables, write_contexts
-    from ce_retrieval.evaluation.contexts import measure_contexts
+    from ce_retrieval.evaluation import context_tables, measure_contexts, write_contexts
     from ce_retrieval.photo_index import PhotoIndex
 
     wanted = ContextSettings(**settings)
