@@ -18,6 +18,11 @@ LINE = (215, 215, 215)
 OUTLINE = (220, 38, 38)
 LABEL_SHARE = 0.9  # largest width of a row's label, of a cell's side
 COLUMNS = 5  # neighbours side by side
+SMALL_CELL = 96  # of a sheet with several blocks
+BLOCKS_A_BAND = 3
+FRAME = 3  # px
+
+Colour = tuple[int, int, int]
 
 
 def show_hole(photo: Photo, hole: Bools) -> Photo:
@@ -133,6 +138,69 @@ def neighbour_sheet(
         x, y = left + index % columns * step[0], GAP + index // columns * step[1]
         _paste(sheet, picture, (x, y), CELL)
         _caption(draw, text, (x, y + CELL + GAP // 2), CELL, font)
+    return np.asarray(sheet).copy()
+
+
+def context_sheet(
+    queries: Sequence[Photo],
+    blocks: Sequence[Sequence[Sequence[Photo]]],
+    frames: Sequence[Sequence[Sequence[Colour | None]]],
+    *,
+    titles: Sequence[str],
+    legend: Sequence[tuple[str, Colour]] = (),
+    cell: int = SMALL_CELL,
+) -> Photo:
+    """Draw queries and their nearest contexts by several descriptors, as in the paper's Figure 8: a query a row.
+
+    Parameters
+    ----------
+    queries : pictures uint8 (h, w, 3)
+        At the left of each band.
+    blocks : a block each descriptor: for each query its neighbours, nearest first
+        at most BLOCKS_A_BAND of them side by side; further ones in bands below.
+    frames : of the same shape
+        The colour of the frame of each neighbour, None for no frame.
+    titles : one a block, above it.
+    legend : (text, colour) of frames, below all.
+    cell : side of a cell, px.
+
+    Returns
+    -------
+    uint8 (H, W, 3)
+    """
+    if not len(queries) or not len(blocks) or not len(blocks) == len(frames) == len(titles):
+        raise ValueError(
+            f"{len(queries)} queries, {len(blocks)} blocks, {len(titles)} titles: expected 1 or more, and a title each"
+        )
+    font, step = _font(CELL), cell + GAP
+    line = _line_height(font)
+    widths = [max(1, *(len(row) for row in block)) * step + GAP for block in blocks]
+    bands = np.array_split(np.arange(len(blocks)), -(-len(blocks) // BLOCKS_A_BAND))
+    width = GAP + step + GAP + max(sum(widths[number] for number in band) for band in bands)
+    top, height = line + GAP, line + GAP + len(queries) * step + GAP
+    sheet = Image.new("RGB", (width, GAP + len(bands) * height + (line + GAP if legend else 0)), WHITE)
+    draw = ImageDraw.Draw(sheet)
+    for number, band in enumerate(bands):
+        y = GAP + number * height
+        for row, query in enumerate(queries):
+            _paste(sheet, query, (GAP, y + top + row * step), cell)
+        x = GAP + step + GAP
+        for block in band:
+            draw.line((x - GAP, y, x - GAP, y + top + len(queries) * step - GAP), fill=LINE, width=1)
+            draw.text((x, y), shorten(titles[block], widths[block] - 2 * GAP, font), INK, font)
+            for row, (pictures, colours) in enumerate(zip(blocks[block], frames[block], strict=True)):
+                for column, (picture, colour) in enumerate(zip(pictures, colours, strict=True)):
+                    place = (x + column * step, y + top + row * step)
+                    _paste(sheet, picture, place, cell)
+                    if colour:
+                        draw.rectangle((*place, place[0] + cell - 1, place[1] + cell - 1), outline=colour, width=FRAME)
+            x += widths[block]
+    x = GAP
+    for text, colour in legend:
+        y = sheet.height - line - GAP
+        draw.rectangle((x, y, x + line - 1, y + line - 1), outline=colour, width=FRAME)
+        draw.text((x + line + GAP, y), text, INK, font)
+        x += line + 4 * GAP + int(font.getlength(text))
     return np.asarray(sheet).copy()
 
 

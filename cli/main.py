@@ -26,6 +26,7 @@ COMMANDS = {
     "app": "Do so in the browser: paint the hole, choose among the fills.",
     "evaluate": "Measure methods on photos whose truth is known.",
     "experiment": "Measure methods under several kinds of holes and seeds.",
+    "contexts": "Measure the nearest contexts of photos.",
     "pack": "Pack photos into one file for training.",
     "train": "Train a context encoder.",
 }

@@ -60,6 +60,27 @@ class File(click.Path):
         return super().convert(value, param, ctx)
 
 
+class Listed(click.ParamType):
+    """Texts, or numbers of a range, between commas; none of an empty text."""
+
+    name = "list"
+
+    def __init__(self, allowed: Range | None = None) -> None:
+        self.allowed = allowed
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Return the entries."""
+        if not isinstance(value, str):
+            return tuple(value)
+        entries = [one.strip() for one in value.split(",") if one.strip()]
+        if self.allowed is None:
+            return tuple(entries)
+        numbers = [number_in(self.allowed, one) for one in entries]
+        if None in numbers:
+            self.fail(f"{shown(entries[numbers.index(None)])} is not {self.allowed}", param, ctx)
+        return tuple(numbers)
+
+
 class Memory(click.ParamType):
     """An amount of memory such as 4GB, 512MB or 1.5GB, in bytes (powers of 1024)."""
 

@@ -52,6 +52,7 @@ HEAVY = {
     "lance",
     "ray",
     "gradio",
+    "matplotlib",
 }
 LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py", "values.py")
 

@@ -23,6 +23,7 @@ TRIED = {
     "complete_folder.py",
     "context_neighbours.py",
     "demo.py",
+    "figure8.py",
     "fill_a_hole.py",
     "fill_from_a_place.py",
     "own_metric.py",
@@ -147,6 +148,18 @@ def test_context_neighbours(folder: Path, query: tuple[Path, Path, np.ndarray], 
     assert sum(str(folder) in line for line in printed) == 10
     for name in ("all", "focus"):
         assert load_photo(tmp_path / f"neighbours-{name}.png").width > 500
+
+
+def test_figure8(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "queries" / "kind1").mkdir(parents=True)
+    square = load_photo(folder / "kind1" / "111.png").pixels[8:120, 8:120]
+    Image.fromarray(square).save(tmp_path / "queries" / "kind1" / "cat.png")
+    words = (tmp_path / "queries", folder, tmp_path / "out", "thumbnail", "hog")
+    printed = run_example("figure8.py", *words).splitlines()
+    for line, name in zip(printed, ("thumbnail", "hog"), strict=False):
+        assert line.startswith(f"{name}: ") and float(line.split()[1]) >= 0.4, "crops of one photo are alike"
+    picture = load_photo(tmp_path / "out" / "figure8.png").pixels
+    assert printed[2].endswith("figure8.png") and (picture == (0, 158, 115)).all(axis=2).any()
 
 
 def test_remove_object(folder: Path, query: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import EvaluationError
-from ce_retrieval.evaluation.settings import Progress
+from ce_retrieval.errors import EvaluationError, SettingsError
+from ce_retrieval.evaluation.settings import EvaluationSettings, Progress
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_alike
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 
@@ -93,6 +92,19 @@ def read_collection(index: PhotoIndex, scenes: PhotoCache, report: Progress) -> 
         raise EvaluationError(f"no photo of {index.path} can be read any more, the first: {found.dropped[0]}")
 
 
+def drawn_photos(index: PhotoIndex, settings: EvaluationSettings) -> np.ndarray | None:
+    """Return the photos of the collection that methods may fill from, bool (N,), None for all; SettingsError for too many."""
+    if settings.collection is None:
+        return None
+    if settings.collection > len(index):
+        raise SettingsError(
+            f"`collection` is {settings.collection}, but {index.path} holds {len(index)}: choose 1 to {len(index)}"
+        )
+    drawn = np.zeros(len(index), bool)
+    drawn[np.random.default_rng(settings.seed).permutation(len(index))[: settings.collection]] = True
+    return drawn
+
+
 def indexes_for(specs: Iterable[str], index: PhotoIndex, out: Path, report: Progress) -> dict[str, PhotoIndex]:
     """Return an index of the same photos for each descriptor: the given one, or one at `out`/FEATURES.ceret.
 
@@ -115,13 +127,12 @@ def _index_of(spec: str, index: PhotoIndex, out: Path, report: Progress) -> Phot
     settings = IndexSettings(features=spec, hole=manifest.hole, size=manifest.size)
     build_alike(index, path, settings, lambda done, total: report(f"indexing by {spec}", done, total))
     opened = PhotoIndex.open(path, device=index.engine.device)
-    if not _photos(opened).equals(_photos(index)):
-        raise EvaluationError(
-            f"{path} and {index.path} are not of the same photos: the collection has changed; delete {path}, and run "
-            f"`ceret add {index.path}`"
-        )
+    check_same_photos(opened, index, f"the collection has changed; delete {path}, and run `ceret add {index.path}`")
     return opened
 
 
-def _photos(index: PhotoIndex) -> Any:
-    return index.columns("source", "key", "sha256")
+def check_same_photos(one: PhotoIndex, other: PhotoIndex, remedy: str) -> None:
+    """Raise EvaluationError unless two indexes are of the same photos in the same order."""
+    columns = ("source", "key", "sha256")
+    if not one.columns(*columns).equals(other.columns(*columns)):
+        raise EvaluationError(f"{one.path} and {other.path} are not of the same photos: {remedy}")

@@ -20,25 +20,31 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import EvaluationError, SettingsError, shown
+from ce_retrieval.errors import EvaluationError, SettingsError, counted, shown
+from ce_retrieval.evaluation.collection import drawn_photos
+from ce_retrieval.evaluation.growth import GROWTH, Growth, growth_of, growth_plot, growth_tables
 from ce_retrieval.evaluation.measuring import MethodResult
 from ce_retrieval.evaluation.place import check_place
+from ce_retrieval.evaluation.plots import check_plots
 from ce_retrieval.evaluation.queries import check_masks
 from ce_retrieval.evaluation.report import tables, write_report
-from ce_retrieval.evaluation.run import Evaluation, evaluate
+from ce_retrieval.evaluation.run import SCENE_BYTES, Evaluation, evaluate
 from ce_retrieval.evaluation.settings import EvaluationSettings, Metric, Progress
 from ce_retrieval.evaluation.watch import Cost
 from ce_retrieval.holes.strategies import STRATEGIES
 from ce_retrieval.metrics import PHOTO_METRICS, summarise
 from ce_retrieval.own_files import check_free, sealed_text
 from ce_retrieval.photo_index import PhotoIndex
+from ce_retrieval.photo_index.photo_cache import PhotoCache
+from ce_retrieval.photos.files import save_result
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import replace_file
 
 SUMMARY = "experiment.md"
 MEASURED = "measured"  # folder of `reuse`
 _PATHS = ("photos", "index", "shapes", "weights", "perceptual")
-_LISTS = ("photos", "methods", "masks", "seeds")
+_LISTS = ("photos", "methods", "masks", "seeds", "collection")
+_NUMBERS = ("seeds", "collection")
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class Experiment:
     index : path of the collection's index.
     masks : kinds of holes, each as in `EvaluationSettings`.
     seeds : of which each makes all holes anew.
+    collection : numbers of photos of the collection to fill from, increasing; None: all.
     settings : of every evaluation. Its `seed`, the first, decides the photos; its `masks` and `holes_seed` are those of the
         first.
     """
@@ -59,15 +66,23 @@ class Experiment:
     index: str
     masks: tuple[str, ...]
     seeds: tuple[int, ...]
+    collection: tuple[int | None, ...]
     settings: EvaluationSettings
 
     def cells(self) -> list[EvaluationSettings]:
-        """Return the settings of each evaluation, kinds of holes first; `shapes` are for regions, if there are any."""
+        """Return the settings of each evaluation, by holes, then collection; `shapes` are for regions, if there are any."""
         given = self.settings.shapes
         others = None if "region" in self.masks else given
         return [
-            replace(self.settings, masks=masks, holes_seed=seed, shapes=given if masks == "region" else others)
+            replace(
+                self.settings,
+                masks=masks,
+                collection=collection,
+                holes_seed=seed,
+                shapes=given if masks == "region" else others,
+            )
             for masks in self.masks
+            for collection in self.collection
             for seed in self.seeds
         ]
 
@@ -102,19 +117,19 @@ def read_experiment(path: str | Path) -> Experiment:
         raise EvaluationError(f"{path}: index is {shown(index)}: expected the path of an index")
     masks = tuple(_placed(path.parent, "masks", one) for one in lists.pop("masks", (EvaluationSettings.masks,)))
     seeds = lists.pop("seeds", (EvaluationSettings.seed,))
+    collection = tuple(sorted(lists.pop("collection", ()))) or (None,)
     settings = EvaluationSettings(
         methods=lists.pop("methods"), masks=masks[0], seed=seeds[0], holes_seed=seeds[0], **content
     )
-    made = Experiment(
-        tuple(_placed(path.parent, "photos", one) for one in lists.pop("photos")), index, masks, seeds, settings
-    )
+    photos = tuple(_placed(path.parent, "photos", one) for one in lists.pop("photos"))
+    made = Experiment(photos, index, masks, seeds, collection, settings)
     made.cells()  # every seed is checked
     return made
 
 
 def _list(path: Path, name: str, value: Any) -> tuple[Any, ...]:
     """Return the entries of a list, or of one entry; they must be different."""
-    kind, expected = (int, "whole numbers") if name == "seeds" else (str, "texts")
+    kind, expected = (int, "whole numbers") if name in _NUMBERS else (str, "texts")
     values = tuple(value) if isinstance(value, list) else (value,)
     if not values or any(type(one) is not kind for one in values) or len(set(values)) < len(values):
         raise EvaluationError(f"{path}: {name} is {shown(value)}: expected a list of different {expected}")
@@ -140,8 +155,9 @@ def run_experiment(
 ) -> dict[str, Evaluation]:
     """Measure all that an experiment asks for, and write it.
 
-    Each evaluation has a folder OUT/MASKS-SEED (`write_report`). What all seeds together say of a kind of holes is in
-    OUT/experiment.md. A second run with the same OUT measures only what has changed.
+    Each evaluation has a folder OUT/MASKS-SEED, or OUT/MASKS-SEED-COLLECTION (`write_report`). What all seeds together say of
+    a kind of holes is in OUT/experiment.md, and how it grows with the collection in OUT/growth.png. A second run with the
+    same OUT measures only what has changed.
 
     Parameters
     ----------
@@ -151,40 +167,69 @@ def run_experiment(
 
     Returns
     -------
-    By the kind of holes, the figures over all seeds: those of a photo are its means over the seeds.
+    By the kind of holes, and the collection if there are several, the figures over all seeds: those of a photo are its means
+    over the seeds.
 
     Raises
     ------
-    CeretError : as `evaluate` and `write_report`; two kinds of holes are of one name.
+    CeretError : as `evaluate`, `write_report` and `growth_plot`; two kinds of holes are of one name.
     """
-    out = Path(out)
+    out, grows = Path(out), experiment.collection != (None,)
     check_free(out / SUMMARY)
+    if grows:
+        check_free(out / GROWTH)
+        check_plots()
     names = [Path(masks).name or masks for masks in experiment.masks]
     if len(set(names)) < len(names):
         raise SettingsError(f"`masks` {', '.join(names)}: two are of one name, and would share a folder; rename one")
     index = PhotoIndex.open(experiment.index)
-    found: dict[str, list[Evaluation]] = {name: [] for name in names}
+    found: dict[tuple[str, int | None], list[Evaluation]] = {}
     cells = experiment.cells()
-    places = [out / f"{name}-{seed}" for name in names for seed in experiment.seeds]
+    kinds = [(name, size) for name in names for size in experiment.collection for _ in experiment.seeds]
+    places = [out / _folder(name, one) for (name, _), one in zip(kinds, cells, strict=True)]
     for settings, place in zip(cells, places, strict=True):  # before hours of work
         check_masks(settings)
         check_place(place)
-    for number, (settings, place) in enumerate(zip(cells, places, strict=True)):
-        name = names[number // len(experiment.seeds)]
-        evaluation = evaluate(experiment.photos, index, out, settings, progress, reuse=out / MEASURED, metrics=metrics)
+        drawn_photos(index, settings)
+    scenes = PhotoCache(index, SCENE_BYTES, os.cpu_count() or 1)
+    for kind, settings, place in zip(kinds, cells, places, strict=True):
+        evaluation = evaluate(
+            experiment.photos, index, out, settings, progress, reuse=out / MEASURED, scenes=scenes, metrics=metrics
+        )
         write_report(evaluation, place)
-        found[name].append(evaluation)
+        found.setdefault(kind, []).append(evaluation)
         if done:
             done(place.name, evaluation)
-    pooled = {name: _pooled(evaluations) for name, evaluations in found.items()}
-    replace_file(out / SUMMARY, sealed_text(summary(experiment, pooled)))
+    growths = dict[str, Growth]()
+    if grows:
+        by_size = {name: {size: found[name, size] for size in experiment.collection if size} for name in names}
+        growths = {name: growth_of(evaluations, experiment.settings.seed) for name, evaluations in by_size.items()}
+        save_result(out / GROWTH, growth_plot(growths))
+    pooled = {
+        name if size is None else f"{name}, {counted(size, 'photo')}": _pooled(evaluations)
+        for (name, size), evaluations in found.items()
+    }
+    replace_file(out / SUMMARY, sealed_text(summary(experiment, pooled, growths)))
     return pooled
 
 
-def summary(experiment: Experiment, pooled: Mapping[str, Evaluation]) -> str:
-    """Return what an experiment found, in Markdown: for each kind of holes the tables of an evaluation."""
+def _folder(name: str, settings: EvaluationSettings) -> str:
+    """Return the folder of an evaluation: MASKS-SEED, or MASKS-SEED-COLLECTION."""
+    size = "" if settings.collection is None else f"-{settings.collection}"
+    return f"{name}-{settings.holes_seed}{size}"
+
+
+def summary(
+    experiment: Experiment, pooled: Mapping[str, Evaluation], growths: Mapping[str, Growth] | None = None
+) -> str:
+    """Return what an experiment found, in Markdown: for each kind of holes the tables of an evaluation.
+
+    growths : how the figures grow with the collection, by the kind of holes; these tables come first.
+    """
     seeds = ", ".join(map(str, experiment.seeds))
     parts = [f"# {', '.join(experiment.photos)}", f"Seeds: {seeds}. The figures of a photo are its means over them."]
+    for name, growth in (growths or {}).items():
+        parts += [f"## {name}, by the size of the collection", growth_tables(growth)]
     for name, evaluation in pooled.items():
         parts += [f"## {name}", tables(evaluation)]
     return "\n\n".join([*parts, ""])

@@ -16,6 +16,7 @@ from ce_retrieval.evaluation.queries import Queries
 from ce_retrieval.evaluation.settings import LeftOut, Metric, Progress
 from ce_retrieval.evaluation.watch import Cost
 from ce_retrieval.metrics import PHOTO_METRICS, Floats, Summary, measure, precision_at_k, summarise
+from ce_retrieval.photo_index import findable
 from ce_retrieval.retrieval.search import search_contexts
 
 MEASURED_AT_ONCE = 16  # photos
@@ -173,7 +174,7 @@ def _search(method: Method) -> tuple[str, float | None]:
 def _precision(material: Material, method: Method, kept: np.ndarray) -> float | None:
     """Return P@k of a method by features, the mean over the queries with a label; None without labels to compare."""
     index, queries = material.indexes[method.features], material.queries
-    if len(index) < PRECISION_K or not (set(queries.labels) & set(index.labels)) - {""}:
+    if findable(index) < PRECISION_K or not (set(queries.labels) & set(index.labels)) - {""}:
         return None
     found = search_contexts(index, queries.photos, queries.holes, PRECISION_K, focus=method.focus)
     shares = precision_at_k(np.array(queries.labels), np.array(index.labels)[found.ids])[kept]

@@ -46,6 +46,11 @@ class Method:
         return self.descriptor.spec if self.descriptor else ""
 
     @property
+    def uses_collection(self) -> bool:
+        """Whether it fills from photos of the collection."""
+        return self.kind == "pixels" or self.descriptor is not None
+
+    @property
     def focus(self) -> float | None:
         """The focus of its search in px, None for none; only a method with an index has one."""
         assert self.descriptor is not None, "other methods search by no features"
@@ -78,6 +83,7 @@ def completion_settings(method: Method, settings: EvaluationSettings, photos: in
     """
     about = METHODS[method.base]
     known = ranges(about.settings)
+    photos = min(photos, settings.collection or photos)
     has_index = method.descriptor is not None
     wanted: dict[str, Any] = {"seam": 0.0, "allow_same_photo": True}
     given = {"candidates": settings.candidates, "aligned": settings.aligned}

@@ -95,7 +95,7 @@ def read_queries(
     if not photos:
         first = f", the first: {unreadable[0].name}: {unreadable[0].reason}" if unreadable else ""
         raise EvaluationError(f"no query photo could be read ({len(unreadable)} skipped{first}): give other photos")
-    return Queries(names, labels, np.stack(photos), _holes(names, size, settings)), unreadable, passed_over
+    return Queries(names, labels, np.stack(photos), draw_holes(names, size, settings)), unreadable, passed_over
 
 
 def _read(source: PhotoSource, item: PhotoItem, size: int) -> np.ndarray | LeftOut:
@@ -120,7 +120,8 @@ def check_masks(settings: EvaluationSettings) -> None:
         )
 
 
-def _holes(names: Sequence[str], size: int, settings: EvaluationSettings) -> np.ndarray:
+def draw_holes(names: Sequence[str], size: int, settings: EvaluationSettings) -> np.ndarray:
+    """Return the hole of each photo, bool (Q, size, size), as the settings say."""
     seed = settings.seed if settings.holes_seed is None else settings.holes_seed
     if settings.masks in STRATEGIES:
         shapes = load_shapes(settings.shapes) if settings.shapes else None

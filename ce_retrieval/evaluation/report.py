@@ -67,9 +67,11 @@ def notes(evaluation: Evaluation) -> list[str]:
     """Return the lines under the table: what was measured and how, and what was left out."""
     about, settings = evaluation.about, evaluation.settings
     collection = about["collection"]
+    part = f", of which methods fill from {settings.collection}" if settings.collection else ""
     lines = [
         f"{counted(len(evaluation.names), 'photo')} at {about['size']}x{about['size']}, holes: {settings.masks}, "
-        f"seed {settings.seed}; collection of {counted(collection['photos'], 'photo')}, indexed with hole {collection['hole']}.",
+        f"seed {settings.seed}; collection of {counted(collection['photos'], 'photo')}{part}, indexed with hole "
+        f"{collection['hole']}.",
         f"Region: {about['region']}. Range: {about['range']}. Averaging: {about['averaging']}.",
         f"s/photo: {about['seconds']}.",
         f"peak MB: {about['memory']}.",

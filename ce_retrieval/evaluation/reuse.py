@@ -51,7 +51,8 @@ class KeptMethods:
 
     def __init__(self, folder: Path, material: Material, index: PhotoIndex, about: Mapping[str, Any]) -> None:
         self._folder, self._material = folder, material
-        settings = {name: value for name, value in asdict(material.settings).items() if name != "methods"}
+        left_out = ("methods", "collection")
+        settings = {name: value for name, value in asdict(material.settings).items() if name not in left_out}
         stated = {name: value for name, value in about.items() if name not in ("threads", "seen")}
         metrics = {name: _source_of(name, metric) for name, metric in material.metrics.items()}
         self._common = [stated, settings, metrics, _source_hash(), _of_index(index), *_queries(material)]
@@ -86,6 +87,8 @@ class KeptMethods:
         if method.kind == "completion":
             chosen = completion_settings(method, material.settings, len(material.labels))
             parts.append({name: str(value) for name, value in sorted(chosen.items())})
+        if method.uses_collection:
+            parts.append(material.settings.collection)
         if method.features:
             parts.append(_of_index(material.indexes[method.features]))
         if method.kind == "pixels":

@@ -16,7 +16,7 @@ import numpy as np
 
 from ce_retrieval.completion.rerank.rim import rim_of
 from ce_retrieval.errors import EvaluationError, counted
-from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, read_collection
+from ce_retrieval.evaluation.collection import NearestByPixels, drawn_photos, indexes_for, read_collection
 from ce_retrieval.evaluation.comparison import check_names
 from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.leaks import Leak, LeakGuard
@@ -32,7 +32,7 @@ from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Metric
 from ce_retrieval.figures import show_hole
 from ce_retrieval.metrics import SSIM_WINDOW
 from ce_retrieval.models.network_fill import NetworkFill
-from ce_retrieval.photo_index import PhotoIndex, allowed_photos
+from ce_retrieval.photo_index import PhotoIndex, allowed_photos, restricted
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 SCENE_BYTES = 1 << 30  # decoded photos of the collection that are kept
@@ -107,6 +107,7 @@ def evaluate(
     *,
     reuse: Path | None = None,
     metrics: Mapping[str, Metric] | None = None,
+    scenes: PhotoCache | None = None,
 ) -> Evaluation:
     """Measure methods on photos, filled from the collection of an index, at the index's size.
 
@@ -119,6 +120,7 @@ def evaluate(
     reuse : folder of methods that were measured before; those of which nothing has changed are taken from it, others put into it.
     metrics : own measures of fills, by names of their own; a column each, the mean over photos. With `reuse`, what was measured
         is taken up again as long as the source code of the function itself is the same.
+    scenes : decoded photos of the index, to share among evaluations; None: its own.
 
     Raises
     ------
@@ -138,7 +140,8 @@ def evaluate(
     report = progress or (lambda what, done, total: None)
     own = dict(metrics or {})
     check_names(own)
-    methods = _methods(settings, index)
+    allowed = drawn_photos(index, settings)
+    methods = _methods(settings, restricted(index, allowed))
     check_place(Path(out))
     judge = Perceptual(settings.perceptual) if settings.perceptual is not None else None
     queries, unreadable, passed_over = read_queries(photos, index.manifest.size, settings, report, Path(out))
@@ -146,8 +149,9 @@ def evaluate(
     refused = _refused(queries, index, methods, networks.values())
     queries = queries.only(np.array([row for row in range(len(queries)) if row not in refused]))
     indexes = indexes_for([method.features for method in methods if method.features], index, Path(out), report)
-    scenes = PhotoCache(index, SCENE_BYTES, os.cpu_count() or 1)
-    scan = _scan(index, scenes, queries, methods, report)
+    indexes = {name: restricted(one, allowed) for name, one in indexes.items()}
+    scenes = scenes or PhotoCache(index, SCENE_BYTES, os.cpu_count() or 1)
+    scan = _scan(index, scenes, queries, methods, allowed, report)
     clean = _without_leaks(queries, scan.leaks, settings, index)
     nearest = {name: search.ids[clean] for name, search in scan.searches.items()}
     material = Material(queries.only(clean), indexes, index.labels, scenes, nearest, judge, own, settings)
@@ -227,8 +231,10 @@ def _scan(
     scenes: PhotoCache,
     queries: Queries,
     methods: Sequence[Method],
+    allowed: np.ndarray | None,
     report: Progress,
 ) -> _Scan:
+    """Compare the queries with every photo of the collection, and search by pixels among the allowed ones, bool (N,)."""
     guard = LeakGuard(queries.names, queries.photos)
     regions = {"oracle": lambda hole: hole, "ring": lambda hole: rim_of(hole, RING)}
     wanted = {method.base for method in methods if method.kind == "pixels"}
@@ -239,6 +245,8 @@ def _scan(
     seconds = dict.fromkeys(searches, 0.0)
     for ids, photos in read_collection(index, scenes, report):
         guard.feed(ids, photos)
+        if allowed is not None:
+            ids, photos = ids[allowed[ids]], photos[allowed[ids]]
         for name, search in searches.items():
             start = time.perf_counter()
             search.feed(ids, photos)

@@ -31,6 +31,8 @@ class EvaluationSettings(Checked):
     shapes : folder of object masks for the region strategy, None for smooth blobs.
     keep_leaks : measure queries with near-duplicates in the collection too.
     limit : number of queries, drawn by the seed; None: all.
+    collection : photos of the collection that methods may fill from, drawn by the seed, so that the fewer are among the more;
+        None: all. The leak guard compares with all.
     k : blends that `+mean` averages, or all of a smaller collection.
     candidates : nearest contexts that every method with an index considers; None: each method's own number.
     aligned : scenes that methods place; None: each method's own number.
@@ -45,6 +47,7 @@ class EvaluationSettings(Checked):
     shapes: str | None = setting(None)
     keep_leaks: bool = setting(False)
     limit: int | None = setting(None, COUNT)
+    collection: int | None = setting(None, COUNT)
     k: int = setting(DEFAULT_K, COUNT)
     candidates: int | None = setting(None, COUNT)
     aligned: int | None = setting(None, COUNT)

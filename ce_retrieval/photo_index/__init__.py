@@ -5,7 +5,7 @@ from ce_retrieval.photo_index.alike import build_alike
 from ce_retrieval.photo_index.builder import add_photos, build_index
 from ce_retrieval.photo_index.compaction import Compaction, compact_index
 from ce_retrieval.photo_index.export import Export, export_index
-from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos
+from ce_retrieval.photo_index.filters import Origin, Origins, SameSource, allowed_photos, findable, restricted
 from ce_retrieval.photo_index.kinds import StoredKind
 from ce_retrieval.photo_index.manifest import Manifest, read_manifest
 from ce_retrieval.photo_index.merging import Merge, merge_indexes
@@ -43,11 +43,13 @@ __all__ = [
     "build_index",
     "compact_index",
     "export_index",
+    "findable",
     "merge_indexes",
     "publish_index",
     "read_manifest",
     "relocate_index",
     "remove_photos",
     "restore_photos",
+    "restricted",
     "verify_index",
 ]

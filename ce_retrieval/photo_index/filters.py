@@ -1,5 +1,6 @@
 """Which photos of an index may be found: those that pass an expression, and none from the query's own source."""
 
+import copy
 import hashlib
 import os
 from collections.abc import Sequence
@@ -30,18 +31,37 @@ class Origin(NamedTuple):
 Origins = Sequence[Origin | None] | None
 
 
+def restricted(index: PhotoIndex, allowed: np.ndarray | None) -> PhotoIndex:
+    """Return an index of which only some photos may be found, by any search: bool (N,), at least one; None: the index itself.
+
+    Ids, records and labels are those of all photos. What the given index has loaded is shared.
+    """
+    if allowed is None:
+        return index
+    part = copy.copy(index)
+    part.allowed = allowed if index.allowed is None else index.allowed & allowed
+    return part
+
+
+def findable(index: PhotoIndex) -> int:
+    """Return how many photos of an index may be found."""
+    return len(index) if index.allowed is None else int(np.count_nonzero(index.allowed))
+
+
 def allowed_photos(index: PhotoIndex, where: str | None) -> np.ndarray | None:
-    """Return which photos pass an expression, bool (N,), or None without one: all.
+    """Return which photos may be found and pass an expression, bool (N,); None: all.
 
     FilterError if the expression is invalid (`photo_index.where`), or no photo passes.
     """
     if where is None:
-        return None
+        return index.allowed
     allowed = index.matching(where)
+    if index.allowed is not None:
+        allowed &= index.allowed
     if not allowed.any():
         shown = where if len(where) <= 200 else f"{where[:197]}..."
         raise FilterError(
-            f"none of {counted(len(index), 'photo')} of {index.path} passes the filter {shown!r}: loosen it"
+            f"none of {counted(findable(index), 'photo')} of {index.path} passes the filter {shown!r}: loosen it"
         )
     return allowed
 

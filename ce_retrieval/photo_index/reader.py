@@ -46,12 +46,15 @@ class PhotoIndex:
     manifest : Manifest
     engine : Engine
         Where its vectors are searched.
+    allowed : bool (N,) or None
+        The photos that may be found (`restricted`); None: all.
     """
 
     def __init__(self, path: Path, manifest: Manifest, engine: Engine | None = None) -> None:
         self.path = path
         self.manifest = manifest
         self.engine = engine or Engine()
+        self.allowed: np.ndarray | None = None
         self._sources: dict[int, PhotoSource] = {}
         self._kinds_read: set[str] = set()
         self._lock: ReaderLock | None = None
@@ -226,6 +229,8 @@ class PhotoIndex:
         The distances are exact. An index with codes may miss some of the nearest; `ceret tune` measures how many.
         """
         self.check_k(k)
+        if self.allowed is not None:
+            allowed = self.allowed if allowed is None else self.allowed & allowed
         if allowed is not None and k > np.count_nonzero(allowed):
             count = np.count_nonzero(allowed)
             raise SettingsError(

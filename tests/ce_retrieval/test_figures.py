@@ -2,7 +2,18 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from ce_retrieval.figures import CELL, COLUMNS, GAP, OUTLINE, contact_sheet, neighbour_sheet, shorten, show_hole
+from ce_retrieval.figures import (
+    CELL,
+    COLUMNS,
+    FRAME,
+    GAP,
+    OUTLINE,
+    contact_sheet,
+    context_sheet,
+    neighbour_sheet,
+    shorten,
+    show_hole,
+)
 
 RED, BLUE = (200, 10, 10), (10, 10, 200)
 
@@ -147,6 +158,22 @@ def test_the_querys_hole_is_painted():
     assert (sheet[top + 1 : bottom, left + 1 : right] == 255).all()
 
 
+def test_contexts_stand_in_blocks_and_bands_with_frames():
+    grey, frame = flat(9, 9, 128), (0, 150, 0)
+    pictures = [[[flat(9, 9, (10 * block, 100, row))] * 2 for row in range(2)] for block in range(4)]
+    frames = [[[None, frame if (block, row) == (3, 1) else None] for row in range(2)] for block in range(4)]
+    sheet = context_sheet([grey, grey], pictures, frames, titles=["a", "b", "c", "d"], cell=40)
+    places = {(block, row): extent(sheet, (10 * block, 100, row)) for block in range(4) for row in range(2)}
+    for (block, row), (top, bottom, left, right) in places.items():
+        assert right - left == 2 * 40 + GAP - 1 - FRAME * ((block, row) == (3, 1))
+        assert bottom - top == 39 and top == places[block - block % 2, row][0], "two blocks a band"
+    assert places[2, 0][0] > places[0, 1][1] and places[0, 0][3] < places[1, 0][2]
+    top, bottom, left, right = extent(sheet, frame)
+    assert (bottom - top, right - left, top) == (39, 39, places[3, 1][0]) and left == places[3, 1][2] + 40 + GAP
+    legend = context_sheet([grey], pictures[:1], frames[:1], titles=["a"], legend=[("mine", frame)])
+    assert extent(legend, frame)[0] > extent(legend, (0, 100, 0))[1]
+
+
 def test_wrong_use_is_refused():
     picture = flat(4, 4, RED)
     for call, words in (
@@ -157,6 +184,7 @@ def test_wrong_use_is_refused():
         (lambda: contact_sheet([[picture[..., 0]]]), "expected uint8"),
         (lambda: contact_sheet([[picture / 255]]), "expected uint8"),
         (lambda: neighbour_sheet(picture, None, [], []), "0 neighbours"),
+        (lambda: context_sheet([picture], [[[picture]]], [[[None]]], titles=[]), "0 titles"),
         (lambda: neighbour_sheet(picture, None, [picture], []), "0 captions"),
         (lambda: neighbour_sheet(picture, np.zeros((3, 3), bool), [picture], [""]), "hole"),
     ):
