@@ -8,7 +8,7 @@ import click
 
 from ce_retrieval.evaluation.context_settings import SHARE, ContextSettings
 from cli.options import PATH, device_option, json_option, number_option
-from cli.output import note, print_json, say, steps_bar, warn_passed_over, warn_skipped
+from cli.output import print_json, say, steps_bar, warn_left_out
 from cli.values import Listed
 
 
@@ -62,10 +62,7 @@ def command(
     with steps_bar() as progress:
         evaluation = measure_contexts(photos, indexes, out, wanted, progress)
     written = write_contexts(evaluation, out)
-    warn_passed_over(evaluation.passed_over)
-    warn_skipped([*evaluation.unreadable, *evaluation.unserved], "query photo")
-    for leak in evaluation.leaks:
-        note(f"near-duplicate: {leak.query} of {leak.photo} (similarity {leak.similarity:.2f})")
+    warn_left_out(evaluation)
     if as_json:
         results = json.loads(written[-1].read_bytes())
         del results["sha256"]  # of the file

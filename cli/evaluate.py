@@ -8,7 +8,7 @@ import click
 
 from ce_retrieval.evaluation.settings import EvaluationSettings
 from cli.options import PATH, json_option, number_option, searched_index_options, weights_option
-from cli.output import note, print_json, say, steps_bar, warn_passed_over, warn_skipped
+from cli.output import print_json, say, steps_bar, warn_left_out
 
 
 @click.command()
@@ -65,11 +65,7 @@ def command(
     with steps_bar() as progress:
         evaluation = evaluate(photos, index, out, EvaluationSettings(names, weights=weights, **settings), progress)
     written = write_report(evaluation, out)
-    warn_passed_over(evaluation.passed_over)
-    warn_skipped([*evaluation.unreadable, *evaluation.unserved], "query photo")
-    for leak in evaluation.leaks:
-        what = f"{'the mirror image of ' if leak.mirrored else ''}{leak.photo}"
-        note(f"near-duplicate: {leak.query} of {what} (similarity {leak.similarity:.2f})")
+    warn_left_out(evaluation)
     if as_json:
         results = json.loads((out / "results.json").read_bytes())
         del results["sha256"]  # of the file

@@ -25,6 +25,7 @@ COMMANDS = {
     "complete": "Fill the holes of photos, from other photos or by a network.",
     "app": "Do so in the browser: paint the hole, choose among the fills.",
     "evaluate": "Measure methods on photos whose truth is known.",
+    "table1": "Make Table 1 of the paper on photos of yours.",
     "experiment": "Measure methods under several kinds of holes and seeds.",
     "contexts": "Measure the nearest contexts of photos.",
     "pack": "Pack photos into one file for training.",

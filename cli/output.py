@@ -21,6 +21,7 @@ from ce_retrieval.errors import CeretError, SettingsError, one_line
 from cli.options import options_of
 
 if TYPE_CHECKING:
+    from ce_retrieval.evaluation import ContextEvaluation, Evaluation
     from ce_retrieval.photo_index import BuildReport
     from indexes.recipes import Recipe
 
@@ -278,3 +279,12 @@ def steps_bar(*, shown: bool = True) -> Iterator[Callable[..., None]]:
 def warn_skipped(skipped: Sequence[tuple[str, str]], what: str = "file") -> None:
     """List on stderr what was skipped and why."""
     list_cut([f"{name}: {with_options(reason)}" for name, reason in skipped], f"{{}} {what}{{}} skipped")
+
+
+def warn_left_out(evaluation: "Evaluation | ContextEvaluation") -> None:
+    """Say on stderr which photos were not measured: passed over, not readable or not served, and with near-duplicates."""
+    warn_passed_over(evaluation.passed_over)
+    warn_skipped([*evaluation.unreadable, *evaluation.unserved], "query photo")
+    for leak in evaluation.leaks:
+        what = f"{'the mirror image of ' if leak.mirrored else ''}{leak.photo}"
+        note(f"near-duplicate: {leak.query} of {what} (similarity {leak.similarity:.2f})")

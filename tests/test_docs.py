@@ -111,7 +111,7 @@ def test_links_and_named_commands_resolve(page: Path) -> None:
         target = page.parent / link if link else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), f"{link}#{anchor}"
-    named = set(re.findall(r"`ceret ([a-z]+)", text))
+    named = set(re.findall(r"`ceret ([a-z0-9]+)", text))
     assert named <= set(COMMANDS), f"{page.name} names commands that do not exist"
 
 

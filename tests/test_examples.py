@@ -29,6 +29,7 @@ TRIED = {
     "own_metric.py",
     "own_ranking_term.py",
     "remove_object.py",
+    "reproduce_table1.py",
 }
 
 
@@ -130,6 +131,12 @@ def test_fill_from_a_place_says_what_no_other_photo_shows(bundled_photos: list, 
     printed = run_example("fill_from_a_place.py", *words)
     assert f"{hole.sum()} px by patchmatch: no other photo shows them" in printed
     assert "no other photo shows this place" in printed
+
+
+def test_reproduce_table1(folder: Path, tmp_path: Path, shipped_weights: Path) -> None:
+    printed = run_example("reproduce_table1.py", folder / "kind1", folder / "kind2", tmp_path).splitlines()
+    assert (tmp_path / "table1.md").read_text().splitlines()[: len(printed)] == printed
+    assert [line.split("|")[1].strip() for line in printed[2:5]] == ["hog", "encoder:fill", "network"]
 
 
 def test_own_metric(folder: Path, crop_index: Path, tmp_path: Path) -> None:
