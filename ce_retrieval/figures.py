@@ -195,12 +195,7 @@ def context_sheet(
                     if colour:
                         draw.rectangle((*place, place[0] + cell - 1, place[1] + cell - 1), outline=colour, width=FRAME)
             x += widths[block]
-    x = GAP
-    for text, colour in legend:
-        y = sheet.height - line - GAP
-        draw.rectangle((x, y, x + line - 1, y + line - 1), outline=colour, width=FRAME)
-        draw.text((x + line + GAP, y), text, INK, font)
-        x += line + 4 * GAP + int(font.getlength(text))
+    _legend(draw, legend, sheet.height - line - GAP, font)
     return np.asarray(sheet).copy()
 
 
@@ -240,6 +235,17 @@ def _caption(
     for number, text in enumerate(lines):
         where = (place[0] + width / 2, place[1] + number * _line_height(font))
         draw.text(where, shorten(text, width, font), FAINT_INK if number else INK, font, anchor="ma")
+
+
+def _legend(
+    draw: ImageDraw.ImageDraw, entries: Sequence[tuple[str, Colour]], y: int, font: ImageFont.FreeTypeFont
+) -> None:
+    """Write what the colours of frames mean, side by side from the left."""
+    x, side = GAP, _line_height(font)
+    for text, colour in entries:
+        draw.rectangle((x, y, x + side - 1, y + side - 1), outline=colour, width=FRAME)
+        draw.text((x + side + GAP, y), text, INK, font)
+        x += side + 4 * GAP + int(font.getlength(text))
 
 
 def _fit(picture: Photo, cell: int, hole: Bools | None = None) -> Image.Image:

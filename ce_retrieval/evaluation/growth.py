@@ -14,7 +14,7 @@ import numpy as np
 
 from ce_retrieval.errors import EvaluationError
 from ce_retrieval.evaluation.comparison import MEASURES, Measure
-from ce_retrieval.evaluation.intervals import Bootstrap, Interval
+from ce_retrieval.evaluation.intervals import Bootstrap, Difference, Interval
 from ce_retrieval.evaluation.methods import Method
 from ce_retrieval.evaluation.plots import COLOURS, MARKERS, drawn
 from ce_retrieval.evaluation.run import Evaluation
@@ -33,12 +33,14 @@ class Growth:
     sizes : numbers of photos, increasing.
     methods : in the order of the evaluations.
     figures : by (measure, method), the interval of each size; without the measures that a method lacks.
+    gains : for the same, how much higher the figure is with the most photos than with the fewest, photo by photo.
     photos : how many were measured.
     """
 
     sizes: Sequence[int]
     methods: Sequence[Method]
     figures: Mapping[tuple[str, str], Sequence[Interval]]
+    gains: Mapping[tuple[str, str], Difference]
     photos: int
 
     @property
@@ -63,14 +65,17 @@ def growth_of(evaluations: Mapping[int, Sequence[Evaluation]], seed: int) -> Gro
     if not common:
         raise EvaluationError("no photo was measured with every `collection`: set `limit` to more photos")
     bootstrap = Bootstrap(len(common), seed)
-    figures = {}
+    figures, gains = {}, {}
     for number, result in enumerate(every[0].results):
         for measure in (one for one in MEASURES if one.name in NAMES):
             values = [_values(evaluations[size], number, measure.name, common) for size in sizes]
-            if all(one is not None for one in values):
-                found = [bootstrap.interval(one, measure.figure) for one in values if one is not None]
-                figures[measure.name, result.method.name] = found
-    return Growth(sizes, [result.method for result in every[0].results], figures, len(common))
+            defined = {size: one for size, one in zip(sizes, values, strict=True) if one is not None}
+            if len(defined) == len(sizes):
+                key, of = (measure.name, result.method.name), measure.figure
+                figures[key] = [bootstrap.interval(one, of) for one in defined.values()]
+                ends = {"most": defined[sizes[-1]], "fewest": defined[sizes[0]]}
+                gains[key] = bootstrap.difference(ends, "most", "fewest", of)
+    return Growth(sizes, [result.method for result in every[0].results], figures, gains, len(common))
 
 
 def growth_tables(growth: Growth) -> str:
@@ -78,14 +83,19 @@ def growth_tables(growth: Growth) -> str:
     tables = []
     for measure in growth.measures:
         head = [f"{measure.head} by photos of the collection", *map(str, growth.sizes)]
-        lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * len(growth.sizes)]
+        head += [f"{growth.sizes[-1]} less {growth.sizes[0]}"] * (len(growth.sizes) > 1)
+        lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
         for method in growth.methods:
-            if found := growth.figures.get((measure.name, method.name)):
-                lines.append("| " + " | ".join([method.name, *(_cell(one, measure.digits) for one in found)]) + " |")
+            key = measure.name, method.name
+            if found := growth.figures.get(key):
+                cells = [method.name, *(_cell(one, f".{measure.digits}f") for one in found)]
+                cells += [_gain(growth.gains[key], measure.digits)] * (len(growth.sizes) > 1)
+                lines.append("| " + " | ".join(cells) + " |")
         tables.append("\n".join(lines))
     fixed = [method.name for method in growth.methods if not method.uses_collection]
     note = (
-        f"Of {growth.photos} photos. Smaller collections are parts of the larger ones; queries and holes are the same."
+        f"Of {growth.photos} photos. Smaller collections are parts of the larger ones; queries and holes are the same. "
+        "Differences are paired, photo by photo; one with * is clear."
     )
     if fixed:
         note += f" Without a collection, and so measured once: {', '.join(fixed)}."
@@ -109,7 +119,8 @@ def growth_plot(growths: Mapping[str, Growth]) -> Photo:
             for panel, measure in zip(row, growth.measures, strict=False):
                 _panel(panel, growth, measure)
                 panel.set_title(f"{measure.head}, holes: {holes}")
-            row[0].legend(fontsize=7)
+        lines, names = panels[0, 0].get_legend_handles_labels()
+        panels[0, 0].figure.legend(lines, names, loc="outside lower center", ncols=4)
 
     return drawn(len(growths), columns, 4.6, 3.4, draw)
 
@@ -126,7 +137,7 @@ def _panel(panel: Any, growth: Growth, measure: Measure) -> None:
         panel.plot(growth.sizes, value, color=colour, label=method.name, linewidth=1.4, markersize=4, **look)
         panel.fill_between(growth.sizes, low, high, color=colour, alpha=0.12, linewidth=0)
     panel.set_xscale("log")
-    panel.set_xticks(growth.sizes, [f"{size:,}" for size in growth.sizes])
+    panel.set_xticks(growth.sizes, [f"{size:,}" for size in growth.sizes], rotation=30, ha="right")
     panel.minorticks_off()
     panel.set_xlabel("photos of the collection")
 
@@ -143,6 +154,10 @@ def _values(evaluations: Sequence[Evaluation], number: int, measure: str, names:
     return np.asarray(np.mean(each, axis=0))
 
 
-def _cell(found: Interval, digits: int) -> str:
+def _gain(gain: Difference, digits: int) -> str:
+    return _cell(gain.interval, f"+.{digits}f") + "*" * gain.is_clear
+
+
+def _cell(found: Interval, form: str) -> str:
     value, low, high = found
-    return "–" if np.isnan(value) else f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return "–" if np.isnan(value) else f"{value:{form}} ({low:{form}} to {high:{form}})"

@@ -76,8 +76,11 @@ def test_figures_grow_with_the_collection(query_folder, opened, tmp_path):
     each = [by_size[size][0].results[1].photos["l2"] for size in (3, 12, 60)]
     assert (np.diff(each, axis=0) <= 0).all(), "no photo has a worse oracle in more photos"
     assert ("kind@1", "oracle") in growth.figures and ("kind@1", "smooth") not in growth.figures
+    gain = growth.gains["l2", "oracle"]
+    assert gain.interval.value == pytest.approx(l2["oracle"][2] - l2["oracle"][0]) and gain.is_clear
+    assert growth.gains["l2", "smooth"].interval == (0, 0, 0)
     text = growth_tables(growth)
-    assert "| L2 % by photos of the collection | 3 | 12 | 60 |" in text and "measured once: smooth." in text
+    assert "| L2 % by photos of the collection | 3 | 12 | 60 | 60 less 3 |" in text and "measured once: smooth." in text
     assert f"| oracle | {l2['oracle'][0]:.2f} (" in text
 
 
