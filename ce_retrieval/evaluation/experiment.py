@@ -11,6 +11,7 @@ Further keys are the fields of `EvaluationSettings`, as in `limit = 200`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -172,10 +173,11 @@ def run_experiment(
 
     Raises
     ------
+    EvaluationError : `out` holds the results of another experiment.
     CeretError : as `evaluate`, `write_report` and `growth_plot`; two kinds of holes are of one name.
     """
     out, grows = Path(out), experiment.collection != (None,)
-    check_free(out / SUMMARY)
+    _check_own(experiment, out / SUMMARY)
     if grows:
         check_free(out / GROWTH)
         check_plots()
@@ -213,6 +215,21 @@ def run_experiment(
     return pooled
 
 
+def _check_own(experiment: Experiment, path: Path) -> None:
+    """Raise EvaluationError where a summary is of other photos or of another index; StorageError as `check_free`."""
+    check_free(path)
+    if path.exists() and _identity(experiment) not in read_regular(path).decode(errors="replace"):
+        raise EvaluationError(
+            f"{path.parent} holds the results of another experiment, with other photos or another index: choose another `out`"
+        )
+
+
+def _identity(experiment: Experiment) -> str:
+    """Return a comment that tells an experiment from those with other photos or another index."""
+    paths = "\0".join(os.path.abspath(path) for path in (*experiment.photos, experiment.index))
+    return f"<!-- experiment {hashlib.sha256(os.fsencode(paths)).hexdigest()[:16]} -->"
+
+
 def _folder(name: str, settings: EvaluationSettings) -> str:
     """Return the folder of an evaluation: MASKS-SEED, or MASKS-SEED-COLLECTION."""
     size = "" if settings.collection is None else f"-{settings.collection}"
@@ -227,7 +244,12 @@ def summary(
     growths : how the figures grow with the collection, by the kind of holes; these tables come first.
     """
     seeds = ", ".join(map(str, experiment.seeds))
-    parts = [f"# {', '.join(experiment.photos)}", f"Seeds: {seeds}. The figures of a photo are its means over them."]
+    title = ", ".join(Path(photos).name for photos in experiment.photos)
+    parts = [
+        f"# {title}, filled from {Path(experiment.index).name}",
+        _identity(experiment),
+        f"Seeds: {seeds}. The figures of a photo are its means over them.",
+    ]
     for name, growth in (growths or {}).items():
         parts += [f"## {name}, by the size of the collection", growth_tables(growth)]
     for name, evaluation in pooled.items():

@@ -188,3 +188,20 @@ def test_metrics_that_cannot_be_used(place, opened, tmp_path, metrics, told):
         evaluate(
             experiment.photos, opened, tmp_path / "x", experiment.cells()[0], reuse=tmp_path / "kept", metrics=metrics
         )
+
+
+def test_results_of_another_experiment_are_left_alone(place, query_folder, monkeypatch):
+    text = 'photos = ["queries"]\nindex = "crops.ceret"\nmethods = ["smooth"]\nlimit = 2\nkeep_leaks = true\n'
+    (place / "some.toml").write_text(text)
+    run_experiment(read_experiment(place / "some.toml"), place / "out")
+    before = written(place / "out")
+    (place / "others").symlink_to(query_folder)
+    (place / "other.toml").write_text(text.replace('"queries"', '"others"'))
+    with pytest.raises(EvaluationError, match=r"out holds the results of another experiment.*choose another `out`"):
+        run_experiment(read_experiment(place / "other.toml"), place / "out")
+    assert written(place / "out") == before
+
+    monkeypatch.chdir(place)  # the same photos, seen from elsewhere, and another method: the same experiment
+    (place / "some.toml").write_text(text.replace('["smooth"]', '["smooth", "telea"]'))
+    run_experiment(read_experiment("some.toml"), "out")
+    assert "telea" in (place / "out" / "experiment.md").read_text()
