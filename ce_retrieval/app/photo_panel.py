@@ -11,11 +11,11 @@ import numpy as np
 
 from ce_retrieval.app.collections import Collection
 from ce_retrieval.app.events import prepared
-from ce_retrieval.app.messages import NO_PHOTO, NOT_UPLOADED, PageError
+from ce_retrieval.app.messages import NO_PHOTO, NOT_UPLOADED, PageError, last_part
 from ce_retrieval.app.painter import painter, show
 from ce_retrieval.app.services import Services
 from ce_retrieval.app.sessions import Session
-from ce_retrieval.app.sources import caption, last_part
+from ce_retrieval.app.sources import caption
 from ce_retrieval.app.status import line
 from ce_retrieval.app.uploads import PREVIEW, TILE, GivenPhoto, save_preview, take_mask, take_photo
 from ce_retrieval.errors import CeretError
