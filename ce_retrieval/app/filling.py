@@ -17,11 +17,12 @@ from ce_retrieval.app.sources import hidden_record
 from ce_retrieval.app.strokes import rasterise
 from ce_retrieval.app.uploads import PREVIEW, TILE, GivenMask, GivenPhoto, save_mask, save_preview
 from ce_retrieval.completion.auto.choice import SAME_KIND, UNLIKE
+from ce_retrieval.completion.candidate import Candidate
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.completion.record import json_lines
 from ce_retrieval.completion.rerank.own_photo import evidence
-from ce_retrieval.completion.result import Candidate, Completion
+from ce_retrieval.completion.result import Completion
 from ce_retrieval.completion.stages import Progress
 from ce_retrieval.own_files import sealed_json
 from ce_retrieval.photo_index import Origin

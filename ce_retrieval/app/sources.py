@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.app.messages import last_part
-from ce_retrieval.completion.result import Candidate
+from ce_retrieval.completion.candidate import Candidate
 from ce_retrieval.photo_index import PhotoRecord
 from ce_retrieval.pixels import Bools, Photo, resize_area
 from ce_retrieval.retrieval.neighbor import Neighbor

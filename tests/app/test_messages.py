@@ -12,7 +12,7 @@ from ce_retrieval.app.sources import described, hidden_record, outlined
 from ce_retrieval.app.status import line, status
 from ce_retrieval.app.words import STEPS_OF
 from ce_retrieval.app.work import State
-from ce_retrieval.completion.result import Candidate
+from ce_retrieval.completion.candidate import Candidate
 from ce_retrieval.errors import CorruptIndexError, FilterError, PhotoError, SettingsError
 
 
