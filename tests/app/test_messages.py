@@ -8,6 +8,7 @@ import pytest
 from ce_retrieval.app.filling import _notes
 from ce_retrieval.app.messages import CONTROLS, HIDDEN, PageError, told
 from ce_retrieval.app.orders import Order, command_of, differing
+from ce_retrieval.app.shelf import Made
 from ce_retrieval.app.sources import described, hidden_record, outlined
 from ce_retrieval.app.status import line, status
 from ce_retrieval.app.words import STEPS_OF
@@ -74,7 +75,7 @@ def test_a_collection_that_holds_nothing_alike_is_said():
         scenes = [candidate(scores={"kind": 1 - kind}) for kind in kinds]
         result = SimpleNamespace(candidates=scenes, method=method, notes=("a note",), loss="", refusal="")
         photo = SimpleNamespace(encoding=SimpleNamespace(notes=["no EXIF"]))
-        return _notes(result, SimpleNamespace(notes=[("index", "no kinds")]), photo)
+        return _notes(Made(result, photo, ["no kinds"]))
 
     assert noted(0.2, 0.41)[0] == "the collection holds nothing alike (similarity in kind 0.41 at best)"
     assert noted(0.2, 0.7) == ["a note", "no EXIF", "no kinds"] == noted() == noted(0.1, method="auto")
