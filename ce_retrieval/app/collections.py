@@ -97,15 +97,24 @@ class Collections:
                     del self._completers[key]
             return known[1]
 
-    def completer(self, method: str, name: str | None, settings: Mapping[str, Any]) -> Completer:
-        """Return what completes photos by a method from an index; several users share it.
+    def completer(
+        self, method: str, name: str | None, settings: Mapping[str, Any], others: Path | None = None
+    ) -> Completer:
+        """Return what completes photos by a method from an index; several users share it, unless there are other photos.
 
-        name : None: without an index. Errors as `get` and `make_completer`.
+        Parameters
+        ----------
+        name : of the index; None: without one.
+        others : folder of other photos of the place.
+
+        Raises
+        ------
+        CeretError : as `get` and `make_completer`.
         """
         collection = self.get(name) if name is not None and METHODS[method].index != "none" else None
         key = (collection and collection.name, collection and id(collection.index), method, _frozen(settings))
         with self._lock:
-            if key in self._completers:
+            if others is None and key in self._completers:
                 self._completers.move_to_end(key)
                 return self._completers[key]
         made = make_completer(
@@ -114,7 +123,10 @@ class Collections:
             workers=self._workers,
             settings=settings,
             scenes=collection.scenes if collection else None,
+            others=others,
         )
+        if others is not None:  # they are one user's, and may be others the next time
+            return made
         with self._lock:
             self._completers[key] = made
             while len(self._completers) > COMPLETERS:

@@ -106,8 +106,9 @@ class FillEvents:
         name = None if METHODS[method].index == "none" else collection
         if name is not None:
             self._services.collections.get(name)  # says what is wrong with it before anybody waits
-        chosen = differing(method, settings, has_index=name is not None)
-        return Order(session.chosen(), session.mask, painting, method, name, chosen)
+        others = session.others.folder() if METHODS[method].others else None
+        chosen = differing(method, settings, has_index=name is not None, has_others=others is not None)
+        return Order(session.chosen(), session.mask, painting, method, name, chosen, others)
 
     async def _filled(
         self,

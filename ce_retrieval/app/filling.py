@@ -13,8 +13,9 @@ import numpy as np
 from ce_retrieval.app.collections import Collections
 from ce_retrieval.app.messages import ALL_PAINTED, CONTROLS, NOTHING_PAINTED, RESULT_GONE, PageError
 from ce_retrieval.app.orders import Order, command_of
+from ce_retrieval.app.others import FOLDER
 from ce_retrieval.app.shelf import Made, Place, Shelf
-from ce_retrieval.app.sources import hidden_record
+from ce_retrieval.app.sources import hidden_record, renamed
 from ce_retrieval.app.strokes import rasterise
 from ce_retrieval.app.uploads import PREVIEW, TILE, GivenMask, GivenPhoto, save_mask, save_preview
 from ce_retrieval.completion.auto.choice import SAME_KIND, UNLIKE
@@ -132,7 +133,7 @@ class Filler:
         if hole.all():
             raise PageError(ALL_PAINTED)
         photo = order.photo.read(self._max_pixels)
-        completer = self._collections.completer(order.method, order.collection, order.settings)
+        completer = self._collections.completer(order.method, order.collection, order.settings, order.others)
         each = METHODS[order.method].has_candidates and order.method == "retrieval" and hole.size <= EACH_FILLED
         result = completer.complete(
             evidence(photo, hole),
@@ -161,7 +162,7 @@ class Filler:
         settings = {name: value for name, value in order.settings.items() if name in known and name != "pick"}
         # In `auto`, photos of the same place stand before the scenes.
         places = sum(one.homography is not None for one in before.candidates) if order.method == "auto" else 0
-        return order._replace(method="scenes", settings={**settings, "pick": chosen.rank - places})
+        return order._replace(method="scenes", others=None, settings={**settings, "pick": chosen.rank - places})
 
     def picked(
         self, order: Order, before: Filled, chosen: int, number: int, folders: tuple[Path, Path], progress: Progress
@@ -215,7 +216,7 @@ class Filler:
         written = result.save(kept, stem, about, like=photo)
         picture, record = served / written.name, served / f"{stem}.json"
         written.rename(picture)
-        replace_file(record, self._record(written.with_suffix(".json")), synced=False)
+        replace_file(record, self._record(written.with_suffix(".json"), order), synced=False)
         after = served / "after.jpg"
         save_preview(after, result.best, PREVIEW)
         large, tiles = [], []
@@ -242,13 +243,15 @@ class Filler:
             place=self._shelf.put(made),
         )
 
-    def _record(self, path: Path) -> bytes:
+    def _record(self, path: Path, order: Order) -> bytes:
         """Return the record of a result as users may have it."""
-        if not self._no_sources:
+        if not self._no_sources and order.others is None:
             return path.read_bytes()
         record = json.loads(path.read_bytes())
         del record["sha256"]  # of the text with the sources
-        return sealed_json(json_lines(hidden_record(record)))
+        if order.others is not None:
+            record = renamed(record, str(order.others), FOLDER)
+        return sealed_json(json_lines(hidden_record(record) if self._no_sources else record))
 
     def _index_path(self, order: Order) -> str | None:
         """Return the path of an order's index as users may have it."""

@@ -120,6 +120,15 @@ def hidden_record(record: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
+def renamed(value: Any, folder: str, name: str) -> Any:
+    """Return JSON values with the path of a folder under another name, wherever it stands."""
+    if isinstance(value, str):
+        return value.replace(folder, name)
+    if isinstance(value, dict):
+        return {key: renamed(one, folder, name) for key, one in value.items()}
+    return [renamed(one, folder, name) for one in value] if isinstance(value, list) else value
+
+
 def _hidden(candidate: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in candidate.items() if name not in ("photo", "sha256")}
 

@@ -67,7 +67,7 @@ def own_index(crop_index, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(crop_index, own_index):
-    with page_of(crop_index, own_index, max_pixels=20_000) as tab:
+    with page_of(crop_index, own_index, max_pixels=300_000) as tab:
         yield tab
 
 
@@ -243,7 +243,7 @@ def test_a_photo_must_be_chosen(page):
     [
         (b"no photo", "“odd.png” cannot be opened as a photo"),
         (encoded(np.zeros((60, 60, 3), np.uint8))[:50], "cannot be opened as a photo"),
-        (encoded(np.zeros((200, 200, 3), np.uint8)), "This photo is too large: it has 0 megapixels"),
+        (encoded(np.zeros((600, 600, 3), np.uint8)), "This photo is too large: it has 0 megapixels"),
         (encoded(np.zeros((4, 4, 3), np.uint8)), "pixels"),
     ],
 )
