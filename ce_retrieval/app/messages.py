@@ -14,6 +14,7 @@ from ce_retrieval.photos.folder_sources import SHARD_SUFFIXES
 NO_PHOTO = "Choose a photo first: drop one on the page, paste one, or take one from the collection."
 NOTHING_PAINTED = "Nothing is painted yet: paint over what should go, or load a mask."
 ALL_PAINTED = "Everything is painted: leave some of the photo, so that there is something to go by."
+NO_COLLECTION = "There is no collection here: whoever runs this page can start it with one (--index)."
 PHOTO_GONE = "Your photo is no longer here: it was deleted after an hour, or the page was restarted. Choose it again."
 RESULT_GONE = "This result is no longer here. Press “Fill the hole” again."
 NONE_PASSES = "No photo of the collection passes this filter: loosen it, or leave it empty."

@@ -38,8 +38,8 @@ def build_page(gr: Any, services: Services) -> Any:
                 panel = photo_panel(gr, services)
             with gr.Column(scale=2, min_width=320), gr.Tabs(elem_id="tools"):
                 with gr.Tab("Fill the hole", id="fill") as filling:
-                    controls = fill_controls(gr)
-                with gr.Tab("Similar photos", id="similar") as finding:
+                    controls = fill_controls(gr, has_index=bool(services.collections.names))
+                with gr.Tab("Similar photos", id="similar", visible=bool(services.collections.names)) as finding:
                     similar = SimilarTab(gr, services)
                 reading = None
                 if services.report is not None:

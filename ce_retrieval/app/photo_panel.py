@@ -45,7 +45,7 @@ class PhotoPanel(NamedTuple):
 
 def photo_panel(gr: Any, services: Services) -> PhotoPanel:
     """Lay out the panel, and let it react."""
-    names = services.collections.names
+    names, first = services.collections.names, services.collections.first
     chooser = gr.HTML(
         "",
         html_template=(LOOKS / "chooser.html").read_text(encoding="utf-8"),
@@ -70,13 +70,15 @@ def photo_panel(gr: Any, services: Services) -> PhotoPanel:
     others_panel(gr, services)
     collection = gr.Dropdown(
         names,
-        value=names[0],
+        value=first,
         label="Collection",
         info="The photos to fill from.",
         visible=len(names) > 1,
         elem_id="collection",
     )
-    with gr.Accordion("Take a photo from the collection", open=False, elem_id="offer") as accordion:
+    with gr.Accordion(
+        "Take a photo from the collection", open=False, elem_id="offer", visible=bool(names)
+    ) as accordion:
         offered = gr.Gallery(
             label="Photos of the collection",
             columns=6,

@@ -187,7 +187,7 @@ class ResultView:
         name = words.METHODS.get(filled.order.method, (filled.order.method, ""))[0]
         parts = "".join(f"<li>{html.escape(_part(*part))}</li>" for part in filled.parts)
         lines = self._services.lines(filled.notes)
-        if filled.order.method in MORE_BY_SCENES and not filled.candidates:
+        if self._services.collections.first and filled.order.method in MORE_BY_SCENES and not filled.candidates:
             lines.append("To choose among twenty fills from other photos, fill with “Scenes”.")
         if session.others.photos and not METHODS[filled.order.method].others:
             fit = " and ".join(f"“{words.METHODS[name][0]}”" for name, about in METHODS.items() if about.others)

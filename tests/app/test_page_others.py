@@ -152,3 +152,22 @@ def test_what_was_deleted_is_said_and_other_methods_do_without(tmp_path):
     with pytest.raises(others.PageError, match="1 of the other photos of the place are no longer here"):
         mine.folder()
     assert mine.folder() == kept / "others" and len(mine.photos) == 1
+
+
+def test_without_an_index_they_and_the_photo_itself_fill(photo, view):
+    with page_of() as page:
+        tab = page.another()
+        tab.choose(photo)
+        offered = [one["props"] for one in tab.config["components"] if one["props"].get("elem_id") == "method"]
+        assert [value for _, value in offered[0]["choices"]] == ["auto", "places", "patchmatch", "network"]
+        said = filled(tab, PAINTED, method="places", collection=None)["status"]
+        assert "needs other photos" in said and "`" not in said
+        change(tab, shot=encoded(view))
+        shown = filled(tab, PAINTED, method="auto", collection=None, places="auto")
+        assert "--index" not in shown["command"] and "--others others" in shown["command"]
+        assert "of the same place: “shot.png”" in shown["about"]
+        refused = (
+            filled(tab, PAINTED, method="scenes", collection=None)["status"],
+            tab.call("find", "", None, "whole", "index", 5, "")[0],
+        )
+        assert "no collection here" in refused[1] and "needs a collection" in refused[0]
