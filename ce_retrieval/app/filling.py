@@ -143,7 +143,7 @@ class Filler:
             progress=progress,
         )
         progress(SAVE, 0, 1)
-        notes = [line for _, line in completer.notes]
+        notes = [f"the collection {line}" if line.startswith("has ") else line for _, line in completer.notes]
         return self._filled(order, number, folders, Made(result, photo, notes), began)
 
     def picking(self, before: Filled, number: int) -> Order:
