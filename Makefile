@@ -1,7 +1,7 @@
 # make demo [PHOTOS=folder]   fill holes in real photos and print where the pictures are
 # make test                   run the tests
 # make test-slow              run those that take minutes
-# make test-web               run those of the page in a browser (Chromium)
+# make test-web               run those of the page in a browser (Chromium), and keep pictures of it in web-screenshots
 # make check                  check lint, format and types
 # make bench [RUN=name]       list the benchmarks, or run one
 # make gpu DATA= VAL= OUT=     train and measure on a GPU for a quarter of an hour
@@ -25,7 +25,7 @@ test-slow: .venv/installed-test
 	$(PYTEST) -m slow
 
 test-web: .venv/installed-test
-	$(PYTEST) -m web
+	CERET_SCREENSHOTS=$(CURDIR)/web-screenshots $(PYTEST) -m web
 
 check: .venv/installed-test
 	$(BIN)/ruff check .
@@ -40,7 +40,7 @@ gpu:
 	$(PYTHON) benchmarks/gpu.py --data $(DATA) --val $(VAL) --out $(OUT)
 
 clean:
-	rm -rf .venv demo build *.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo web-screenshots build *.egg-info .mypy_cache .ruff_cache .hypothesis
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'ceret needs Python 3.11 or later: make PYTHON=python3.11')"

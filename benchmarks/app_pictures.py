@@ -76,6 +76,8 @@ def picture(browser, address: str, photo: Path, width: int) -> Image.Image:
     page.locator("#facts dl").wait_for()
     page.mouse.move(5, 5)
     page.wait_for_timeout(1500)
+    if str(photo.parent) in page.inner_text("body"):
+        raise SystemExit("the page shows a path of this machine: no picture is kept")
     shown = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
     page.close()
     return shown

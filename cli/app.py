@@ -26,8 +26,8 @@ def _number(name: str, **more: Any) -> Decorator:
     metavar="NAME.ceret",
     type=PATH,
     multiple=True,
-    required=True,
-    help="An index to fill from; may be repeated.",
+    help="An index to fill from; may be repeated. Without one, holes are filled from other photos of the place, and from the "
+    "photo itself.",
 )
 @click.option("--host", default=AppSettings.host, show_default=True, metavar="ADDRESS", help=_HELP["host"].help)
 @_number("port")

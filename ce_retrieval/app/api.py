@@ -27,12 +27,12 @@ class Api:
 
     def __init__(self, gr: Any, services: Services) -> None:
         self._gr, self._services = gr, services
-        names = services.collections.names
+        names, first = services.collections.names, services.collections.first
         with gr.Row(visible=False):
             photo = gr.UploadButton("photo")
             mask = gr.UploadButton("mask")
             painting = gr.Textbox(label="painting")
-            collection = gr.Dropdown(names, value=names[0], label="collection")
+            collection = gr.Dropdown(names, value=first, label="collection")
             method = gr.Dropdown(list(METHODS), value=DEFAULT_METHOD, label="method")
             settings = gr.JSON(label="settings")
             features = gr.Dropdown(["index", "kind", "places"], value="index", label="features")
@@ -84,7 +84,7 @@ class Api:
         try:
             with services.sessions.passing() as session:
                 given, hole = self._given(session, photo, mask)
-                name = services.collections.names[0] if collection is None else collection
+                name = collection or services.collections.first or ""
                 question = Question(given, hole, painting or "", name, False, features or "index", int(k or 20), where)
                 _, found = await self._result(session, lambda progress: nearest(services, question, progress))
                 return [hidden_neighbor(one, hide=services.settings.no_sources) for one in found]
@@ -125,14 +125,17 @@ class Api:
         settings: Mapping[str, Any] | None,
     ) -> Order:
         """Return what is to be filled; an argument that the method does not read is an error here."""
-        names = self._services.collections.names
         method = DEFAULT_METHOD if method is None else method
         if not isinstance(settings or {}, dict):
             raise PageError("`settings` is no JSON object: give the method's settings by name.")
         given = dict(settings or {})
         if refused := [name for name in OFFERED if name in given]:
             raise PageError(f"{refused[0]} cannot be set here: it would be a file of the server.")
-        name = None if method in METHODS and METHODS[method].index == "none" else collection or names[0]
+        name = (
+            None
+            if method in METHODS and METHODS[method].index == "none"
+            else collection or self._services.collections.first
+        )
         settings_of(method, given, has_index=name is not None)
         return Order(photo, mask, painting or "", method, name, given)
 

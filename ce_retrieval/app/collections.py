@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ce_retrieval.app.messages import PageError
+from ce_retrieval.app.messages import NO_COLLECTION, PageError
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.methods import METHODS, make_completer
 from ce_retrieval.errors import CeretError, SettingsError, shown
@@ -45,7 +45,7 @@ class Collections:
 
     Parameters
     ----------
-    paths : of the indexes, at least one.
+    paths : of the indexes; none: the page fills from the photo itself and from other photos of the place.
     workers : threads for one photo.
 
     Raises
@@ -67,6 +67,11 @@ class Collections:
                 self._opened[name] = stamp, opened
 
     @property
+    def first(self) -> str | None:
+        """The name of the first index, None where there is none."""
+        return next(iter(self._paths), None)
+
+    @property
     def names(self) -> list[str]:
         """The names of the indexes, in the given order."""
         return list(self._paths)
@@ -79,6 +84,8 @@ class Collections:
         PageError : there is none of that name, or it has gone.
         CeretError : it has changed and cannot be opened any more.
         """
+        if not self._paths:
+            raise PageError(NO_COLLECTION)
         path = self._paths.get(name) if isinstance(name, str) else None
         if path is None:
             raise PageError(f"There is no collection {shown(name)}: choose one of {', '.join(self._paths)}.")
@@ -97,15 +104,24 @@ class Collections:
                     del self._completers[key]
             return known[1]
 
-    def completer(self, method: str, name: str | None, settings: Mapping[str, Any]) -> Completer:
-        """Return what completes photos by a method from an index; several users share it.
+    def completer(
+        self, method: str, name: str | None, settings: Mapping[str, Any], others: Path | None = None
+    ) -> Completer:
+        """Return what completes photos by a method from an index; several users share it, unless there are other photos.
 
-        name : None: without an index. Errors as `get` and `make_completer`.
+        Parameters
+        ----------
+        name : of the index; None: without one.
+        others : folder of other photos of the place.
+
+        Raises
+        ------
+        CeretError : as `get` and `make_completer`.
         """
         collection = self.get(name) if name is not None and METHODS[method].index != "none" else None
         key = (collection and collection.name, collection and id(collection.index), method, _frozen(settings))
         with self._lock:
-            if key in self._completers:
+            if others is None and key in self._completers:
                 self._completers.move_to_end(key)
                 return self._completers[key]
         made = make_completer(
@@ -114,7 +130,10 @@ class Collections:
             workers=self._workers,
             settings=settings,
             scenes=collection.scenes if collection else None,
+            others=others,
         )
+        if others is not None:  # they are one user's, and may be others the next time
+            return made
         with self._lock:
             self._completers[key] = made
             while len(self._completers) > COMPLETERS:
@@ -141,7 +160,8 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
             raise SettingsError(f"`index` {path} is given twice: leave one out")
         seen.add(os.path.realpath(path))
     parts = [Path(os.path.abspath(path)).with_suffix("").parts for path in paths]
-    for depth in range(1, max(map(len, parts)) + 1):
+    names: list[str] = []
+    for depth in range(1, max(map(len, parts), default=0) + 1):
         names = ["/".join(one[-depth:]) for one in parts]
         if len(set(names)) == len(names):
             break

@@ -49,10 +49,12 @@ class FillControls(NamedTuple):
         return settings
 
 
-def fill_controls(gr: Any) -> FillControls:
-    """Lay out the controls; those that a method does not read are hidden."""
+def fill_controls(gr: Any, *, has_index: bool) -> FillControls:
+    """Lay out the controls; those that a method does not read are hidden, and the methods that need an index without one."""
     known = ranges(SceneSettings)
-    titles = [(title, name) for name, (title, _) in words.METHODS.items()]
+    titles = [
+        (title, name) for name, (title, _) in words.METHODS.items() if has_index or METHODS[name].index != "required"
+    ]
     with gr.Row(elem_classes="slim"):
         method = gr.Dropdown(
             titles, value=DEFAULT_METHOD, label="Fill with", info=_about(DEFAULT_METHOD), elem_id="method"
@@ -97,16 +99,18 @@ def fill_controls(gr: Any) -> FillControls:
     status = gr.HTML("", elem_id="status")
     with gr.Accordion("More", open=False, elem_id="more"):
         _more(gr, settings)
-        with gr.Accordion("What makes a good fill", open=False, elem_id="weights"):
+        with gr.Accordion("What makes a good fill", open=False, elem_id="weights", visible=has_index):
             gr.Markdown("Higher weighs more; 0 is not looked at.")
             terms = {
                 name: gr.Slider(0, HEAVIEST, weight, step=0.25, label=_sentence(name), elem_id=f"term-{name}")
                 for name, weight in TERM_WEIGHTS.items()
             }
     shown = list(settings.items())
+    for name, component in shown:
+        component.visible = name in _read(DEFAULT_METHOD, has_index)
 
     def read(chosen: str, compared: str) -> list[Any]:
-        used = _read(chosen) | (_read(compared) if compared != NONE else set())
+        used = _read(chosen, has_index) | (_read(compared, has_index) if compared != NONE else set())
         return [gr.update(info=_about(chosen)), *(gr.update(visible=name in used) for name, _ in shown)]
 
     both = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
@@ -136,12 +140,11 @@ def _more(gr: Any, settings: dict[str, Any]) -> None:
     settings["allow_same_photo"] = gr.Checkbox(
         label="Allow the photo itself", info="Copies of your photo may fill it: what you take out may come back."
     )
-    settings["mixed"] = gr.Checkbox(label="Keep the stronger edges of both", visible=False)
+    settings["mixed"] = gr.Checkbox(label="Keep the stronger edges of both")
     settings["fill"] = gr.Dropdown(
         [("Blended", "blend"), ("As it is", "paste"), ("Mean of many", "mean")],
         value="blend",
         label="Fill",
-        visible=False,
     )
     settings["start"] = gr.Dropdown(
         [
@@ -152,15 +155,18 @@ def _more(gr: Any, settings: dict[str, Any]) -> None:
         ],
         value="auto",
         label="Begin with",
-        visible=False,
     )
-    settings["k"] = gr.Number(
-        0, label="Candidates", precision=0, minimum=0, maximum=200, info="0: twenty.", visible=False
-    )
+    settings["k"] = gr.Number(0, label="Candidates", precision=0, minimum=0, maximum=200, info="0: twenty.")
 
 
-def _read(method: str) -> set[str]:
-    return set(METHODS[method].options()) if method in METHODS else set()
+def _read(method: str, has_index: bool) -> set[str]:
+    """Return the settings that a method reads."""
+    if method not in METHODS:
+        return set()
+    about = METHODS[method]
+    if has_index or about.index != "optional":
+        return set(about.options())
+    return {*about.without_index, *about.with_others}
 
 
 def _about(method: str) -> str:

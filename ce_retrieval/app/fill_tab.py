@@ -103,11 +103,12 @@ class FillEvents:
     ) -> Order:
         if not isinstance(method, str) or method not in METHODS:
             raise PageError("Choose a method of the list.")
-        name = None if METHODS[method].index == "none" else collection
+        name = None if METHODS[method].index == "none" else collection or self._services.collections.first
         if name is not None:
             self._services.collections.get(name)  # says what is wrong with it before anybody waits
-        chosen = differing(method, settings, has_index=name is not None)
-        return Order(session.chosen(), session.mask, painting, method, name, chosen)
+        others = session.others.folder() if METHODS[method].others else None
+        chosen = differing(method, settings, has_index=name is not None, has_others=others is not None)
+        return Order(session.chosen(), session.mask, painting, method, name, chosen, others)
 
     async def _filled(
         self,

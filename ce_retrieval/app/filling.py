@@ -13,19 +13,19 @@ import numpy as np
 from ce_retrieval.app.collections import Collections
 from ce_retrieval.app.messages import ALL_PAINTED, CONTROLS, NOTHING_PAINTED, RESULT_GONE, PageError
 from ce_retrieval.app.orders import Order, command_of
-from ce_retrieval.app.sources import hidden_record
+from ce_retrieval.app.others import FOLDER
+from ce_retrieval.app.shelf import Made, Place, Shelf
+from ce_retrieval.app.sources import hidden_record, renamed
 from ce_retrieval.app.strokes import rasterise
 from ce_retrieval.app.uploads import PREVIEW, TILE, GivenMask, GivenPhoto, save_mask, save_preview
 from ce_retrieval.completion.auto.choice import SAME_KIND, UNLIKE
-from ce_retrieval.completion.completer import Completer
+from ce_retrieval.completion.candidate import Candidate
 from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.completion.record import json_lines
 from ce_retrieval.completion.rerank.own_photo import evidence
-from ce_retrieval.completion.result import Candidate, Completion
 from ce_retrieval.completion.stages import Progress
 from ce_retrieval.own_files import sealed_json
 from ce_retrieval.photo_index import Origin
-from ce_retrieval.photos import DecodedPhoto
 from ce_retrieval.pixels import Bools, hole_box, resize_area
 from ce_retrieval.retrieval.neighbor import Neighbor
 from ce_retrieval.storage import make_folder, replace_file
@@ -54,6 +54,7 @@ class Filled(NamedTuple):
     parts : what each separate part of the hole was filled by, and how sure that is in [0, 1] or None.
     command : that makes the same.
     seconds : that it took.
+    place : where the result lies in memory.
     """
 
     order: Order
@@ -70,6 +71,7 @@ class Filled(NamedTuple):
     parts: Sequence[tuple[str, float | None]]
     command: str
     seconds: float
+    place: Place
 
     @property
     def pick(self) -> int | None:
@@ -90,6 +92,7 @@ class Filler:
 
     def __init__(self, collections: Collections, *, max_pixels: int, no_sources: bool) -> None:
         self._collections, self._max_pixels, self._no_sources = collections, max_pixels, no_sources
+        self._shelf = Shelf()
 
     def hole_of(self, photo: GivenPhoto, mask: GivenMask | None, painting: str) -> Bools | None:
         """Return what is painted or masked, bool (H, W) of the photo; None for nothing.
@@ -130,7 +133,7 @@ class Filler:
         if hole.all():
             raise PageError(ALL_PAINTED)
         photo = order.photo.read(self._max_pixels)
-        completer = self._collections.completer(order.method, order.collection, order.settings)
+        completer = self._collections.completer(order.method, order.collection, order.settings, order.others)
         each = METHODS[order.method].has_candidates and order.method == "retrieval" and hole.size <= EACH_FILLED
         result = completer.complete(
             evidence(photo, hole),
@@ -140,7 +143,8 @@ class Filler:
             progress=progress,
         )
         progress(SAVE, 0, 1)
-        return self._filled(order, number, folders, photo, result, completer, began)
+        notes = [f"the collection {line}" if line.startswith("has ") else line for _, line in completer.notes]
+        return self._filled(order, number, folders, Made(result, photo, notes), began)
 
     def picking(self, before: Filled, number: int) -> Order:
         """Return what fills a photo from another of a result's candidates: the method `scenes`, which can be told one.
@@ -158,7 +162,7 @@ class Filler:
         settings = {name: value for name, value in order.settings.items() if name in known and name != "pick"}
         # In `auto`, photos of the same place stand before the scenes.
         places = sum(one.homography is not None for one in before.candidates) if order.method == "auto" else 0
-        return order._replace(method="scenes", settings={**settings, "pick": chosen.rank - places})
+        return order._replace(method="scenes", others=None, settings={**settings, "pick": chosen.rank - places})
 
     def picked(
         self, order: Order, before: Filled, chosen: int, number: int, folders: tuple[Path, Path], progress: Progress
@@ -167,6 +171,12 @@ class Filler:
 
         PageError where the candidate is none for the hole as a whole: `auto` ranks them for its widest part.
         """
+        made = self._made(order, before)
+        if made is not None:
+            began = time.monotonic()
+            taken = made.result.take(order.settings["pick"], progress=progress)
+            progress(SAVE, 0, 1)
+            return self._filled(order, number, folders, made._replace(result=taken), began)
         wanted = before.candidates[chosen].sha256
         done = self.fill(order, number, folders, progress)
         if done.candidates[order.settings["pick"] - 1].sha256 == wanted:
@@ -178,17 +188,22 @@ class Filler:
             )
         return self.fill(order._replace(settings={**order.settings, "pick": ranks[0]}), number + 1, folders, progress)
 
-    def _filled(
-        self,
-        order: Order,
-        number: int,
-        folders: tuple[Path, Path],
-        photo: DecodedPhoto,
-        result: Completion,
-        completer: Completer,
-        began: float,
-    ) -> Filled:
+    def _made(self, order: Order, before: Filled) -> Made | None:
+        """Return a result in memory, if it differs from an order in its `pick` alone, and its collection is as it was."""
+        made = before.place.made
+        if (
+            made is None
+            or made.result.taking is None
+            or order.method != before.order.method
+            or order.collection is None
+        ):
+            return None
+        now = self._collections.get(order.collection).index.manifest.sha256
+        return made if made.result.index is not None and made.result.index["manifest_sha256"] == now else None
+
+    def _filled(self, order: Order, number: int, folders: tuple[Path, Path], made: Made, began: float) -> Filled:
         """Write the files and pictures of a result."""
+        result, photo = made.result, made.photo
         served, kept = folders[0] / f"{number}", folders[1] / f"{number}"
         make_folder(served)
         make_folder(kept)
@@ -201,7 +216,7 @@ class Filler:
         written = result.save(kept, stem, about, like=photo)
         picture, record = served / written.name, served / f"{stem}.json"
         written.rename(picture)
-        replace_file(record, self._record(written.with_suffix(".json")), synced=False)
+        replace_file(record, self._record(written.with_suffix(".json"), order), synced=False)
         after = served / "after.jpg"
         save_preview(after, result.best, PREVIEW)
         large, tiles = [], []
@@ -221,19 +236,22 @@ class Filler:
             mask=mask,
             preview=(order.photo.preview, after),
             hole=resize_area(result.hole.astype(np.uint8), _fitted(result.hole.shape, PREVIEW)) > 0,
-            notes=_notes(result, completer, photo),
+            notes=_notes(made),
             parts=[(part.method, part.confidence) for part in result.parts],
             command=command_of(order, self._index_path(order)),
             seconds=time.monotonic() - began,
+            place=self._shelf.put(made),
         )
 
-    def _record(self, path: Path) -> bytes:
+    def _record(self, path: Path, order: Order) -> bytes:
         """Return the record of a result as users may have it."""
-        if not self._no_sources:
+        if not self._no_sources and order.others is None:
             return path.read_bytes()
         record = json.loads(path.read_bytes())
         del record["sha256"]  # of the text with the sources
-        return sealed_json(json_lines(hidden_record(record)))
+        if order.others is not None:
+            record = renamed(record, str(order.others), FOLDER)
+        return sealed_json(json_lines(hidden_record(record) if self._no_sources else record))
 
     def _index_path(self, order: Order) -> str | None:
         """Return the path of an order's index as users may have it."""
@@ -267,10 +285,11 @@ def _fitted(shape: tuple[int, ...], side: int) -> tuple[int, int]:
     return max(1, round(shape[0] * share)), max(1, round(shape[1] * share))
 
 
-def _notes(result: Completion, completer: Completer, photo: DecodedPhoto) -> list[str]:
+def _notes(made: Made) -> list[str]:
     """Return what the user should know of a result."""
+    result = made.result
     kinds = [1 - one.scores["kind"] for one in result.candidates if "kind" in one.scores]
     unlike = result.method == "scenes" and kinds and max(kinds) < min(UNLIKE, SAME_KIND)
     alike = f"the collection holds nothing alike (similarity in kind {max(kinds):.2f} at best)" if unlike else ""
-    lines = [alike, *result.notes, result.loss, result.refusal, *photo.encoding.notes]
-    return list(dict.fromkeys(filter(None, [*lines, *(line for _, line in completer.notes)])))
+    lines = [alike, *result.notes, result.loss, result.refusal, *made.photo.encoding.notes]
+    return list(dict.fromkeys(filter(None, [*lines, *made.notes])))

@@ -1,16 +1,20 @@
-"""What the page says to people: errors in plain words, and without paths where these are hidden."""
+"""What the page says to people: errors in plain words, with the names of files in place of their paths, or without both."""
 
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 
 from ce_retrieval.errors import CeretError, CorruptIndexError, FilterError, PhotoError
 from ce_retrieval.errors import one_line as plain_line
-from ce_retrieval.photos import LargePhotoError
+from ce_retrieval.photos import IMAGE_SUFFIXES, LargePhotoError
+from ce_retrieval.photos.base import EXTRA_SUFFIXES, UNREAD_SUFFIXES
+from ce_retrieval.photos.folder_sources import SHARD_SUFFIXES
 
 NO_PHOTO = "Choose a photo first: drop one on the page, paste one, or take one from the collection."
 NOTHING_PAINTED = "Nothing is painted yet: paint over what should go, or load a mask."
 ALL_PAINTED = "Everything is painted: leave some of the photo, so that there is something to go by."
+NO_COLLECTION = "There is no collection here: whoever runs this page can start it with one (--index)."
 PHOTO_GONE = "Your photo is no longer here: it was deleted after an hour, or the page was restarted. Choose it again."
 RESULT_GONE = "This result is no longer here. Press “Fill the hole” again."
 NONE_PASSES = "No photo of the collection passes this filter: loosen it, or leave it empty."
@@ -43,7 +47,16 @@ CONTROLS = {
     "focus": "“Focus”",
     "max_pixels": "the limit of whoever runs this page",
 }
-_PATH = re.compile(r"(?<![\w/.])/(?=[^\s/])")  # where a path begins; where one ends cannot be told
+_SUFFIXES = "|".join(
+    re.escape(suffix)
+    for suffix in (*IMAGE_SUFFIXES, *EXTRA_SUFFIXES, *UNREAD_SUFFIXES, *SHARD_SUFFIXES, ".ceret", ".json", ".npy")
+)
+# A path ends with the suffix of a file, or, where it has none, at a blank. Blanks within it are names', as in `/my photos/a.jpg`.
+_PATH = re.compile(
+    rf"(?<![\w/.])(?:/(?=[^\s/])(?:(?!\s['\"]?/|\s--\w|`).)*?|(?:[\w.~-]+/)+[^\s/]*?)(?:{_SUFFIXES})(?![\w/]|\.\w|::)"
+    r"|(?<![\w/.])/[^\s/](?:[^\s,;`'\"]*[^\s,;`'\":.)])?",
+    re.IGNORECASE,
+)
 _BEFORE_PATH = re.compile(r"[\s,:;(]*\b(?:the first|as|of|with|at|in)?[\s,:;(]*$")
 HIDDEN = "Something is wrong with a file of the collection: whoever runs this page can see what."
 
@@ -55,7 +68,7 @@ class PageError(CeretError):
 def told(error: CeretError, *, hide: bool) -> str:
     """Return an error as the page shows it.
 
-    hide : leave paths out.
+    hide : leave the names of files out, too.
     """
     if isinstance(error, PageError):
         return str(error)
@@ -64,11 +77,10 @@ def told(error: CeretError, *, hide: bool) -> str:
     if isinstance(error, FilterError) and "passes the filter" in str(error):
         return NONE_PASSES
     text = _in_words(plain_line(str(error)))
-    if hide:
-        text = _without_paths(text)
+    text = _named(_sentence(_without_paths(text) if hide else text))
     if isinstance(error, CorruptIndexError):
-        return f"A file of the collection is damaged, so that it cannot be searched. {_sentence(text)}"
-    return _sentence(text)
+        return f"A file of the collection is damaged, so that it cannot be searched. {text}"
+    return text
 
 
 def photo_fault(error: PhotoError, name: str) -> str:
@@ -80,6 +92,16 @@ def photo_fault(error: PhotoError, name: str) -> str:
 def _in_words(text: str) -> str:
     """Replace the library's arguments by what the page calls them."""
     return re.sub(r"`(\w+)`", lambda found: CONTROLS.get(found[1], found[1].replace("_", " ")), text)
+
+
+def last_part(name: str) -> str:
+    """Return the last part of a photo's full name: a path, or container::key."""
+    return PurePosixPath(name.rpartition("::")[2] or name).name
+
+
+def _named(text: str) -> str:
+    """Replace each path by the name of its file."""
+    return re.sub(rf"(['\"]?)({_PATH.pattern})\1", lambda found: f"“{last_part(found[2])}”", text, flags=_PATH.flags)
 
 
 def _without_paths(text: str) -> str:

@@ -38,8 +38,8 @@ def build_page(gr: Any, services: Services) -> Any:
                 panel = photo_panel(gr, services)
             with gr.Column(scale=2, min_width=320), gr.Tabs(elem_id="tools"):
                 with gr.Tab("Fill the hole", id="fill") as filling:
-                    controls = fill_controls(gr)
-                with gr.Tab("Similar photos", id="similar") as finding:
+                    controls = fill_controls(gr, has_index=bool(services.collections.names))
+                with gr.Tab("Similar photos", id="similar", visible=bool(services.collections.names)) as finding:
                     similar = SimilarTab(gr, services)
                 reading = None
                 if services.report is not None:
@@ -85,15 +85,31 @@ def looks(gr: Any) -> dict[str, Any]:
         font_mono=CODE_FONTS,
         radius_size=gr.themes.sizes.radius_md,
     ).set(
+        # Contrasts of 4.5 and more (WCAG 2), which the theme's own colours do not have.
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        color_accent="*primary_700",
+        link_text_color="*primary_700",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
         block_title_background_fill="none",
         block_title_padding="0",
         block_title_text_color="*body_text_color",
         block_title_text_weight="600",
         block_label_background_fill="*block_background_fill",
+        block_label_background_fill_dark="*block_background_fill",
         block_label_text_color="*body_text_color_subdued",
+        block_label_text_color_dark="*body_text_color_subdued",
         block_border_width="1px",
         block_shadow="none",
         block_border_color="*border_color_primary",
+        input_border_width="1px",
+        input_border_color="*neutral_400",
+        input_border_color_dark="*neutral_500",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
         checkbox_border_width="1px",
         checkbox_border_color="*neutral_400",
         checkbox_border_color_dark="*neutral_500",

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import numpy as np
 
 from ce_retrieval.app.collections import Collection
 from ce_retrieval.app.events import prepared
-from ce_retrieval.app.messages import NO_PHOTO, NOT_UPLOADED, PageError
+from ce_retrieval.app.messages import NO_PHOTO, NOT_UPLOADED, PageError, last_part
+from ce_retrieval.app.others_panel import others_panel
 from ce_retrieval.app.painter import painter, show
 from ce_retrieval.app.services import Services
 from ce_retrieval.app.sessions import Session
-from ce_retrieval.app.sources import caption, last_part
+from ce_retrieval.app.sources import caption
 from ce_retrieval.app.status import line
-from ce_retrieval.app.uploads import PREVIEW, TILE, GivenPhoto, save_preview, take_mask, take_photo
+from ce_retrieval.app.uploads import PREVIEW, TILE, GivenPhoto, save_preview, served_url, take_mask, take_photo
 from ce_retrieval.errors import CeretError
 from ce_retrieval.photo_index import PhotoRecord
 from ce_retrieval.retrieval.neighbor import neighbor_photos, neighbors_of
@@ -45,7 +45,7 @@ class PhotoPanel(NamedTuple):
 
 def photo_panel(gr: Any, services: Services) -> PhotoPanel:
     """Lay out the panel, and let it react."""
-    names = services.collections.names
+    names, first = services.collections.names, services.collections.first
     chooser = gr.HTML(
         "",
         html_template=(LOOKS / "chooser.html").read_text(encoding="utf-8"),
@@ -67,15 +67,18 @@ def photo_panel(gr: Any, services: Services) -> PhotoPanel:
         )
         inverted = gr.Checkbox(label="Dark marks the hole, not white")
         transparent = gr.Checkbox(label="Transparent marks the hole")
+    others_panel(gr, services)
     collection = gr.Dropdown(
         names,
-        value=names[0],
+        value=first,
         label="Collection",
         info="The photos to fill from.",
         visible=len(names) > 1,
         elem_id="collection",
     )
-    with gr.Accordion("Take a photo from the collection", open=False, elem_id="offer") as accordion:
+    with gr.Accordion(
+        "Take a photo from the collection", open=False, elem_id="offer", visible=bool(names)
+    ) as accordion:
         offered = gr.Gallery(
             label="Photos of the collection",
             columns=6,
@@ -202,11 +205,6 @@ class _Events:
     def _refused(self, error: CeretError) -> tuple[Any, ...]:
         skipped = self._gr.skip()
         return line(self._services.say(error), bad=True), skipped, skipped
-
-
-def served_url(path: Path) -> str:
-    """Return the address of a file of `Home.served`, on the page's own server."""
-    return f"/gradio_api/file={quote(str(path))}"
 
 
 def _numbered(records: list[PhotoRecord], number: Any) -> PhotoRecord:

@@ -16,7 +16,10 @@ from ce_retrieval.app.services import Services
 from ce_retrieval.app.sessions import Session
 from ce_retrieval.app.sources import caption, described, outlined
 from ce_retrieval.app.uploads import TILE, save_preview
+from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.errors import CeretError
+from ce_retrieval.photos import load_photo
+from ce_retrieval.pixels import Photo
 
 SOURCE = 720  # px, the longer side of a source photo that is looked at
 COLUMNS = 5
@@ -101,7 +104,7 @@ class ResultView:
             gr.update(visible=True),
             (str(filled.preview[0]), str(filled.preview[1])),
             versus,
-            "".join(self._about_result(one) for one in session.filled),
+            "".join(self._about_result(session, one) for one in session.filled),
             gr.update(
                 value=str(filled.picture), label="Download the photo" if two is None else f"Download “{names[0]}”"
             ),
@@ -156,14 +159,13 @@ class ResultView:
 
     def _source_of(self, session: Session, filled: Filled, number: int, side: int) -> Path | None:
         """Return a picture of a candidate's photo with the part that is used; None where it cannot be read any more."""
-        if filled.order.collection is None or number >= len(filled.neighbors):
+        if number >= len(filled.neighbors):
             return None
         path = filled.picture.parent / f"source-{number:02d}-{side}.webp"
         if path.exists():
             return path
         try:
-            index = self._services.collections.get(filled.order.collection).index
-            scene = index.read_photo(filled.neighbors[number].record).pixels
+            scene = self._read(filled, number)
         except CeretError:
             return None
         height, width = filled.order.photo.height, filled.order.photo.width
@@ -171,13 +173,25 @@ class ResultView:
         save_preview(path, outlined(scene, filled.candidates[number], filled.hole, factor, side), side)
         return path
 
-    def _about_result(self, filled: Filled) -> str:
+    def _read(self, filled: Filled, number: int) -> Photo:
+        """Return a candidate's photo, of the user's others or of the collection; CeretError where it cannot be read any more."""
+        others, record = filled.order.others, filled.neighbors[number].record
+        if others is not None and Path(filled.neighbors[number].name).is_relative_to(others):
+            return load_photo(others / record.key).pixels
+        if filled.order.collection is None:
+            raise PageError(RESULT_GONE)
+        return self._services.collections.get(filled.order.collection).index.read_photo(record).pixels
+
+    def _about_result(self, session: Session, filled: Filled) -> str:
         """Return HTML that says how a photo was filled."""
         name = words.METHODS.get(filled.order.method, (filled.order.method, ""))[0]
         parts = "".join(f"<li>{html.escape(_part(*part))}</li>" for part in filled.parts)
         lines = self._services.lines(filled.notes)
-        if filled.order.method in MORE_BY_SCENES and not filled.candidates:
+        if self._services.collections.first and filled.order.method in MORE_BY_SCENES and not filled.candidates:
             lines.append("To choose among twenty fills from other photos, fill with “Scenes”.")
+        if session.others.photos and not METHODS[filled.order.method].others:
+            fit = " and ".join(f"“{words.METHODS[name][0]}”" for name, about in METHODS.items() if about.others)
+            lines.append(f"The other photos of the place are used by {fit} only.")
         notes = "".join(f"<p class='note'>{html.escape(text)}</p>" for text in lines)
         return (
             f"<section class='about'><h3>{html.escape(name)}</h3>"

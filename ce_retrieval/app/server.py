@@ -40,7 +40,7 @@ def served(
 
     Parameters
     ----------
-    indexes : paths of the indexes, at least one.
+    indexes : paths of the indexes; none: the page fills without.
     settings : None for the defaults.
     auth : (user, password) that the page asks for; None: it is open.
     report : folder of an evaluation's results, which the page shows.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ce_retrieval.app.home import Home
 from ce_retrieval.app.messages import NO_PHOTO, PHOTO_GONE, RESULT_GONE, PageError
+from ce_retrieval.app.others import Others
 from ce_retrieval.app.uploads import GivenMask, GivenPhoto
 from ce_retrieval.app.work import Job
 
@@ -31,6 +32,7 @@ class Session:
     served, kept : the user's folders (`Home.rooms`).
     photo, mask : as chosen, or None.
     filled : the last results: one, or two of which the methods are compared.
+    others : other photos of the place.
     offered : the collection whose photos are offered to be taken, and these.
     job : what is worked on for the user, or was last.
     """
@@ -39,6 +41,7 @@ class Session:
         self.served, self.kept = served, kept
         self.photo: GivenPhoto | None = None
         self.mask: GivenMask | None = None
+        self.others = Others(served, kept)
         self.filled: list[Filled] = []
         self.offered: tuple[str, list[PhotoRecord]] = ("", [])
         self.job: Job | None = None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from ce_retrieval.completion.result import Candidate
+from ce_retrieval.app.messages import last_part
+from ce_retrieval.completion.candidate import Candidate
 from ce_retrieval.photo_index import PhotoRecord
 from ce_retrieval.pixels import Bools, Photo, resize_area
 from ce_retrieval.retrieval.neighbor import Neighbor
@@ -83,14 +83,9 @@ def caption(rank: int, name: str, record: PhotoRecord | None, *, hide: bool) -> 
     return "  ".join(parts)
 
 
-def last_part(name: str) -> str:
-    """Return the last part of a photo's full name."""
-    return PurePosixPath(name.rpartition("::")[2] or name).name
-
-
 def described(candidate: Candidate, *, hide: bool) -> str:
     """Return HTML that says what a candidate is: its source, licence, and scores."""
-    rows = [("Photo", HIDDEN if hide else candidate.photo)]
+    rows = [("Photo", HIDDEN if hide else last_part(candidate.photo))]
     rows += [
         (name.capitalize(), value) for name in ("label", "caption", "licence") if (value := getattr(candidate, name))
     ]
@@ -123,6 +118,15 @@ def hidden_record(record: Mapping[str, Any]) -> dict[str, Any]:
     if "parts" in record:
         shown["parts"] = [_hidden_part(part) for part in record["parts"]]
     return shown
+
+
+def renamed(value: Any, folder: str, name: str) -> Any:
+    """Return JSON values with the path of a folder under another name, wherever it stands."""
+    if isinstance(value, str):
+        return value.replace(folder, name)
+    if isinstance(value, dict):
+        return {key: renamed(one, folder, name) for key, one in value.items()}
+    return [renamed(one, folder, name) for one in value] if isinstance(value, list) else value
 
 
 def _hidden(candidate: Mapping[str, Any]) -> dict[str, Any]:

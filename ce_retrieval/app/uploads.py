@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -127,6 +128,11 @@ def save_mask(path: Path, hole: Bools) -> str:
     with storage_errors(path):
         Image.fromarray(hole.astype(np.uint8) * np.uint8(255)).save(path, "PNG")
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def served_url(path: Path) -> str:
+    """Return the address of a file of `Home.served`, on the page's own server."""
+    return f"/gradio_api/file={quote(str(path))}"
 
 
 def plain_name(name: Any) -> str:

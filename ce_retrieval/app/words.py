@@ -27,7 +27,7 @@ STEPS = {
     SAVE: "Save",
 }
 STEPS_OF = {
-    "auto": (stages.SEARCH, stages.PATCHES, stages.PLACE, stages.CUT, stages.BLEND, SAVE),
+    "auto": (stages.SEARCH, stages.PLACES, stages.PATCHES, stages.PLACE, stages.CUT, stages.BLEND, SAVE),
     "places": (stages.PLACES, SAVE),
     "scenes": (stages.SEARCH, stages.PLACE, stages.CUT, stages.BLEND, SAVE),
     "retrieval": (stages.SEARCH, SAVE),

@@ -12,10 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from ce_retrieval.completion.blend.paste import Blender, insert, scene_patch
+from ce_retrieval.completion.candidate import Candidate, copy_line
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.rerank.candidates import CandidateFinder, resolved
 from ce_retrieval.completion.rerank.query import Query, Ranked
-from ce_retrieval.completion.result import Candidate, Completion, copy_line
+from ce_retrieval.completion.result import Completion
 from ce_retrieval.completion.settings import DEFAULT_K, RetrievalSettings
 from ce_retrieval.errors import CeretError, PhotoError, SamePhotoError
 from ce_retrieval.photo_index import Origin, PhotoIndex

@@ -3,13 +3,16 @@
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ce_retrieval.completion.candidate import Candidate
 from ce_retrieval.completion.record import json_lines, run_lengths, sha256_of
+from ce_retrieval.completion.stages import Progress, telling
+from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.figures import neighbour_sheet
 from ce_retrieval.own_files import SOFTWARE, beside_name, check_free, is_own, sealed_json
 from ce_retrieval.photos import DecodedPhoto
@@ -24,52 +27,11 @@ if TYPE_CHECKING:
 FROM_SCENE, SHIFTED = 255, 128  # values of a seam
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A scene that can fill the hole, with its place in the ranking.
+class Taking(Protocol):
+    """What a method keeps of its work, so that `Completion.take` need not do it again."""
 
-    Attributes
-    ----------
-    rank : place in the ranking, from 1.
-    photo, sha256, label, caption, licence : the scene's name and what the index knows of it.
-    context_rank, context_distance : from the search; None where contexts were not searched.
-    scores : distances that the ranking uses, by term, before they are normalised.
-    total : weighted sum of the normalised scores, by which scenes are ordered; None for the method `retrieval`.
-    share : of every filled pixel's value that is this scene's.
-    offset : (row, col) px in the photo of the scene's upper left corner; None where a homography says more.
-    scale : (row, col) px of the photo for one of the scene; None likewise.
-    homography : 3 rows of 3, from (x, y, 1) in px of the photo to px of the scene; None for a scene that was only moved and
-        scaled. Corners of pixels have whole numbers.
-    """
-
-    rank: int
-    photo: str
-    sha256: str
-    label: str
-    caption: str
-    licence: str
-    context_rank: int | None
-    context_distance: float | None
-    scores: dict[str, float]
-    total: float | None
-    share: float
-    offset: tuple[float, float] | None
-    scale: tuple[float, float] | None
-    homography: list[list[float]] | None = None
-
-    @classmethod
-    def of(cls, neighbor: Neighbor, **placed: Any) -> "Candidate":
-        """Return the candidate of a neighbour; placed: all fields that the neighbour does not know, or others in their place."""
-        record = neighbor.record
-        known = {"context_rank": neighbor.rank, "context_distance": neighbor.distance}
-        return cls(
-            photo=neighbor.name,
-            sha256=record.sha256,
-            label=record.label,
-            caption=record.caption,
-            licence=record.licence,
-            **{**known, **placed},
-        )
+    def __call__(self, done: "Completion", pick: int) -> "Completion":
+        """Return a completion of the same photo from another of its candidates."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +60,7 @@ class Completion:
     expected : where the expected content came from: "network", "scenes" (the mean of the best), or None.
     parts : what each separate part of the hole was filled by, the largest first; method `auto` alone has them.
     notes : further lines for the user.
+    taking : what `take` works with; None of methods that have no such candidates, and after `pickle` or `copy`.
     """
 
     best: np.ndarray
@@ -119,6 +82,41 @@ class Completion:
     expected: str | None = None
     parts: "Sequence[FilledPart]" = ()
     notes: tuple[str, ...] = ()
+    taking: Taking | None = field(default=None, compare=False, repr=False)
+
+    def take(self, pick: int, *, progress: Progress | None = None) -> "Completion":
+        """Return the photo filled from another candidate, as a completion with that `pick` would, in a fraction of its time.
+
+        Parameters
+        ----------
+        pick : the rank of the candidate.
+        progress : as in `Completer.complete_many`.
+
+        Raises
+        ------
+        SettingsError : the method fills from no single candidate, there is none of that rank, or `pickle` or `copy` has made
+            this completion.
+        PhotoError : the candidate's photo has vanished or changed.
+
+        Notes
+        -----
+        The scene is read, blended and brought to the photo's size; search, placement, cut and ranking are those of before. For
+        this a completion by the method `scenes` keeps, besides its pictures: the index; the photo, which is the given array
+        and must not have been changed; about 10 bytes a pixel of the working size; 12 bytes a pixel of the hole at the
+        index's size for each candidate; and what a fill from the same place changes, 4 bytes a pixel.
+        """
+        if self.taking is None:
+            raise SettingsError(
+                f"this completion by `method` {self.method} cannot be filled from another candidate: complete the photo again, "
+                "by `method` scenes with `pick`"
+            )
+        if not isinstance(pick, int) or not 1 <= pick <= len(self.candidates):
+            raise SettingsError(f"`pick` is {shown(pick)}: expected 1 to {len(self.candidates)}")
+        with telling(progress):
+            return self.taking(self, pick)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "taking": None}
 
     @property
     def loss(self) -> str:
@@ -253,6 +251,17 @@ class Completion:
         return neighbour_sheet(self.best, self.hole, self.thumbnails, captions, title="photo")
 
 
-def copy_line(name: str) -> str:
-    """Return the line on a scene that is a copy of the photo."""
-    return f"{name}: the photo itself, or a copy of it"
+def refilled(
+    done: Completion, pick: int, best: np.ndarray, seam: np.ndarray | None, *, share: float = 1.0, **changes: Any
+) -> Completion:
+    """Return a completion with the fill from another of its candidates.
+
+    Parameters
+    ----------
+    best, seam : of that fill.
+    share : of that candidate; the others have none.
+    changes : what else differs, by its name.
+    """
+    candidates = [replace(one, share=share if one.rank == pick else 0.0) for one in done.candidates]
+    settings = replace(done.settings, pick=pick)
+    return replace(done, best=best, seam=seam, settings=settings, candidates=candidates, **changes)

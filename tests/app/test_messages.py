@@ -8,11 +8,12 @@ import pytest
 from ce_retrieval.app.filling import _notes
 from ce_retrieval.app.messages import CONTROLS, HIDDEN, PageError, told
 from ce_retrieval.app.orders import Order, command_of, differing
+from ce_retrieval.app.shelf import Made
 from ce_retrieval.app.sources import described, hidden_record, outlined
 from ce_retrieval.app.status import line, status
 from ce_retrieval.app.words import STEPS_OF
 from ce_retrieval.app.work import State
-from ce_retrieval.completion.result import Candidate
+from ce_retrieval.completion.candidate import Candidate
 from ce_retrieval.errors import CorruptIndexError, FilterError, PhotoError, SettingsError
 
 
@@ -34,17 +35,32 @@ def candidate(**changes):
             "“Seam” is 99: expected 0 to 40.",
             "“Seam” is 99: expected 0 to 40.",
         ),
-        (PhotoError("/photos/my trip/a.jpg has changed"), "/photos/my trip/a.jpg has changed.", HIDDEN),
+        (PhotoError("/photos/my trip/a.jpg has changed"), "“a.jpg” has changed.", HIDDEN),
         (
             PhotoError("3 scenes are lost, the first: /my trip/a.jpg"),
-            "3 scenes are lost, the first: /my trip/a.jpg.",
+            "3 scenes are lost, the first: “a.jpg”.",
             "3 scenes are lost.",
         ),
-        (FilterError("none of 60 photos of /a b passes"), "None of 60 photos of /a b passes.", "None of 60 photos."),
+        (
+            FilterError("none of 60 photos of /a b/b.ceret passes"),
+            "None of 60 photos of “b.ceret” passes.",
+            "None of 60 photos.",
+        ),
+        (
+            PhotoError("filled from 2 photos: /a/St. Marks.JPG and /a/b.tar::c/d e.png (and 1 more)"),
+            "Filled from 2 photos: “St. Marks.JPG” and “d e.png” (and 1 more).",
+            "Filled from 2 photos.",
+        ),
+        (
+            PhotoError("lost: /a/b.jpg.png: no file '/a/b.jpg.png'; run `ceret index /a/c --out d.ceret`"),
+            "Lost: “b.jpg.png”: no file “b.jpg.png”; run `ceret index “c” --out d.ceret`.",
+            HIDDEN,
+        ),
+        (PhotoError("in the index data/p.ceret 3 photos"), "In the index “p.ceret” 3 photos.", "In the index."),
         (PhotoError("and/or 1/2"), "And/or 1/2.", "And/or 1/2."),
         (
             CorruptIndexError("/x.ceret/segments/1 is altered"),
-            "A file of the collection is damaged, so that it cannot be searched. /x.ceret/segments/1 is altered.",
+            "A file of the collection is damaged, so that it cannot be searched. “1” is altered.",
             f"A file of the collection is damaged, so that it cannot be searched. {HIDDEN}",
         ),
     ],
@@ -59,7 +75,7 @@ def test_a_collection_that_holds_nothing_alike_is_said():
         scenes = [candidate(scores={"kind": 1 - kind}) for kind in kinds]
         result = SimpleNamespace(candidates=scenes, method=method, notes=("a note",), loss="", refusal="")
         photo = SimpleNamespace(encoding=SimpleNamespace(notes=["no EXIF"]))
-        return _notes(result, SimpleNamespace(notes=[("index", "no kinds")]), photo)
+        return _notes(Made(result, photo, ["no kinds"]))
 
     assert noted(0.2, 0.41)[0] == "the collection holds nothing alike (similarity in kind 0.41 at best)"
     assert noted(0.2, 0.7) == ["a note", "no EXIF", "no kinds"] == noted() == noted(0.1, method="auto")
@@ -82,7 +98,7 @@ def test_status_shows_the_step_and_how_many_wait():
 def test_what_is_said_of_a_candidate_is_escaped_and_can_be_hidden():
     text = described(candidate(licence="CC0", caption="<script>"), hide=False)
     assert "a&lt;b&gt;.jpg" in text and "CC0" in text and "&lt;script&gt;" in text and "visibility of the seam" in text
-    assert "a&lt;b" not in described(candidate(), hide=True)
+    assert "/photos" not in text and "a&lt;b" not in described(candidate(), hide=True)
     record = {
         "candidates": [{"photo": "/a", "sha256": "b", "rank": 1}],
         "dropped": ["/c: lost"],

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ce_retrieval.completion.candidate import Candidate
 from ce_retrieval.completion.parts import radius_of
-from ce_retrieval.completion.result import Candidate
 from ce_retrieval.pixels import Bools, Photo, distance_from, to_grey
 from ce_retrieval.retrieval.search import Neighbor
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ce_retrieval.completion.result import Candidate
+from ce_retrieval.completion.candidate import Candidate
 from ce_retrieval.pixels import Box
 
 

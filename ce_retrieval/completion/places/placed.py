@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from ce_retrieval.completion.auto.part import FilledPart
+from ce_retrieval.completion.candidate import Candidate
 from ce_retrieval.completion.parts import parts_of
 from ce_retrieval.completion.places.filler import PlaceFill, fill_from_views
 from ce_retrieval.completion.places.finder import Place, PlaceFinder
 from ce_retrieval.completion.places.proposals import Proposal
-from ce_retrieval.completion.result import Candidate, Completion
+from ce_retrieval.completion.places.taking import place_taking
+from ce_retrieval.completion.result import Completion
 from ce_retrieval.completion.scenes.compose import THUMBNAIL
 from ce_retrieval.completion.scenes.compose import thumbnail as _small
 from ce_retrieval.errors import MaskError, some
@@ -22,6 +24,9 @@ from ce_retrieval.photo_index import Origin
 from ce_retrieval.pixels import Bools, Photo, hole_box, to_bytes
 from ce_retrieval.places.alignment import warped
 from ce_retrieval.retrieval.neighbor import Neighbor
+
+if TYPE_CHECKING:
+    from ce_retrieval.completion.scenes.taking import SceneTaking
 
 PARTS = 6  # of a hole that are filled one by one; more are filled as one
 PLACES = "places"
@@ -119,7 +124,9 @@ def _fill(photo: Photo, hole: Bools, place: Place, *, side: int, seam: float, to
     )
 
 
-def led_by_place(done: Completion, placed: Placed, settings: Any, *, candidate_fills: bool) -> Completion:
+def led_by_place(
+    done: Completion, placed: Placed, settings: Any, photo: Photo, scenes: SceneTaking | None, *, candidate_fills: bool
+) -> Completion:
     """Return a completion from scenes with the fill from the place as its first candidate.
 
     Parameters
@@ -127,22 +134,25 @@ def led_by_place(done: Completion, placed: Placed, settings: Any, *, candidate_f
     done : with scenes as candidates, made for a `pick` one less, or without any.
     placed : what shows all of the hole.
     settings : of the whole, with its `pick`.
+    photo : as it was given.
+    scenes : fills from the scenes of `done`, None where there are none.
     candidate_fills : as in `Completer.complete_many`.
     """
     first = replace(placed.candidates[0], rank=1)
     picked = settings.pick == 1
-    scenes = [replace(one, rank=one.rank + 1, share=0.0 if picked else one.share) for one in done.candidates]
+    further = [replace(one, rank=one.rank + 1, share=0.0 if picked else one.share) for one in done.candidates]
     return replace(
         done,
         best=placed.picture if picked else done.best,
         settings=settings,
         seam=(placed.seam if settings.seam else None) if picked else done.seam,
-        candidates=[first if picked else replace(first, share=0.0), *scenes],
+        candidates=[first if picked else replace(first, share=0.0), *further],
         neighbors=[placed.neighbors[0], *done.neighbors],
         thumbnails=[_small(placed.picture), *done.thumbnails],
         fills=[placed.picture, *done.fills] if candidate_fills else (),
         parts=placed.parts if picked else (),
         notes=(placed.note, *done.notes) if picked else done.notes,
+        taking=place_taking(photo, placed, done, seam=bool(settings.seam), scenes=scenes),
     )
 
 

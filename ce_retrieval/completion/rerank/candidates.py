@@ -222,26 +222,31 @@ class CandidateFinder:
         return "aligned" if len(query.neighbors) == self._search.count < self._search.searched else ""
 
     def opened(self, neighbor: Neighbor, query: Query) -> np.ndarray:
-        """Return a scene uint8 (h, w, 3) to fill a photo from, at its own size.
-
-        A photo that has the index's size and shape gets the scene as the index saw it, at that size.
+        """Return a scene uint8 (h, w, 3) to fill a photo from (`open_scene`).
 
         Raises
         ------
         PhotoError : the scene cannot be read.
         SamePhotoError : it is the photo itself, or a copy of it.
         """
-        size = self._index.manifest.size
-        if query.hole.shape != (size, size):
-            scene = self._index.read_photo(neighbor.record).pixels
-        else:
-            found = self.scenes.get([neighbor.id])
-            if found.dropped:
-                raise PhotoError(found.dropped[0])
-            scene = found.photos[0]
+        scene = open_scene(self._index, self.scenes, neighbor, query.hole.shape)
         if query.own and query.own.is_copy(neighbor, scene):
             raise SamePhotoError(neighbor.name)
         return query.seen(scene)
+
+
+def open_scene(index: PhotoIndex, scenes: PhotoCache, neighbor: Neighbor, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a scene uint8 (h, w, 3) for a photo of the shape (H, W), at its own size; PhotoError where it cannot be read.
+
+    A photo that has the index's size and shape gets the scene as the index saw it, at that size, from `scenes`.
+    """
+    size = index.manifest.size
+    if shape != (size, size):
+        return index.read_photo(neighbor.record).pixels
+    found = scenes.get([neighbor.id])
+    if found.dropped:
+        raise PhotoError(found.dropped[0])
+    return found.photos[0]
 
 
 def about_index(index: PhotoIndex) -> dict[str, Any]:

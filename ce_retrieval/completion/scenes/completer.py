@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ce_retrieval.completion.candidate import Candidate
 from ce_retrieval.completion.completer import Completer
 from ce_retrieval.completion.places.finder import PlaceFinder
 from ce_retrieval.completion.places.placed import Placed, fill_from_places, led_by_place
 from ce_retrieval.completion.rerank.candidates import CandidateFinder, knows_kinds, resolved
 from ce_retrieval.completion.rerank.query import Query
 from ce_retrieval.completion.rerank.scene_search import HIDDEN
-from ce_retrieval.completion.result import Candidate, Completion
+from ce_retrieval.completion.result import Completion
 from ce_retrieval.completion.scenes.compose import (
     Composite,
     at_full_size,
@@ -37,6 +38,7 @@ from ce_retrieval.completion.scenes.dropped import Dropped
 from ce_retrieval.completion.scenes.fit import Term, fit_scenes
 from ce_retrieval.completion.scenes.ranking import Order, SceneRanker, Scored, term_weights
 from ce_retrieval.completion.scenes.region import Region, region_of
+from ce_retrieval.completion.scenes.taking import SceneTaking, scene_taking
 from ce_retrieval.completion.settings import SceneSettings
 from ce_retrieval.completion.working_size import Working, working_photo
 from ce_retrieval.errors import CeretError, PhotoError
@@ -172,7 +174,7 @@ class SceneCompleter(Completer[Query]):
     def _fill(self, ready: Query, candidate_fills: bool, workers: int) -> Completion:
         placed = self._placed(ready, workers)
         if placed is None:
-            return self._from_scenes(ready, candidate_fills, workers)
+            return self._from_scenes(ready, candidate_fills, workers, self.settings)[0]
         # What holds of the result without any scene.
         done = Completion(
             best=placed.picture,
@@ -184,14 +186,15 @@ class SceneCompleter(Completer[Query]):
             grey=ready.grey,
         )
         if self.settings.top == 1:
-            return led_by_place(done, placed, self.settings, candidate_fills=candidate_fills)
+            return led_by_place(done, placed, self.settings, ready.photo, None, candidate_fills=candidate_fills)
         settings = replace(self.settings, top=self.settings.top - 1, pick=max(1, self.settings.pick - 1))
+        scenes = None
         try:
-            done = self._from_scenes(ready, candidate_fills, workers, settings)
+            done, scenes = self._from_scenes(ready, candidate_fills, workers, settings)
         except PhotoError:  # no scene fits, but the place does
             if self.settings.pick > 1:
                 raise
-        return led_by_place(done, placed, self.settings, candidate_fills=candidate_fills)
+        return led_by_place(done, placed, self.settings, ready.photo, scenes, candidate_fills=candidate_fills)
 
     def _placed(self, query: Query, workers: int) -> Placed | None:
         """Return what other photos of the place make of a photo, where they show all of the hole."""
@@ -202,10 +205,9 @@ class SceneCompleter(Completer[Query]):
         return None if placed is None or (query.hole & ~placed.covered).any() else placed
 
     def _from_scenes(
-        self, ready: Query, candidate_fills: bool, workers: int, settings: SceneSettings | None = None
-    ) -> Completion:
-        """Fill a photo from scenes; settings: with another `top` and `pick`."""
-        settings = settings or self.settings
+        self, ready: Query, candidate_fills: bool, workers: int, settings: SceneSettings
+    ) -> tuple[Completion, SceneTaking]:
+        """Fill a photo from scenes; return also what fills it from another one. settings: with another `top` and `pick`."""
         region, order, composites, dropped = self._blends(ready, workers)
         kept: list[Scored] = []
         thumbnails, fills, best, seam = [], [], None, None
@@ -225,7 +227,8 @@ class SceneCompleter(Completer[Query]):
             raise dropped.nothing_left()
         if best is None:
             raise dropped.too_few(settings.pick, len(kept), cut=order.cut)
-        return Completion(
+        taking = scene_taking(self.index, ready, region, kept, mixed=self.settings.mixed, solvers=self._solvers)
+        done = Completion(
             best=best,
             hole=ready.hole,
             candidates=self._candidates(region, kept, settings.pick),
@@ -243,7 +246,9 @@ class SceneCompleter(Completer[Query]):
             method=self.method,
             seam=seam if region.reach else None,
             thumbnails=thumbnails,
+            taking=taking,
         )
+        return done, taking
 
     def _blends(self, query: Query, workers: int) -> _Blends:
         """Carry out the method's steps for one photo that was searched."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ce_retrieval.completion.result import copy_line
+from ce_retrieval.completion.candidate import copy_line
 from ce_retrieval.errors import PhotoError, some
 
 

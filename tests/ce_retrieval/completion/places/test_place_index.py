@@ -9,6 +9,7 @@ from place_cases import HOLE, others_of
 from place_views import psnr, removed, saved
 
 from ce_retrieval import make_completer
+from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import AutoSettings, PlaceSettings, SceneSettings
 from ce_retrieval.errors import PhotoError
 from ce_retrieval.photo_index import IndexSettings, Origin, PhotoIndex, build_index
@@ -180,3 +181,21 @@ def test_a_copy_among_the_others_does_not_spoil_the_index(built, photo, truth, t
 def test_settings_are_those_of_each_method():
     assert AutoSettings().places == SceneSettings().places == "auto"
     assert not hasattr(PlaceSettings(), "places") and replace(SceneSettings(), places="none").places == "none"
+
+
+@pytest.mark.slow
+def test_a_scene_is_taken_in_place_of_the_place_and_the_other_way_round(built, photo, monkeypatch):
+    """Each is what a completion with that `pick` makes."""
+    settings = {**SCENES, "seam": 8.0, "top": 3}
+    anew = [
+        make_completer("scenes", built(), workers=2, settings={**settings, "pick": pick}).complete(photo, HOLE)
+        for pick in (1, 2)
+    ]
+    assert anew[0].parts and not anew[1].parts
+    monkeypatch.setattr(SceneCompleter, "queries", None)
+    for done in anew:
+        for pick, wanted in enumerate(anew, start=1):
+            taken = done.take(pick)
+            np.testing.assert_array_equal(taken.best, wanted.best)
+            np.testing.assert_array_equal(taken.seam, wanted.seam)
+            assert taken.provenance() == wanted.provenance() and taken.notes == wanted.notes

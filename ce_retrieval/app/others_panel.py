@@ -1,0 +1,73 @@
+"""Other photos of the place, below the photo: they are added and taken off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ce_retrieval.app.events import prepared
+from ce_retrieval.app.messages import NOT_UPLOADED, PageError
+from ce_retrieval.app.others import MOST
+from ce_retrieval.app.services import Services
+from ce_retrieval.app.sessions import Session
+from ce_retrieval.app.status import line
+from ce_retrieval.app.uploads import served_url
+from ce_retrieval.errors import CeretError
+
+LOOKS = Path(__file__).parent / "looks"
+
+
+def others_panel(gr: Any, services: Services) -> None:
+    """Lay out the panel, and let it react."""
+    panel = gr.HTML(
+        "",
+        html_template=(LOOKS / "others.html").read_text(encoding="utf-8"),
+        js_on_load=(LOOKS / "others.js").read_text(encoding="utf-8"),
+        elem_id="others-of-place",
+        apply_default_css=False,
+        most_bytes=services.settings.max_upload,
+        tiles=[],
+    )
+    about = gr.HTML("", elem_id="about-others")
+    events = _Events(gr, services)
+    quiet = {"concurrency_id": "photo", "api_visibility": "private", "show_progress": "hidden"}
+    panel.upload(events.change, panel, [panel, about], api_name="change_others", **quiet)
+
+
+class _Events:
+    """What happens when photos are added or taken off."""
+
+    def __init__(self, gr: Any, services: Services) -> None:
+        self._gr, self._services = gr, services
+        prepared(gr, self.change)
+
+    def change(self, value: str, request: Any) -> tuple[Any, str]:
+        """Photos were sent, or one is to be removed."""
+        session = self._services.sessions.of(request.session_hash)
+        said = ""
+        try:
+            added, removed = _asked(value)
+            if removed is not None:
+                session.others.remove(removed)
+            session.others.folder()  # says what has been deleted
+            for path, name in added[:MOST]:
+                session.others.add(self._services.upload(path), name, self._services.settings.max_pixels)
+        except CeretError as error:
+            said = line(self._services.say(error), bad=True)
+        return self._gr.update(tiles=_tiles(session)), said
+
+
+def _asked(value: str) -> tuple[list[tuple[str, str]], str | None]:
+    """Return paths and names of photos to add, and the id of one to remove or None; PageError for a value of another form."""
+    try:
+        given = json.loads(value)
+        added = [(str(one["path"]), str(one["name"])) for one in given.get("add", [])]
+        removed = given.get("remove")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise PageError(NOT_UPLOADED) from None
+    return added, None if removed is None else str(removed)
+
+
+def _tiles(session: Session) -> list[dict[str, str]]:
+    return [{"url": served_url(one.tile), "name": one.name, "id": one.sha256} for one in session.others.photos]
