@@ -179,26 +179,22 @@ def test_another_candidate_can_be_looked_at_and_taken(tab, photo, tmp_path, crop
     assert len(sources) == len(taken["gallery"]["value"])
 
 
-def test_a_source_that_is_gone_is_said(tab, monkeypatch):
+def test_a_source_that_is_gone_is_said_and_a_result_goes_with_its_photo(tab, photo, monkeypatch):
     filled(tab)
     monkeypatch.setattr(PhotoIndex, "read_bytes", gone)
     looked, _, source, facts, *_ = tab.call("look", event={"index": 2, "value": None})
     assert looked["visible"] and not source["visible"] and "no longer where it was" in facts
     told = named(tab.call("take_fill", 2))["status"]
     assert "“a.png” cannot be read any more." in told and "ceret" not in told
+    assert tab.call("kept")[0]["visible"]
+    tab.choose(photo)
+    assert not tab.call("kept")[0]["visible"]
 
 
 def gone(self, record):
     raise PhotoError(
         "/b/a.png of /b.ceret cannot be read any more: put it back, or bring the index up to date with `ceret add /b`"
     )
-
-
-def test_the_result_goes_with_its_photo(tab, photo):
-    filled(tab)
-    assert tab.call("kept")[0]["visible"]
-    tab.choose(photo)
-    assert not tab.call("kept")[0]["visible"]
 
 
 def test_candidates_of_auto_are_taken_by_scenes(tab):

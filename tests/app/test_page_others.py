@@ -57,6 +57,7 @@ def change(tab, remove=None, **files):
     return shown["props"]["tiles"], said
 
 
+@pytest.mark.slow
 def test_they_fill_as_the_command_does(tab, photo, view, truth, tmp_path):
     tiles, said = change(tab, shot=encoded(view), more=encoded(view[:180]))
     assert [one["name"] for one in tiles] == ["shot.png", "more.png"] and not said
