@@ -27,12 +27,21 @@ SHOW_CANDIDATE = """() => setTimeout(() => {
 }, 200)"""
 
 
+# What is under way, and what came of it, are far from the button that takes a candidate.
+SHOW_WORK = "() => document.querySelector('#fill')?.scrollIntoView({behavior: 'smooth', block: 'nearest'})"
+SHOW_RESULT = """() => setTimeout(() => {
+  if (!document.querySelector('#status .bad')) {
+    document.querySelector('#slider')?.scrollIntoView({behavior: 'smooth', block: 'nearest'});
+  }
+}, 200)"""
+
+
 class FillEvents:
     """What happens when a fill, or another candidate, is asked for."""
 
     def __init__(self, gr: Any, services: Services, controls: FillControls, view: ResultView) -> None:
         self._gr, self._services, self._controls, self._view = gr, services, controls, view
-        prepared(gr, self.fill, self.stop, self.look, self.take_fill, self.sources)
+        prepared(gr, self.fill, self.stop, self.kept, self.look, self.take_fill, self.sources)
 
     def connect(self, panel: PhotoPanel) -> None:
         """Let the components call what happens."""
@@ -41,12 +50,17 @@ class FillEvents:
         long = quiet | {"concurrency_limit": None}
         outputs = [controls.begin, controls.stop, controls.status, *view.components]
         asked = [panel.canvas, panel.collection, controls.method, controls.other, *controls.values]
-        controls.begin.click(self.fill, asked, outputs, **long)
+        filled = controls.begin.click(self.fill, asked, outputs, **long)
+        # Results of a photo go with it.
+        panel.about.change(self.kept, None, view.whole, **quiet)
         controls.stop.click(self.stop, None, controls.status, queue=False, **quiet)
         for gallery in (view.gallery, view.origins):
             looked = gallery.select(self.look, None, view.candidate, **quiet)
             looked.then(None, js=SHOW_CANDIDATE, api_visibility="private")
-        view.take.click(self.take_fill, view.number, outputs, **long)
+        view.take.click(None, js=SHOW_WORK, api_visibility="private")
+        taken = view.take.click(self.take_fill, view.number, outputs, **long)
+        for done in (filled, taken):
+            done.then(None, js=SHOW_RESULT, api_visibility="private")
         view.sources_tab.select(self.sources, None, view.origins, **quiet | {"concurrency_limit": 4})
 
     async def fill(
@@ -81,6 +95,10 @@ class FillEvents:
         session = self._services.sessions.of(request.session_hash)
         session.stop()
         return line("Stopping…")
+
+    def kept(self, request: Any) -> Any:
+        """Another photo may have been chosen."""
+        return self._gr.update(visible=bool(self._services.sessions.of(request.session_hash).filled))
 
     def look(self, event: Any, request: Any) -> Any:
         """A candidate is looked at."""

@@ -57,6 +57,11 @@ _PATH = re.compile(
     r"|(?<![\w/.])/[^\s/](?:[^\s,;`'\"]*[^\s,;`'\":.)])?",
     re.IGNORECASE,
 )
+# What the keeper of a collection can do about a photo that is gone is of no use to people on the page.
+_REMEDY = re.compile(
+    r"(?: of [^:]*)?( cannot be read any more| has changed since it was indexed): [a-z ]+, or bring the index up to date with "
+    r"`[^`]*`(?:; if .*? has moved, run `[^`]*`)?"
+)
 _BEFORE_PATH = re.compile(r"[\s,:;(]*\b(?:the first|as|of|with|at|in)?[\s,:;(]*$")
 HIDDEN = "Something is wrong with a file of the collection: whoever runs this page can see what."
 
@@ -76,7 +81,7 @@ def told(error: CeretError, *, hide: bool) -> str:
         return f"This photo is too large: it has {error.pixels / 1e6:.0f} megapixels. Make it smaller, and choose it again."
     if isinstance(error, FilterError) and "passes the filter" in str(error):
         return NONE_PASSES
-    text = _in_words(plain_line(str(error)))
+    text = _in_words(_REMEDY.sub(r"\1", plain_line(str(error))))
     text = _named(_sentence(_without_paths(text) if hide else text))
     if isinstance(error, CorruptIndexError):
         return f"A file of the collection is damaged, so that it cannot be searched. {text}"

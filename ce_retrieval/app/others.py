@@ -17,6 +17,7 @@ from ce_retrieval.storage import make_folder, storage_errors, write_file
 
 FOLDER = "others"  # its name in commands and records: where it lies on the server is nobody's business
 MOST = 40  # photos of one user
+TOO_MANY = f"More than {MOST} other photos are not taken: choose those that show what is hidden."
 MOST_BYTES = 256 << 20  # of all of these
 
 
@@ -97,7 +98,7 @@ class Others:
             if any(one.sha256 == sha256 for one in self._photos):
                 return
             if len(self._photos) == MOST:
-                raise PageError(f"More than {MOST} other photos are not taken: choose those that show what is hidden.")
+                raise PageError(TOO_MANY)
             if sum(one.size for one in self._photos) + len(data) > MOST_BYTES:
                 raise PageError(f"The other photos together are larger than {MOST_BYTES >> 20} MB: make them smaller.")
             name = _unlike(name, {one.name.lower() for one in self._photos})

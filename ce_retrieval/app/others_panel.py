@@ -8,7 +8,7 @@ from typing import Any
 
 from ce_retrieval.app.events import prepared
 from ce_retrieval.app.messages import NOT_UPLOADED, PageError
-from ce_retrieval.app.others import MOST
+from ce_retrieval.app.others import MOST, TOO_MANY
 from ce_retrieval.app.services import Services
 from ce_retrieval.app.sessions import Session
 from ce_retrieval.app.status import line
@@ -45,16 +45,21 @@ class _Events:
     def change(self, value: str, request: Any) -> tuple[Any, str]:
         """Photos were sent, or one is to be removed."""
         session = self._services.sessions.of(request.session_hash)
-        said = ""
+        faults: list[CeretError] = []
+        added: list[tuple[str, str]] = []
         try:
             added, removed = _asked(value)
             if removed is not None:
                 session.others.remove(removed)
             session.others.folder()  # says what has been deleted
-            for path, name in added[:MOST]:
-                session.others.add(self._services.upload(path), name, self._services.settings.max_pixels)
         except CeretError as error:
-            said = line(self._services.say(error), bad=True)
+            faults.append(error)
+        for path, name in added:  # one that is refused spares the others
+            try:
+                session.others.add(self._services.upload(path), name, self._services.settings.max_pixels)
+            except CeretError as error:
+                faults.append(error)
+        said = "".join(line(text, bad=True) for text in dict.fromkeys(map(self._services.say, faults)))
         return self._gr.update(tiles=_tiles(session)), said
 
 
@@ -66,6 +71,8 @@ def _asked(value: str) -> tuple[list[tuple[str, str]], str | None]:
         removed = given.get("remove")
     except (ValueError, TypeError, KeyError, AttributeError):
         raise PageError(NOT_UPLOADED) from None
+    if len(added) > MOST:
+        raise PageError(TOO_MANY)
     return added, None if removed is None else str(removed)
 
 

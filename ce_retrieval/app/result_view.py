@@ -23,6 +23,7 @@ from ce_retrieval.pixels import Photo
 
 SOURCE = 720  # px, the longer side of a source photo that is looked at
 COLUMNS = 5
+SOURCE_GONE = "<p class='note'>This photo is no longer where it was, so that it cannot be shown, nor fill the hole.</p>"
 MORE_BY_SCENES = ("auto", "patchmatch", "network")
 
 
@@ -33,13 +34,14 @@ class ResultView:
     ----------
     gallery, origins : the candidates: the photo filled from each, and the photos that they come from.
     sources_tab : the tab of `origins`.
+    whole : all of it.
     candidate : what is shown of the candidate that is looked at.
     take, number : the button that takes it, and its place in the gallery.
     """
 
     def __init__(self, gr: Any, services: Services) -> None:
         self._gr, self._services = gr, services
-        with gr.Column(visible=False, elem_id="result") as self._all:
+        with gr.Column(visible=False, elem_id="result") as self.whole:
             with gr.Row():
                 with gr.Column(scale=3, min_width=300):
                     self._slider = self._image_slider("Before and after", "slider")
@@ -86,7 +88,7 @@ class ResultView:
     def components(self) -> list[Any]:
         """What `shown` returns values for."""
         return [
-            *(self._all, self._slider, self._versus, self._about),
+            *(self.whole, self._slider, self._versus, self._about),
             *(self._picture, self._record, self._mask, self._command),
             *(self._others, self.gallery, self.origins, self._looked),
         ]
@@ -127,8 +129,8 @@ class ResultView:
         return [
             gr.update(visible=True),
             gr.update(value=str(filled.large[number]) if filled.large else None, visible=bool(filled.large)),
-            gr.update(value=str(source) if source else None),
-            described(candidate, hide=self._services.settings.no_sources),
+            gr.update(value=str(source) if source else None, visible=source is not None),
+            described(candidate, hide=self._services.settings.no_sources) + ("" if source else SOURCE_GONE),
             gr.update(visible=can),
             number,
         ]

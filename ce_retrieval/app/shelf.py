@@ -50,8 +50,8 @@ class Shelf:
         self._lock = threading.Lock()
 
     def put(self, made: Made) -> Place:
-        """Keep a result for as long as its place is held, and there is room; one that is too large for all is not kept."""
-        if made.size > self._most:
+        """Keep a result for as long as its place is held, and there is room; not one that has no other candidates to take."""
+        if made.result.taking is None or made.size > self._most:
             return Place(None)
         place = Place(made)
         left = self._most - made.size

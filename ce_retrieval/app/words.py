@@ -29,7 +29,7 @@ STEPS = {
 STEPS_OF = {
     "auto": (stages.SEARCH, stages.PLACES, stages.PATCHES, stages.PLACE, stages.CUT, stages.BLEND, SAVE),
     "places": (stages.PLACES, SAVE),
-    "scenes": (stages.SEARCH, stages.PLACE, stages.CUT, stages.BLEND, SAVE),
+    "scenes": (stages.SEARCH, stages.PLACES, stages.PLACE, stages.CUT, stages.BLEND, SAVE),
     "retrieval": (stages.SEARCH, SAVE),
     "patchmatch": (stages.SEARCH, stages.PLACE, stages.CUT, stages.BLEND, stages.PATCHES, SAVE),
     "network": (stages.NETWORK, SAVE),

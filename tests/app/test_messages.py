@@ -57,6 +57,21 @@ def candidate(**changes):
             HIDDEN,
         ),
         (PhotoError("in the index data/p.ceret 3 photos"), "In the index “p.ceret” 3 photos.", "In the index."),
+        (
+            PhotoError(
+                "2 lost, the first: /a/b.jpg of /c d.ceret cannot be read any more: put it back, or bring the index up to date "
+                "with `ceret add '/c d.ceret'`; if /a has moved, run `ceret relocate '/c d.ceret' /a NEW`"
+            ),
+            "2 lost, the first: “b.jpg” cannot be read any more.",
+            HIDDEN,
+        ),
+        (
+            PhotoError(
+                "/a/b.jpg has changed since it was indexed: restore it, or bring the index up to date with `ceret add /c.ceret`"
+            ),
+            "“b.jpg” has changed since it was indexed.",
+            HIDDEN,
+        ),
         (PhotoError("and/or 1/2"), "And/or 1/2.", "And/or 1/2."),
         (
             CorruptIndexError("/x.ceret/segments/1 is altered"),

@@ -110,6 +110,32 @@ def test_a_photo_can_be_pasted_and_a_fault_is_said(open_page, address):
     page.wait_for_function("document.querySelector('#about-photo').innerText.includes('60 × 40')", timeout=LONG)
 
 
+@pytest.mark.slow
+def test_photos_can_be_dropped_anywhere_and_among_the_others(open_page, address):
+    page = open_page(address, viewport={"width": 1280, "height": 900})
+    page.locator("#chooser .drop").wait_for(timeout=LONG)
+    dropped = """async ([place, names]) => {
+      const carried = new DataTransfer();
+      for (const [number, name] of names.entries()) {
+        const canvas = Object.assign(document.createElement('canvas'), {width: 60 + number, height: 40});
+        const blob = await new Promise((done) => canvas.toBlob(done, 'image/png'));
+        carried.items.add(new File([blob], name, {type: 'image/png'}));
+      }
+      const event = new DragEvent('drop', {dataTransfer: carried, bubbles: true, cancelable: true});
+      document.querySelector(place).dispatchEvent(event);
+      return event.defaultPrevented;
+    }"""
+    assert page.evaluate(dropped, ["#title", ["dropped.png"]])
+    page.wait_for_function("document.querySelector('#about-photo').innerText.includes('60 × 40')", timeout=LONG)
+    assert page.evaluate(dropped, ["#others-of-place .drop", ["a.png", "b.png", "c.png"]])
+    tiles = page.locator("#others-of-place .tiles li")
+    tiles.nth(2).wait_for(timeout=LONG)
+    page.get_by_role("button", name="Remove b.png").click()
+    page.wait_for_function("document.querySelectorAll('#others-of-place .tiles li').length === 2", timeout=LONG)
+    assert [one.get_attribute("alt") for one in page.locator("#others-of-place .tiles img").all()] == ["a.png", "c.png"]
+    assert "dropped.png" in page.locator("#about-photo").inner_text()
+
+
 @pytest.mark.parametrize("width", [390, pytest.param(1024, marks=pytest.mark.slow), 1920])
 def test_nothing_is_cut_off(open_page, address, photo, width, tmp_path):
     page = open_page(address, viewport={"width": width, "height": 800})

@@ -15,6 +15,8 @@ from ce_retrieval.app.fill_controls import NONE
 from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import TERM_WEIGHTS
+from ce_retrieval.errors import PhotoError
+from ce_retrieval.photo_index import PhotoIndex
 from cli.main import main
 
 pytest.importorskip("gradio", reason="Gradio is not installed")
@@ -175,6 +177,24 @@ def test_another_candidate_can_be_looked_at_and_taken(tab, photo, tmp_path, crop
     assert [one["share"] for one in record["candidates"][:2]] == [0.0, 1.0]
     sources = tab.call("sources")[0]
     assert len(sources) == len(taken["gallery"]["value"])
+
+
+def test_a_source_that_is_gone_is_said_and_a_result_goes_with_its_photo(tab, photo, monkeypatch):
+    filled(tab)
+    monkeypatch.setattr(PhotoIndex, "read_bytes", gone)
+    looked, _, source, facts, *_ = tab.call("look", event={"index": 2, "value": None})
+    assert looked["visible"] and not source["visible"] and "no longer where it was" in facts
+    told = named(tab.call("take_fill", 2))["status"]
+    assert "“a.png” cannot be read any more." in told and "ceret" not in told
+    assert tab.call("kept")[0]["visible"]
+    tab.choose(photo)
+    assert not tab.call("kept")[0]["visible"]
+
+
+def gone(self, record):
+    raise PhotoError(
+        "/b/a.png of /b.ceret cannot be read any more: put it back, or bring the index up to date with `ceret add /b`"
+    )
 
 
 def test_candidates_of_auto_are_taken_by_scenes(tab):

@@ -57,6 +57,7 @@ def change(tab, remove=None, **files):
     return shown["props"]["tiles"], said
 
 
+@pytest.mark.slow
 def test_they_fill_as_the_command_does(tab, photo, view, truth, tmp_path):
     tiles, said = change(tab, shot=encoded(view), more=encoded(view[:180]))
     assert [one["name"] for one in tiles] == ["shot.png", "more.png"] and not said
@@ -96,6 +97,12 @@ def index_of(shown):
     return words[words.index("--index") :][:2]
 
 
+def test_one_that_is_refused_spares_the_others(page):
+    tiles, said = change(page.another(), bad=b"no photo", good=encoded(np.zeros((20, 30, 3), np.uint8)), worse=b"")
+    assert [one["name"] for one in tiles] == ["good.png"] and said.count("role='alert'") == 2
+    assert "“bad.png”" in said and "“worse.png”" in said
+
+
 def test_they_are_added_and_taken_off(page):
     tab = page.another()
     plain = {name: encoded(np.full((20, 30, 3), value, np.uint8)) for name, value in (("a", 10), ("b", 20))}
@@ -128,7 +135,9 @@ def test_there_are_limits(page, monkeypatch, tmp_path):
     photos = [encoded(np.full((20, 30, 3), value, np.uint8)) for value in range(4)]
     monkeypatch.setattr(others, "MOST", 2)
     tiles, said = change(tab, a=photos[0], b=photos[1], c=photos[2])
-    assert len(tiles) == 2 and "More than 2 other photos" in said
+    assert len(tiles) == 2 and said.count("More than 40 other photos") == 1
+    many = json.dumps({"add": [{"path": "/no", "name": "a.png"}] * 41})
+    assert "More than 40 other photos" in tab.call("change_others", many)[1]
     monkeypatch.setattr(others, "MOST", 40)
     monkeypatch.setattr(others, "MOST_BYTES", 200)
     assert "larger than 0 MB" in change(tab, d=photos[3])[1]

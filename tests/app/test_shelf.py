@@ -15,8 +15,8 @@ def test_the_oldest_goes_first_and_what_nobody_holds_goes_at_once(tmp_path):
     save_photo(tmp_path / "a.png", pixels)
     photo = load_photo(tmp_path / "a.png")
 
-    def made():
-        return Made(Completion(pixels, np.zeros((20, 20), bool), None, "scenes"), photo, ())
+    def made(taking=lambda done, pick: done):
+        return Made(Completion(pixels, np.zeros((20, 20), bool), None, "scenes", taking=taking), photo, ())
 
     assert made().size == 20 * 20 * 7
     shelf = Shelf(3 * made().size)
@@ -28,4 +28,4 @@ def test_the_oldest_goes_first_and_what_nobody_holds_goes_at_once(tmp_path):
     assert [one() is not None for one in results] == [False, False, True]
     places += [shelf.put(made()) for _ in range(2)]
     assert all(place.made for place in places[1:]), "there is room again"
-    assert Shelf(100).put(made()).made is None
+    assert Shelf(100).put(made()).made is None and shelf.put(made(taking=None)).made is None

@@ -43,6 +43,14 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
     if (kind === "drop") take(event.dataTransfer.files[0]);
   });
 }
+// Beside all places for photos a drop is a choice, too: a browser would leave the page and show the file.
+for (const kind of ["dragover", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    if (event.defaultPrevented || !element.isConnected || !event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    if (kind === "drop") take(event.dataTransfer.files[0]);
+  });
+}
 document.addEventListener("paste", (event) => {
   const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
   if (file && element.isConnected) {

@@ -63,6 +63,7 @@ def test_what_is_taken_is_what_a_new_completion_makes(index, truth, unsearched, 
     assert [np.array_equal(first.take(2).best, fill) for fill in first.fills] == [False, True, False, False]
 
 
+@pytest.mark.slow
 def test_what_is_expected_is_kept(index, truth, tiny_weights, unsearched):
     settings = replace(SETTINGS, rerank="guided", weights=str(tiny_weights))
     completer = SceneCompleter(index, settings)
