@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ce_retrieval.evaluation.method_sheet import LARGE_PHOTOS, LARGEST, chosen_methods, method_sheet
+from ce_retrieval.evaluation.method_sheet import LARGE_PHOTOS, LARGEST, chosen_methods, method_sheet, spread
 from ce_retrieval.evaluation.overview import overview_figure, planes_of
 from ce_retrieval.evaluation.plots import pdf_of, pixels_of
 from ce_retrieval.evaluation.run import Evaluation
@@ -42,7 +42,7 @@ def write_figures(out: Path, evaluations: Mapping[str, tuple[Evaluation, Evaluat
     for kind, (pooled, evaluation) in evaluations.items():
         made: dict[str, Any] = {"figure6": method_sheet(evaluation)}
         if two := chosen_methods(evaluation):
-            made["figure5"] = method_sheet(evaluation, two, evaluation.drawn[:LARGE_PHOTOS], LARGEST)
+            made["figure5"] = method_sheet(evaluation, two, spread(evaluation.drawn, LARGE_PHOTOS), LARGEST)
         made["overview"] = overview_figure(planes_of(pooled), f"holes: {kind}")
         for name, figure in made.items():
             png, pdf = (out / f"{name}-{kind}{form}" for form in FORMS)

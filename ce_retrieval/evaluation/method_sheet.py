@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ce_retrieval.evaluation.plots import FINE_DPI, on_figure
 from ce_retrieval.evaluation.run import Evaluation
 
@@ -41,7 +43,7 @@ def method_sheet(
     Parameters
     ----------
     methods : names of methods of the evaluation, in the order of their columns; None: all.
-    rows : of the evaluation's photos; None: PHOTOS of those that the seed drew.
+    rows : of the evaluation's photos; None: at most PHOTOS of those that the seed drew.
     cell : side of a cell in inches; None: as large as a page of text allows.
 
     Raises
@@ -51,7 +53,7 @@ def method_sheet(
     """
     every = [result.method.name for result in evaluation.results]
     names = every if methods is None else list(methods)
-    shown = evaluation.drawn[:PHOTOS] if rows is None else rows
+    shown = spread(evaluation.drawn, PHOTOS) if rows is None else rows
     columns = len(names) + 2
     side = cell or min(LARGEST, max(SMALLEST, PAGE / columns - GAP))
     pixels = round(side * FINE_DPI)
@@ -64,8 +66,8 @@ def method_sheet(
         figure.set_layout_engine("none")
         for column, lines in enumerate(titles):
             x = (gap + column * (pixels + gap) + pixels / 2) / width
-            at = 1 - (head - 0.03 * FINE_DPI) / height
-            figure.text(x, at, "\n".join(lines), fontsize=FONT, ha="center", va="bottom", linespacing=1.1)
+            at = 1 - (head - 0.05 * FINE_DPI) / height
+            figure.text(x, at, "\n".join(lines), fontsize=FONT, ha="center", va="baseline", linespacing=1.1)
         for number, row in enumerate(shown):
             first, *fills, truth = evaluation.pictures(row)
             y = 1 - (head + (number + 1) * pixels + number * gap) / height
@@ -76,6 +78,12 @@ def method_sheet(
                 axes.imshow(picture, interpolation="lanczos", aspect="auto")
 
     return on_figure(width / FINE_DPI, height / FINE_DPI, draw)
+
+
+def spread(rows: Sequence[int], count: int) -> list[int]:
+    """Return at most so many of the rows, from all parts of their order: photos of one folder stand together."""
+    picked = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
+    return [rows[place] for place in picked]
 
 
 def wrapped(name: str, letters: int) -> list[str]:

@@ -24,6 +24,7 @@ BETTER_UP = {"perceptual": "↓ better", "sharpness": "1 is as detailed as the t
 BETTER_ACROSS = "← better"
 TRUTH = "truth"
 WIDTH, HEIGHT = 4.6, 3.9  # inches, of a panel
+END = 3  # points of print that labels keep from the ends of bars
 MARK = 4  # points of print: half the side of the box around a point that labels keep free
 
 
@@ -129,7 +130,13 @@ def _label(figure: Any, panel: Any, plane: Plane) -> None:
         (x, *across), (y, *up) = point.across, point.up
         (left, middle), (right, _) = at(across[0], y), at(across[1], y)
         (centre, low), (_, high) = at(x, up[0]), at(x, up[1])
-        marks += [Box(left, middle - 1, right, middle + 1), Box(centre - 1, low, centre + 1, high)]
+        marks += [
+            Box(left - END, middle - 1, right + END, middle + 1),
+            Box(centre - 1, low - END, centre + 1, high + END),
+        ]
+    if plane.truth[1]:
+        (left, level), right = at(0, plane.truth[1]), at(panel.get_xlim()[1], 0)[0]
+        marks.append(Box(left, level - 1, right, level + 1))
     area = Box(*panel.get_window_extent(renderer).extents * unit)
     sizes = [(box.width * unit + 2, box.height * unit + 1) for box in boxes]
     places = place_labels([(x, y) for x, y in points], sizes, area, marks)

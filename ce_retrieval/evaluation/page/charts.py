@@ -10,7 +10,7 @@ from ce_retrieval.evaluation.comparison import Measure
 from ce_retrieval.evaluation.growth import Growth
 from ce_retrieval.evaluation.intervals import Difference, Interval
 from ce_retrieval.evaluation.label_places import Box, place_labels
-from ce_retrieval.evaluation.overview import BETTER_ACROSS, BETTER_UP, TRUTH, Plane, Point
+from ce_retrieval.evaluation.overview import BETTER_ACROSS, BETTER_UP, END, TRUTH, Plane, Point
 from ce_retrieval.evaluation.page.markup import element, escaped
 
 WIDTH, HEIGHT = 520, 400
@@ -178,8 +178,8 @@ def _labels(plane: Plane, across: Axis, up: Axis) -> list[str]:
     at.append((across.at(plane.truth[0]), up.at(plane.truth[1])))
     marks = [Box(x - MARK - 2, y - MARK - 2, x + MARK + 2, y + MARK + 2) for x, y in at]
     for point, (x, y) in zip(plane.points, at, strict=False):
-        marks.append(Box(across.at(point.across.low), y - 1, across.at(point.across.high), y + 1))
-        marks.append(Box(x - 1, up.at(point.up.high), x + 1, up.at(point.up.low)))
+        marks.append(Box(across.at(point.across.low) - END, y - 1, across.at(point.across.high) + END, y + 1))
+        marks.append(Box(x - 1, up.at(point.up.high) - END, x + 1, up.at(point.up.low) + END))
     area = Box(LEFT + 2, TOP, WIDTH - RIGHT, HEIGHT - LOW - 2)
     parts = []
     places = place_labels(at, [(LETTER * len(name), LINE) for name in names], area, marks)

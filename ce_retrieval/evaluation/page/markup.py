@@ -11,12 +11,18 @@ from typing import Any
 
 from ce_retrieval.errors import one_line
 
+_JOINTS = re.compile(r"(?<=[/:_-])(?=.)|(?<=.)(?=[+.])")
 _FOLDERS = re.compile(r"(?<![\w.…>])/(?:[^\s/,;:]+/)+(?=[^\s/])")
 
 
 def escaped(text: object) -> str:
     """Return text as HTML that shows it and does nothing else, in elements and in quoted attributes."""
     return html.escape(one_line(str(text)), quote=True)
+
+
+def breaking(text: str) -> str:
+    """Return a name as HTML that breaks at its joints where it is too long for its place."""
+    return "<wbr>".join(map(escaped, _JOINTS.split(one_line(text))))
 
 
 def element(name: str, *content: str, **attributes: object) -> str:

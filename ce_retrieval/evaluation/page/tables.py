@@ -11,7 +11,7 @@ from ce_retrieval.evaluation.intervals import Bootstrap, Interval
 from ce_retrieval.evaluation.measuring import PRECISION_K, MethodResult
 from ce_retrieval.evaluation.methods import KEPT
 from ce_retrieval.evaluation.page.charts import whisker
-from ce_retrieval.evaluation.page.markup import element, escaped
+from ce_retrieval.evaluation.page.markup import breaking, element, escaped
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.evaluation.seen import MARK
 from ce_retrieval.evaluation.watch import BUSY
@@ -78,7 +78,7 @@ def difference_table(evaluation: Evaluation, name: str) -> str:
     for one in found:
         value, low, high = (f"{each:+.2f}".replace("-", "−") for each in one.interval)
         cells = [
-            element("th", escaped(one.method), scope="row", data_value=one.method),
+            element("th", breaking(one.method), scope="row", data_value=one.method),
             element("td", value, class_="number", data_value=_sorted_by(one.interval.value)),
             element("td", f"{low} to {high}", class_="number"),
             element("td", "yes" if one.is_clear else "no"),
@@ -173,7 +173,7 @@ def _method(result: MethodResult, evaluation: Evaluation) -> str:
     if name in evaluation.about["seen"]["methods"]:
         title = "its network was trained on some of these photos"
         mark = " " + element("abbr", MARK, title=title)
-    return element("th", escaped(name), mark, scope="row", data_value=name)
+    return element("th", breaking(name), mark, scope="row", data_value=name)
 
 
 def _head(text: str, title: str, *, first: str | None) -> str:

@@ -6,7 +6,7 @@ from made_evaluation import made_evaluation
 
 from ce_retrieval.errors import StorageError
 from ce_retrieval.evaluation.experiment_figures import check_figures, write_figures
-from ce_retrieval.evaluation.method_sheet import chosen_methods, method_sheet, wrapped
+from ce_retrieval.evaluation.method_sheet import chosen_methods, method_sheet, spread, wrapped
 from ce_retrieval.evaluation.overview import planes_of
 from ce_retrieval.own_files import is_own
 
@@ -25,6 +25,10 @@ NAMES = [f"kind/{number}.png" for number in range(6)]
 )
 def test_names_are_wrapped_where_they_have_a_joint(name, letters, lines):
     assert wrapped(name, letters) == lines and "".join(wrapped(name, letters)) == name
+
+
+def test_rows_are_taken_from_everywhere():
+    assert spread([0, 3, 5, 8, 9, 12, 20], 3) == [0, 8, 20] and spread([4, 6], 5) == [4, 6] and spread([7], 1) == [7]
 
 
 def test_planes_have_the_figures_and_their_intervals():

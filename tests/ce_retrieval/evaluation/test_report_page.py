@@ -17,7 +17,7 @@ from ce_retrieval.evaluation.experiment import Experiment
 from ce_retrieval.evaluation.growth import growth_of
 from ce_retrieval.evaluation.page.charts import Axis, growth_chart, ticks
 from ce_retrieval.evaluation.page.gallery import CASES, Album, gallery
-from ce_retrieval.evaluation.page.markup import element, escaped, names_only
+from ce_retrieval.evaluation.page.markup import breaking, element, escaped, names_only
 from ce_retrieval.evaluation.page.page import page
 from ce_retrieval.evaluation.page.told import as_toml
 from ce_retrieval.evaluation.settings import EvaluationSettings
@@ -84,6 +84,7 @@ def test_names_are_text_and_nothing_else(text):
         escaped("a\x00\u202eb") == "a\\x00\\u202eb"
         and element("td", title='"><b>') == '<td title="&quot;&gt;&lt;b&gt;"></td>'
     )
+    assert breaking("encoder:fill+rim") == "encoder:<wbr>fill<wbr>+rim" and breaking("<i>") == "&lt;i&gt;"
     text.encode()  # no surrogate is left
 
 

@@ -7,6 +7,10 @@
     return one;
   };
 
+  // A name that breaks at its joints where it is too long for its place.
+  const breaking = (name) => name.split(/(?<=[/:_-])|(?=[+.])/)
+    .flatMap((part, number) => (number ? [document.createElement("wbr"), part] : [part]));
+
   // Tables: a click on a head sorts, best first, and another one turns the order round.
   const value = (row, column) => {
     const cell = row.cells[column];
@@ -39,7 +43,7 @@
     const picture = button.querySelector("img"), large = dialog.querySelector("img");
     large.src = picture.src;
     large.alt = picture.alt;
-    dialog.querySelector("#large-name").textContent = button.dataset.column;
+    dialog.querySelector("#large-name").replaceChildren(...breaking(button.dataset.column));
     dialog.querySelector("#large-about").textContent = button.dataset.about;
     if (!dialog.open) dialog.showModal();
   };
@@ -69,7 +73,7 @@
 
   const show = (place, data) => {
     const columns = ["with its hole", ...data.methods, "truth"];
-    const side = Math.max(96, Math.min(data.size, 144));
+    const side = Math.max(96, Math.min(data.size, 144, Math.floor(1060 / columns.length) - 10));
     const visible = columns.map(() => true);
 
     const chooser = (name, entries) => {
@@ -125,8 +129,8 @@
       const measure = Math.max(0, data.measures.findIndex((one) => one.name === name));
       said.textContent = drawn ? `${rows.length} photos, drawn by the seed`
         : rows.length ? `${rows.length} photos, the ${which.value} first` : "None of these photos fit into this file";
-      const heads = ["photo", ...columns].map((text) => made("th", { scope: "col", textContent: text }));
-      const body = rows.map((row) => made("tr", {}, made("th", { scope: "row", textContent: data.photos[row].name }),
+      const heads = ["photo", ...columns].map((text) => made("th", { scope: "col" }, ...breaking(text)));
+      const body = rows.map((row) => made("tr", {}, made("th", { scope: "row" }, ...breaking(data.photos[row].name)),
         ...columns.map((_, column) => cell(data.photos[row], column, measure))));
       scroller.replaceChildren(made("table", {}, made("thead", {}, made("tr", {}, ...heads)), made("tbody", {}, ...body)));
       scroller.scrollTop = 0;
