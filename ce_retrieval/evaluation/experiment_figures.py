@@ -43,7 +43,8 @@ def write_figures(out: Path, evaluations: Mapping[str, tuple[Evaluation, Evaluat
         made: dict[str, Any] = {"figure6": method_sheet(evaluation)}
         if two := chosen_methods(evaluation):
             made["figure5"] = method_sheet(evaluation, two, spread(evaluation.drawn, LARGE_PHOTOS), LARGEST)
-        made["overview"] = overview_figure(planes_of(pooled), f"holes: {kind}")
+        if planes := planes_of(pooled):
+            made["overview"] = overview_figure(planes, f"holes: {kind}")
         for name, figure in made.items():
             png, pdf = (out / f"{name}-{kind}{form}" for form in FORMS)
             save_result(png, pixels_of(figure))

@@ -16,10 +16,10 @@ from ce_retrieval.evaluation.run import Evaluation
 
 FIRST, LAST = "photo", "truth"  # titles of columns
 PAGE = 7.0  # inches: width of a page's text
-SMALLEST, LARGEST = 0.55, 1.6  # inches, side of a cell
+SMALLEST, LARGEST = 0.62, 1.6  # inches, side of a cell
 GAP = 0.03  # inches between cells
 FONT, LINE = 7, 0.115  # points; inches, height of a line
-LETTER = 0.056  # inches, a wide guess of a letter's width
+LETTER = 0.058  # inches, a wide guess of a letter's width
 PHOTOS, LARGE_PHOTOS = 8, 5  # rows of Figure 6 and of Figure 5
 RIVAL = "patchmatch"
 
@@ -87,9 +87,9 @@ def spread(rows: Sequence[int], count: int) -> list[int]:
 
 
 def wrapped(name: str, letters: int) -> list[str]:
-    """Return a method's name in lines of at most so many letters, cut before "+" and behind ":" where that is possible."""
+    """Return a method's name in lines of at most so many letters, cut before "+" or "." or behind ":" where possible."""
     lines = [""]
-    for part in re.findall(r"\+?[^+:]*:?", name):
+    for part in re.findall(r"[+.]?[^+.:]*:?", name):
         for piece in (part[start : start + letters] for start in range(0, len(part), letters)):
             if len(lines[-1]) + len(piece) > letters:
                 lines.append("")

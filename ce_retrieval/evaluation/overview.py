@@ -24,6 +24,7 @@ BETTER_UP = {"perceptual": "↓ better", "sharpness": "1 is as detailed as the t
 BETTER_ACROSS = "← better"
 TRUTH = "truth"
 WIDTH, HEIGHT = 4.6, 3.9  # inches, of a panel
+MANY, LARGER = 8, 1.3  # from more methods on panels are so much larger
 END = 3  # points of print that labels keep from the ends of bars
 MARK = 4  # points of print: half the side of the box around a point that labels keep free
 
@@ -90,7 +91,8 @@ def overview_figure(planes: Sequence[Plane], title: str) -> Any:
         for panel, plane in zip(panels, planes, strict=True):
             _label(figure, panel, plane)
 
-    return on_figure(len(planes) * WIDTH, HEIGHT, draw)
+    scale = LARGER if max((len(plane.points) for plane in planes), default=0) > MANY else 1
+    return on_figure(len(planes) * WIDTH * scale, HEIGHT * scale, draw)
 
 
 def _draw(panel: Any, plane: Plane) -> None:

@@ -6,15 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ce_retrieval.evaluation.comparison import Measure
 from ce_retrieval.evaluation.growth import Growth
 from ce_retrieval.evaluation.intervals import Difference, Interval
 from ce_retrieval.evaluation.label_places import Box, place_labels
+from ce_retrieval.evaluation.methods import Method
 from ce_retrieval.evaluation.overview import BETTER_ACROSS, BETTER_UP, END, TRUTH, Plane, Point
 from ce_retrieval.evaluation.page.markup import element, escaped
 
 WIDTH, HEIGHT = 520, 400
-LEFT, RIGHT, TOP, LOW = 56, 14, 12, 44  # px around the panel
+LEFT, RIGHT, TOP, LOW = 56, 20, 12, 44  # px around the panel
 LETTER, LINE = 6.6, 15  # px that a letter and a line of a label take, whatever the font
 COLOURS = 7  # classes c0 ... c6 of the page's style
 MARK = 4
@@ -57,38 +60,50 @@ def plane_chart(plane: Plane, name: str) -> str:
 
 def growth_chart(growth: Growth, measure: Measure, name: str) -> str:
     """Return how a measure grows with the collection, a line a method with its interval."""
-    lines = [(n, m, growth.figures.get((measure.name, m.name))) for n, m in enumerate(growth.methods)]
-    shown = [(n, m, [one for one in found if one.low == one.low]) for n, m, found in lines if found]
-    shown = [(n, m, found) for n, m, found in shown if len(found) == len(growth.sizes)]
-    if not shown:
+    lines: list[tuple[int, Method, list[tuple[int, Interval]]]] = []
+    for number, method in enumerate(growth.methods):
+        figures = growth.figures.get((measure.name, method.name), [])
+        if found := [(size, one) for size, one in zip(growth.sizes, figures, strict=False) if np.isfinite(one).all()]:
+            lines.append((number, method, found))
+    if not lines:
         return ""
-    low = min(one.low for _, _, found in shown for one in found)
-    high = max(one.high for _, _, found in shown for one in found)
+    low = min(one.low for _, _, found in lines for _, one in found)
+    high = max(one.high for _, _, found in lines for _, one in found)
     space = (high - low) * 0.08 or 0.5
     first, last = growth.sizes[0], growth.sizes[-1]
     across = Axis(first, last if last > first else first * 2, LEFT, WIDTH - RIGHT, is_log=True)
     up = Axis(low - space, high + space, HEIGHT - LOW, TOP)
     parts = _frame(across, up, [(float(size), f"{size:,}") for size in growth.sizes], ticks(up))
     parts += _titles("photos of the collection", measure.head)
-    for number, method, found in shown:
-        at = [across.at(size) for size in growth.sizes]
-        band = [*zip(at, (up.at(one.high) for one in found), strict=True)]
-        band += reversed([*zip(at, (up.at(one.low) for one in found), strict=True)])
-        colour = f"c{number % COLOURS}"
-        parts.append(element("polygon", points=_joined(band), class_=f"band {colour}"))
-        line = [*zip(at, (up.at(one.value) for one in found), strict=True)]
-        dashed = "" if method.uses_collection else " dashed"
-        parts.append(element("polyline", points=_joined(line), class_=f"line {colour}{dashed}"))
-        for (x, y), size, one in zip(line, growth.sizes, found, strict=True):
-            told = f"{method.name}, {size:,} photos: {_told(one, measure)}"
-            parts.append(element("circle", element("title", escaped(told)), cx=x, cy=y, r=MARK, class_=colour))
+    for number, method, found in lines:
+        parts += _growth_line(found, method, measure, f"c{number % COLOURS}", across, up)
     legend = [
         element("li", element("span", class_=f"key c{number % COLOURS}", aria_hidden="true"), escaped(method.name))
-        for number, method, _ in shown
+        for number, method, _ in lines
     ]
-    return _svg(parts, f"{name}: {measure.head} by the size of the collection") + element(
-        "ul", *legend, class_="legend"
+    name = f"{name}: {measure.head} by the size of the collection"
+    return _svg(parts, name) + element("ul", *legend, class_="legend")
+
+
+def _growth_line(
+    found: Sequence[tuple[int, Interval]], method: Method, measure: Measure, colour: str, across: Axis, up: Axis
+) -> list[str]:
+    """Return a method's line with the band of its intervals; without a collection it has a single figure, and is dashed."""
+    at = [across.at(size) for size, _ in found]
+    line = [*zip(at, (up.at(one.value) for _, one in found), strict=True)]
+    parts = []
+    if method.uses_collection:
+        band = [*zip(at, (up.at(one.high) for _, one in found), strict=True)]
+        band += reversed([*zip(at, (up.at(one.low) for _, one in found), strict=True)])
+        parts.append(element("polygon", points=_joined(band), class_=f"band {colour}"))
+    parts.append(
+        element("polyline", points=_joined(line), class_=colour if method.uses_collection else f"dashed {colour}")
     )
+    told = [*zip(line, found, strict=True)]
+    for (x, y), (size, one) in told if method.uses_collection else told[-1:]:
+        text = f"{method.name}, {size:,} photos: {_told(one, measure)}"
+        parts.append(element("circle", element("title", escaped(text)), cx=x, cy=y, r=MARK, class_=colour))
+    return parts
 
 
 def whisker(one: Difference, farthest: float) -> str:

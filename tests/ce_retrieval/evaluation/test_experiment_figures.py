@@ -18,6 +18,7 @@ NAMES = [f"kind/{number}.png" for number in range(6)]
     [
         ("encoder:fill+guided+blend", 15, ["encoder:fill", "+guided+blend"]),
         ("encoder:fill+guided+blend", 8, ["encoder:", "fill", "+guided", "+blend"]),
+        ("hog+scenes+terms.content=0", 12, ["hog+scenes", "+terms", ".content=0"]),
         ("scenes", 20, ["scenes"]),
         ("abcdefghij", 4, ["abcd", "efgh", "ij"]),
         ("", 4, [""]),

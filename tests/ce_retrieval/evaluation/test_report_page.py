@@ -156,8 +156,9 @@ def test_growth_has_a_line_a_method():
     growth = growth_of({size: [made_evaluation(NAMES, seed=size)] for size in (10, 100, 1000)}, 0)
     chart = growth_chart(growth, growth.measures[0], "center")
     parsed = Parsed(chart)
-    assert len(parsed.of("polyline")) == len(METHODS) and len(parsed.of("circle")) == 3 * len(METHODS)
-    assert "scenes, 1,000 photos:" in chart
+    assert len(parsed.of("polyline")) == len(METHODS) and len(parsed.of("circle")) == 3 + len(METHODS) - 1
+    assert "oracle, 100 photos:" in chart and "scenes, 1,000 photos:" in chart
+    assert len(parsed.of("polygon")) == 1, "oracle alone fills from the collection"
 
 
 @pytest.mark.parametrize(
