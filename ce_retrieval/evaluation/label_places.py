@@ -13,7 +13,7 @@ _WAYS = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1))
 _REACHES = (7, 12, 18, 26, 36, 48, 64, 84, 110, 140, 180)  # px between point and label
 _SWEEPS = 4  # through all labels, each placed anew beside the others
 _COVERS_LABEL, _COVERS_MARK, _OUTSIDE = 40.0, 6.0, 80.0  # costs of a square pixel, beside those of a pixel of distance
-_LINE_FROM = 18  # px: labels farther away are tied to their point by a line
+_LINE_FROM = 10  # px: labels farther away, where another point may be nearer, are tied to their point by a line
 
 
 class Box(NamedTuple):

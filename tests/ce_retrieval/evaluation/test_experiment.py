@@ -130,6 +130,12 @@ def test_a_file_that_is_not_there_and_results_of_others(place):
     with pytest.raises(CeretError, match=r"experiment\.md"):
         run_experiment(read_experiment(place / "some.toml"), place / "out")
     assert (place / "out" / "experiment.md").read_text() == "mine"
+    for name in ("report.html", "figure6-center.pdf", "overview-irregular.png"):
+        (place / "elsewhere").mkdir(exist_ok=True)
+        (place / "elsewhere" / name).write_text("mine")
+        with pytest.raises(CeretError, match=name):
+            run_experiment(read_experiment(place / "some.toml"), place / "elsewhere")
+        (place / "elsewhere" / name).unlink()
     (place / "out" / "experiment.md").rename(place / "mine.md")
     (place / "out" / "irregular-3").mkdir()
     (place / "mine.md").rename(place / "out" / "irregular-3" / "table.md")
