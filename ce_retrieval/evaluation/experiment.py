@@ -179,14 +179,14 @@ def run_experiment(
     CeretError : as `evaluate`, `write_report` and `growth_plot`; two kinds of holes are of one name.
     """
     out, grows = Path(out), experiment.collection != (None,)
-    for name in (SUMMARY, REPORT):
-        check_free(out / name)
+    check_free(out / SUMMARY)
     if grows:
         check_free(out / GROWTH)
         check_plots()
     names = [Path(masks).name or masks for masks in experiment.masks]
     if len(set(names)) < len(names):
         raise SettingsError(f"`masks` {', '.join(names)}: two are of one name, and would share a folder; rename one")
+    check_free(out / REPORT)
     check_figures(out, names)
     index = PhotoIndex.open(experiment.index)
     found: dict[tuple[str, int | None], list[Evaluation]] = {}
@@ -222,15 +222,15 @@ def run_experiment(
     return pooled
 
 
-def _title(name: str, size: int | None) -> str:
-    """Return the title of a kind of holes and a size of the collection."""
-    return name if size is None else f"{name}, {counted(size, 'photo')}"
-
-
 def _folder(name: str, settings: EvaluationSettings) -> str:
     """Return the folder of an evaluation: MASKS-SEED, or MASKS-SEED-COLLECTION."""
     size = "" if settings.collection is None else f"-{settings.collection}"
     return f"{name}-{settings.holes_seed}{size}"
+
+
+def _title(name: str, size: int | None) -> str:
+    """Return the title of a kind of holes and a size of the collection."""
+    return name if size is None else f"{name}, {counted(size, 'photo')}"
 
 
 def summary(
