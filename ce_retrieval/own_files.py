@@ -30,6 +30,8 @@ _PNG_END = b"IEND\xaeB`\x82"
 # How sealed texts end: with the SHA-256 of what is before, or of the JSON without this entry.
 _JSON_SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
 _TEXT_SEAL = re.compile(rb"<!-- ceret: SHA-256 of the above ([0-9a-f]{64}) -->\n\Z")
+_PDF_SEAL = re.compile(rb"% ceret: SHA-256 of the above ([0-9a-f]{64})\n\Z")
+_TEXT_SEALS = {".md": _TEXT_SEAL, ".html": _TEXT_SEAL, ".pdf": _PDF_SEAL}
 
 
 def beside_name(stem: str) -> str:
@@ -73,19 +75,24 @@ def sealed_json(text: str) -> bytes:
 
 
 def sealed_text(text: str) -> bytes:
-    """Return Markdown with a comment at its end that holds the hash of the rest: a later change shows."""
+    """Return Markdown or HTML with a comment at its end that holds the hash of the rest: a later change shows."""
     data = text.encode(errors="backslashreplace")
     return data + f"<!-- ceret: SHA-256 of the above {hashlib.sha256(data).hexdigest()} -->\n".encode()
 
 
+def sealed_pdf(data: bytes) -> bytes:
+    """Return a PDF with a comment behind its end that holds the hash of the rest: a later change shows."""
+    return data + f"% ceret: SHA-256 of the above {hashlib.sha256(data).hexdigest()}\n".encode()
+
+
 def is_sealed(path: Path) -> bool:
-    """Return whether a file is as `sealed_json` or `sealed_text` made it, or a part of a record that a loss of power left."""
+    """Return whether a file is as the functions above made it, or a part of a record that a loss of power left."""
     try:
         data = read_regular(path)
     except OSError:
         return False
-    if path.suffix == ".md":
-        found, end = _TEXT_SEAL.search(data), b""
+    if path.suffix in _TEXT_SEALS:
+        found, end = _TEXT_SEALS[path.suffix].search(data), b""
     else:
         found, end = _JSON_SEAL.search(data), b"\n}\n"
         if found is None:
@@ -118,7 +125,7 @@ def is_own(path: Path) -> bool:
             return True
     except OSError:
         return False
-    return is_sealed(path) if path.suffix in (".json", ".md") else is_marked(path) or _is_recorded(path)
+    return is_sealed(path) if path.suffix in (".json", *_TEXT_SEALS) else is_marked(path) or _is_recorded(path)
 
 
 def check_free(path: Path, inputs: Mapping[str, Path] | None = None) -> None:

@@ -15,11 +15,13 @@ from cli.output import note, print_json, say, steps_bar
 def command(experiment: Path, out: Path, as_json: bool) -> None:
     """Measure methods as FILE.toml says: several kinds of holes, several seeds, the same photos.
 
-    Each evaluation has a folder DIR/MASKS-SEED, as of `ceret evaluate`; DIR/experiment.md has the figures over all seeds.
-    A run that was stopped goes on, and a second one measures only what has changed.
+    Each evaluation has a folder DIR/MASKS-SEED, as of `ceret evaluate`. DIR/experiment.md has the figures over all seeds, and
+    DIR/report.html the same with pictures, as a page for any browser. A run that was stopped goes on, and a second one
+    measures only what has changed.
     """
     from ce_retrieval.evaluation import Evaluation, tables
-    from ce_retrieval.evaluation.experiment import SUMMARY, read_experiment, run_experiment
+    from ce_retrieval.evaluation.experiment import REPORT, SUMMARY, read_experiment, run_experiment
+    from ce_retrieval.evaluation.plots import has_plots
 
     wanted = read_experiment(experiment)
 
@@ -28,10 +30,13 @@ def command(experiment: Path, out: Path, as_json: bool) -> None:
 
     with steps_bar() as progress:
         found = run_experiment(wanted, out, progress, done)
+    if not has_plots():
+        note("figure6, figure5 and overview were not drawn: they need matplotlib (pip install '.[plots]')")
     if as_json:
         print_json(
             {
                 "experiment": out / SUMMARY,
+                "report": out / REPORT,
                 "masks": {
                     name: {
                         one.method.name: {"l1": one.summary.l1, "l2": one.summary.l2, "psnr": one.summary.psnr}
@@ -46,3 +51,4 @@ def command(experiment: Path, out: Path, as_json: bool) -> None:
         for line in [f"## {name}", "", *tables(evaluation).splitlines(), ""]:
             say(line)
     say(f"written: {out / SUMMARY}")
+    say(f"written: {out / REPORT}")

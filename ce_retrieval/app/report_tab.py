@@ -12,13 +12,18 @@ from ce_retrieval.app.services import Services
 from ce_retrieval.errors import SettingsError
 from ce_retrieval.own_files import RESULTS, is_own
 
-TABLE = "table.md"  # as `evaluation.place` has it, whose import takes long
+TABLE, PAGE = "table.md", "report.html"  # as the evaluation has them, whose import takes long
 
 
 def check_report(folder: Path) -> None:
     """Raise SettingsError unless a folder holds the results of an evaluation."""
-    if not (folder / RESULTS).is_file() or not (folder / TABLE).is_file():
-        raise SettingsError(f"`report` {folder} holds no results of an evaluation: give the --out of `ceret evaluate`")
+    if (folder / RESULTS).is_file() and (folder / TABLE).is_file():
+        return
+    if is_own(page := folder / PAGE):
+        raise SettingsError(
+            f"`report` {folder} holds an experiment: open {page} in a browser, or give one of its evaluations"
+        )
+    raise SettingsError(f"`report` {folder} holds no results of an evaluation: give the --out of `ceret evaluate`")
 
 
 class ReportTab:

@@ -92,19 +92,47 @@ def interval_table(results: Sequence[MethodResult], bootstrap: Bootstrap) -> str
     return "\n".join(lines)
 
 
-def area_table(results: Sequence[MethodResult], areas: np.ndarray) -> str:
-    """Return a Markdown table of the mean L2 of each method by the area of the hole, in the ranges of irregular holes.
+class AreaRange(NamedTuple):
+    """The holes of a range of area.
+
+    Attributes
+    ----------
+    low, high : float
+        Shares of a photo's pixels.
+    photos : int
+        How many have such a hole.
+    figures : sequence of float
+        The mean L2 of each method over these photos.
+    """
+
+    low: float
+    high: float
+    photos: int
+    figures: Sequence[float]
+
+
+def by_area(results: Sequence[MethodResult], areas: np.ndarray) -> list[AreaRange]:
+    """Return the mean L2 of each method by the area of the hole, in the ranges of irregular holes.
 
     areas : float64 (Q,)
         Shares of the photos' pixels.
     """
     of = [area_range(share) for share in areas.tolist()]
-    ranges = sorted(set(of))
-    rows = [np.array([one == each for one in of]) for each in ranges]
-    head = [f"{low:g} to {high:g} ({np.count_nonzero(row)})" for (low, high), row in zip(ranges, rows, strict=True)]
+    found = []
+    for low, high in sorted(set(of)):
+        row = np.array([one == (low, high) for one in of])
+        figures = [float(result.photos[RANKED.name][row].mean()) for result in results]
+        found.append(AreaRange(low, high, int(np.count_nonzero(row)), figures))
+    return found
+
+
+def area_table(results: Sequence[MethodResult], areas: np.ndarray) -> str:
+    """Return `by_area` as a Markdown table, a row a method."""
+    ranges = by_area(results, areas)
+    head = [f"{one.low:g} to {one.high:g} ({one.photos})" for one in ranges]
     lines = ["| L2 % by the share that is missing (photos) | " + " | ".join(head) + " |", "|---|" + "---:|" * len(head)]
-    for result in results:
-        cells = [f"{result.photos[RANKED.name][row].mean():.{RANKED.digits}f}" for row in rows]
+    for number, result in enumerate(results):
+        cells = [f"{one.figures[number]:.{RANKED.digits}f}" for one in ranges]
         lines.append("| " + " | ".join([result.method.name, *cells]) + " |")
     return "\n".join(lines)
 

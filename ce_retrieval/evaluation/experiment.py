@@ -23,10 +23,13 @@ import numpy as np
 
 from ce_retrieval.errors import EvaluationError, SettingsError, counted, shown
 from ce_retrieval.evaluation.collection import drawn_photos
+from ce_retrieval.evaluation.experiment_figures import check_figures, write_figures
 from ce_retrieval.evaluation.growth import GROWTH, Growth, growth_of, growth_plot, growth_tables
 from ce_retrieval.evaluation.measuring import MethodResult
+from ce_retrieval.evaluation.page.page import page
+from ce_retrieval.evaluation.page.told import as_toml
 from ce_retrieval.evaluation.place import check_place
-from ce_retrieval.evaluation.plots import check_plots
+from ce_retrieval.evaluation.plots import check_plots, has_plots
 from ce_retrieval.evaluation.queries import check_masks
 from ce_retrieval.evaluation.report import tables, write_report
 from ce_retrieval.evaluation.run import SCENE_BYTES, Evaluation, evaluate
@@ -41,7 +44,7 @@ from ce_retrieval.photos.files import save_result
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import replace_file
 
-SUMMARY = "experiment.md"
+SUMMARY, REPORT = "experiment.md", "report.html"
 MEASURED = "measured"  # folder of `reuse`
 _PATHS = ("photos", "index", "shapes", "weights", "perceptual")
 _LISTS = ("photos", "methods", "masks", "seeds", "collection")
@@ -157,8 +160,9 @@ def run_experiment(
     """Measure all that an experiment asks for, and write it.
 
     Each evaluation has a folder OUT/MASKS-SEED, or OUT/MASKS-SEED-COLLECTION (`write_report`). What all seeds together say of
-    a kind of holes is in OUT/experiment.md, and how it grows with the collection in OUT/growth.png. A second run with the
-    same OUT measures only what has changed.
+    a kind of holes is in OUT/experiment.md and OUT/report.html, and how it grows with the collection in OUT/growth.png. Where
+    matplotlib is installed, figures for publication are drawn (`write_figures`), of the whole collection or its largest part.
+    A second run with the same OUT measures only what has changed.
 
     Parameters
     ----------
@@ -184,6 +188,8 @@ def run_experiment(
     names = [Path(masks).name or masks for masks in experiment.masks]
     if len(set(names)) < len(names):
         raise SettingsError(f"`masks` {', '.join(names)}: two are of one name, and would share a folder; rename one")
+    check_free(out / REPORT)
+    check_figures(out, names)
     index = PhotoIndex.open(experiment.index)
     found: dict[tuple[str, int | None], list[Evaluation]] = {}
     cells = experiment.cells()
@@ -207,10 +213,13 @@ def run_experiment(
         by_size = {name: {size: found[name, size] for size in experiment.collection if size} for name in names}
         growths = {name: growth_of(evaluations, experiment.settings.seed) for name, evaluations in by_size.items()}
         save_result(out / GROWTH, growth_plot(growths))
-    pooled = {
-        name if size is None else f"{name}, {counted(size, 'photo')}": _pooled(evaluations)
-        for (name, size), evaluations in found.items()
-    }
+    pooled = {_title(*kind): _pooled(evaluations) for kind, evaluations in found.items()}
+    titles = {name: _title(name, experiment.collection[-1]) for name in names}
+    shown = {titles[name]: found[name, experiment.collection[-1]][0] for name in names}
+    if has_plots():
+        write_figures(out, {name: (pooled[title], shown[title]) for name, title in titles.items()})
+    told = page(as_toml(experiment), experiment.photos, pooled, shown, growths, experiment.seeds)
+    replace_file(out / REPORT, sealed_text(told))
     replace_file(out / SUMMARY, sealed_text(summary(experiment, pooled, growths)))
     return pooled
 
@@ -234,6 +243,11 @@ def _folder(name: str, settings: EvaluationSettings) -> str:
     """Return the folder of an evaluation: MASKS-SEED, or MASKS-SEED-COLLECTION."""
     size = "" if settings.collection is None else f"-{settings.collection}"
     return f"{name}-{settings.holes_seed}{size}"
+
+
+def _title(name: str, size: int | None) -> str:
+    """Return the title of a kind of holes and a size of the collection."""
+    return name if size is None else f"{name}, {counted(size, 'photo')}"
 
 
 def summary(

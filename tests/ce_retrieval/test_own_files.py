@@ -19,6 +19,7 @@ from ce_retrieval.own_files import (
     own_names,
     read_record,
     sealed_json,
+    sealed_pdf,
     sealed_text,
 )
 from ce_retrieval.photos import load_photo, save_photo
@@ -165,6 +166,8 @@ def test_any_change_of_a_sealed_text_shows(tmp_path):
         ("a.json", sealed_json(lines(RECORD | {"photo": "x\udcff.png"}))),
         (RESULTS, sealed_json(json.dumps(EVALUATION, indent=1) + "\n")),
         ("table.md", sealed_text("| method | L1 % |\n|---|\n\n")),
+        ("report.html", sealed_text("<p>method</p>\n<p>me</p>\n")),
+        ("figure.pdf", sealed_pdf(b"%PDF-1.4\nme\n%%EOF\n")),
     ):
         path = tmp_path / name
         path.write_bytes(data)

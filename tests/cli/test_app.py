@@ -10,6 +10,7 @@ import pytest
 from ce_retrieval.app import server
 from ce_retrieval.app.settings import AppSettings
 from ce_retrieval.errors import SettingsError
+from ce_retrieval.own_files import sealed_text
 
 
 @pytest.fixture
@@ -100,6 +101,9 @@ def test_indexes_that_cannot_be_served(ceret, crop_index, tmp_path, one_line_err
     twice = one_line_error(ceret(*app, crop_index, "--index", crop_index))
     assert "is given twice: leave one out" in twice
     assert "holds no results of an evaluation" in one_line_error(ceret(*app, crop_index, "--report", tmp_path))
+    (tmp_path / "report.html").write_bytes(sealed_text("<p>a page</p>\n"))
+    told = one_line_error(ceret(*app, crop_index, "--report", tmp_path))
+    assert f"holds an experiment: open {tmp_path / 'report.html'} in a browser" in told
 
 
 def test_the_address_is_printed(ceret, crop_index, started):

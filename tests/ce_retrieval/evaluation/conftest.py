@@ -43,3 +43,9 @@ def collection(opened: PhotoIndex, decoded: PhotoCache) -> np.ndarray:
 @pytest.fixture(scope="session", params=[12, pytest.param(1, marks=pytest.mark.slow)], ids=["a twelfth", "all"])
 def held_out(shared_data: Path, request: pytest.FixtureRequest) -> HeldOut:
     return read_held_out(shared_data / "scenes", request.param)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experiments draw no figures for publication, which takes seconds; `test_experiment_figures.py` looks at these."""
+    monkeypatch.setattr("ce_retrieval.evaluation.experiment.write_figures", lambda out, evaluations: [])

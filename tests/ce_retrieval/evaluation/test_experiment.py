@@ -22,7 +22,7 @@ keep_leaks = true
 
 
 @pytest.fixture
-def place(tmp_path, query_folder, crop_index):
+def place(tmp_path, query_folder, crop_index, no_figures):
     """A folder with an experiment's file and links to what it names."""
     (tmp_path / "queries").symlink_to(query_folder)
     (tmp_path / "crops.ceret").symlink_to(crop_index)
@@ -49,6 +49,9 @@ def test_all_kinds_of_holes_and_seeds_are_measured_on_the_same_photos(place):
     text = (place / "out" / "experiment.md").read_text()
     assert "## center" in text and "## irregular" in text and "by the share that is missing" in text
     assert "Seeds: 0, 3." in text
+    page = (place / "out" / "report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>") and 'id="part1">Holes: irregular<' in page and "seeds = [0, 3]" in page
+    assert str(place) not in page and f"{found['center'].results[0].summary.l2:.2f}" in page
 
 
 def test_a_second_run_measures_nothing_and_gives_the_same_bytes(place, monkeypatch):
@@ -127,6 +130,12 @@ def test_a_file_that_is_not_there_and_results_of_others(place):
     with pytest.raises(CeretError, match=r"experiment\.md"):
         run_experiment(read_experiment(place / "some.toml"), place / "out")
     assert (place / "out" / "experiment.md").read_text() == "mine"
+    for name in ("report.html", "figure6-center.pdf", "overview-irregular.png"):
+        (place / "elsewhere").mkdir(exist_ok=True)
+        (place / "elsewhere" / name).write_text("mine")
+        with pytest.raises(CeretError, match=name):
+            run_experiment(read_experiment(place / "some.toml"), place / "elsewhere")
+        (place / "elsewhere" / name).unlink()
     (place / "out" / "experiment.md").rename(place / "mine.md")
     (place / "out" / "irregular-3").mkdir()
     (place / "mine.md").rename(place / "out" / "irregular-3" / "table.md")

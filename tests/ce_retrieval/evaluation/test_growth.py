@@ -92,7 +92,7 @@ def test_the_leak_guard_sees_the_whole_collection(crop_folder, opened, tmp_path)
 
 
 @pytest.fixture
-def experiment(tmp_path, query_folder, crop_index):
+def experiment(tmp_path, query_folder, crop_index, no_figures):
     path = tmp_path / "some.toml"
     text = f'photos = ["{query_folder}"]\nindex = "{crop_index}"\nmethods = {list(METHODS)}\nlimit = 5\n'
     path.write_text(f"{text}collection = [20, 4]\n")
@@ -116,6 +116,8 @@ def test_an_experiment_measures_each_part_and_draws_them(experiment, tmp_path, m
     assert text.index("## center, by the size of the collection") < text.index("## center, 4 photos")
     assert "of which methods fill from 20" in (out / "center-0-20" / "table.md").read_text()
     assert json.loads((out / "center-0-4" / "results.json").read_bytes())["settings"]["collection"] == 4
+    page = (out / "report.html").read_text()
+    assert "By the size of the collection" in page and page.count("data-gallery") == 1 + page.count("[data-gallery=")
     before = (out / "growth.png").read_bytes(), text
     measured.clear()
     run_experiment(read_experiment(experiment), out)

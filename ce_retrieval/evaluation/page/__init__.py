@@ -1,0 +1,1 @@
+"""The report of an experiment as one page of HTML that needs nothing beside it, and no network."""
