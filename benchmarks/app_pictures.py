@@ -1,4 +1,4 @@
-"""The pictures of docs/app.md: a photo in the page, its hole painted by a hand, filled, and the other fills.
+"""The pictures of docs/app.md and README.md: a photo in the page, its hole painted by a hand, filled, and the other fills.
 
     python benchmarks/app_pictures.py [--out docs/images] [--chromium /usr/bin/chromium]
 
@@ -57,8 +57,8 @@ def paint(page) -> None:
     page.mouse.up()
 
 
-def picture(browser, address: str, photo: Path, width: int) -> Image.Image:
-    """Use the page in a window of this width, and return what it shows."""
+def picture(browser, address: str, photo: Path, width: int) -> tuple[Image.Image, int]:
+    """Use the page in a window of this width; return what it shows, and how far down its result reaches, px."""
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(PATIENCE)
     page.goto(address)
@@ -79,8 +79,9 @@ def picture(browser, address: str, photo: Path, width: int) -> Image.Image:
     if str(photo.parent) in page.inner_text("body"):
         raise SystemExit("the page shows a path of this machine: no picture is kept")
     shown = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+    bottom = page.evaluate("document.querySelector('#slider').getBoundingClientRect().bottom + window.scrollY")
     page.close()
-    return shown
+    return shown, round(bottom)
 
 
 def main() -> None:
@@ -95,11 +96,12 @@ def main() -> None:
         photo, index = make_collection(Path(folder))
         browser = driver.chromium.launch(executable_path=options.chromium, args=list(FLAGS))
         with served([index], AppSettings(port=port)) as address:
-            wide = picture(browser, address, photo, WIDTH)
+            wide, bottom = picture(browser, address, photo, WIDTH)
         browser.close()
-    wide.thumbnail((SHOWN, wide.height))
-    wide.save(options.out / "app.jpg", quality=82, optimize=True)
-    print(options.out / "app.jpg", wide.size)
+    for name, shown in (("app.jpg", wide), ("app-top.jpg", wide.crop((0, 0, WIDTH, bottom + 16)))):
+        shown.thumbnail((SHOWN, shown.height))
+        shown.save(options.out / name, quality=82, optimize=True)
+        print(options.out / name, shown.size)
 
 
 if __name__ == "__main__":
