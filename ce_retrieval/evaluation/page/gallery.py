@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.errors import one_line
-from ce_retrieval.evaluation.comparison import MEASURES, measures_of
+from ce_retrieval.evaluation.comparison import Measure, measures_of
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.pixels import Photo
 
@@ -90,30 +90,26 @@ def gallery(evaluation: Evaluation, name: str, album: Album, most: int) -> dict[
         "size": evaluation.queries.photos.shape[1],
         "methods": [one_line(result.method.name) for result in evaluation.results],
         "measures": [{"name": one.name, "head": one_line(one.head), "digits": one.digits} for one in measures],
-        "photos": [
-            {
-                "name": one_line(evaluation.names[row]),
-                "pictures": embedded[row],
-                "figures": [
-                    [_figure(result.photos.get(one.name), row) for one in measures] for result in evaluation.results
-                ],
-            }
-            for row in rows
-        ],
+        "photos": [_photo(evaluation, row, embedded[row], measures) for row in rows],
         "drawn": [position[row] for row in evaluation.drawn if row in position],
         "cases": cases,
         "all": len(evaluation.names),
     }
 
 
+def _photo(evaluation: Evaluation, row: int, pictures: list[int], measures: list[Measure]) -> dict[str, Any]:
+    """Return a photo's name, the numbers of its pictures, and for each method its figures."""
+    figures = [[_figure(result.photos.get(one.name), row) for one in measures] for result in evaluation.results]
+    return {"name": one_line(evaluation.names[row]), "pictures": pictures, "figures": figures}
+
+
 def _orders(evaluation: Evaluation) -> dict[tuple[int, str], list[int]]:
     """Return the rows of the photos from best to worst, by (method's number, measure); undefined values are left out."""
-    known = [one.name for one in MEASURES]
     found = {}
-    for measure in (name for name in BADNESS if name in known):
+    for measure, badness_of in BADNESS.items():
         for number, result in enumerate(evaluation.results):
             if measure in result.photos:
-                badness = BADNESS[measure](np.asarray(result.photos[measure], float))
+                badness = badness_of(np.asarray(result.photos[measure], float))
                 order = np.argsort(badness, kind="stable")
                 found[number, measure] = [int(row) for row in order if math.isfinite(badness[row])]
     return found

@@ -89,7 +89,7 @@ def _about(first: Evaluation, pooled: Mapping[str, Evaluation], seeds: Sequence[
         f"indexed with hole {collection['hole']} by {', '.join(about['features'])}",
         "methods": str(len(first.results)),
         "holes": "; ".join(pooled),
-        "seeds": f"{', '.join(map(str, seeds))}; the figures of a photo are its means over them",
+        "seeds": ", ".join(map(str, seeds)) + "; the figures of a photo are its means over them" * (len(seeds) > 1),
         "measured over": f"{about['region']}; range {about['range']}",
         "networks": ", ".join(networks),
         "perceptual": f"{PurePath(judge['path']).name}, layers {', '.join(judge['layers'])}"
