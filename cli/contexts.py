@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ce_retrieval.evaluation.context_settings import SHARE, ContextSettings
+from ce_retrieval.evaluation.contexts.settings import SHARE, ContextSettings
 from cli.options import PATH, device_option, json_option, number_option
 from cli.output import print_json, say, steps_bar, warn_left_out
 from cli.values import Listed

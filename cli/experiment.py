@@ -20,8 +20,9 @@ def command(experiment: Path, out: Path, as_json: bool) -> None:
     measures only what has changed.
     """
     from ce_retrieval.evaluation import Evaluation, tables
-    from ce_retrieval.evaluation.experiment import REPORT, SUMMARY, read_experiment, run_experiment
-    from ce_retrieval.evaluation.plots import has_plots
+    from ce_retrieval.evaluation.experiments.experiment import read_experiment
+    from ce_retrieval.evaluation.experiments.run import REPORT, SUMMARY, run_experiment
+    from ce_retrieval.evaluation.plots.drawing import has_plots
 
     wanted = read_experiment(experiment)
 

@@ -1,8 +1,8 @@
 """Measuring every method against every other on photos whose truth is known (Pathak et al. 2016, Table 1)."""
 
-from ce_retrieval.evaluation.context_report import context_tables, write_contexts
-from ce_retrieval.evaluation.context_settings import ContextSettings
-from ce_retrieval.evaluation.contexts import ContextEvaluation, measure_contexts
+from ce_retrieval.evaluation.contexts.report import context_tables, write_contexts
+from ce_retrieval.evaluation.contexts.run import ContextEvaluation, measure_contexts
+from ce_retrieval.evaluation.contexts.settings import ContextSettings
 from ce_retrieval.evaluation.leaks import Leak
 from ce_retrieval.evaluation.measuring import MethodResult
 from ce_retrieval.evaluation.method_names import parse_methods

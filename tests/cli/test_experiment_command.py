@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture
 def experiment(tmp_path, crop_folder, crop_index, monkeypatch):
     monkeypatch.setattr(
-        "ce_retrieval.evaluation.experiment.write_figures", lambda out, evaluations: []
+        "ce_retrieval.evaluation.experiments.run.write_figures", lambda out, evaluations: []
     )  # takes seconds
     path = tmp_path / "some.toml"
     text = f'photos = ["{crop_folder}"]\nindex = "{crop_index}"\nmethods = ["smooth", "oracle"]\nkeep_leaks = true\n'

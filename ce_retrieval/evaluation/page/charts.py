@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ce_retrieval.evaluation.comparison import Measure
-from ce_retrieval.evaluation.growth import Growth
+from ce_retrieval.evaluation.experiments.growth import Growth
 from ce_retrieval.evaluation.intervals import Difference, Interval
-from ce_retrieval.evaluation.label_places import Box, place_labels
 from ce_retrieval.evaluation.methods import Method
-from ce_retrieval.evaluation.overview import BETTER_ACROSS, BETTER_UP, END, TRUTH, Plane, Point
 from ce_retrieval.evaluation.page.markup import element, escaped
+from ce_retrieval.evaluation.plots.label_places import Box, place_labels
+from ce_retrieval.evaluation.plots.overview import BETTER_ACROSS, BETTER_UP, END, TRUTH, Plane, Point
 
 WIDTH, HEIGHT = 520, 400
 LEFT, RIGHT, TOP, LOW = 56, 20, 12, 44  # px around the panel

@@ -10,12 +10,12 @@ from string import Template
 from typing import Any
 
 from ce_retrieval.errors import counted
-from ce_retrieval.evaluation.growth import Growth
-from ce_retrieval.evaluation.overview import planes_of
+from ce_retrieval.evaluation.experiments.growth import Growth
 from ce_retrieval.evaluation.page.charts import growth_chart, plane_chart
 from ce_retrieval.evaluation.page.gallery import CASES, MOST_BYTES, Album, gallery
 from ce_retrieval.evaluation.page.markup import data_block, element, escaped, names_only
 from ce_retrieval.evaluation.page.tables import by_area_table, difference_table, figure_table
+from ce_retrieval.evaluation.plots.overview import planes_of
 from ce_retrieval.evaluation.report import notes
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.photo_index.manifest import library_versions

@@ -12,7 +12,7 @@ from ce_retrieval.errors import one_line
 from ce_retrieval.evaluation.settings import EvaluationSettings
 
 if TYPE_CHECKING:
-    from ce_retrieval.evaluation.experiment import Experiment
+    from ce_retrieval.evaluation.experiments.experiment import Experiment
 
 _OF_EXPERIMENT = ("methods", "masks", "seed", "holes_seed", "collection")  # written from the experiment itself
 _PATHS = ("shapes", "weights")

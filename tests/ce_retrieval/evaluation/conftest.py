@@ -48,4 +48,4 @@ def held_out(shared_data: Path, request: pytest.FixtureRequest) -> HeldOut:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Experiments draw no figures for publication, which takes seconds; `test_experiment_figures.py` looks at these."""
-    monkeypatch.setattr("ce_retrieval.evaluation.experiment.write_figures", lambda out, evaluations: [])
+    monkeypatch.setattr("ce_retrieval.evaluation.experiments.run.write_figures", lambda out, evaluations: [])

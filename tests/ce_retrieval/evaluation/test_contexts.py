@@ -8,8 +8,8 @@ import pytest
 
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError
 from ce_retrieval.evaluation import ContextSettings, context_tables, measure_contexts, write_contexts
-from ce_retrieval.evaluation.altered import alter, altered_copies
-from ce_retrieval.evaluation.context_search import AWARE, BLIND, copy_measures, kind_measures, ranks_of
+from ce_retrieval.evaluation.contexts.altered import alter, altered_copies
+from ce_retrieval.evaluation.contexts.search import AWARE, BLIND, copy_measures, kind_measures, ranks_of
 from ce_retrieval.holes.strategies import center_holes, fill_mean
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 from ce_retrieval.photos import load_photo

@@ -7,7 +7,8 @@ import pytest
 
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError
 from ce_retrieval.evaluation import evaluate, markdown_table, run, tables
-from ce_retrieval.evaluation.experiment import read_experiment, run_experiment
+from ce_retrieval.evaluation.experiments.experiment import read_experiment
+from ce_retrieval.evaluation.experiments.run import run_experiment
 from ce_retrieval.photo_index import PhotoIndex
 
 TEXT = """

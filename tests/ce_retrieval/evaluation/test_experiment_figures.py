@@ -5,9 +5,9 @@ import pytest
 from made_evaluation import made_evaluation
 
 from ce_retrieval.errors import StorageError
-from ce_retrieval.evaluation.experiment_figures import check_figures, write_figures
-from ce_retrieval.evaluation.method_sheet import chosen_methods, method_sheet, spread, wrapped
-from ce_retrieval.evaluation.overview import planes_of
+from ce_retrieval.evaluation.experiments.figures import check_figures, write_figures
+from ce_retrieval.evaluation.plots.method_sheet import chosen_methods, method_sheet, spread, wrapped
+from ce_retrieval.evaluation.plots.overview import planes_of
 from ce_retrieval.own_files import is_own
 
 NAMES = [f"kind/{number}.png" for number in range(6)]

@@ -10,8 +10,9 @@ from ce_retrieval.completion.methods import make_completer
 from ce_retrieval.errors import EvaluationError, FilterError, InstallationError, SettingsError
 from ce_retrieval.evaluation import EvaluationSettings, evaluate, run
 from ce_retrieval.evaluation.collection import drawn_photos
-from ce_retrieval.evaluation.experiment import read_experiment, run_experiment
-from ce_retrieval.evaluation.growth import growth_of, growth_tables
+from ce_retrieval.evaluation.experiments.experiment import read_experiment
+from ce_retrieval.evaluation.experiments.growth import growth_of, growth_tables
+from ce_retrieval.evaluation.experiments.run import run_experiment
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.photo_index import allowed_photos, findable, restricted
 from ce_retrieval.retrieval.search import find_neighbors, search_contexts
@@ -136,7 +137,7 @@ def test_an_experiment_measures_each_part_and_draws_them(experiment, tmp_path, m
     ],
 )
 def test_sizes_that_cannot_be_are_refused(experiment, tmp_path, monkeypatch, value, told):
-    monkeypatch.setattr("ce_retrieval.evaluation.experiment.check_plots", lambda: None)
+    monkeypatch.setattr("ce_retrieval.evaluation.experiments.run.check_plots", lambda: None)
     experiment.write_text(experiment.read_text().replace("[20, 4]", value))
     with pytest.raises((SettingsError, EvaluationError), match=told):
         run_experiment(read_experiment(experiment), tmp_path / "out")

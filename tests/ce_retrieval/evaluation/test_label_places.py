@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ce_retrieval.evaluation.label_places import Box, place_labels
+from ce_retrieval.evaluation.plots.label_places import Box, place_labels
 
 AREA = Box(0, 0, 500, 400)
 

@@ -13,8 +13,8 @@ import pytest
 from made_evaluation import METHODS, made_evaluation
 from PIL import Image
 
-from ce_retrieval.evaluation.experiment import Experiment
-from ce_retrieval.evaluation.growth import growth_of
+from ce_retrieval.evaluation.experiments.experiment import Experiment
+from ce_retrieval.evaluation.experiments.growth import growth_of
 from ce_retrieval.evaluation.page.charts import Axis, growth_chart, ticks
 from ce_retrieval.evaluation.page.gallery import CASES, Album, gallery
 from ce_retrieval.evaluation.page.markup import breaking, element, escaped, names_only

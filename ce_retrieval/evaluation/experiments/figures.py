@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ce_retrieval.evaluation.method_sheet import LARGE_PHOTOS, LARGEST, chosen_methods, method_sheet, spread
-from ce_retrieval.evaluation.overview import overview_figure, planes_of
-from ce_retrieval.evaluation.plots import pdf_of, pixels_of
+from ce_retrieval.evaluation.plots.drawing import pdf_of, pixels_of
+from ce_retrieval.evaluation.plots.method_sheet import LARGE_PHOTOS, LARGEST, chosen_methods, method_sheet, spread
+from ce_retrieval.evaluation.plots.overview import overview_figure, planes_of
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.own_files import check_free, sealed_pdf
 from ce_retrieval.photos.files import save_result

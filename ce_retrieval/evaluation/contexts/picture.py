@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from ce_retrieval.errors import EvaluationError, PhotoError, shown, some
-from ce_retrieval.evaluation.context_search import ContextSearch
+from ce_retrieval.evaluation.contexts.search import ContextSearch
 from ce_retrieval.evaluation.queries import Queries
 from ce_retrieval.figures import context_sheet, show_hole
 from ce_retrieval.photos.near_duplicates import near_duplicates

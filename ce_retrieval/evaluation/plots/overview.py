@@ -14,8 +14,8 @@ import numpy as np
 
 from ce_retrieval.evaluation.comparison import MEASURES, Measure
 from ce_retrieval.evaluation.intervals import Bootstrap, Interval
-from ce_retrieval.evaluation.label_places import Box, place_labels
-from ce_retrieval.evaluation.plots import COLOURS, MARKERS, on_figure
+from ce_retrieval.evaluation.plots.drawing import COLOURS, MARKERS, on_figure
+from ce_retrieval.evaluation.plots.label_places import Box, place_labels
 from ce_retrieval.evaluation.run import Evaluation
 
 ACROSS = "l2"

@@ -16,7 +16,7 @@ from ce_retrieval.errors import EvaluationError
 from ce_retrieval.evaluation.comparison import MEASURES, Measure
 from ce_retrieval.evaluation.intervals import Bootstrap, Difference, Interval
 from ce_retrieval.evaluation.methods import Method
-from ce_retrieval.evaluation.plots import COLOURS, MARKERS, drawn
+from ce_retrieval.evaluation.plots.drawing import COLOURS, MARKERS, drawn
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.pixels import Photo
 

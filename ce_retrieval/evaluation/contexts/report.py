@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ce_retrieval.errors import counted, some
-from ce_retrieval.evaluation.context_picture import draw_picture
-from ce_retrieval.evaluation.context_place import CONTEXTS, CONTEXTS_JSON, FIGURE8, check_context_place
-from ce_retrieval.evaluation.context_search import AWARE, BLIND, TIMED_K
-from ce_retrieval.evaluation.contexts import ContextEvaluation, ContextResult
+from ce_retrieval.evaluation.contexts.picture import draw_picture
+from ce_retrieval.evaluation.contexts.place import CONTEXTS, CONTEXTS_JSON, FIGURE8, check_context_place
+from ce_retrieval.evaluation.contexts.run import ContextEvaluation, ContextResult
+from ce_retrieval.evaluation.contexts.search import AWARE, BLIND, TIMED_K
 from ce_retrieval.evaluation.intervals import LEVEL, Bootstrap, Difference, Interval
 from ce_retrieval.metrics import Floats
 from ce_retrieval.own_files import sealed_json, sealed_text

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from ce_retrieval.errors import EvaluationError
-from ce_retrieval.evaluation.altered import Altered
-from ce_retrieval.evaluation.context_search import ContextSearch
-from ce_retrieval.evaluation.context_settings import SQUARE, ContextSettings
+from ce_retrieval.evaluation.contexts.altered import Altered
+from ce_retrieval.evaluation.contexts.search import ContextSearch
+from ce_retrieval.evaluation.contexts.settings import SQUARE, ContextSettings
 from ce_retrieval.evaluation.queries import Queries, draw_holes
 from ce_retrieval.evaluation.settings import LeftOut
 from ce_retrieval.pixels import Bools

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.evaluation.plots import FINE_DPI, on_figure
+from ce_retrieval.evaluation.plots.drawing import FINE_DPI, on_figure
 from ce_retrieval.evaluation.run import Evaluation
 
 FIRST, LAST = "photo", "truth"  # titles of columns

@@ -18,13 +18,13 @@ import numpy as np
 
 from ce_retrieval.descriptors import make_descriptor, protocol_spec
 from ce_retrieval.errors import EvaluationError, SettingsError, counted
-from ce_retrieval.evaluation.altered import Altered, altered_copies
 from ce_retrieval.evaluation.collection import check_same_photos, indexes_for, read_collection
-from ce_retrieval.evaluation.context_holes import Served, drawing_of, with_holes
-from ce_retrieval.evaluation.context_picture import PictureRow, check_shown, picture_rows
-from ce_retrieval.evaluation.context_place import check_context_place
-from ce_retrieval.evaluation.context_search import ContextSearch, copy_measures, kind_measures, ranks_of
-from ce_retrieval.evaluation.context_settings import SQUARE, ContextSettings
+from ce_retrieval.evaluation.contexts.altered import Altered, altered_copies
+from ce_retrieval.evaluation.contexts.holes import Served, drawing_of, with_holes
+from ce_retrieval.evaluation.contexts.picture import PictureRow, check_shown, picture_rows
+from ce_retrieval.evaluation.contexts.place import check_context_place
+from ce_retrieval.evaluation.contexts.search import ContextSearch, copy_measures, kind_measures, ranks_of
+from ce_retrieval.evaluation.contexts.settings import SQUARE, ContextSettings
 from ce_retrieval.evaluation.leaks import Leak, LeakGuard
 from ce_retrieval.evaluation.queries import Queries, read_queries
 from ce_retrieval.evaluation.run import SCENE_BYTES

@@ -1,0 +1,1 @@
+"""Measuring the nearest contexts of photos: their kind, and altered copies of known photos."""

@@ -1,0 +1,1 @@
+"""Plots and sheets of an evaluation, by matplotlib."""
