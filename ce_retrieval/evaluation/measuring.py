@@ -1,7 +1,7 @@
 """Measuring the fills of every method on the same photos: those that no method failed on."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -141,14 +141,22 @@ def failures(queries: Queries, measured: Sequence[Measured]) -> dict[int, LeftOu
     return failed
 
 
-def results_of(material: Material, measured: Sequence[Measured], failed: Mapping[int, LeftOut]) -> list[MethodResult]:
-    """Return the figures of each method over the queries that no method failed on."""
+def results_of(
+    material: Material,
+    measured: Sequence[Measured],
+    failed: Mapping[int, LeftOut],
+    known: Callable[[Method, Callable[[], Floats]], Floats] | None = None,
+) -> list[MethodResult]:
+    """Return the figures of each method over the queries that no method failed on.
+
+    known : gives the shares P@k of a search where they are known, and else calls what computes them.
+    """
     kept = np.array([row for row in range(len(material.queries)) if row not in failed])
     # Methods with the same features and focus share their search.
     judge = material.perceptual
     truth = judge.truth(material.queries)[kept] if judge else None
     searches = {_search(one.method): one.method for one in measured if one.method.descriptor}
-    precisions = {key: _precision(material, method, kept) for key, method in searches.items()}
+    precisions = {key: _precision(material, method, kept, known) for key, method in searches.items()}
     results = []
     for one in measured:
         values = {name: of_all[kept] for name, of_all in one.values.items()}
@@ -171,12 +179,21 @@ def _search(method: Method) -> tuple[str, float | None]:
     return method.features, method.focus
 
 
-def _precision(material: Material, method: Method, kept: np.ndarray) -> float | None:
+def _precision(
+    material: Material,
+    method: Method,
+    kept: np.ndarray,
+    known: Callable[[Method, Callable[[], Floats]], Floats] | None,
+) -> float | None:
     """Return P@k of a method by features, the mean over the queries with a label; None without labels to compare."""
     index, queries = material.indexes[method.features], material.queries
     if findable(index) < PRECISION_K or not (set(queries.labels) & set(index.labels)) - {""}:
         return None
-    found = search_contexts(index, queries.photos, queries.holes, PRECISION_K, focus=method.focus)
-    shares = precision_at_k(np.array(queries.labels), np.array(index.labels)[found.ids])[kept]
+
+    def compute() -> Floats:
+        found = search_contexts(index, queries.photos, queries.holes, PRECISION_K, focus=method.focus)
+        return precision_at_k(np.array(queries.labels), np.array(index.labels)[found.ids])
+
+    shares = (known(method, compute) if known else compute())[kept]
     labelled = shares[~np.isnan(shares)]
     return float(labelled.mean()) if len(labelled) else None

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,13 @@ import indexes
 from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.measuring import Measured
-from ce_retrieval.evaluation.methods import Method, completion_settings
+from ce_retrieval.evaluation.methods import Method, completion_settings, network_of
 from ce_retrieval.evaluation.perceptual import Judged
+from ce_retrieval.evaluation.queries import Queries
 from ce_retrieval.evaluation.settings import Metric
 from ce_retrieval.evaluation.watch import Cost
+from ce_retrieval.metrics import Floats
+from ce_retrieval.models.network_fill import NetworkFill
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.manifest import to_json
 from ce_retrieval.reading import read_regular
@@ -35,40 +38,82 @@ from ce_retrieval.storage import make_folder, replace_file
 _VALUE, _KIND = "value ", "kind "  # before the names of arrays
 
 
-class KeptMethods:
-    """What methods made of the queries of one evaluation, in files named by what it depends on.
+Parts = Sequence[Any]  # JSON types
+
+
+class KeptFiles:
+    """What was computed before, in files named by the hash of all that it depends on.
 
     Parameters
     ----------
     folder : Path
-        Made when the first method is kept.
+        Made when the first file is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, parts: Parts) -> tuple[Any, dict[str, np.ndarray]] | None:
+        """Return what was kept, as JSON types and arrays; None for nothing, or for what is damaged."""
+        try:
+            with np.load(io.BytesIO(read_regular(self._path(parts))), allow_pickle=False) as arrays:
+                told = json.loads(str(arrays["told"]))
+                return told, {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            return None
+
+    def put(self, parts: Parts, told: Any, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep JSON types and arrays, none of them named "told"; StorageError where that cannot be written."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, told=np.array(json.dumps(told)), **arrays)
+        make_folder(self._folder)
+        replace_file(self._path(parts), buffer.getvalue())
+
+    def _path(self, parts: Parts) -> Path:
+        text = json.dumps([_source_hash(), *parts], sort_keys=True)
+        return self._folder / f"{_hash(text.encode('utf-8', 'backslashreplace'))}.npz"
+
+
+class KeptMethods:
+    """What methods made of the queries of one evaluation.
+
+    Parameters
+    ----------
+    files : KeptFiles
     material : Material
     index : PhotoIndex
         The collection.
+    networks : mapping
+        By the weights of completion methods, "" for those of the package.
     about : mapping
-        What else the figures depend on, as JSON types: the networks, and what judges.
+        What else the figures depend on, as JSON types.
     """
 
-    def __init__(self, folder: Path, material: Material, index: PhotoIndex, about: Mapping[str, Any]) -> None:
-        self._folder, self._material = folder, material
+    def __init__(
+        self,
+        files: KeptFiles,
+        material: Material,
+        index: PhotoIndex,
+        networks: Mapping[str, NetworkFill],
+        about: Mapping[str, Any],
+    ) -> None:
+        self._files, self._material, self._networks = files, material, networks
         left_out = ("methods", "collection")
         settings = {name: value for name, value in asdict(material.settings).items() if name not in left_out}
-        stated = {name: value for name, value in about.items() if name not in ("threads", "seen")}
+        stated = {name: about[name] for name in ("size", "collection", "perceptual", "libraries")}
         metrics = {name: _source_of(name, metric) for name, metric in material.metrics.items()}
-        self._common = [stated, settings, metrics, _source_hash(), _of_index(index), *_queries(material)]
+        self._common = [stated, settings, metrics, of_index(index), *of_queries(material.queries)]
 
     def get(self, method: Method) -> Measured | None:
         """Return what was kept of a method; None for nothing, or for what is damaged."""
-        try:
-            with np.load(io.BytesIO(read_regular(self._path(method))), allow_pickle=False) as arrays:
-                told = json.loads(str(arrays["told"]))
-                values = {name.removeprefix(_VALUE): arrays[name] for name in arrays.files if name.startswith(_VALUE)}
-                kind = {name.removeprefix(_KIND): arrays[name] for name in arrays.files if name.startswith(_KIND)}
-                judged = Judged(arrays["distances"], arrays["features"]) if "features" in arrays.files else None
-                failed = {int(row): reason for row, reason in told["failed"].items()}
-                return Measured(method, values, kind, judged, Cost(*told["cost"]), failed, arrays["filled"])
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
+        if (kept := self._files.get(self._parts(method))) is None:
             return None
+        told, arrays = kept
+        values = {name.removeprefix(_VALUE): arrays[name] for name in arrays if name.startswith(_VALUE)}
+        kind = {name.removeprefix(_KIND): arrays[name] for name in arrays if name.startswith(_KIND)}
+        judged = Judged(arrays["distances"], arrays["features"]) if "features" in arrays else None
+        failed = {int(row): reason for row, reason in told["failed"].items()}
+        return Measured(method, values, kind, judged, Cost(*told["cost"]), failed, arrays["filled"])
 
     def put(self, measured: Measured) -> None:
         """Keep what a method made; StorageError where it cannot be written."""
@@ -76,25 +121,33 @@ class KeptMethods:
         arrays |= {_KIND + name: array for name, array in measured.kind.items()}
         if measured.judged is not None:
             arrays |= measured.judged._asdict()
-        told = json.dumps({"cost": measured.cost, "failed": measured.failed})
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, told=np.array(told), filled=measured.filled, **arrays)
-        make_folder(self._folder)
-        replace_file(self._path(measured.method), buffer.getvalue())
+        told = {"cost": measured.cost, "failed": measured.failed}
+        self._files.put(self._parts(measured.method), told, {"filled": measured.filled, **arrays})
 
-    def _path(self, method: Method) -> Path:
+    def shares(self, method: Method, compute: Callable[[], Floats]) -> Floats:
+        """Return what `compute` returns of the search of a method, or what it returned before."""
+        parts = ["shares", *self._common, method.features, method.focus, self._material.settings.collection]
+        parts.append(of_index(self._material.indexes[method.features]))
+        if kept := self._files.get(parts):
+            return kept[1]["shares"]
+        shares = compute()
+        self._files.put(parts, None, {"shares": shares})
+        return shares
+
+    def _parts(self, method: Method) -> Parts:
         material, parts = self._material, [*self._common, method.name]
         if method.kind == "completion":
             chosen = completion_settings(method, material.settings, len(material.labels))
             parts.append({name: str(value) for name, value in sorted(chosen.items())})
+            network = network_of(method, chosen)
+            parts.append(None if network is None else self._networks[network].about)
         if method.uses_collection:
             parts.append(material.settings.collection)
         if method.features:
-            parts.append(_of_index(material.indexes[method.features]))
+            parts.append(of_index(material.indexes[method.features]))
         if method.kind == "pixels":
             parts.append(material.nearest[method.base].tolist())
-        digest = _hash(json.dumps(parts, sort_keys=True).encode("utf-8", "backslashreplace"))
-        return self._folder / f"{digest}.npz"
+        return parts
 
 
 def _source_of(name: str, metric: Metric) -> str:
@@ -107,13 +160,13 @@ def _source_of(name: str, metric: Metric) -> str:
         ) from error
 
 
-def _of_index(index: PhotoIndex) -> str:
+def of_index(index: PhotoIndex) -> str:
+    """Return what tells a collection from others."""
     return _hash(to_json(index.manifest))
 
 
-def _queries(material: Material) -> Sequence[Any]:
-    """Return what tells the queries from others."""
-    queries = material.queries
+def of_queries(queries: Queries) -> Parts:
+    """Return what tells queries from others."""
     return [
         list(queries.names),
         list(queries.labels),

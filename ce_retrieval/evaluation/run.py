@@ -6,7 +6,6 @@ The protocol of Pathak et al. 2016, Table 1, with more measures; docs/evaluation
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,19 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.completion.rerank.rim import rim_of
 from ce_retrieval.errors import EvaluationError, counted
-from ce_retrieval.evaluation.collection import NearestByPixels, drawn_photos, indexes_for, read_collection
+from ce_retrieval.evaluation.collection import drawn_photos, indexes_for
 from ce_retrieval.evaluation.comparison import check_names
 from ce_retrieval.evaluation.fills import Material
-from ce_retrieval.evaluation.leaks import Leak, LeakGuard
+from ce_retrieval.evaluation.leaks import Leak
 from ce_retrieval.evaluation.measuring import MethodResult, failures, measure_method, results_of
 from ce_retrieval.evaluation.method_names import parse_methods
 from ce_retrieval.evaluation.methods import Method, completion_settings, network_of
 from ce_retrieval.evaluation.perceptual import Perceptual
 from ce_retrieval.evaluation.place import SHEET_ROWS, check_place
 from ce_retrieval.evaluation.queries import Queries, read_queries, unserved
-from ce_retrieval.evaluation.reuse import KeptMethods
+from ce_retrieval.evaluation.reuse import KeptFiles, KeptMethods
+from ce_retrieval.evaluation.scan import scan_collection
 from ce_retrieval.evaluation.seen import seen_by
 from ce_retrieval.evaluation.settings import EvaluationSettings, LeftOut, Metric, Progress
 from ce_retrieval.figures import show_hole
@@ -36,7 +35,6 @@ from ce_retrieval.photo_index import PhotoIndex, allowed_photos, restricted
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 
 SCENE_BYTES = 1 << 30  # decoded photos of the collection that are kept
-RING = 8  # px, width of the flat ring that the search `ring` compares
 
 
 @dataclass(frozen=True)
@@ -151,12 +149,14 @@ def evaluate(
     indexes = indexes_for([method.features for method in methods if method.features], index, Path(out), report)
     indexes = {name: restricted(one, allowed) for name, one in indexes.items()}
     scenes = scenes or PhotoCache(index, SCENE_BYTES, os.cpu_count() or 1)
-    scan = _scan(index, scenes, queries, methods, allowed, report)
+    files = KeptFiles(reuse) if reuse else None
+    searched = sorted({method.base for method in methods if method.kind == "pixels"})
+    scan = scan_collection(index, scenes, queries, searched, allowed, report, files)
     clean = _without_leaks(queries, scan.leaks, settings, index)
-    nearest = {name: search.ids[clean] for name, search in scan.searches.items()}
+    nearest = {name: ids[clean] for name, ids in scan.nearest.items()}
     material = Material(queries.only(clean), indexes, index.labels, scenes, nearest, judge, own, settings)
     about = _about(index, indexes, networks, judge) | {"seen": seen_by(material, methods)}
-    kept = KeptMethods(reuse, material, index, about) if reuse else None
+    kept = KeptMethods(files, material, index, networks, about) if files else None
     measured = []
     for method in methods:
         one = kept.get(method) if kept else None
@@ -173,7 +173,7 @@ def evaluate(
     return Evaluation(
         settings=settings,
         queries=filled,
-        results=results_of(material, measured, failed),
+        results=results_of(material, measured, failed, kept.shares if kept else None),
         fills=[one.filled[pixels] for one in measured],
         leaks=list(scan.leaks.values()),
         unreadable=unreadable,
@@ -215,43 +215,6 @@ def _refused(
         first = next(iter(refused.values()))
         raise EvaluationError(f"none of {counted(len(queries), 'photo')} can be measured; {first.name}: {first.reason}")
     return refused
-
-
-@dataclass(frozen=True)
-class _Scan:
-    """What one pass over the collection's photos found; seconds: what each search by pixels took per query."""
-
-    leaks: dict[int, Leak]
-    searches: dict[str, NearestByPixels]
-    seconds: dict[str, float]
-
-
-def _scan(
-    index: PhotoIndex,
-    scenes: PhotoCache,
-    queries: Queries,
-    methods: Sequence[Method],
-    allowed: np.ndarray | None,
-    report: Progress,
-) -> _Scan:
-    """Compare the queries with every photo of the collection, and search by pixels among the allowed ones, bool (N,)."""
-    guard = LeakGuard(queries.names, queries.photos)
-    regions = {"oracle": lambda hole: hole, "ring": lambda hole: rim_of(hole, RING)}
-    wanted = {method.base for method in methods if method.kind == "pixels"}
-    searches = {
-        name: NearestByPixels(queries.photos, np.stack([regions[name](hole) for hole in queries.holes]))
-        for name in sorted(wanted)
-    }
-    seconds = dict.fromkeys(searches, 0.0)
-    for ids, photos in read_collection(index, scenes, report):
-        guard.feed(ids, photos)
-        if allowed is not None:
-            ids, photos = ids[allowed[ids]], photos[allowed[ids]]
-        for name, search in searches.items():
-            start = time.perf_counter()
-            search.feed(ids, photos)
-            seconds[name] += (time.perf_counter() - start) / len(queries)
-    return _Scan(guard.leaks(index, scenes), searches, seconds)
 
 
 def _without_leaks(

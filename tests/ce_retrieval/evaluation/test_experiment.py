@@ -1,12 +1,13 @@
 """Experiments: what a file may say, that all seeds count, and that nothing is measured twice."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError
-from ce_retrieval.evaluation import evaluate, markdown_table, run, tables
+from ce_retrieval.evaluation import evaluate, markdown_table, measuring, run, scan, tables
 from ce_retrieval.evaluation.experiments.experiment import read_experiment
 from ce_retrieval.evaluation.experiments.run import run_experiment
 from ce_retrieval.photo_index import PhotoIndex
@@ -56,12 +57,30 @@ def test_all_kinds_of_holes_and_seeds_are_measured_on_the_same_photos(place):
 
 
 def test_a_second_run_measures_nothing_and_gives_the_same_bytes(place, monkeypatch):
+    (place / "some.toml").write_text(TEXT.replace('"center", ', "").replace("[0, 3]", "[3]"))
     run_experiment(read_experiment(place / "some.toml"), place / "out")
     before = written(place / "out")
     measured = []
     monkeypatch.setattr(run, "measure_method", lambda material, method, *a, **k: measured.append(method.name))
+    monkeypatch.setattr(scan, "_scan", None)
+    monkeypatch.setattr(measuring, "search_contexts", None)
     run_experiment(read_experiment(place / "some.toml"), place / "out")
     assert not measured and written(place / "out") == before
+
+
+def test_a_new_method_with_features_of_its_own_is_measured_alone(place, opened, tmp_path, monkeypatch):
+    cell = replace(read_experiment(place / "some.toml").cells()[0], methods=("smooth", "thumbnail:16"), limit=2)
+    folders = {"out": tmp_path / "x", "reuse": tmp_path / "kept"}
+    first = evaluate([place / "queries"], opened, settings=cell, **folders)
+    measured, measure = [], run.measure_method
+
+    def counted(material, method, *arguments, **named):
+        measured.append(method.name)
+        return measure(material, method, *arguments, **named)
+
+    monkeypatch.setattr(run, "measure_method", counted)
+    more = evaluate([place / "queries"], opened, settings=replace(cell, methods=(*cell.methods, "hog")), **folders)
+    assert measured == ["hog"] and [one.summary for one in more.results[:2]] == [one.summary for one in first.results]
 
 
 @pytest.mark.slow
