@@ -1,8 +1,8 @@
 """The measures agree with a literal transcription of the development kit's rules, and with known values."""
 
-import kit
 import numpy as np
 import pytest
+import voc_kit as kit
 
 from ce_retrieval.errors import EvaluationError
 from ce_retrieval.transfer.voc_measures import (
