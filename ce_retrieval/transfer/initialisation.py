@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from torch import Generator, nn
 
 from ce_retrieval.errors import CheckpointError
@@ -9,6 +11,7 @@ from ce_retrieval.models.build import build_network
 from ce_retrieval.models.checkpoint import load_network
 from ce_retrieval.models.config import PaperRegionConfig
 from ce_retrieval.models.paper_region import PaperRegion
+from ce_retrieval.reading import open_regular
 from ce_retrieval.transfer.alexnet import AlexNet, draw_gaussian, layout_trunk
 from ce_retrieval.transfer.settings import Initialisation
 from ce_retrieval.transfer.weights_file import AlexNetWeights, read_alexnet
@@ -56,6 +59,18 @@ def initialised(init: Initialisation, *, side: int, units: int, classes: int, se
     if weights is not None:
         _take_full(network, weights, init.path)
     return network.eval()
+
+
+def weights_hash(init: Initialisation) -> str | None:
+    """Return the SHA-256 of the file of an initialisation, None for `random`; CheckpointError where it cannot be read."""
+    if not init.path:
+        return None
+    try:
+        with open_regular(init.path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CheckpointError(f"{init.path}: {reason}; give the path of a file of weights") from None
 
 
 def _random_trunk(generator: Generator) -> nn.Sequential:

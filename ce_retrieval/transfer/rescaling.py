@@ -19,6 +19,7 @@ from ce_retrieval.errors import TrainingError
 from ce_retrieval.transfer.alexnet import AlexNet
 
 ROUNDS = 30
+RATED = 16  # photos by which the rates are measured, as many as in the authors' program
 LOSSES = 8  # random ones, whose gradients are averaged
 TOLERANCE = 0.02  # by which the rate of a layer may differ from the mean of all, as a share
 _CONSTANT = 1e-6  # share of a layer's largest deviation below which a unit counts as constant
@@ -39,7 +40,7 @@ def rescale(network: AlexNet, photos: Tensor, generator: Generator) -> None:
     """
     absorb_batch_norm(network)
     normalise_units(network, photos)
-    equalise_rates(network, photos, generator)
+    equalise_rates(network, photos[:RATED], generator)
 
 
 def absorb_batch_norm(network: AlexNet) -> None:

@@ -49,7 +49,7 @@ def alexnet_state(layout, *, full=True, scheme="features"):
     return state
 
 
-def tiny_network(kind, side=31, seed=0):
+def tiny_network(kind, side=31, seed=0, classes=CLASSES):
     """A network of few channels: "batch" or "response" normalisation, or "plain"; random weights of very different sizes."""
     generator = torch.Generator().manual_seed(seed)
     modules: list[nn.Module] = []
@@ -58,7 +58,7 @@ def tiny_network(kind, side=31, seed=0):
         modules += [nn.BatchNorm2d(outputs)] if kind == "batch" else []
         modules += [nn.ReLU(), nn.MaxPool2d(3, stride=2)]
         modules += [nn.LocalResponseNorm(5, k=1.0)] if kind == "response" and inputs < 16 else []
-    network = AlexNet(nn.Sequential(*modules), side=side, units=10, classes=CLASSES)
+    network = AlexNet(nn.Sequential(*modules), side=side, units=10, classes=classes)
     with torch.no_grad():
         for number, layer in enumerate(network.affine_layers().values()):
             fan_in = layer.weight[0].numel()
