@@ -34,7 +34,7 @@ _OPTIONS: tuple[Decorator, ...] = (
         "--init",
         required=True,
         metavar="random|encoder:CHECKPOINT|autoencoder:CHECKPOINT|weights:FILE",
-        help="What conv1 to pool5 start from.",
+        help=_HELP["init"],
     ),
     click.option("--rescale", is_flag=True, help=_HELP["rescale"]),
     click.option("--probe", is_flag=True, help="Train one layer on pool5 as it is, in place of all layers."),

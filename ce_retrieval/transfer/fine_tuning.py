@@ -50,7 +50,7 @@ class FineTuner:
         self._pixels, self._targets, self._side, self._settings, self._seed = pixels, targets, side, settings, seed
         self._order = Order(len(pixels), settings.batch, seed)
         self._device = network.fc8.weight.device
-        self._descent = torch.optim.SGD(network.parameters(), settings.rate, momentum=MOMENTUM, weight_decay=DECAY)
+        self._momentum = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
 
     def run(self, report: Callable[[int, int], None], save: Callable[[FineTuner], None]) -> None:
         """Make the steps that are left, and leave the network in evaluation mode.
@@ -92,30 +92,29 @@ class FineTuner:
         loss = classification_loss(self.network(photos, generator), self._targets[rows].to(self._device))
         if not math.isfinite(value := float(loss.detach())):
             raise TrainingError(f"the loss is {value} after {self.step} steps: start a new run with a lower `rate`")
-        for group in self._descent.param_groups:
-            group["lr"] = settings.rate * 0.5 ** (8 * self.step // settings.steps)
-        self._descent.zero_grad()
+        self.network.zero_grad()
         loss.backward()
-        self._descent.step()
+        rate = settings.rate * 0.5 ** (8 * self.step // settings.steps)
+        with torch.no_grad():
+            for name, weights in self.network.named_parameters():
+                assert weights.grad is not None
+                speed = self._momentum[name].mul_(MOMENTUM).add_(weights.grad).add_(weights, alpha=DECAY)
+                weights.sub_(speed, alpha=rate)
 
     def save(self, path: Path, header: dict[str, Any]) -> None:
         """Write a checkpoint, atomically; StorageError where that is not possible."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for name, parameter in self.network.named_parameters():
-            tensors[f"momentum.{name}"] = self._descent.state[parameter]["momentum_buffer"]
+        tensors |= {f"momentum.{name}": value for name, value in self._momentum.items()}
         save_tensors(path, tensors, {"kind": KIND, "step": self.step, **header})
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint of the same settings; CheckpointError where it is damaged or of another network."""
         tensors, header = load_tensors(path)
-        named = dict(self.network.named_parameters())
-        wanted = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        wanted |= {f"momentum.{name}": value for name, value in named.items()}
-        if {name: value.shape for name, value in tensors.items()} != {name: v.shape for name, v in wanted.items()}:
+        own = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        own |= {f"momentum.{name}": value for name, value in self._momentum.items()}
+        if {name: value.shape for name, value in tensors.items()} != {name: value.shape for name, value in own.items()}:
             raise CheckpointError(f"{path}: its weights are of another network: remove it, and start again")
         with torch.no_grad():
-            for name, value in self.network.state_dict().items():
-                value.copy_(tensors[f"network.{name}"])
-        for name, parameter in named.items():
-            self._descent.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"].to(self._device)
+            for name, value in own.items():
+                value.copy_(tensors[name])
         self.step = int(header["step"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,29 +31,32 @@ class LinearProbe:
     def __init__(self, features: Tensor, targets: Tensor, classes: int) -> None:
         if not bool(features.isfinite().all()):
             raise TrainingError("the features of the training photos are not finite numbers: use other weights")
-        variance, self._mean = torch.var_mean(features, 0, correction=0)
+        variance, self._mean = torch.var_mean(features.double(), 0, correction=0)
         deviation = variance.sqrt()
         varies = deviation > _FLAT * deviation.max()
         share = features.shape[1] ** -0.5
-        self._scale = torch.where(varies, share / deviation, torch.zeros(()))
-        self._weight = torch.zeros(classes, features.shape[1], requires_grad=True)
-        self._bias = torch.zeros(classes, requires_grad=True)
+        self._scale = torch.where(varies, share / deviation, 0.0)
         inputs = self._standardised(features)
-        descent = torch.optim.LBFGS([self._weight, self._bias], max_iter=_STEPS, line_search_fn="strong_wolfe")
+        size = classes * features.shape[1]
 
-        def closure() -> Tensor:
-            descent.zero_grad()
-            loss = classification_loss(inputs @ self._weight.T + self._bias, targets)
-            loss = loss + DECAY / 2 * self._weight.square().sum()
+        def loss_and_gradient(numbers: np.ndarray) -> tuple[float, np.ndarray]:
+            values = torch.tensor(numbers, requires_grad=True)
+            weight, bias = values[:size].view(classes, -1), values[size:]
+            loss = classification_loss(inputs @ weight.T + bias, targets) + DECAY / 2 * weight.square().sum()
             loss.backward()
-            return loss
+            assert values.grad is not None
+            return float(loss.detach()), values.grad.numpy()
 
-        descent.step(closure)
+        from scipy.optimize import minimize  # torch's own takes three seconds to import
+
+        options = {"maxiter": _STEPS, "ftol": 1e-12, "gtol": 1e-8}
+        found = minimize(loss_and_gradient, np.zeros(size + classes), jac=True, method="L-BFGS-B", options=options)
+        self._weight = torch.from_numpy(found.x[:size]).view(classes, -1)
+        self._bias = torch.from_numpy(found.x[size:])
 
     def _standardised(self, features: Tensor) -> Tensor:
-        return (features - self._mean) * self._scale
+        return (features.double() - self._mean) * self._scale
 
     def scores(self, features: Tensor) -> Tensor:
-        """Return the scores of the classes: float32 (B, classes)."""
-        with torch.no_grad():
-            return self._standardised(features) @ self._weight.T + self._bias
+        """Return the scores of the classes: float64 (B, classes)."""
+        return self._standardised(features) @ self._weight.T + self._bias

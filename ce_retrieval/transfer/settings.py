@@ -75,7 +75,7 @@ class TransferSettings(Checked):
     crops : random crops over which a photo's scores are averaged.
     """
 
-    init: str = setting("random", help=f"What conv1 to pool5 start from: {FORMS}.")
+    init: str = setting("random", help="What conv1 to pool5 start from.")
     rescale: bool = setting(False, help="Rescale the first weights by the training photos (Krähenbühl et al. 2016).")
     fine_tuning: FineTuning | None = None
     labels: int | None = setting(

@@ -10,7 +10,7 @@ from PIL import Image
 from transfer_networks import tiny_network
 from voc_sets import write_voc
 
-from ce_retrieval.errors import CeretError, SettingsError, SourceError, StorageError, TrainingError
+from ce_retrieval.errors import CeretError, PhotoError, SettingsError, SourceError, StorageError, TrainingError
 from ce_retrieval.transfer import classify as module
 from ce_retrieval.transfer.classify import classify
 from ce_retrieval.transfer.settings import FineTuning, TransferSettings
@@ -168,6 +168,9 @@ def test_photos_that_do_not_suit(folders, tmp_path):
     refused(attempt(tmp_path / "one", val), SourceError, "flat alone")
     (tmp_path / "one/zebra").symlink_to(train / "down")
     refused(attempt(train, tmp_path / "one"), SourceError, "the class zebra is not in")
+    (tmp_path / "broken/down").mkdir(parents=True)
+    (tmp_path / "broken/down/a.png").write_bytes(b"nothing")
+    refused(attempt(train, tmp_path / "broken"), PhotoError, "broken/down/a.png")
     refused(attempt(train, val, replace(PROBE, labels=7)), SettingsError, "`labels` is 7", "across", "use 6 or less")
     refused(attempt(train, val, replace(TRAINED, fine_tuning=FineTuning(batch=13))), SettingsError, "`batch` is 13")
 

@@ -7,10 +7,12 @@ import voc_kit as kit
 
 from ce_retrieval.errors import EvaluationError, TrainingError
 from ce_retrieval.transfer.crops import as_input, averaged_outputs, random_crops
+from ce_retrieval.transfer.fine_tuning import FineTuner
 from ce_retrieval.transfer.labelled import LabelledPhotos, Task
 from ce_retrieval.transfer.losses import classification_loss
 from ce_retrieval.transfer.probe import DECAY, LinearProbe
 from ce_retrieval.transfer.results import Interval, measured, over_seeds
+from ce_retrieval.transfer.settings import FineTuning
 
 CPU = torch.device("cpu")
 
@@ -88,6 +90,37 @@ def test_a_probe_minimises_its_loss(several):
 def test_a_probe_refuses_features_that_are_not_numbers():
     with pytest.raises(TrainingError, match="finite"):
         LinearProbe(torch.full((2, 2), torch.nan), torch.tensor([0, 1]), 2)
+
+
+def test_steps_of_descent_by_hand():
+    """Momentum 0.9, weight decay 0.0005, and a rate that is halved after each eighth of the steps."""
+
+    class Mean(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc8 = torch.nn.utils.skip_init(torch.nn.Linear, 3, 2)
+            torch.nn.init.constant_(self.fc8.weight, 0.5)
+            torch.nn.init.zeros_(self.fc8.bias)
+
+        def forward(self, photos, generator):
+            return self.fc8(photos.mean((2, 3)))
+
+    # All photos are alike and no larger than the crop: order and crops do not matter.
+    pixels = np.broadcast_to(np.array([255, 51, 102], np.uint8), (4, 6, 6, 3))
+    network, settings = Mean(), FineTuning(steps=16, batch=2, rate=0.1)
+    rates = []
+    tuner = FineTuner(network, pixels, torch.ones(4, dtype=torch.int64), side=6, settings=settings, seed=0)
+    tuner.run(lambda done, total: rates.append(done), save=lambda now: None)
+    shown, weight, speed = np.array([1, -0.6, -0.2]), np.full((2, 3), 0.5), np.zeros((2, 3))
+    bias, bias_speed = np.zeros(2), np.zeros(2)
+    for step in range(16):
+        shares = np.exp(weight @ shown + bias)
+        wrong = shares / shares.sum() - [0, 1]
+        speed = 0.9 * speed + wrong[:, None] * shown + 5e-4 * weight
+        bias_speed = 0.9 * bias_speed + wrong + 5e-4 * bias
+        weight, bias = weight - 0.1 / 2 ** (step // 2) * speed, bias - 0.1 / 2 ** (step // 2) * bias_speed
+    assert rates == [*range(1, 17)] and np.allclose(network.fc8.weight.detach().numpy(), weight, atol=1e-5)
+    assert np.allclose(network.fc8.bias.detach().numpy(), bias, atol=1e-5) and not np.allclose(weight, 0.5, atol=0.05)
 
 
 def test_photos_of_each_class_are_drawn_by_the_seed():

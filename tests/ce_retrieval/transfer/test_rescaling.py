@@ -74,13 +74,13 @@ def test_every_unit_has_mean_0_and_variance_1(network):
 
 def test_all_layers_learn_equally_fast_after_rescaling(network):
     given = given_photos()
-    before = rates_photo_by_photo(network, given, 3)
+    before = rates_photo_by_photo(network, given[:16], 3)
     directions = torch.randn(LOSSES, RATED, CLASSES, generator=torch.Generator().manual_seed(9))
     rescale(network, given, torch.Generator().manual_seed(9))
     rates = change_rates(network, given[:RATED], directions)
     assert len(rates) == 6 and max(rates.values()) / min(rates.values()) <= (1 + TOLERANCE) / (1 - TOLERANCE)
-    # By the definition, with other losses, they are equal as far as 32 photos tell.
-    rates = rates_photo_by_photo(network, given, 3)
+    # By the definition, with other losses, they are equal as far as 16 photos tell.
+    rates = rates_photo_by_photo(network, given[:16], 3)
     assert max(rates.values()) / min(rates.values()) < 1.6 < 2.5 < max(before.values()) / min(before.values())
 
 
