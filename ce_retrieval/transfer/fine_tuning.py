@@ -58,7 +58,7 @@ class FineTuner:
         Parameters
         ----------
         report : called with (done, total) after each step.
-        save : called after every `checkpoint_every` steps but the last.
+        save : called after every `checkpoint_every` steps and after the last: measuring may take long, too.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class FineTuner:
                 self._update()
                 self.step += 1
                 report(self.step, settings.steps)
-                if self.step % settings.checkpoint_every == 0 and self.step < settings.steps:
+                if self.step % settings.checkpoint_every == 0 or self.step == settings.steps:
                     save(self)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

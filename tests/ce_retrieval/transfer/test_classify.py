@@ -103,15 +103,19 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(folders, tmp_path):
 
     def until(text, done):
         def progress(now, number, total):
+            seen.append(now)
             if (now, number) == (text, done):
                 raise Killed
 
         return progress
 
     out = tmp_path / "killed"
-    for text, done in (("seed 0: training", 5), ("seed 1: training", 1), ("seed 1: training", 5)):
+    kills = (("seed 0: training", 5), ("seed 0: testing", 9), ("seed 1: training", 1), ("seed 1: training", 5))
+    for number, (text, done) in enumerate(kills):
+        seen = []
         with pytest.raises(Killed):
             run(folders, out, TRAINED, progress=until(text, done), resume=out.exists())
+        assert ("seed 0: training" in seen) == (number < 2)  # trained, it is measured at once
         with pytest.raises(TrainingError, match="unfinished run: set `resume`"):
             run(folders, out, TRAINED)
     with pytest.raises(TrainingError, match="another run"):
