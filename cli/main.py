@@ -30,6 +30,7 @@ COMMANDS = {
     "contexts": "Measure the nearest contexts of photos.",
     "pack": "Pack photos into one file for training.",
     "train": "Train a context encoder.",
+    "transfer": "Measure what pre-trained weights are worth to another task.",
 }
 
 

@@ -32,6 +32,7 @@ FLOORS = {
     "completion": 9,
     "evaluation": 10,
     "training": 10,
+    "transfer": 11,
     "app": 11,
 }
 GROUND = ("metrics", "figures", "pixels")
@@ -157,7 +158,7 @@ def test_a_file_is_of_readable_length(path):
 def test_importing_the_spine_loads_no_heavy_library():
     modules = [module_of(path) for package in ("indexes", "ce_retrieval") for path in files(package)]
     # A kernel is numba's own module, imported where it is run.
-    light = [m for m in modules if room(m) not in ("models", "training") and not m.endswith("_kernel")]
+    light = [m for m in modules if room(m) not in ("models", "training", "transfer") and not m.endswith("_kernel")]
     code = (
         "import importlib, sys\n"
         f"for module in {light!r}:\n"

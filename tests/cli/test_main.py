@@ -63,7 +63,17 @@ def test_help_of_a_command(ceret, name):
 
 def test_every_command_module_is_a_command():
     modules = {path.stem for path in Path(importlib.import_module("cli").__file__).parent.glob("*.py")}
-    shared = {"__init__", "main", "options", "output", "completion_options", "train_options", "values", "interrupt"}
+    shared = {
+        "__init__",
+        "main",
+        "options",
+        "output",
+        "completion_options",
+        "train_options",
+        "transfer_options",
+        "values",
+        "interrupt",
+    }
     assert modules - shared == set(COMMANDS)
 
 

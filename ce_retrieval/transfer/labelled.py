@@ -1,0 +1,174 @@
+"""Photos with the classes that they show, to train on and to measure: PASCAL VOC 2007, or folders with a subfolder a class."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ce_retrieval.errors import SettingsError, SourceError, counted, some
+from ce_retrieval.photos import PhotoItem, PhotoSource, decode_photo, open_sources
+from ce_retrieval.pixels import Photo
+from ce_retrieval.pool import worker_pool
+from ce_retrieval.transfer.voc import SETS, VocFolder
+from ce_retrieval.transfer.voc_objects import CLASSES
+
+Progress = Callable[[str, int, int], None]
+_PURPOSE = 11  # tells the draw of photos from other draws of the same seed
+
+
+@dataclass(frozen=True)
+class LabelledPhotos:
+    """Photos that are decoded when they are needed.
+
+    Attributes
+    ----------
+    names : N, for messages.
+    targets : int64 (N,), the number of each photo's class; or int8 (N, classes) of 1 shown, -1 not shown, 0 does not count.
+    decode : from a row and a side in px to uint8 (side, side, 3), the photo resized whole; PhotoError, SourceError.
+    """
+
+    names: tuple[str, ...]
+    targets: NDArray[np.integer]
+    decode: Callable[[int, int], Photo]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def pixels(self, rows: Sequence[int] | NDArray[np.int64], side: int) -> Photo:
+        """Return some photos: uint8 (len(rows), side, side, 3)."""
+        with worker_pool(os.cpu_count() or 1) as pool:
+            return np.stack(list(pool.map(lambda row: self.decode(int(row), side), rows)))
+
+
+@dataclass(frozen=True)
+class Task:
+    """Photos to train on and photos to measure.
+
+    Attributes
+    ----------
+    kind : "voc" (several classes a photo, sigmoid) or "folders" (one class a photo, softmax).
+    classes : names.
+    train, test : LabelledPhotos
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    train: LabelledPhotos
+    test: LabelledPhotos
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of names and classes of all photos."""
+        digest = hashlib.sha256(repr((self.kind, self.classes)).encode("utf-8", "backslashreplace"))
+        for part in (self.train, self.test):
+            digest.update(repr(part.names).encode("utf-8", "backslashreplace"))
+            digest.update(part.targets.tobytes())
+        return digest.hexdigest()
+
+    def chosen(self, labels: int | None, seed: int) -> NDArray[np.int64]:
+        """Return the rows of the photos to train on: all, or `labels` of each class, drawn by the seed.
+
+        A photo that shows several classes may be drawn for one of them; all that it shows is learned from it.
+
+        Raises
+        ------
+        SettingsError : a class has fewer photos.
+        """
+        if labels is None:
+            return np.arange(len(self.train))
+        rng, rows = np.random.default_rng([seed, _PURPOSE]), set()
+        for number, name in enumerate(self.classes):
+            targets = self.train.targets
+            found = np.flatnonzero(targets[:, number] == 1 if targets.ndim == 2 else targets == number)
+            if len(found) < labels:
+                raise SettingsError(
+                    f"`labels` is {labels}, but {counted(len(found), 'photo shows', 'shows', 'show')} the class {name}: use "
+                    f"{len(found)} or less"
+                    if len(found)
+                    else f"no photo to train on shows the class {name}: leave `labels` out"
+                )
+            rows.update(rng.permutation(found)[:labels].tolist())
+        return np.array(sorted(rows), np.int64)
+
+
+@contextlib.contextmanager
+def open_task(data: str | Path, val: str | Path | None, apart: Sequence[str | Path]) -> Iterator[Task]:
+    """Open the photos of a task until the block ends.
+
+    Parameters
+    ----------
+    data : a folder of PASCAL VOC (trainval to train on, test to measure), or photos in a subfolder a class.
+    val : photos to measure, in subfolders of the same names; None for VOC.
+    apart : subfolders that are not read: where the results go.
+
+    Raises
+    ------
+    SettingsError : `val` is missing, or given for VOC.
+    SourceError : a folder has no photo or no classes, a class of `val` is unknown, or a photo is in both.
+    """
+    if (Path(data) / SETS).is_dir():
+        if val is not None:
+            raise SettingsError("`val` is given, but PASCAL VOC has a test set of its own: leave `val` out")
+        yield _voc_task(VocFolder(data))
+        return
+    if val is None:
+        raise SettingsError("`val` is missing: give a folder of photos to measure, with the same subfolders as `data`")
+    with contextlib.ExitStack() as stack:
+        read = [_labelled(path, apart, stack) for path in (data, val)]
+        yield _folder_task(str(data), str(val), *read)
+
+
+def _voc_task(folder: VocFolder) -> Task:
+    return Task("voc", CLASSES, *(_voc_photos(folder, part) for part in ("trainval", "test")))
+
+
+def _voc_photos(folder: VocFolder, part: str) -> LabelledPhotos:
+    names, labels = folder.labels(part)
+    return LabelledPhotos(names, labels, lambda row, side: folder.photo(names[row], side))
+
+
+_Entry = tuple[PhotoSource, PhotoItem]
+
+
+def _labelled(path: str | Path, apart: Sequence[str | Path], stack: contextlib.ExitStack) -> list[_Entry]:
+    """Return the photos below a path; each must have a label."""
+    sources = open_sources([path], apart=apart)
+    stack.callback(sources.close)
+    entries = [(source, item) for source in sources for item in source.items()]
+    bare = [item.key for _, item in entries if not item.label]
+    if bare:
+        raise SourceError(f"{path}: {some(bare, 1)} is in no subfolder: give each class a subfolder with its photos")
+    return entries
+
+
+def _folder_task(data: str, val: str, train: list[_Entry], test: list[_Entry]) -> Task:
+    classes = tuple(sorted({item.label for _, item in train}))
+    if len(classes) < 2:
+        raise SourceError(
+            f"{data}: has photos of {some(classes, 1)} alone: give each class a subfolder, two or more in all"
+        )
+    unknown = sorted({item.label for _, item in test} - set(classes))
+    if unknown:
+        raise SourceError(f"{val}: the class {some(unknown, 1)} is not in {data}: name the subfolders of both alike")
+    known = {item.path for _, item in train if item.path}
+    shared = [item.path for _, item in test if item.path in known]
+    if shared:
+        raise SourceError(f"{some(shared, 1)} is in both {data} and {val}: measure photos that are not trained on")
+    numbers = {name: number for number, name in enumerate(classes)}
+    return Task("folders", classes, *(_folder_photos(entries, numbers) for entries in (train, test)))
+
+
+def _folder_photos(entries: list[_Entry], numbers: dict[str, int]) -> LabelledPhotos:
+    def decode(row: int, side: int) -> Photo:
+        source, item = entries[row]
+        return decode_photo(source.read(item), name=f"{source.root}/{item.key}", size=side).pixels
+
+    targets = np.array([numbers[item.label] for _, item in entries], np.int64)
+    return LabelledPhotos(tuple(item.key for _, item in entries), targets, decode)

@@ -1,0 +1,193 @@
+"""The figures of a run, and the files that hold them: results.json and table.md."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ce_retrieval.errors import EvaluationError, counted
+from ce_retrieval.own_files import RESULTS, check_free, is_sealed, sealed_json, sealed_text
+from ce_retrieval.reading import read_regular
+from ce_retrieval.storage import check_folder, replace_file
+from ce_retrieval.transfer.labelled import Task
+from ce_retrieval.transfer.voc_measures import classification_curve
+
+TABLE = "table.md"
+LEVEL = 0.95
+NAMES = {"accuracy": "accuracy %", "map_11": "mAP % (11 points, VOC 2007)", "map_area": "mAP % (area, VOC 2010)"}
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """What one seed reached.
+
+    Attributes
+    ----------
+    seed : int
+    photos : number of photos that it learned from.
+    figures : by a key of NAMES, in percent.
+    classes : by class, figures in percent; None where the test photos do not show it.
+    """
+
+    seed: int
+    photos: int
+    figures: dict[str, float]
+    classes: dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The mean over seeds, and the ends of Student's interval at LEVEL; no ends with one seed."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def measured(task: Task, scores: NDArray[np.floating[Any]], *, seed: int, photos: int) -> SeedResult:
+    """Return the figures of scores (N, classes) of the task's test photos.
+
+    EvaluationError where a score is not a number.
+    """
+    targets = task.test.targets
+    if targets.ndim == 2:
+        curves = {name: classification_curve(scores[:, n], targets[:, n]) for n, name in enumerate(task.classes)}
+        classes = {
+            name: {"ap_11": _percent(one.eleven_points()), "ap_area": _percent(one.area())}
+            for name, one in curves.items()
+        }
+        means = {f"m{key}": _mean([one[key] for one in classes.values()]) for key in ("ap_11", "ap_area")}
+        return SeedResult(seed, photos, means, classes)
+    if np.isnan(scores).any():
+        raise EvaluationError(
+            "a score of a photo is not a number: the network has diverged; train it with a lower `rate`"
+        )
+    right = scores.argmax(axis=1) == targets
+    shown = [targets == number for number in range(len(task.classes))]
+    each = {
+        name: {"accuracy": _percent(float(right[rows].mean())) if rows.any() else None}
+        for name, rows in zip(task.classes, shown, strict=True)
+    }
+    return SeedResult(seed, photos, {"accuracy": 100 * float(right.mean())}, each)
+
+
+def _percent(share: float) -> float | None:
+    return None if math.isnan(share) else 100 * share
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    defined = [value for value in values if value is not None]
+    if not defined:
+        raise EvaluationError("the test photos show no class: check the image sets of the test photos")
+    return float(np.mean(defined))
+
+
+def over_seeds(values: Sequence[float]) -> Interval:
+    """Return the mean of a figure over seeds and its interval, which takes the seeds for independent and normal."""
+    mean, count = float(np.mean(values)), len(values)
+    if count < 2:
+        return Interval(mean, None, None)
+    from scipy.special import stdtrit  # quicker to import than scipy.stats
+
+    reach = float(stdtrit(count - 1, (1 + LEVEL) / 2)) * float(np.std(values, ddof=1)) / math.sqrt(count)
+    return Interval(mean, mean - reach, mean + reach)
+
+
+class ResultFiles:
+    """results.json and table.md in a folder.
+
+    Parameters
+    ----------
+    out : the folder.
+    about : JSON values that say what was run; results of another run are not continued.
+    """
+
+    def __init__(self, out: Path, about: dict[str, Any]) -> None:
+        self.out, self.about = out, json.loads(json.dumps(about))
+
+    def check(self) -> None:
+        """Raise StorageError where the folder cannot be written, or a file stands there that ceret did not write."""
+        check_folder(self.out)
+        for name in (RESULTS, TABLE):
+            check_free(self.out / name)
+
+    def finished(self) -> tuple[SeedResult, ...]:
+        """Return the seeds of results.json if it is of this very run; none where there is no such file."""
+        found = self._stored()
+        return tuple(SeedResult(**one) for one in found["seeds"]) if found.get("about") == self.about else ()
+
+    def are_of_unfinished_run(self) -> bool:
+        """Return whether results.json is of a run, this one or another, that has not trained all its seeds."""
+        return self._stored().get("complete") is False
+
+    def _stored(self) -> dict[str, Any]:
+        """Return results.json; nothing where ceret did not write it, or not for a transfer."""
+        path = self.out / RESULTS
+        if not path.is_file() or not is_sealed(path):
+            return {}
+        found: dict[str, Any] = json.loads(read_regular(path))
+        return found if "seeds" in found else {}
+
+    def write(self, seeds: Sequence[SeedResult], wanted: int) -> None:
+        """Write results.json; table.md too when all `wanted` seeds are there."""
+        values = {
+            "about": self.about,
+            "complete": len(seeds) == wanted,
+            "figures": {name: vars(one) for name, one in figures(seeds).items()},
+            "seeds": [vars(one) for one in seeds],
+        }
+        text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+        replace_file(self.out / RESULTS, sealed_json(f"{text}\n"))
+        if len(seeds) == wanted:
+            replace_file(self.out / TABLE, sealed_text(f"{table(self.about, seeds)}\n"))
+
+
+def figures(seeds: Sequence[SeedResult]) -> dict[str, Interval]:
+    """Return each figure over the seeds."""
+    return {name: over_seeds([one.figures[name] for one in seeds]) for name in seeds[0].figures}
+
+
+def summary(settings: dict[str, Any], seeds: Sequence[SeedResult]) -> list[str]:
+    """Return the lines of the table of a run's figures over its seeds."""
+    found = figures(seeds)
+    start = settings["init"] + (" + rescale" if settings["rescale"] else "")
+    way = "fine-tuning" if settings["fine_tuning"] else "linear probe"
+    head = ["initialisation", "training", "labels a class", *(NAMES[name] for name in found)]
+    cells = [start, way, str(settings["labels"] or "all"), *(_cell(one) for one in found.values())]
+    return [_row(head), "|---|---|---:|" + "---:|" * len(found), _row(cells)]
+
+
+def table(about: dict[str, Any], seeds: Sequence[SeedResult]) -> str:
+    """Return the figures in Markdown: over the seeds, and of each class."""
+    settings = about["settings"]
+    lines = [*summary(settings, seeds), ""]
+    photos = sorted({one.photos for one in seeds})
+    many = " to ".join(str(number) for number in dict.fromkeys((photos[0], photos[-1])))
+    lines += [
+        f"{about['data']}: {counted(len(seeds), 'seed')}, each trained on {many} photos; {about['test_photos']} photos measured, "
+        f"each by the mean of {counted(settings['crops'], 'random crop')} of {settings['size']} px."
+        + (f" In brackets: {100 * LEVEL:g} % intervals of the mean over seeds (Student)." if len(seeds) > 1 else ""),
+        "",
+    ]
+    names = list(next(iter(seeds[0].classes.values())))
+    lines += [_row(["class", *(f"{name.replace('_', ', ')} %" for name in names)]), "|---|" + "---:|" * len(names)]
+    for kind in seeds[0].classes:
+        values = [[one.classes[kind][name] for one in seeds] for name in names]
+        shown = [[value for value in each if value is not None] for each in values]
+        lines.append(_row([kind, *(f"{np.mean(each):.1f}" if each else "-" for each in shown)]))
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _cell(one: Interval) -> str:
+    return f"{one.mean:.1f}" + ("" if one.low is None else f" ({one.low:.1f} to {one.high:.1f})")

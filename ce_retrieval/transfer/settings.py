@@ -1,0 +1,97 @@
+"""Settings of feature learning: what a network starts from, and how it is trained and measured. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ce_retrieval.errors import SettingsError, shown
+from ce_retrieval.settings import COUNT, MOST, Checked, setting
+
+KINDS = ("random", "encoder", "autoencoder", "weights")
+FORMS = "random, encoder:CHECKPOINT, autoencoder:CHECKPOINT or weights:FILE"
+
+
+class Initialisation(NamedTuple):
+    """What a network starts from.
+
+    Attributes
+    ----------
+    kind : one of KINDS.
+    path : of the checkpoint or file; "" for `random`.
+    """
+
+    kind: str
+    path: str
+
+
+def parse_initialisation(text: str) -> Initialisation:
+    """Return the initialisation that a text names; SettingsError where it names none."""
+    kind, colon, path = text.partition(":")
+    if kind not in KINDS or (kind == "random" and colon):
+        raise SettingsError(f"`init` is {shown(text)}: expected {FORMS}")
+    if kind != "random" and not path:
+        made = {
+            "encoder": "; train one by the preset paper-region",
+            "autoencoder": "; train one by the preset autoencoder",
+        }
+        raise SettingsError(
+            f"`init` is {shown(text)}: no such weights ship with ceret, so name a file, as in {kind}:FILE{made.get(kind, '')}"
+        )
+    return Initialisation(kind, path)
+
+
+@dataclass(frozen=True)
+class FineTuning(Checked):
+    """How all layers are trained.
+
+    Attributes
+    ----------
+    steps : of stochastic gradient descent; the rate is halved after each eighth of them.
+    batch : photos a step.
+    rate : learning rate at first.
+    checkpoint_every : steps between checkpoints.
+    """
+
+    steps: int = setting(10_000, COUNT, help="Steps of training; the rate is halved after each eighth of them.")
+    batch: int = setting(32, low=1, high=10**6, help="Photos a step.")
+    rate: float = setting(1e-3, low=0, high=MOST, without_low=True, help="Learning rate at first.")
+    checkpoint_every: int = setting(1000, COUNT, help="Steps between checkpoints.")
+
+
+@dataclass(frozen=True)
+class TransferSettings(Checked):
+    """What is trained and measured. On one machine and device, the results are a function of these and of the photos.
+
+    Attributes
+    ----------
+    init : what conv1 to pool5 start from, as `parse_initialisation` reads it.
+    rescale : rescale the first weights by the training photos (`rescaling.rescale`).
+    fine_tuning : train all layers in this way; None: a linear probe, which trains one layer on pool5 as it is.
+    labels : photos of each class to learn from, drawn by the seed; None: all.
+    seed, seeds : the first seed, and how many, one after the other; each draws photos, first weights and order anew.
+    size : side of the crops, px.
+    units : of fc6 and fc7.
+    crops : random crops over which a photo's scores are averaged.
+    """
+
+    init: str = setting("random", help="What conv1 to pool5 start from.")
+    rescale: bool = setting(False, help="Rescale the first weights by the training photos (Krähenbühl et al. 2016).")
+    fine_tuning: FineTuning | None = None
+    labels: int | None = setting(
+        None, COUNT, help="Photos of each class to learn from, drawn by the seed [default: all]."
+    )
+    seed: int = setting(0, low=0, high=2**31, help="The first seed; photos, first weights and order follow from it.")
+    seeds: int = setting(1, low=1, high=1000, help="How many seeds: the table shows their mean and its interval.")
+    size: int = setting(227, low=67, high=1024, help="Side of the crops, px.")
+    units: int = setting(4096, low=1, high=65536, help="Units of fc6 and fc7.")
+    crops: int = setting(10, low=1, high=1000, help="Random crops over which a photo's scores are averaged.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_initialisation(self.init)
+
+    @property
+    def decoded_side(self) -> int:
+        """Side to which photos are resized whole, px, from which the crops are taken: 256 for crops of 227."""
+        return round(self.size * 256 / 227)

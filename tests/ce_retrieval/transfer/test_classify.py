@@ -1,0 +1,196 @@
+"""Classification from photos to files: what is learned, the same bytes for the same seed, resumed runs, bad input."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transfer_networks import tiny_network
+from voc_sets import write_voc
+
+from ce_retrieval.errors import CeretError, PhotoError, SettingsError, SourceError, StorageError, TrainingError
+from ce_retrieval.transfer import classify as module
+from ce_retrieval.transfer.classify import classify
+from ce_retrieval.transfer.settings import FineTuning, TransferSettings
+
+CPU = torch.device("cpu")
+PROBE = TransferSettings(size=67, units=10, crops=2, seeds=2, labels=4)
+TRAINED = replace(PROBE, fine_tuning=FineTuning(steps=6, batch=4, rate=0.01, checkpoint_every=2))
+RESULTS = ("results.json", "table.md")
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    """A network of few channels in the place of AlexNet."""
+
+    def initialised(init, *, side, units, classes, seed):
+        return tiny_network("batch", side=side, seed=seed, classes=classes)
+
+    monkeypatch.setattr(module, "initialised", initialised)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Photos of three classes, told apart by the direction of their stripes and their colour."""
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 6), ("val", 3)):
+        for number, kind in enumerate(("across", "down", "flat")):
+            (root / part / kind).mkdir(parents=True)
+            for photo in range(count):
+                axis = np.sin(np.arange(40) * 0.8 + rng.uniform(0, 6)) * 60
+                pattern = (axis[:, None], axis[None], np.zeros((1, 1)))[number]
+                pixels = (
+                    128 + pattern[..., None] + rng.normal(size=(40, 40, 3)) * 8 + np.array([20, 0, -20]) * (number - 1)
+                )
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / part / kind / f"{photo}.png")
+    return root
+
+
+def run(folders, out, settings, **options):
+    return classify(folders / "train", out, settings, val=folders / "val", device=CPU, **options)
+
+
+def written(out):
+    return [(out / name).read_bytes() for name in RESULTS]
+
+
+def test_a_probe_learns_and_writes_its_results(folders, tmp_path):
+    seeds = run(folders, tmp_path / "a", PROBE)
+    assert [one.seed for one in seeds] == [0, 1] and all(one.photos == 12 for one in seeds)
+    assert np.mean([one.figures["accuracy"] for one in seeds]) > 80
+    told = json.loads((tmp_path / "a/results.json").read_bytes())
+    assert told["complete"] and told["about"]["settings"]["labels"] == 4 and told["about"]["test_photos"] == 9
+    table = (tmp_path / "a/table.md").read_text()
+    assert f"| random | linear probe | 4 | {told['figures']['accuracy']['mean']:.1f} (" in table and "| down |" in table
+    # Again, into another folder: the same bytes.
+    run(folders, tmp_path / "b", PROBE)
+    assert written(tmp_path / "a") == written(tmp_path / "b")
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["lock", *RESULTS]
+
+
+@pytest.fixture
+def networks(monkeypatch):
+    """The networks that runs start from, in their order."""
+    made, initialised = [], module.initialised
+    monkeypatch.setattr(module, "initialised", lambda *one, **more: made.append(initialised(*one, **more)) or made[-1])
+    return made
+
+
+@pytest.mark.parametrize("settings", [PROBE, TRAINED])
+def test_weights_are_rescaled_by_the_training_photos(settings, folders, tmp_path, networks, monkeypatch):
+    given, rescale = [], module.rescale
+    monkeypatch.setattr(
+        module, "rescale", lambda net, photos, generator: given.append(photos) or rescale(net, photos, generator)
+    )
+    run(folders, tmp_path, replace(settings, seeds=1, rescale=True))
+    assert [len(one) for one in given] == [12] and given[0].std() > 0.2
+    assert not any(isinstance(one, torch.nn.BatchNorm2d) for one in networks[0].modules())
+    assert "| random + rescale |" in (tmp_path / "table.md").read_text()
+    if settings is PROBE:
+        outputs = networks[0].trunk[0](given[0])
+        variances = outputs.detach().var((0, 2, 3), correction=0)
+        assert torch.allclose(variances, variances.mean(), rtol=0.01)  # of all units alike, whatever the layer's factor
+
+
+def test_a_resumed_training_ends_as_an_uninterrupted_one(folders, tmp_path):
+    whole = run(folders, tmp_path / "whole", TRAINED)
+
+    class Killed(Exception):
+        pass
+
+    def until(text, done):
+        def progress(now, number, total):
+            seen.append(now)
+            if (now, number) == (text, done):
+                raise Killed
+
+        return progress
+
+    out = tmp_path / "killed"
+    kills = (("seed 0: training", 5), ("seed 0: testing", 9), ("seed 1: training", 1), ("seed 1: training", 5))
+    for number, (text, done) in enumerate(kills):
+        seen = []
+        with pytest.raises(Killed):
+            run(folders, out, TRAINED, progress=until(text, done), resume=out.exists())
+        assert ("seed 0: training" in seen) == (number < 2)  # trained, it is measured at once
+        with pytest.raises(TrainingError, match="unfinished run: set `resume`"):
+            run(folders, out, TRAINED)
+    with pytest.raises(TrainingError, match="another run"):
+        run(folders, out, replace(TRAINED, seed=1), resume=True)
+    steps = []
+    resumed = run(folders, out, TRAINED, resume=True, progress=lambda text, done, total: steps.append((text, done)))
+    assert ("seed 1: training", 5) in steps and ("seed 1: training", 4) not in steps
+    assert not any(text.startswith("seed 0") for text, _ in steps)
+    assert resumed == whole and written(out) == written(tmp_path / "whole")
+    assert run(folders, out, TRAINED, resume=True) == whole and not (out / "checkpoint.safetensors").exists()
+
+
+def test_training_changes_all_layers_and_learns(folders, tmp_path, networks):
+    settings = replace(TRAINED, seeds=1, labels=None, fine_tuning=FineTuning(steps=60, batch=8, rate=0.02))
+    (found,) = run(folders, tmp_path, settings)
+    fresh = dict(tiny_network("batch", side=67).named_parameters())
+    assert not any(torch.equal(value, fresh[name]) for name, value in networks[0].named_parameters())
+    assert found.figures["accuracy"] > 80 and found.photos == 18
+
+
+def test_voc(tmp_path):
+    write_voc(tmp_path / "VOC2007", 6)
+    seeds = classify(tmp_path / "VOC2007", tmp_path / "out", replace(PROBE, labels=None, seeds=1), device=CPU)
+    assert seeds[0].figures["map_11"] > 60 and seeds[0].classes["tvmonitor"]["ap_11"] is None
+    assert "mAP % (11 points, VOC 2007)" in (tmp_path / "out/table.md").read_text()
+    trained = replace(TRAINED, labels=1, seeds=1)
+    with pytest.raises(SettingsError, match="no photo to train on shows the class car: leave `labels` out"):
+        classify(tmp_path / "VOC2007", tmp_path / "two", trained, device=CPU)
+    classify(tmp_path / "VOC2007", tmp_path / "two", replace(trained, labels=None), device=CPU)
+    refused(
+        lambda: classify(tmp_path / "VOC2007", tmp_path / "x", PROBE, val=tmp_path, device=CPU), SettingsError, "`val`"
+    )
+
+
+def refused(call, error, *words):
+    with pytest.raises(CeretError) as told:
+        call()
+    text = str(told.value)
+    assert type(told.value) is error and "\n" not in text and all(word in text for word in words), text
+
+
+def test_photos_that_do_not_suit(folders, tmp_path):
+    train, val = folders / "train", folders / "val"
+
+    def attempt(data, other, settings=PROBE):
+        return lambda: classify(data, tmp_path / "out", settings, val=other, device=CPU)
+
+    refused(attempt(train, None), SettingsError, "`val` is missing")
+    refused(attempt(train, train), SourceError, "is in both")
+    refused(attempt(train / "flat", val), SourceError, "in no subfolder")
+    refused(attempt(tmp_path / "none", val), SourceError, "no such")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/flat").symlink_to(train / "flat")
+    refused(attempt(tmp_path / "one", val), SourceError, "flat alone")
+    (tmp_path / "one/zebra").symlink_to(train / "down")
+    refused(attempt(train, tmp_path / "one"), SourceError, "the class zebra is not in")
+    (tmp_path / "broken/down").mkdir(parents=True)
+    (tmp_path / "broken/down/a.png").write_bytes(b"nothing")
+    refused(attempt(train, tmp_path / "broken"), PhotoError, "broken/down/a.png")
+    refused(attempt(train, val, replace(PROBE, labels=7)), SettingsError, "`labels` is 7", "across", "use 6 or less")
+    refused(attempt(train, val, replace(TRAINED, fine_tuning=FineTuning(batch=13))), SettingsError, "`batch` is 13")
+
+
+def test_a_loss_that_is_not_finite(folders, tmp_path):
+    settings = replace(TRAINED, fine_tuning=FineTuning(steps=9, batch=4, rate=1e9))
+    refused(lambda: run(folders, tmp_path / "out", settings), TrainingError, "the loss is", "lower `rate`")
+
+
+def test_folders_that_hold_something_else(folders, tmp_path):
+    (tmp_path / "table.md").write_text("mine")
+    refused(lambda: run(folders, tmp_path, PROBE), StorageError, "table.md", "did not write it")
+    assert (tmp_path / "table.md").read_text() == "mine"
+    refused(lambda: run(folders, tmp_path / "new", PROBE, resume=True), TrainingError, "nothing to resume")
+    run(folders, tmp_path / "done", replace(PROBE, seeds=1))
+    refused(
+        lambda: run(folders, tmp_path / "done", PROBE, resume=True), TrainingError, "results.json is of another run"
+    )
+    run(folders, tmp_path / "done", replace(PROBE, seeds=1, crops=1))  # its own finished results are replaced

@@ -1,0 +1,56 @@
+"""`ceret transfer classify` from the command line, with AlexNet itself, on a handful of photos."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for part in ("train", "val"):
+        for kind, colour in (("dark", 60), ("light", 190)):
+            (root / part / kind).mkdir(parents=True)
+            for number in range(2):
+                pixels = rng.integers(colour - 30, colour + 30, (24, 24, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / part / kind / f"{number}.png")
+    return root
+
+
+def arguments(folders, out, *more):
+    sizes = ("--size", 67, "--units", 8, "--crops", 1, "--device", "cpu")
+    return ("transfer", "classify", "--data", folders / "train", "--val", folders / "val", *sizes, "--out", out, *more)
+
+
+def test_a_probe_and_a_training(ceret, folders, tmp_path):
+    told = ceret(*arguments(folders, tmp_path / "probe", "--init", "random", "--probe", "--rescale"))
+    assert told.exit_code == 0, told.output
+    lines = told.stdout.splitlines()
+    assert lines[2] == "| random + rescale | linear probe | all | 100.0 |"
+    assert lines[3:] == [f"written: {tmp_path / 'probe' / name}" for name in ("results.json", "table.md")]
+    training = ("--init", "random", "--steps", 2, "--batch", 2, "--labels", 1, "--seed", 5)
+    told = ceret(*arguments(folders, tmp_path / "run", *training, "--json"))
+    about = json.loads(told.stdout)
+    assert about["task"] == "classify" and about["seeds"][0]["seed"] == 5 and about["seeds"][0]["photos"] == 2
+    assert about["figures"]["accuracy"]["low"] is None
+    again = ceret(*arguments(folders, tmp_path / "run", *training, "--json", "--resume"))
+    assert json.loads(again.stdout) == about
+
+
+def test_bad_input(ceret, one_line_error, folders, tmp_path):
+    out = tmp_path / "out"
+    for more, words in (
+        (("--init", "zebra"), ("--init is 'zebra'", "weights:FILE")),
+        (("--init", "encoder"), ("--init", "encoder:FILE", "paper-region")),
+        (("--init", f"weights:{tmp_path / 'none.pth'}"), ("none.pth", "no such file")),
+        (("--init", "random", "--probe", "--steps", "5"), ("--steps", "--probe")),
+        (("--init", "random", "--labels", "3"), ("--labels is 3", "use 2 or less")),
+        (("--init", "random", "--device", "tpu"), ("--device",)),
+        (("--init", "random", "--resume"), ("nothing to resume", "--resume")),
+    ):
+        line = one_line_error(ceret(*arguments(folders, out, *more)))
+        assert all(word in line for word in words), line
+    assert not any(out.glob("*.*"))
