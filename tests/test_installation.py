@@ -70,7 +70,7 @@ def test_the_wheel_holds_the_packages_and_no_more(wheel: Path) -> None:
     sources = {str(path.relative_to(ROOT)) for name in PACKAGES for path in (ROOT / name).rglob("*.py")}
     weights = {str(path.relative_to(ROOT)) for path in (ROOT / "ce_retrieval" / "weights").iterdir()}
     kinds = (".html", ".css", ".js")
-    page = {str(path.relative_to(ROOT)) for path in (ROOT / "ce_retrieval" / "app").rglob("*") if path.suffix in kinds}
+    page = {str(path.relative_to(ROOT)) for path in (ROOT / "ce_retrieval").rglob("*") if path.suffix in kinds}
     assert names == sources | weights | page | {f"{name}/py.typed" for name in PACKAGES}
 
 

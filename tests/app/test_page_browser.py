@@ -136,7 +136,7 @@ def test_photos_can_be_dropped_anywhere_and_among_the_others(open_page, address)
     assert "dropped.png" in page.locator("#about-photo").inner_text()
 
 
-@pytest.mark.parametrize("width", [390, pytest.param(1024, marks=pytest.mark.slow), 1920])
+@pytest.mark.parametrize("width", [390, *(pytest.param(wide, marks=pytest.mark.slow) for wide in (1024, 1920))])
 def test_nothing_is_cut_off(open_page, address, photo, width, tmp_path):
     page = open_page(address, viewport={"width": width, "height": 800})
     choose(page, photo)

@@ -51,7 +51,7 @@ def test_methods_are_measured_on_gpus(ceret, crop_folder, crop_index, two_cards,
         result = ceret("evaluate", crop_folder, "--index", crop_index, *options, "--out", tmp_path / device, "--json")
         assert result.exit_code == 0, result.output
         rows = (tmp_path / device / "table.md").read_text().splitlines()[2:4]
-        tables.append([row.split("|")[1:-2] for row in rows])  # the last column is time
+        tables.append([row.split("|")[1:-3] for row in rows])  # the last columns are time and memory
         assert bool(two_cards.searched) == (device == "cuda")
     assert tables[0] == tables[1] and [row[0].strip() for row in tables[0]] == ["thumbnail:16", "thumbnail:8"]
     assert len({part.vectors.d for part in two_cards.made}) == 2, "both indexes are searched on the cards"

@@ -145,6 +145,7 @@ def test_threads_agree(photos):
             np.testing.assert_array_equal(described, expected)
 
 
+@pytest.mark.slow
 def test_works_where_no_machine_code_can_be_kept(tmp_path):
     """A read-only package without a user cache folder: numba finds no place for its cache, and HOG must still be computed."""
     room = tmp_path / "ce_retrieval" / "descriptors"

@@ -31,7 +31,9 @@ def run(folder, index, out, methods=METHODS, **settings):
     return evaluate([folder], index, out, EvaluationSettings(tuple(methods), **settings))
 
 
-@pytest.mark.parametrize("masks", ["center", "block", "region", "files"])
+@pytest.mark.parametrize(
+    "masks", ["center", *(pytest.param(name, marks=pytest.mark.slow) for name in ("block", "region")), "files"]
+)
 def test_every_method_under_every_hole(query_folder, opened, tmp_path, masks, odd_holes):
     if masks == "files":
         (tmp_path / "masks").mkdir()

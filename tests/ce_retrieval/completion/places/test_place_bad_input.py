@@ -97,8 +97,8 @@ def test_a_mirrored_view_does_not_fill(tmp_path, tourist, turned):
     "copied",
     [
         lambda photo: photo,
-        jpeg,
-        lambda photo: resized(photo, 0.6),
+        pytest.param(jpeg, marks=pytest.mark.slow),
+        pytest.param(lambda photo: resized(photo, 0.6), marks=pytest.mark.slow),
         lambda photo: jpeg(resized(photo, 1.4)),
         lambda photo: photo[:, ::-1],
     ],

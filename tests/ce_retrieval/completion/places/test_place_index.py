@@ -86,7 +86,7 @@ def test_without_local_features_the_likeliest_scenes_are_looked_at(built, photo,
 
 
 @pytest.mark.parametrize("places", [True, False])
-@pytest.mark.parametrize("method", ["auto", "scenes"])
+@pytest.mark.parametrize("method", [pytest.param("auto", marks=pytest.mark.slow), "scenes"])
 def test_where_no_photo_shows_the_place_nothing_changes(built, photo, method, places):
     looked, not_looked = (
         make_completer(method, built(shown=False, places=places), workers=2, settings={**SCENES, **more}).complete(
@@ -121,6 +121,7 @@ def test_only_photos_that_satisfy_where_fill(built, photo):
             assert not set(stems(completer.complete(photo, HOLE))) & {"turned", "near"}
 
 
+@pytest.mark.slow
 def test_photos_of_the_same_source_are_left_out_where_that_is_asked_for(built, photo, place):
     """The photo lies in the folder of the views."""
     origin = Origin(place / "photo.jpg", hashlib.sha256(b"photo").hexdigest())
