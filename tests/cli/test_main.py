@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+from interrupts import heed_interrupts
 from PIL import Image
 
 from ce_retrieval.settings import Range
@@ -189,7 +190,9 @@ def test_an_interrupt_ends_without_a_traceback(photo, mask, crop_index, tmp_path
         str(out),
     ]
     command += ["--method", "retrieval", "--rerank", "rim"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=heed_interrupts
+    )
     while not list(out.glob("*.json")) and process.poll() is None:
         time.sleep(0.01)
     begun = time.monotonic()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from interrupts import heed_interrupts
 
 from cli.main import main
 
@@ -130,7 +131,8 @@ def test_ctrl_c_ends_a_command_within_two_seconds_and_leaves_nothing_half_writte
     before = helpers.contents(index)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     given = [sys.executable, "-c", SLOW, *map(str, arguments), "--workers", "4"]
-    with subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(given, **pipes, env=environment, preexec_fn=heed_interrupts) as process:
         first = process.stdout.readline()
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
