@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
+from ce_retrieval.app.drop_place import drop_place
 from ce_retrieval.app.events import prepared
 from ce_retrieval.app.messages import NOT_UPLOADED, PageError
 from ce_retrieval.app.others import MOST, TOO_MANY
@@ -15,20 +15,10 @@ from ce_retrieval.app.status import line
 from ce_retrieval.app.uploads import served_url
 from ce_retrieval.errors import CeretError
 
-LOOKS = Path(__file__).parent / "looks"
-
 
 def others_panel(gr: Any, services: Services) -> None:
     """Lay out the panel, and let it react."""
-    panel = gr.HTML(
-        "",
-        html_template=(LOOKS / "others.html").read_text(encoding="utf-8"),
-        js_on_load=(LOOKS / "others.js").read_text(encoding="utf-8"),
-        elem_id="others-of-place",
-        apply_default_css=False,
-        most_bytes=services.settings.max_upload,
-        tiles=[],
-    )
+    panel = drop_place(gr, services, "others", "others-of-place", tiles=[])
     about = gr.HTML("", elem_id="about-others")
     events = _Events(gr, services)
     quiet = {"concurrency_id": "photo", "api_visibility": "private", "show_progress": "hidden"}

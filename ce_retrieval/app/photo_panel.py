@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ce_retrieval.app.collections import Collection
+from ce_retrieval.app.drop_place import drop_place
 from ce_retrieval.app.events import prepared
 from ce_retrieval.app.messages import NO_PHOTO, NOT_UPLOADED, PageError, last_part
 from ce_retrieval.app.others_panel import others_panel
@@ -22,7 +23,6 @@ from ce_retrieval.errors import CeretError
 from ce_retrieval.photo_index import PhotoRecord
 from ce_retrieval.retrieval.neighbor import neighbor_photos, neighbors_of
 
-LOOKS = Path(__file__).parent / "looks"
 OFFERED = 18  # photos of a collection, at a time
 
 
@@ -46,14 +46,7 @@ class PhotoPanel(NamedTuple):
 def photo_panel(gr: Any, services: Services) -> PhotoPanel:
     """Lay out the panel, and let it react."""
     names, first = services.collections.names, services.collections.first
-    chooser = gr.HTML(
-        "",
-        html_template=(LOOKS / "chooser.html").read_text(encoding="utf-8"),
-        js_on_load=(LOOKS / "chooser.js").read_text(encoding="utf-8"),
-        elem_id="chooser",
-        apply_default_css=False,
-        most_bytes=services.settings.max_upload,
-    )
+    chooser = drop_place(gr, services, "chooser", "chooser")
     about = gr.HTML(line("Your photo stays on this server, and is deleted after an hour."), elem_id="about-photo")
     canvas = painter(elem_id="canvas")
     with gr.Row(elem_classes="slim"):

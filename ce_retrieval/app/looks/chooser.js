@@ -1,10 +1,6 @@
 // Takes a photo that is chosen, dropped or pasted, sends it to the server, and tells the page where it lies there.
-const most = props.most_bytes;
-
-function say(text, bad) {
-  const said = element.querySelector(".said");
-  said.textContent = text;
-  said.classList.toggle("bad", Boolean(bad));
+function given(files) {
+  take(files[0]);
 }
 
 async function take(file) {
@@ -24,25 +20,6 @@ async function take(file) {
   }
 }
 
-element.addEventListener("change", (event) => {
-  if (event.target.type !== "file") return;
-  event.stopPropagation();
-  take(event.target.files[0]);
-  event.target.value = "";
-});
-element.addEventListener("keydown", (event) => {
-  if (event.target.matches(".drop") && (event.key === "Enter" || event.key === " ")) {
-    event.preventDefault();
-    element.querySelector("input").click();
-  }
-});
-for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
-  element.addEventListener(kind, (event) => {
-    event.preventDefault();
-    element.querySelector(".drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
-    if (kind === "drop") take(event.dataTransfer.files[0]);
-  });
-}
 // Beside all places for photos a drop is a choice, too: a browser would leave the page and show the file.
 for (const kind of ["dragover", "drop"]) {
   document.addEventListener(kind, (event) => {

@@ -1,18 +1,10 @@
 // Takes many photos that are chosen or dropped, sends them to the server, and shows those that it has (`props.tiles`).
-const most = props.most_bytes;
-
-function say(text, bad) {
-  const said = element.querySelector(".said");
-  said.textContent = text;
-  said.classList.toggle("bad", Boolean(bad));
-}
-
 function tell(what) {
   props.value = JSON.stringify({ ...what, at: Date.now() });
   trigger("upload");
 }
 
-async function take(files) {
+async function given(files) {
   const sent = [];
   let fault = "";
   for (const [number, file] of files.entries()) {
@@ -46,24 +38,5 @@ function show() {
   element.querySelector(".tiles")?.replaceChildren(...(props.tiles ?? []).map(tileOf));
 }
 
-element.addEventListener("change", (event) => {
-  if (event.target.type !== "file") return;
-  event.stopPropagation();
-  take([...event.target.files]);
-  event.target.value = "";
-});
-element.addEventListener("keydown", (event) => {
-  if (event.target.matches(".drop") && (event.key === "Enter" || event.key === " ")) {
-    event.preventDefault();
-    element.querySelector("input").click();
-  }
-});
-for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
-  element.addEventListener(kind, (event) => {
-    event.preventDefault();
-    element.querySelector(".drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
-    if (kind === "drop") take([...event.dataTransfer.files]);
-  });
-}
 watch("tiles", show);
 show();

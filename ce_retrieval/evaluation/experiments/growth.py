@@ -116,7 +116,7 @@ def growth_plot(growths: Mapping[str, Growth]) -> Photo:
         for row, (holes, growth) in zip(panels, growths.items(), strict=True):
             for panel in row[len(growth.measures) :]:
                 panel.set_axis_off()
-            for panel, measure in zip(row, growth.measures, strict=False):
+            for panel, measure in zip(row[: len(growth.measures)], growth.measures, strict=True):
                 _panel(panel, growth, measure)
                 panel.set_title(f"{measure.head}, holes: {holes}")
         lines, names = panels[0, 0].get_legend_handles_labels()

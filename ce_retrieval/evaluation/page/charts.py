@@ -62,8 +62,10 @@ def growth_chart(growth: Growth, measure: Measure, name: str) -> str:
     """Return how a measure grows with the collection, a line a method with its interval."""
     lines: list[tuple[int, Method, list[tuple[int, Interval]]]] = []
     for number, method in enumerate(growth.methods):
-        figures = growth.figures.get((measure.name, method.name), [])
-        if found := [(size, one) for size, one in zip(growth.sizes, figures, strict=False) if np.isfinite(one).all()]:
+        figures = growth.figures.get((measure.name, method.name))
+        if figures is None:
+            continue
+        if found := [(size, one) for size, one in zip(growth.sizes, figures, strict=True) if np.isfinite(one).all()]:
             lines.append((number, method, found))
     if not lines:
         return ""
@@ -190,9 +192,10 @@ def _labels(plane: Plane, across: Axis, up: Axis) -> list[str]:
     """Return the names beside the points, and lines to those that stand apart."""
     names = [*(point.method for point in plane.points), TRUTH]
     at = [(across.at(p.across.value), up.at(p.up.value)) for p in plane.points]
+    lines = list(zip(plane.points, at, strict=True))
     at.append((across.at(plane.truth[0]), up.at(plane.truth[1])))
     marks = [Box(x - MARK - 2, y - MARK - 2, x + MARK + 2, y + MARK + 2) for x, y in at]
-    for point, (x, y) in zip(plane.points, at, strict=False):
+    for point, (x, y) in lines:
         marks.append(Box(across.at(point.across.low) - END, y - 1, across.at(point.across.high) + END, y + 1))
         marks.append(Box(x - 1, up.at(point.up.high) - END, x + 1, up.at(point.up.low) + END))
     area = Box(LEFT + 2, TOP, WIDTH - RIGHT, HEIGHT - LOW - 2)
