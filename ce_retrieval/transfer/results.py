@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ce_retrieval.errors import EvaluationError, counted
-from ce_retrieval.own_files import RESULTS, check_free, is_sealed, sealed_json, sealed_text
+from ce_retrieval.own_files import RESULTS, TRANSFER, check_free, check_results, is_sealed, sealed_json, sealed_text
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import check_folder, replace_file
 from ce_retrieval.transfer.labelled import Task
@@ -126,8 +126,8 @@ class ResultFiles:
     def check(self) -> None:
         """Raise StorageError where the folder cannot be written, or a file stands there that ceret did not write."""
         check_folder(self.out)
-        for name in (RESULTS, TABLE):
-            check_free(self.out / name)
+        check_results(self.out, TRANSFER)
+        check_free(self.out / TABLE)
 
     def finished(self) -> tuple[SeedResult, ...]:
         """Return the seeds of results.json if it is of this very run; none where there is no such file."""
@@ -139,12 +139,12 @@ class ResultFiles:
         return self._stored().get("complete") is False
 
     def _stored(self) -> dict[str, Any]:
-        """Return results.json; nothing where ceret did not write it, or not for a transfer."""
+        """Return results.json; nothing where there is none, or it is empty."""
         path = self.out / RESULTS
         if not path.is_file() or not is_sealed(path):
             return {}
         found: dict[str, Any] = json.loads(read_regular(path))
-        return found if "seeds" in found else {}
+        return found
 
     def write(self, seeds: Sequence[SeedResult], wanted: int) -> None:
         """Write results.json; table.md too when all `wanted` seeds are there."""

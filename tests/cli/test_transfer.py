@@ -97,3 +97,22 @@ def test_what_the_other_tasks_refuse(ceret, one_line_error, voc, tmp_path):
         line = one_line_error(told)
         assert all(word in line for word in words), line
     assert not (tmp_path / "out").exists()
+
+
+def test_an_evaluation_and_a_transfer_keep_each_others_results(
+    ceret, one_line_error, folders, crop_folder, crop_index, tmp_path
+):
+    def measured(out):
+        photos = ("evaluate", crop_folder / "photo1", "--index", crop_index, "--keep-leaks")
+        return (*photos, "--methods", "smooth", "--limit", 2, "--out", out)
+
+    def probed(out):
+        return arguments(folders, out, "--init", "random", "--probe")
+
+    for first, second in ((measured, probed), (probed, measured)):
+        out = tmp_path / first.__name__
+        assert ceret(*first(out)).exit_code == 0
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
+        line = one_line_error(ceret(*second(out)))
+        assert "results.json is of another command" in line and "--out" in line
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
