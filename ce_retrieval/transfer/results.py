@@ -131,12 +131,12 @@ class ResultFiles:
 
     def finished(self) -> tuple[SeedResult, ...]:
         """Return the seeds of results.json if it is of this very run; none where there is no such file."""
-        found = self._stored()
+        found = self.stored()
         return tuple(SeedResult(**one) for one in found["seeds"]) if found.get("about") == self.about else ()
 
     def are_of_unfinished_run(self) -> bool:
         """Return whether results.json is of a run, this one or another, that has not trained all its seeds."""
-        return self._stored().get("complete") is False
+        return self.stored().get("complete") is False
 
     def _stored(self) -> dict[str, Any]:
         """Return results.json; nothing where there is none, or it is empty."""
