@@ -120,6 +120,7 @@ def chosen_settings(task: str, options: dict[str, Any]) -> TransferSettings:
         )
     if task == "detect" and "proposals" not in given:
         raise click.UsageError("detect needs the boxes of --proposals: give a file of them")
-    tuned = FineTuning(**{name: training.get(name, _default(task, name)) for name in _TRAINING})
     values: dict[str, Any] = {name: value for name, value in given.items() if name in ranges(kind)}
-    return kind(**values, **{"fine_tuning": None if given.get("probe") else tuned})
+    tuned = FineTuning(**{name: training.get(name, _default(task, name)) for name in _TRAINING})
+    values["fine_tuning"] = None if given.get("probe") else tuned
+    return kind(**values)

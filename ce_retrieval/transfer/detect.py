@@ -157,7 +157,7 @@ def _detections(
     """Return the detections of each class, MOST_DETECTIONS in all."""
     small, scale = _resized(photo, settings)
     with torch.no_grad():
-        scores, changes = network(as_input(small[None], run.device), [_in_network(proposals, scale, run.device)])
+        scores, changes = network(as_input(_stacked([small]), run.device), [_in_network(proposals, scale, run.device)])
     shares = scores.double().softmax(1).cpu().numpy()
     moves = changes.double().cpu().numpy()
     height, width = photo.shape[:2]

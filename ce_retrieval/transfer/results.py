@@ -138,7 +138,7 @@ class ResultFiles:
         """Return whether results.json is of a run, this one or another, that has not trained all its seeds."""
         return self.stored().get("complete") is False
 
-    def _stored(self) -> dict[str, Any]:
+    def stored(self) -> dict[str, Any]:
         """Return results.json; nothing where there is none, or it is empty."""
         path = self.out / RESULTS
         if not path.is_file() or not is_sealed(path):

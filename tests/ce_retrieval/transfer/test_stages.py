@@ -19,14 +19,14 @@ TRUNKS = {
 }
 
 
-def evened(trunk):
-    """The trunk's geometry with even weights and means in the place of maxima: the gradient shows all that a cell sees."""
+def evened(part):
+    """A part's geometry with one channel, even weights, and means in the place of maxima: gradients show all it sees."""
     layers = []
-    for one in trunk:
+    for one in part:
         if isinstance(one, nn.Conv2d):
-            nn.init.constant_(one.weight, 1 / one.weight[0].numel())
-            nn.init.zeros_(one.bias)
-        if isinstance(one, nn.Conv2d | nn.MaxPool2d | nn.ReLU):
+            one = nn.Conv2d(1, 1, one.kernel_size, one.stride, one.padding, bias=False)
+            nn.init.constant_(one.weight, 1)
+        if isinstance(one, nn.Conv2d | nn.MaxPool2d):
             layers.append(nn.AvgPool2d(3, stride=2) if isinstance(one, nn.MaxPool2d) else one)
     return nn.Sequential(*layers)
 
@@ -40,21 +40,21 @@ def centre(value, photo):
 
 @pytest.mark.parametrize("name", TRUNKS)
 def test_cells_are_centred_on_their_pixels(name):
-    network = AlexNet(evened(TRUNKS[name]()), side=SIDE, units=2, classes=2)
+    network = AlexNet(TRUNKS[name](), side=SIDE, units=2, classes=2)
     padding = conv1_padding(network)
     assert padding == (2 if name == "torchvision" else 0) and network.cells == 256 * 36
-    pool1, conv5, pool5 = split_trunk(network.trunk)
-    photo = torch.rand(1, 3, 400, 460, requires_grad=True)
-    maps = conv5(pool1(padded_for_conv5(photo, padding)))[0].sum(0)
+    pool1, conv5, pool5 = (evened(part) for part in split_trunk(network.trunk))
+    photo = torch.rand(1, 1, 400, 460, requires_grad=True)
+    maps = conv5(pool1(padded_for_conv5(photo, padding)))[0, 0]
     assert maps.shape == (cells(400, 16), cells(460, 16)) == (26, 30)
     assert centre(maps[12, 14], photo) == (192, 224)
     first = pool1(padded_for_fc6(photo, padding))
     fifth = conv5(first)
-    sixth = nn.functional.avg_pool2d(pool5(fifth), 6, stride=1)[0].sum(0)
+    sixth = nn.functional.avg_pool2d(pool5(fifth), 6, stride=1)[0, 0]
     assert sixth.shape == (cells(400, 32), cells(460, 32)) == (14, 16)
     assert centre(sixth[6, 7], photo) == (192, 224)
-    assert centre(fifth[0].sum(0)[12 + fcn._CONV5_START, 14 + fcn._CONV5_START], photo) == (192, 224)
-    assert centre(first[0].sum(0)[24 + fcn._POOL1_START, 28 + fcn._POOL1_START], photo) == (192, 224)
+    assert centre(fifth[0, 0][12 + fcn._CONV5_START, 14 + fcn._CONV5_START], photo) == (192, 224)
+    assert centre(first[0, 0][24 + fcn._POOL1_START, 28 + fcn._POOL1_START], photo) == (192, 224)
 
 
 @pytest.mark.parametrize("length", [1, 2, 16, 17, 33, 227, 500])
