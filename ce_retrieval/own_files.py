@@ -19,7 +19,8 @@ from ce_retrieval.storage import check_is_file
 SOFTWARE = "ceret"  # first entry of a record: a part of one, left by a loss of power, is known by it
 CANDIDATES, INDEX = ".candidates", ".ceret"  # suffixes of folders
 MOST_BYTES = 255  # of a file's name
-RESULTS = "results.json"  # of an evaluation
+RESULTS = "results.json"  # of an evaluation or a transfer: each has a key that the other lacks
+EVALUATION, TRANSFER = "methods", "seeds"
 _RECORD_KEYS = {"files", "hole", "method", "settings", "candidates"}
 _RECORD_START = f'{{\n "software": "{SOFTWARE}"'.encode()
 _MANIFEST_START = b'{\n "format": "ceret-index"'
@@ -146,6 +147,14 @@ def check_free(path: Path, inputs: Mapping[str, Path] | None = None) -> None:
     check_is_file(path)
     if not is_own(path):
         raise foreign(path)
+
+
+def check_results(folder: Path, key: str) -> None:
+    """Raise StorageError where RESULTS of a folder is no file of ceret, or of the other sort: without `key`."""
+    path = folder / RESULTS
+    check_free(path)
+    if path.exists() and path.stat().st_size and key not in json.loads(read_regular(path)):
+        raise StorageError(f"{path} is of another command than this one: choose another `out`")
 
 
 def foreign(path: Path) -> StorageError:

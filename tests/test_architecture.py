@@ -55,7 +55,7 @@ HEAVY = {
     "gradio",
     "matplotlib",
 }
-LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py", "values.py")
+LONG_CLI_FILES = ("main.py", "options.py", "output.py", "completion_options.py", "transfer_options.py", "values.py")
 
 
 def files(package):

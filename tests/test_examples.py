@@ -6,15 +6,19 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
+from voc_sets import write_objects
 
 from ce_retrieval import load_photo
 from ce_retrieval.completion.settings import TERM_WEIGHTS
+from ce_retrieval.transfer.proposals import Proposals
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -30,6 +34,7 @@ TRIED = {
     "own_ranking_term.py",
     "remove_object.py",
     "reproduce_table1.py",
+    "selective_search.py",
 }
 
 
@@ -214,6 +219,35 @@ def test_own_ranking_term(folder: Path, query: tuple[Path, Path, np.ndarray], tm
     for line, candidate in zip(printed[:-1], record["candidates"][:5], strict=True):
         assert f"warmth {candidate['scores']['warmth']:.1f}  {candidate['photo']}" in line
     assert any(f"{rank}  was {rank}  " not in line for rank, line in enumerate(printed[:-1], start=1))
+
+
+class _Search:
+    """Stands for OpenCV's selective search, which is not in this environment: two boxes, x, y, width and height."""
+
+    def setBaseImage(self, photo: np.ndarray) -> None:
+        self.shape = photo.shape
+
+    def switchToSelectiveSearchFast(self) -> None: ...
+
+    def process(self) -> np.ndarray:
+        height, width = self.shape[:2]
+        return np.array([[0, 0, width, height], [100, 50, 200, 150]])
+
+
+def test_selective_search(tmp_path: Path) -> None:
+    write_objects(tmp_path / "VOC2007", (("trainval", 2), ("test", 1)), side=(100, 80))
+    segmentation = SimpleNamespace(createSelectiveSearchSegmentation=_Search)
+    out = tmp_path / "boxes.npz"
+    with mock.patch.object(cv2, "ximgproc", SimpleNamespace(segmentation=segmentation), create=True):
+        run_example("selective_search.py", tmp_path / "VOC2007", out)
+        found = Proposals([out]).boxes("000003", 100, 80)
+        # The photo was looked at five times as large.
+        assert sorted(map(tuple, found)) == [(1, 1, 100, 80), (21, 11, 60, 40)]
+        (tmp_path / "VOC2007/JPEGImages/000001.jpg").unlink()
+        run_example("selective_search.py", tmp_path / "VOC2007", out)  # what is there is kept
+        out.unlink()
+        why = run_example("selective_search.py", tmp_path / "VOC2007", out, fails=True)
+    assert why.startswith("Error: ") and "000001.jpg cannot be read" in why
 
 
 def test_compare_features(folder: Path) -> None:

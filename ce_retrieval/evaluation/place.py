@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ce_retrieval.own_files import RESULTS, check_free
+from ce_retrieval.own_files import EVALUATION, check_free, check_results
 from ce_retrieval.storage import check_folder
 
 TABLE = "table.md"
@@ -19,5 +19,6 @@ def check_place(out: Path) -> None:
     """Raise StorageError where an evaluation cannot write to `out`, or would replace a file that ceret did not write."""
     check_folder(out)
     sheets = range(1, SHEET_ROWS // ROWS_A_SHEET + 1)
-    for name in (TABLE, RESULTS, *map(sheet_name, sheets)):
+    check_results(out, EVALUATION)
+    for name in (TABLE, *map(sheet_name, sheets)):
         check_free(out / name)

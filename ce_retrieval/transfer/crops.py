@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ce_retrieval.pixels import Photo
+from ce_retrieval.transfer.draws import TEST_CROPS
 from ce_retrieval.transfer.labelled import LabelledPhotos
 
-_TEST = 13  # tells these draws from others of the same seed
 _AT_ONCE = 64  # crops that a network sees at a time
 
 
@@ -66,7 +66,7 @@ def averaged_outputs(
         pixels = photos.pixels(block, decoded_side)
         drawn = [
             random_crops(
-                np.repeat(photo[None], crops, axis=0), side, np.random.default_rng([_TEST, int(row)]), mirror=False
+                np.repeat(photo[None], crops, axis=0), side, np.random.default_rng([TEST_CROPS, int(row)]), mirror=False
             )
             for photo, row in zip(pixels, block, strict=True)
         ]

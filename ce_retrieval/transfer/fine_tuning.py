@@ -7,49 +7,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor, nn
 
 from ce_retrieval.errors import CheckpointError, TrainingError
 from ce_retrieval.models.checkpoint import load_tensors, save_tensors
-from ce_retrieval.pixels import Photo
-from ce_retrieval.training.data import Order
 from ce_retrieval.training.memory import is_out_of_memory
-from ce_retrieval.transfer.alexnet import AlexNet
-from ce_retrieval.transfer.crops import as_input, random_crops
-from ce_retrieval.transfer.losses import classification_loss
 from ce_retrieval.transfer.settings import FineTuning
 
 MOMENTUM, DECAY = 0.9, 5e-4  # as CaffeNet's
-_CROPS, _DROPOUT = 12, 14  # tell these draws from others of the same seed
 KIND = "transfer"  # of a checkpoint
 
 
 class FineTuner:
-    """Stochastic gradient descent on photos in memory. Everything random is a pure function of (seed, step).
+    """Stochastic gradient descent. Everything random is a pure function of (seed, step), if it is so of the loss.
 
     Parameters
     ----------
     network : is trained in place; on its device.
-    pixels : uint8 (N, P, P, 3), resized whole; a random crop is taken of them, mirrored or not.
-    targets : as of `classification_loss`.
-    side : of the crops, px.
+    loss : from the number of a step, from 0, to the loss of that step's photos by `network`.
     settings : FineTuning
-    seed : of order, crops and dropout.
-
-    Raises
-    ------
-    SettingsError : there are fewer photos than a batch needs.
     """
 
-    def __init__(
-        self, network: AlexNet, pixels: Photo, targets: Tensor, *, side: int, settings: FineTuning, seed: int
-    ) -> None:
+    def __init__(self, network: nn.Module, loss: Callable[[int], Tensor], settings: FineTuning) -> None:
         self.network, self.step = network, 0
-        self._pixels, self._targets, self._side, self._settings, self._seed = pixels, targets, side, settings, seed
-        self._order = Order(len(pixels), settings.batch, seed)
-        self._device = network.fc8.weight.device
+        self._loss, self._settings = loss, settings
         self._momentum = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
 
     def run(self, report: Callable[[int, int], None], save: Callable[[FineTuner], None]) -> None:
@@ -77,19 +59,17 @@ class FineTuner:
             if not is_out_of_memory(error):
                 raise
             raise TrainingError(
-                f"`batch` {settings.batch} does not fit into the memory of {self._device}: use a smaller one"
+                f"`batch` {settings.batch} does not fit into the memory of {self._device()}: use a smaller one"
             ) from None
         self.network.eval()
+
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
     def _update(self) -> None:
         """Make one step."""
         settings = self._settings
-        rows = self._order.rows(self.step, torch.device("cpu")).numpy()
-        rng = np.random.default_rng([self._seed, self.step, _CROPS])
-        photos = as_input(random_crops(self._pixels[rows], self._side, rng, mirror=True), self._device)
-        number = np.random.default_rng([self._seed, self.step, _DROPOUT]).integers(2**62)
-        generator = Generator(self._device).manual_seed(int(number))
-        loss = classification_loss(self.network(photos, generator), self._targets[rows].to(self._device))
+        loss = self._loss(self.step)
         if not math.isfinite(value := float(loss.detach())):
             raise TrainingError(f"the loss is {value} after {self.step} steps: start a new run with a lower `rate`")
         self.network.zero_grad()

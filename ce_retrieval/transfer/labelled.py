@@ -16,11 +16,9 @@ from ce_retrieval.errors import SettingsError, SourceError, counted, some
 from ce_retrieval.photos import PhotoItem, PhotoSource, decode_photo, open_sources
 from ce_retrieval.pixels import Photo
 from ce_retrieval.pool import worker_pool
+from ce_retrieval.transfer.draws import PHOTOS
 from ce_retrieval.transfer.voc import SETS, VocFolder
 from ce_retrieval.transfer.voc_objects import CLASSES
-
-Progress = Callable[[str, int, int], None]
-_PURPOSE = 11  # tells the draw of photos from other draws of the same seed
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Task:
         """
         if labels is None:
             return np.arange(len(self.train))
-        rng, rows = np.random.default_rng([seed, _PURPOSE]), set()
+        rng, rows = np.random.default_rng([seed, PHOTOS]), set()
         for number, name in enumerate(self.classes):
             targets = self.train.targets
             found = np.flatnonzero(targets[:, number] == 1 if targets.ndim == 2 else targets == number)

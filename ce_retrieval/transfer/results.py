@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ce_retrieval.errors import EvaluationError, counted
-from ce_retrieval.own_files import RESULTS, check_free, is_sealed, sealed_json, sealed_text
+from ce_retrieval.own_files import RESULTS, TRANSFER, check_free, check_results, is_sealed, sealed_json, sealed_text
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import check_folder, replace_file
 from ce_retrieval.transfer.labelled import Task
-from ce_retrieval.transfer.voc_measures import classification_curve
+from ce_retrieval.transfer.voc_measures import Curve, classification_curve
 
 TABLE = "table.md"
 LEVEL = 0.95
-NAMES = {"accuracy": "accuracy %", "map_11": "mAP % (11 points, VOC 2007)", "map_area": "mAP % (area, VOC 2010)"}
+NAMES = {
+    "accuracy": "accuracy %",
+    "map_11": "mAP % (11 points, VOC 2007)",
+    "map_area": "mAP % (area, VOC 2010)",
+    "mean_iu": "mean IU %",
+    "pixel_accuracy": "pixel accuracy %",
+}
 
 
 @dataclass(frozen=True)
@@ -59,12 +65,7 @@ def measured(task: Task, scores: NDArray[np.floating[Any]], *, seed: int, photos
     targets = task.test.targets
     if targets.ndim == 2:
         curves = {name: classification_curve(scores[:, n], targets[:, n]) for n, name in enumerate(task.classes)}
-        classes = {
-            name: {"ap_11": _percent(one.eleven_points()), "ap_area": _percent(one.area())}
-            for name, one in curves.items()
-        }
-        means = {f"m{key}": _mean([one[key] for one in classes.values()]) for key in ("ap_11", "ap_area")}
-        return SeedResult(seed, photos, means, classes)
+        return average_precisions(curves, seed=seed, photos=photos)
     if np.isnan(scores).any():
         raise EvaluationError(
             "a score of a photo is not a number: the network has diverged; train it with a lower `rate`"
@@ -72,13 +73,23 @@ def measured(task: Task, scores: NDArray[np.floating[Any]], *, seed: int, photos
     right = scores.argmax(axis=1) == targets
     shown = [targets == number for number in range(len(task.classes))]
     each = {
-        name: {"accuracy": _percent(float(right[rows].mean())) if rows.any() else None}
+        name: {"accuracy": percent(float(right[rows].mean())) if rows.any() else None}
         for name, rows in zip(task.classes, shown, strict=True)
     }
     return SeedResult(seed, photos, {"accuracy": 100 * float(right.mean())}, each)
 
 
-def _percent(share: float) -> float | None:
+def average_precisions(curves: Mapping[str, Curve], *, seed: int, photos: int) -> SeedResult:
+    """Return the average precision of each class's curve, and their means; EvaluationError where no class has one."""
+    classes = {
+        name: {"ap_11": percent(one.eleven_points()), "ap_area": percent(one.area())} for name, one in curves.items()
+    }
+    means = {f"m{key}": _mean([one[key] for one in classes.values()]) for key in ("ap_11", "ap_area")}
+    return SeedResult(seed, photos, means, classes)
+
+
+def percent(share: float) -> float | None:
+    """Return a share in percent; None for NaN, which JSON has not."""
     return None if math.isnan(share) else 100 * share
 
 
@@ -115,25 +126,25 @@ class ResultFiles:
     def check(self) -> None:
         """Raise StorageError where the folder cannot be written, or a file stands there that ceret did not write."""
         check_folder(self.out)
-        for name in (RESULTS, TABLE):
-            check_free(self.out / name)
+        check_results(self.out, TRANSFER)
+        check_free(self.out / TABLE)
 
     def finished(self) -> tuple[SeedResult, ...]:
         """Return the seeds of results.json if it is of this very run; none where there is no such file."""
-        found = self._stored()
+        found = self.stored()
         return tuple(SeedResult(**one) for one in found["seeds"]) if found.get("about") == self.about else ()
 
     def are_of_unfinished_run(self) -> bool:
         """Return whether results.json is of a run, this one or another, that has not trained all its seeds."""
-        return self._stored().get("complete") is False
+        return self.stored().get("complete") is False
 
-    def _stored(self) -> dict[str, Any]:
-        """Return results.json; nothing where ceret did not write it, or not for a transfer."""
+    def stored(self) -> dict[str, Any]:
+        """Return results.json; nothing where there is none, or it is empty."""
         path = self.out / RESULTS
         if not path.is_file() or not is_sealed(path):
             return {}
         found: dict[str, Any] = json.loads(read_regular(path))
-        return found if "seeds" in found else {}
+        return found
 
     def write(self, seeds: Sequence[SeedResult], wanted: int) -> None:
         """Write results.json; table.md too when all `wanted` seeds are there."""
@@ -154,25 +165,43 @@ def figures(seeds: Sequence[SeedResult]) -> dict[str, Interval]:
     return {name: over_seeds([one.figures[name] for one in seeds]) for name in seeds[0].figures}
 
 
-def summary(settings: dict[str, Any], seeds: Sequence[SeedResult]) -> list[str]:
+def summary(task: str, settings: dict[str, Any], seeds: Sequence[SeedResult]) -> list[str]:
     """Return the lines of the table of a run's figures over its seeds."""
     found = figures(seeds)
     start = settings["init"] + (" + rescale" if settings["rescale"] else "")
-    way = "fine-tuning" if settings["fine_tuning"] else "linear probe"
-    head = ["initialisation", "training", "labels a class", *(NAMES[name] for name in found)]
-    cells = [start, way, str(settings["labels"] or "all"), *(_cell(one) for one in found.values())]
-    return [_row(head), "|---|---|---:|" + "---:|" * len(found), _row(cells)]
+    match task:
+        case "classify":
+            way = "fine-tuning" if settings["fine_tuning"] else "linear probe"
+            columns = {"training": way, "labels a class": str(settings["labels"] or "all")}
+        case "detect":
+            columns = {"network": "Fast R-CNN"}
+        case _:
+            columns = {"network": f"FCN-{settings['fcn']}"}
+    head = ["initialisation", *columns, *(NAMES[name] for name in found)]
+    cells = [start, *columns.values(), *(_cell(one) for one in found.values())]
+    return [_row(head), "|---" * (1 + len(columns)) + "|" + "---:|" * len(found), _row(cells)]
+
+
+def _measured_how(about: dict[str, Any]) -> str:
+    """Return how each test photo was measured."""
+    settings = about["settings"]
+    match about["task"]:
+        case "classify":
+            return f"each by the mean of {counted(settings['crops'], 'random crop')} of {settings['size']} px"
+        case "detect":
+            return f"each resized to a shorter side of {settings['shorter']} px (a longer one of {settings['longer']} at most)"
+        case _:
+            return "each at its own size"
 
 
 def table(about: dict[str, Any], seeds: Sequence[SeedResult]) -> str:
     """Return the figures in Markdown: over the seeds, and of each class."""
-    settings = about["settings"]
-    lines = [*summary(settings, seeds), ""]
+    lines = [*summary(about["task"], about["settings"], seeds), ""]
     photos = sorted({one.photos for one in seeds})
     many = " to ".join(str(number) for number in dict.fromkeys((photos[0], photos[-1])))
     lines += [
         f"{about['data']}: {counted(len(seeds), 'seed')}, each trained on {many} photos; {about['test_photos']} photos measured, "
-        f"each by the mean of {counted(settings['crops'], 'random crop')} of {settings['size']} px."
+        f"{_measured_how(about)}."
         + (f" In brackets: {100 * LEVEL:g} % intervals of the mean over seeds (Student)." if len(seeds) > 1 else ""),
         "",
     ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from ce_retrieval.errors import SettingsError, shown
-from ce_retrieval.settings import COUNT, MOST, Checked, setting
+from ce_retrieval.settings import COUNT, MOST, Checked, Range, setting
 
 KINDS = ("random", "encoder", "autoencoder", "weights")
+FCNS = ("32s", "16s", "8s")
+_SIDE = Range(low=32, high=10_000)
 FORMS = "random, encoder:CHECKPOINT, autoencoder:CHECKPOINT or weights:FILE"
 
 
@@ -61,37 +63,92 @@ class FineTuning(Checked):
 
 @dataclass(frozen=True)
 class TransferSettings(Checked):
-    """What is trained and measured. On one machine and device, the results are a function of these and of the photos.
+    """What the tasks share. On one machine and device, the results are a function of the settings and of the photos.
 
     Attributes
     ----------
     init : what conv1 to pool5 start from, as `parse_initialisation` reads it.
     rescale : rescale the first weights by the training photos (`rescaling.rescale`).
-    fine_tuning : train all layers in this way; None: a linear probe, which trains one layer on pool5 as it is.
-    labels : photos of each class to learn from, drawn by the seed; None: all.
     seed, seeds : the first seed, and how many, one after the other; each draws photos, first weights and order anew.
-    size : side of the crops, px.
     units : of fc6 and fc7.
-    crops : random crops over which a photo's scores are averaged.
     """
+
+    task: ClassVar[str]
 
     init: str = setting("random", help="What conv1 to pool5 start from.")
     rescale: bool = setting(False, help="Rescale the first weights by the training photos (Krähenbühl et al. 2016).")
-    fine_tuning: FineTuning | None = None
-    labels: int | None = setting(
-        None, COUNT, help="Photos of each class to learn from, drawn by the seed [default: all]."
-    )
     seed: int = setting(0, low=0, high=2**31, help="The first seed; photos, first weights and order follow from it.")
     seeds: int = setting(1, low=1, high=1000, help="How many seeds: the table shows their mean and its interval.")
-    size: int = setting(227, low=67, high=1024, help="Side of the crops, px.")
     units: int = setting(4096, low=1, high=65536, help="Units of fc6 and fc7.")
-    crops: int = setting(10, low=1, high=1000, help="Random crops over which a photo's scores are averaged.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         parse_initialisation(self.init)
 
+
+@dataclass(frozen=True)
+class ClassificationSettings(TransferSettings):
+    """How a network learns which classes a photo shows.
+
+    Attributes
+    ----------
+    fine_tuning : train all layers in this way; None: a linear probe, which trains one layer on pool5 as it is.
+    labels : photos of each class to learn from, drawn by the seed; None: all.
+    size : side of the crops, px.
+    crops : random crops over which a photo's scores are averaged.
+    """
+
+    task: ClassVar[str] = "classify"
+
+    fine_tuning: FineTuning | None = None
+    labels: int | None = setting(
+        None, COUNT, help="Photos of each class to learn from, drawn by the seed [default: all]."
+    )
+    size: int = setting(227, low=67, high=1024, help="Side of the crops, px.")
+    crops: int = setting(10, low=1, high=1000, help="Random crops over which a photo's scores are averaged.")
+
     @property
     def decoded_side(self) -> int:
         """Side to which photos are resized whole, px, from which the crops are taken: 256 for crops of 227."""
         return round(self.size * 256 / 227)
+
+
+@dataclass(frozen=True)
+class DetectionSettings(TransferSettings):
+    """How a network learns to find objects (Fast R-CNN, Girshick 2015, whose defaults these are).
+
+    Attributes
+    ----------
+    fine_tuning : how all layers are trained.
+    shorter, longer : a photo is resized so that its shorter side is `shorter` px, or less where the other would be above
+        `longer` px.
+    regions : of each photo, drawn among its proposals at every step.
+    """
+
+    task: ClassVar[str] = "detect"
+
+    fine_tuning: FineTuning = FineTuning(steps=40_000, batch=2)
+    shorter: int = setting(600, _SIDE, help="Shorter side to which photos are resized, px.")
+    longer: int = setting(1000, _SIDE, help="Longest side of a resized photo, px.")
+    regions: int = setting(64, low=4, high=10**4, help="Proposals of each photo that a step learns from.")
+
+
+@dataclass(frozen=True)
+class SegmentationSettings(TransferSettings):
+    """How a network learns the class of each pixel (fully convolutional networks, Long et al. 2015).
+
+    Attributes
+    ----------
+    fine_tuning : how all layers are trained.
+    fcn : which of the three networks: by the px between its finest scores.
+    """
+
+    task: ClassVar[str] = "segment"
+
+    fine_tuning: FineTuning = FineTuning(steps=20_000, batch=4)
+    fcn: str = setting("32s", choices=FCNS, help="FCN-32s, FCN-16s or FCN-8s: px between the finest scores.")
+
+
+SETTINGS: dict[str, type[TransferSettings]] = {
+    one.task: one for one in (ClassificationSettings, DetectionSettings, SegmentationSettings)
+}

@@ -104,6 +104,10 @@ class VocFolder:
         """Return the path of a photo."""
         return self.root / "JPEGImages" / f"{name}.jpg"
 
+    def mask_path(self, name: str) -> Path:
+        """Return the path of a mask."""
+        return self.root / _MASKS / f"{name}.png"
+
     def photo(self, name: str, size: int | None = None) -> Photo:
         """Return a photo: uint8 (H, W, 3), or resized whole to (size, size, 3).
 
@@ -122,7 +126,7 @@ class VocFolder:
         ------
         SourceError : the file is missing, no PNG of palette entries (or grey values), or has a value that is no class.
         """
-        path = self.root / _MASKS / f"{name}.png"
+        path = self.mask_path(name)
         mask = _palette_entries(_read(path), path)
         wrong = np.setdiff1d(mask, [*range(len(CLASSES) + 1), VOID])
         if wrong.size:

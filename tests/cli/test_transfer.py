@@ -1,10 +1,11 @@
-"""`ceret transfer classify` from the command line, with AlexNet itself, on a handful of photos."""
+"""`ceret transfer` from the command line, with AlexNet itself, on a handful of photos."""
 
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
+from voc_sets import write_objects
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,68 @@ def test_bad_input(ceret, one_line_error, folders, tmp_path):
         (("--init", "random", "--labels", "3"), ("--labels is 3", "use 2 or less")),
         (("--init", "random", "--device", "tpu"), ("--device",)),
         (("--init", "random", "--resume"), ("nothing to resume", "--resume")),
+        (("--init", "random", "--fcn", "8s"), ("--fcn is for segment", "to classify")),
+        (("--init", "random", "--proposals", "a.npz"), ("--proposals is for detect", "to classify")),
     ):
         line = one_line_error(ceret(*arguments(folders, out, *more)))
         assert all(word in line for word in words), line
     assert not any(out.glob("*.*"))
+
+
+@pytest.fixture(scope="module")
+def voc(tmp_path_factory):
+    root = tmp_path_factory.mktemp("voc") / "VOC2007"
+    write_objects(root, (("trainval", 2), ("test", 1), ("train", 2), ("val", 1)), side=(64, 64))
+    return root
+
+
+TRAINING = ("--init", "random", "--units", 8, "--steps", 1, "--batch", 1, "--device", "cpu")
+
+
+def test_detection_and_segmentation(ceret, voc, tmp_path):
+    for task, more, words in (
+        ("detect", ("--proposals", voc / "proposals.npz", "--shorter", 64, "--regions", 8), "| random | Fast R-CNN |"),
+        ("segment", ("--fcn", "16s"), "| random | FCN-16s |"),
+    ):
+        out = tmp_path / task
+        told = ceret("transfer", task, "--data", voc, *TRAINING, *more, "--out", out)
+        assert told.exit_code == 0, told.output
+        assert told.stdout.splitlines()[2].startswith(words) and (out / "table.md").is_file()
+        again = ceret("transfer", task, "--data", voc, *TRAINING, *more, "--out", out, "--json", "--resume")
+        assert json.loads(again.stdout)["task"] == task
+
+
+def test_what_the_other_tasks_refuse(ceret, one_line_error, voc, tmp_path):
+    for task, more, words in (
+        ("detect", (), ("--proposals",)),
+        ("detect", ("--proposals", voc / "none.npz"), ("none.npz", "no such file")),
+        ("detect", ("--proposals", voc / "proposals.npz", "--labels", 3), ("--labels is for classify", "to detect")),
+        ("segment", ("--val", voc), ("--val is for classify", "to segment")),
+        ("segment", ("--probe",), ("--probe is for classify", "to segment")),
+        ("segment", ("--regions", 9), ("--regions is for detect", "to segment")),
+        ("segment", ("--fcn", "4s"), ("--fcn", "32s")),
+        ("parse", (), ("classify", "segment")),
+    ):
+        told = ceret("transfer", task, "--data", voc, *TRAINING, *more, "--out", tmp_path / "out")
+        line = one_line_error(told)
+        assert all(word in line for word in words), line
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_evaluation_and_a_transfer_keep_each_others_results(
+    ceret, one_line_error, folders, crop_folder, crop_index, tmp_path
+):
+    def measured(out):
+        photos = ("evaluate", crop_folder / "photo1", "--index", crop_index, "--keep-leaks")
+        return (*photos, "--methods", "smooth", "--limit", 2, "--out", out)
+
+    def probed(out):
+        return arguments(folders, out, "--init", "random", "--probe")
+
+    for first, second in ((measured, probed), (probed, measured)):
+        out = tmp_path / first.__name__
+        assert ceret(*first(out)).exit_code == 0
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
+        line = one_line_error(ceret(*second(out)))
+        assert "results.json is of another command" in line and "--out" in line
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before

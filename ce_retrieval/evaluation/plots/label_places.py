@@ -13,6 +13,8 @@ _WAYS = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1))
 _REACHES = (7, 12, 18, 26, 36, 48, 64, 84, 110, 140, 180)  # px between point and label
 _SWEEPS = 4  # through all labels, each placed anew beside the others
 _COVERS_LABEL, _COVERS_MARK, _OUTSIDE = 40.0, 6.0, 80.0  # costs of a square pixel, beside those of a pixel of distance
+_CROSSES = 60.0  # cost of a place on a line that a label lies on
+_ALONG = np.linspace(0.0, 1.0, 24)  # places on a line, from the point to the middle of its label
 _LINE_FROM = 10  # px: labels farther away, where another point may be nearer, are tied to their point by a line
 
 
@@ -63,14 +65,21 @@ def place_labels(
     ACM Transactions on Graphics 1995: gradient descent over discrete places.
     """
     options = [_options(point, size) for point, size in zip(points, sizes, strict=True)]
+    lines = [_lines(point, boxes) for point, (boxes, _) in zip(points, options, strict=True)]
     fixed = [_covered(each, marks) * _COVERS_MARK + _outside(each, area) + cost for each, cost in options]
     chosen: dict[int, Box] = {}
+    drawn: dict[int, np.ndarray] = {}
     for _ in range(_SWEEPS):
         for number in _crowded_first(points):
             boxes, _ = options[number]
             others = [box for other, box in chosen.items() if other != number]
-            best = int(np.argmin(fixed[number] + _COVERS_LABEL * _covered(boxes, others)))
-            chosen[number] = Box(*boxes[best].tolist())
+            crossed = _crossed(lines[number], np.array(others).reshape(-1, 1, 4)).sum(axis=0)
+            for other, line in drawn.items():
+                if other != number:
+                    crossed = crossed + _crossed(line[None], boxes[:, None])[:, 0]
+            cost = fixed[number] + _COVERS_LABEL * _covered(boxes, others) + _CROSSES * crossed
+            best = int(np.argmin(cost))
+            chosen[number], drawn[number] = Box(*boxes[best].tolist()), lines[number][best]
     return [_place(point, chosen[number]) for number, point in enumerate(points)]
 
 
@@ -89,6 +98,29 @@ def _options(point: tuple[float, float], size: tuple[float, float]) -> tuple[np.
             boxes.append((x - size[0] / 2, y - size[1] / 2, x + size[0] / 2, y + size[1] / 2))
             costs.append(reach + rank)
     return np.array(boxes), np.array(costs, float)
+
+
+def _lines(point: tuple[float, float], boxes: np.ndarray) -> np.ndarray:
+    """Return places on the line to each box, float64 (P, K, 2); NaN inside of the box, and where no line is drawn."""
+    middles = np.stack([boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]], axis=1) / 2
+    start = np.array(point)
+    places = start + _ALONG[:, None] * (middles - start)[:, None]
+    far = np.array([_place(point, Box(*box)).far for box in boxes.tolist()])
+    places[~far] = np.nan
+    own = np.stack([_inside(line, box) for line, box in zip(places, boxes, strict=True)])
+    places[own] = np.nan
+    return places
+
+
+def _inside(places: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return which places (..., 2) are inside of boxes (..., 4)."""
+    x, y = places[..., 0], places[..., 1]
+    return np.asarray((x > boxes[..., 0]) & (x < boxes[..., 2]) & (y > boxes[..., 1]) & (y < boxes[..., 3]))
+
+
+def _crossed(lines: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return how many places of lines (L, K, 2) are inside of boxes (B, 1, 4): (B, L)."""
+    return _inside(lines[None], boxes[:, None]).sum(axis=2)
 
 
 def _covered(boxes: np.ndarray, others: Sequence[Box]) -> np.ndarray:

@@ -36,6 +36,24 @@ def test_labels_of_a_crowd_cover_nothing(seed):
     assert places == boxes_of(points, sizes, marks)[0]
 
 
+def test_lines_pass_beside_other_labels():
+    """Of twelve crowds of 16 points, a line or two cross a label; where they are not minded, more than sixty do."""
+    crossed = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        points = [tuple(one) for one in rng.normal((250, 200), (40, 25), (16, 2)).tolist()]
+        sizes = [(float(width), 12.0) for width in rng.integers(30, 130, 16)]
+        places, boxes = boxes_of(points, sizes, [Box(x - 5, y - 5, x + 5, y + 5) for x, y in points])
+        for number, (place, (x, y)) in enumerate(zip(places, points, strict=True)):
+            shares = np.linspace(0, 1, 50)
+            line = [(x + share * (place.x - x), y + share * (place.y - y)) for share in shares]
+            others = [box for other, box in enumerate(boxes) if other != number]
+            crossed += place.far and sum(
+                any(box.left < px < box.right and box.low < py < box.high for px, py in line) for box in others
+            )
+    assert crossed < 15
+
+
 def test_a_label_alone_stands_beside_its_point():
     (place,), (box,) = boxes_of([(100.0, 100.0)], [(60.0, 12.0)])
     assert box.left > 100 and place.y == 100 and not place.far

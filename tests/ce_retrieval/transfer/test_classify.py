@@ -11,12 +11,12 @@ from transfer_networks import tiny_network
 from voc_sets import write_voc
 
 from ce_retrieval.errors import CeretError, PhotoError, SettingsError, SourceError, StorageError, TrainingError
-from ce_retrieval.transfer import classify as module
+from ce_retrieval.transfer import runs as module
 from ce_retrieval.transfer.classify import classify
-from ce_retrieval.transfer.settings import FineTuning, TransferSettings
+from ce_retrieval.transfer.settings import ClassificationSettings, FineTuning
 
 CPU = torch.device("cpu")
-PROBE = TransferSettings(size=67, units=10, crops=2, seeds=2, labels=4)
+PROBE = ClassificationSettings(size=67, units=10, crops=2, seeds=2, labels=4)
 TRAINED = replace(PROBE, fine_tuning=FineTuning(steps=6, batch=4, rate=0.01, checkpoint_every=2))
 RESULTS = ("results.json", "table.md")
 

@@ -58,3 +58,43 @@ def write_voc(root, count=6, *, classes=CLASSES, side=(40, 30), seed=0):
     assert picture.mode == "P"
     picture.save(root / "SegmentationClass/000001.png")
     return labels
+
+
+def write_objects(root, counts=(("trainval", 8), ("test", 4), ("train", 8), ("val", 4)), *, side=(96, 80), seed=0):
+    """Write photos of one or two coloured boxes on grey noise, with annotations, masks, and proposals.npz beside them.
+
+    The boxes of the classes car and dog are red and blue; each is among its photo's proposals, moved a little.
+    """
+    rng = np.random.default_rng(seed)
+    for folder in ("ImageSets/Main", "ImageSets/Segmentation", "JPEGImages", "Annotations", "SegmentationClass"):
+        (root / folder).mkdir(parents=True)
+    proposals, number = {}, 0
+    for part, count in counts:
+        names = []
+        for _ in range(count):
+            number += 1
+            name = f"{number:06d}"
+            names.append(name)
+            pixels = rng.integers(100, 156, (side[1], side[0], 3))
+            mask, objects, near = np.zeros((side[1], side[0]), np.uint8), [], []
+            for place in range(1 + number % 2):
+                kind = ("car", "dog")[(number // 2 + place) % 2]
+                width, height = rng.integers(28, 44, 2)
+                left, top = rng.integers(1, (side[0] // 2 - width // 2, side[1] - height))
+                left = min(left + place * (side[0] // 2 - 12), side[0] - width)
+                part_of = np.s_[top : top + height, left : left + width]
+                pixels[part_of] = {"car": (220, 60, 50), "dog": (40, 70, 230)}[kind] + rng.integers(
+                    -20, 21, (height, width, 3)
+                )
+                mask[part_of] = 1 + CLASSES.index(kind)
+                box = np.array([left + 1, top + 1, left + width, top + height])
+                objects.append(boxed(kind, tuple(box)))
+                near.append(np.clip(box + rng.integers(-3, 4, 4), 1, [side[0], side[1], side[0], side[1]]))
+            ends = np.sort(rng.integers(1, (side[0], side[1]), (20, 2, 2)), axis=1).reshape(20, 4)
+            proposals[name] = np.concatenate([near, ends]).astype(np.float32)
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
+            Image.fromarray(mask).save(root / "SegmentationClass" / f"{name}.png")
+            (root / "Annotations" / f"{name}.xml").write_text(xml(*objects, width=side[0], height=side[1]))
+        task = "Segmentation" if part in ("train", "val") else "Main"
+        (root / "ImageSets" / task / f"{part}.txt").write_text("\n".join(names) + "\n")
+    np.savez(root / "proposals.npz", **proposals)

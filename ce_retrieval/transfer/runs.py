@@ -1,0 +1,167 @@
+"""Runs of a task over several seeds: what is written and when, and how an unfinished run continues."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ce_retrieval.errors import LockedIndexError, TrainingError
+from ce_retrieval.models.checkpoint import load_tensors
+from ce_retrieval.own_files import RESULTS
+from ce_retrieval.pixels import Photo
+from ce_retrieval.storage import make_folder, writer_lock
+from ce_retrieval.transfer.alexnet import AlexNet
+from ce_retrieval.transfer.crops import as_input, random_crops
+from ce_retrieval.transfer.draws import FIRST_CROPS, FIRST_LOSSES, generator_on
+from ce_retrieval.transfer.fine_tuning import KIND, FineTuner
+from ce_retrieval.transfer.initialisation import initialised, weights_hash
+from ce_retrieval.transfer.rescaling import rescale
+from ce_retrieval.transfer.results import ResultFiles, SeedResult
+from ce_retrieval.transfer.settings import FineTuning, TransferSettings, parse_initialisation
+
+CHECKPOINT = "checkpoint.safetensors"
+RESCALED = 64  # photos by which first weights are rescaled
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the seeds of a run share.
+
+    Attributes
+    ----------
+    settings : TransferSettings
+    files : where the results go.
+    device : where the network runs.
+    report : called with (step's text, done, total).
+    resumed : whether a seed continues from its checkpoint.
+    """
+
+    settings: TransferSettings
+    files: ResultFiles
+    device: torch.device
+    report: Progress
+    resumed: bool
+
+    def first_network(
+        self, seed: int, *, side: int, classes: int, count: int, pixels: Callable[[NDArray[np.int64]], Photo]
+    ) -> AlexNet:
+        """Return the network of classification at its start, on the device.
+
+        Parameters
+        ----------
+        seed : of its random weights.
+        side : px of the crops that it takes.
+        classes : its outputs.
+        count : of training photos.
+        pixels : from some of their numbers to uint8 (N, P, P, 3), P >= side; called for RESCALED of them, with `rescale` alone.
+        """
+        settings = self.settings
+        init = parse_initialisation(settings.init)
+        network = initialised(init, side=side, units=settings.units, classes=classes, seed=seed).to(self.device)
+        if settings.rescale:
+            rng = np.random.default_rng([seed, FIRST_CROPS])
+            few = pixels(rng.permutation(count)[:RESCALED])
+            crops = as_input(random_crops(few, side, rng, mirror=True), self.device)
+            rescale(network, crops, generator_on(torch.device("cpu"), seed, FIRST_LOSSES))
+        return network
+
+    def fine_tune(self, network: nn.Module, loss: Callable[[int], Tensor], fine_tuning: FineTuning, seed: int) -> None:
+        """Train all layers in place; from the seed's checkpoint, where an unfinished run is continued and has one.
+
+        loss : as of `FineTuner`.
+        """
+        path = self.files.out / CHECKPOINT
+        tuner = FineTuner(network, loss, fine_tuning)
+        header: dict[str, Any] = {"seed": seed, "about": self.files.about}
+        if self.resumed and path.exists() and load_tensors(path)[1]["seed"] == seed:
+            tuner.load(path)
+        tuner.run(partial(self.report, f"seed {seed}: training"), lambda now: now.save(path, header))
+
+
+def run_seeds(
+    out: Path,
+    about: dict[str, Any],
+    settings: TransferSettings,
+    one: Callable[[Run, int], SeedResult],
+    *,
+    device: torch.device,
+    resume: bool,
+    progress: Progress | None,
+) -> list[SeedResult]:
+    """Train and measure once for each seed; write results.json and table.md into `out`.
+
+    Parameters
+    ----------
+    out : folder of the results, and of the checkpoint of an unfinished run.
+    about : JSON values that tell the photos of the task.
+    settings : TransferSettings
+    one : trains and measures one seed.
+    device : where the network runs.
+    resume : continue the unfinished run of `out`; one that has ended gives its results.
+    progress : called with (step's text, done, total).
+
+    Raises
+    ------
+    CheckpointError : weights or the checkpoint are missing, damaged or of another network.
+    TrainingError : `out` holds an unfinished run, another one, or nothing to resume.
+    StorageError : `out` cannot be written, or holds files that ceret did not write.
+    """
+    weights = weights_hash(parse_initialisation(settings.init))
+    about = {"task": settings.task, **about, "settings": asdict(settings), "weights_sha256": weights}
+    files = ResultFiles(out, about)
+    files.check()
+    with _writing(out):
+        done = _to_resume(files, settings) if resume else _start(files)
+        run = Run(settings, files, device, progress or (lambda text, done, total: None), resumed=resume)
+        for seed in range(settings.seed + len(done), settings.seed + settings.seeds):
+            # On a GPU, the quickest way to compute differs from run to run, and with it the last bits.
+            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+                done.append(one(run, seed))
+            files.write(done, settings.seeds)
+            (out / CHECKPOINT).unlink(missing_ok=True)
+        files.write(done, settings.seeds)
+    return done
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Make the folder and hold the right to write to it; TrainingError where another process writes."""
+    make_folder(out)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(writer_lock(out))
+        except LockedIndexError as error:
+            raise TrainingError(str(error)) from None
+        yield
+
+
+def _start(files: ResultFiles) -> list[SeedResult]:
+    if (files.out / CHECKPOINT).exists() or files.are_of_unfinished_run():
+        raise TrainingError(f"{files.out} holds an unfinished run: set `resume` to continue it, or use another `out`")
+    return []
+
+
+def _to_resume(files: ResultFiles, settings: TransferSettings) -> list[SeedResult]:
+    """Return the seeds that a run has finished; TrainingError where it is another run, or there is none."""
+    out, done = files.out, files.finished()
+    path = out / CHECKPOINT
+    if path.exists():
+        header = load_tensors(path)[1]
+        if header.get("kind") != KIND or header["about"] != files.about:
+            raise TrainingError(
+                f"{path} is of another run: resume with the same photos and settings, or use another `out`"
+            )
+    elif not done:
+        what = f"{out / RESULTS} is of another run" if (out / RESULTS).exists() else f"{out} holds nothing to resume"
+        raise TrainingError(f"{what}: leave out `resume` to start a run, or check `out` and the settings")
+    return list(done)[: settings.seeds]
