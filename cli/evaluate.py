@@ -17,7 +17,7 @@ from cli.output import print_json, say, steps_bar, warn_left_out
 @click.option(
     "--methods",
     metavar="NAME,...",
-    help="What to measure [default: the index's features by several fills, smooth, oracle].",
+    help="What to measure [default: the index's features by several fills, network, smooth, oracle].",
 )
 @click.option(
     "--masks",
@@ -25,8 +25,10 @@ from cli.output import print_json, say, steps_bar, warn_left_out
     metavar="STRATEGY|FOLDER",
     help=f"center, block, region, irregular, or mask files (default: {EvaluationSettings.masks}).",
 )
-@click.option("--shapes", type=PATH, help="Object masks for the region strategy (PASCAL palette PNGs).")
-@number_option("seed", EvaluationSettings, "Decides the holes and the photos on the sheets.")
+@click.option(
+    "--shapes", metavar="FOLDER", type=PATH, help="Object masks for the region strategy (PASCAL palette PNGs)."
+)
+@number_option("seed", EvaluationSettings, "Decides holes, the photos on the sheets, and the draws of the intervals.")
 @number_option("limit", EvaluationSettings, "How many photos to measure, drawn by the seed [default: all].")
 @click.option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
 @weights_option

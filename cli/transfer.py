@@ -18,7 +18,7 @@ from cli.transfer_options import chosen_settings, transfer_options
 @transfer_options
 @json_option
 def command(task: str, data: Path, out: Path, resume: bool, as_json: bool, **options: Any) -> None:
-    r"""Train AlexNet from some first weights on a TASK, and measure it: does context pre-training help?
+    """Train AlexNet from some first weights on a TASK, and measure it: does context pre-training help?
 
     \b
     classify: which classes a photo shows. PASCAL VOC 2007 by its own protocol (mean average
@@ -27,7 +27,7 @@ def command(task: str, data: Path, out: Path, resume: bool, as_json: bool, **opt
     segment:  the class of each pixel. PASCAL VOC, by fully convolutional networks (mean IU).
 
     Writes DIR/results.json and DIR/table.md.
-    """
+    """  # noqa: D301 (click reads the control character, not its escape)
     settings = chosen_settings(task, options)
     from ce_retrieval.models.requirements import require_torch
 

@@ -1,7 +1,7 @@
 """Draw Figure 8 of Context Encoders for your photos: python examples/figure8.py QUERIES COLLECTION OUT hog gist thumbnail.
 
-Each photo of QUERIES loses its centre. Beside it stand the five nearest contexts in COLLECTION by each of the features, in a
-green frame where they lie in a folder of the query's name, so where they are of its kind.
+Each photo of QUERIES loses its centre. Beside it stand the five nearest contexts in COLLECTION by each of the features. A green
+frame marks those of the query's kind: QUERIES and COLLECTION have a subfolder for each kind, with the same names in both.
 """
 
 import sys
@@ -30,7 +30,9 @@ def main(queries: str, collection: str, out: str, *features: str) -> None:
         index = PhotoIndex.open(path)
         found = [find_neighbors(index, photo, hole, k=min(5, len(index))) for _, photo in photos]
         blocks.append([[index.read_photo(one.record, size=128).pixels for one in row] for row in found])
-        right = [[one.record.label == label for one in row] for row, (label, _) in zip(found, photos, strict=True)]
+        right = [
+            [one.record.label == label != "" for one in row] for row, (label, _) in zip(found, photos, strict=True)
+        ]
         frames.append([[GREEN if same else None for same in row] for row in right])
         print(f"{name}: {np.mean(right):.2f} of the neighbours are of the photo's kind")
     shown = [show_hole(photo, hole) for _, photo in photos]

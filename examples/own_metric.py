@@ -1,4 +1,4 @@
-"""Measure fills by a metric of your own beside the built-in ones: here, how well the colours of the hole are met.
+"""Measure fills by a metric of your own beside the built-in ones: here, how far the hole's mean colour is from the truth's.
 
     python examples/own_metric.py PHOTOS INDEX OUT
 

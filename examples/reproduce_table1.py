@@ -1,6 +1,6 @@
 """Make Table 1 of the paper (Pathak et al. 2016) on any photos: python examples/reproduce_table1.py PHOTOS COLLECTION OUT.
 
-PHOTOS are held out: whoever has the paper's 100 test photos of Paris StreetView gives their folder, and its training photos as
+PHOTOS are held out. If you have the paper's 100 test photos of Paris StreetView, give their folder, and its training photos as
 COLLECTION. The central quarter of each photo is hidden, and filled by the nearest context by HOG, by the nearest context by
 learned features, and by the network that ships with ceret.
 """

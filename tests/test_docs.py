@@ -72,6 +72,11 @@ def test_every_command_and_option_is_documented(name: str) -> None:
     assert not missing, f"docs/cli.md does not mention {sorted(missing)} under ceret {name}"
 
 
+def test_no_help_shows_a_control_character_as_text() -> None:
+    # click's mark of a paragraph that keeps its lines is a real backspace: in a raw docstring it would be printed.
+    assert not [name for name in COMMANDS if "\\b" in (command_named(name).help or "")]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_documented_option_exists(name: str) -> None:
     named = set(re.findall(r"^\| `(--?[a-z][a-z0-9-]*)", section(name), re.MULTILINE))

@@ -34,7 +34,7 @@ DEFAULT_K = 20
 FEATURES = Range(choices=("index", "kind", "places"))  # to search by
 
 # Length in px of the index's photo size over which a cell's weight falls by e away from the hole; None: it does not fall.
-# Chosen on held-out photos by the L2 of a pasted centre (docs/evaluation.md).
+# Chosen on held-out photos by the L2 of a pasted centre (docs/results.md, Focus).
 DEFAULT_FOCUS: dict[str, float | None] = {
     "encoder:cells": 16.0,
     "encoder:fill": 8.0,

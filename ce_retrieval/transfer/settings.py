@@ -146,7 +146,7 @@ class SegmentationSettings(TransferSettings):
     task: ClassVar[str] = "segment"
 
     fine_tuning: FineTuning = FineTuning(steps=20_000, batch=4)
-    fcn: str = setting("32s", choices=FCNS, help="FCN-32s, FCN-16s or FCN-8s: px between the finest scores.")
+    fcn: str = setting("32s", choices=FCNS, help="Px between the finest scores: FCN-32s, FCN-16s or FCN-8s.")
 
 
 SETTINGS: dict[str, type[TransferSettings]] = {
