@@ -35,8 +35,9 @@ from ce_retrieval.transfer.stages import SIDE
 from ce_retrieval.transfer.voc_measures import Numbers, TrueBoxes, check_numbers, detection_curve
 from ce_retrieval.transfer.voc_objects import CLASSES
 
+# As in py-faster-rcnn. Fast R-CNN's first program keeps 40 detections of a class and photo on average, however unsure.
 LEAST_SCORE = 0.05  # of a detection; less sure ones are dropped
-MOST_DETECTIONS = 100  # of a photo
+MOST_DETECTIONS = 100  # of a photo; more where the last of them are equally sure
 _CPU = torch.device("cpu")
 
 
@@ -142,7 +143,7 @@ class _Found(NamedTuple):
 def _detections(
     network: FastRCNN, photo: Photo, proposals: Numbers, settings: DetectionSettings, run: Run
 ) -> list[_Found]:
-    """Return the detections of each class, MOST_DETECTIONS in all."""
+    """Return the detections of each class, MOST_DETECTIONS in all; EvaluationError where a number is not one."""
     small, scale = _resized(photo, settings)
     with torch.no_grad():
         scores, changes = network(

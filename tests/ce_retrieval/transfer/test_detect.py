@@ -10,8 +10,10 @@ from voc_sets import write_objects
 
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError, SourceError, TrainingError
 from ce_retrieval.transfer import runs
+from ce_retrieval.transfer.crops import as_input
 from ce_retrieval.transfer.detect import detect
 from ce_retrieval.transfer.fast_rcnn import FastRCNN
+from ce_retrieval.transfer.photo_sets import GREY, stacked
 from ce_retrieval.transfer.settings import DetectionSettings, FineTuning
 
 CPU = torch.device("cpu")
@@ -76,6 +78,18 @@ def test_a_network_that_finds_nothing(voc, tmp_path, monkeypatch):
     monkeypatch.setattr("ce_retrieval.transfer.detect.LEAST_SCORE", 1.0)
     (seed,) = run(voc, tmp_path)
     assert seed.figures == {"map_11": 0, "map_area": 0} and seed.classes["car"] == {"ap_11": 0, "ap_area": 0}
+
+
+def test_a_region_far_from_the_edge_of_a_smaller_photo_is_seen_alike_among_larger_ones():
+    network = FastRCNN(slim_alexnet(), 4, torch.Generator().manual_seed(0)).eval()
+    rng = np.random.default_rng(1)
+    small, large = (rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((160, 200), (190, 260)))
+    region, other = torch.tensor([[32.0, 32, 70, 60]]), torch.tensor([[0.0, 0, 9, 9]])
+    with torch.no_grad():
+        alone = network(as_input(small[None], CPU), [region])
+        among = network(as_input(stacked([small, large], GREY), CPU), [region, other])
+    for one, two in zip(alone, among, strict=True):
+        assert torch.allclose(one, two[:1], atol=1e-3 * float(one.abs().max()))
 
 
 class Killed(BaseException):
