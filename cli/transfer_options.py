@@ -118,8 +118,6 @@ def chosen_settings(task: str, options: dict[str, Any]) -> TransferSettings:
         raise click.UsageError(
             f"--probe trains no layer of the network: leave out {option_name(next(iter(training)))}, or --probe"
         )
-    if task == "detect" and "proposals" not in given:
-        raise click.UsageError("detect needs the boxes of --proposals: give a file of them")
     values: dict[str, Any] = {name: value for name, value in given.items() if name in ranges(kind)}
     tuned = FineTuning(**{name: training.get(name, _default(task, name)) for name in _TRAINING})
     values["fine_tuning"] = None if given.get("probe") else tuned

@@ -222,16 +222,18 @@ def test_own_ranking_term(folder: Path, query: tuple[Path, Path, np.ndarray], tm
 
 
 class _Search:
-    """Stands for OpenCV's selective search, which is not in this environment: two boxes, x, y, width and height."""
+    """Stands for OpenCV's selective search, which is not in this environment: boxes as x, y, width and height."""
 
     def setBaseImage(self, photo: np.ndarray) -> None:
         self.shape = photo.shape
 
-    def switchToSelectiveSearchFast(self) -> None: ...
+    def switchToSelectiveSearchFast(self, base_k: int = 150, inc_k: int = 150) -> None:
+        assert (base_k, inc_k) == (50, 50)  # those of the published boxes
 
     def process(self) -> np.ndarray:
         height, width = self.shape[:2]
-        return np.array([[0, 0, width, height], [100, 50, 200, 150]])
+        boxes = np.array([[0, 0, width, height], [100, 50, 200, 150], [0, 0, 19, 300], [0, 0, 300, 19]])
+        return boxes if height > 20 else boxes[3:]
 
 
 def test_selective_search(tmp_path: Path) -> None:
@@ -244,10 +246,16 @@ def test_selective_search(tmp_path: Path) -> None:
         # The photo was looked at five times as large.
         assert sorted(map(tuple, found)) == [(1, 1, 100, 80), (21, 11, 60, 40)]
         (tmp_path / "VOC2007/JPEGImages/000001.jpg").unlink()
+        Image.new("RGB", (100, 4)).save(tmp_path / "VOC2007/JPEGImages/000002.jpg")
+        with np.load(out) as kept:
+            np.savez(out, **{name: kept[name] for name in ("000001", "000003")})
         run_example("selective_search.py", tmp_path / "VOC2007", out)  # what is there is kept
+        assert Proposals([out]).boxes("000002", 100, 4).tolist() == [[1, 1, 100, 4]]  # nothing else is high enough
         out.unlink()
         why = run_example("selective_search.py", tmp_path / "VOC2007", out, fails=True)
-    assert why.startswith("Error: ") and "000001.jpg cannot be read" in why
+        assert why.startswith("Error: ") and "000001.jpg cannot be read" in why
+        assert "no such file" in run_example("selective_search.py", tmp_path, out, fails=True)
+        assert "use boxes.npz" in run_example("selective_search.py", tmp_path / "VOC2007", "boxes", fails=True)
 
 
 def test_compare_features(folder: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ce_retrieval.transfer.voc_measures import Numbers, overlaps
 
 SAME_OBJECT = 0.3  # overlap from which the less sure of two boxes of a class is dropped
-# Fast R-CNN's: corrections are predicted in units of these deviations.
+# Of py-faster-rcnn: corrections are predicted in units of these deviations.
 _DEVIATIONS = np.array([0.1, 0.1, 0.2, 0.2])
 _MOST_GROWTH = math.log(1000 / 16)  # of a side, as a logarithm: a wild prediction stays finite
 

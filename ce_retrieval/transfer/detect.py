@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ce_retrieval.errors import SourceError, some
+from ce_retrieval.errors import EvaluationError
 from ce_retrieval.pixels import Photo, resize
 from ce_retrieval.training.data import Order
 from ce_retrieval.transfer.boxes import corrected, surest
@@ -25,20 +24,20 @@ from ce_retrieval.transfer.objects import (
     ObjectPhotos,
     Objects,
     drawn_regions,
-    fingerprint,
     mirrored_boxes,
 )
+from ce_retrieval.transfer.photo_sets import GREY, check_apart, fingerprint, stacked
 from ce_retrieval.transfer.proposals import Proposals
 from ce_retrieval.transfer.results import SeedResult, average_precisions
 from ce_retrieval.transfer.runs import Progress, Run, run_seeds
 from ce_retrieval.transfer.settings import DetectionSettings
 from ce_retrieval.transfer.stages import SIDE
-from ce_retrieval.transfer.voc_measures import Numbers, TrueBoxes, detection_curve
+from ce_retrieval.transfer.voc_measures import Numbers, TrueBoxes, check_numbers, detection_curve
 from ce_retrieval.transfer.voc_objects import CLASSES
 
+# As in py-faster-rcnn. Fast R-CNN's first program keeps 40 detections of a class and photo on average, however unsure.
 LEAST_SCORE = 0.05  # of a detection; less sure ones are dropped
-MOST_DETECTIONS = 100  # of a photo
-_SQUARE = 256  # px, to which the photos are resized by which first weights are rescaled
+MOST_DETECTIONS = 100  # of a photo; more where the last of them are equally sure
 _CPU = torch.device("cpu")
 
 
@@ -70,14 +69,16 @@ def detect(
     SettingsError : there are fewer photos than a batch needs.
     SourceError, PhotoError : photos, annotations, proposals or sets cannot be read, or a photo is in both sets.
     TrainingError : the loss is not finite; memory runs out; as `runs.run_seeds`.
-    EvaluationError : a score is not a number, or no photo to measure shows an object.
+    EvaluationError : a score or a corrected box is not a number, or no photo to measure shows an object that counts.
     CheckpointError, StorageError : as `runs.run_seeds`.
     """
     regions = Proposals(proposals)
     train, test = (ObjectPhotos(data, part, regions) for part in (TRAIN, TEST))
-    shared = sorted(set(train.names) & set(test.names))
-    if shared:
-        raise SourceError(f"{data}: {some(shared, 1)} is in the sets {TRAIN} and {TEST}; copy the sets again")
+    check_apart(train, test)
+    if not test.any_counts():
+        raise EvaluationError(
+            f"{data}: no photo of the set {TEST} shows an object that is not difficult: check its annotations"
+        )
     about = {
         "data": str(data),
         "photos": fingerprint(train, test),
@@ -89,10 +90,7 @@ def detect(
 
 
 def _one_seed(train: ObjectPhotos, test: ObjectPhotos, settings: DetectionSettings, run: Run, seed: int) -> SeedResult:
-    def squares(rows: NDArray[np.int64]) -> Photo:
-        return np.stack([resize(train.photo(int(row)), (_SQUARE, _SQUARE)) for row in rows])
-
-    first = run.first_network(seed, side=SIDE, classes=len(CLASSES), count=len(train), pixels=squares)
+    first = run.first_network(seed, side=SIDE, classes=len(CLASSES), count=len(train), pixels=train.squares)
     network = FastRCNN(first, 1 + len(CLASSES), generator_on(_CPU, seed, FIRST_SCORES)).to(run.device)
     order = Order(len(train), settings.fine_tuning.batch, seed)
 
@@ -114,7 +112,7 @@ def _one_seed(train: ObjectPhotos, test: ObjectPhotos, settings: DetectionSettin
             boxes.append(_in_network(drawn.boxes, scale, run.device))
             labels.append(torch.from_numpy(drawn.labels))
             wanted.append(torch.from_numpy(drawn.wanted).float())
-        given = as_input(_stacked(photos), run.device)
+        given = as_input(stacked(photos, GREY), run.device)
         scores, changes = network(given, boxes, generator_on(run.device, seed, step, DROPOUT))
         return detection_loss(scores, changes, torch.cat(labels).to(run.device), torch.cat(wanted).to(run.device))
 
@@ -128,15 +126,6 @@ def _resized(photo: Photo, settings: DetectionSettings) -> tuple[Photo, float]:
     scale = min(settings.shorter / min(sides), settings.longer / max(sides))
     height, width = (max(1, round(scale * side)) for side in sides)
     return resize(np.ascontiguousarray(photo), (height, width)), scale
-
-
-def _stacked(photos: Sequence[Photo]) -> Photo:
-    """Return photos of several sizes as one array (B, H, W, 3), grey behind the smaller ones."""
-    height, width = (max(photo.shape[axis] for photo in photos) for axis in (0, 1))
-    stacked = np.full((len(photos), height, width, 3), 127, np.uint8)
-    for number, photo in enumerate(photos):
-        stacked[number, : photo.shape[0], : photo.shape[1]] = photo
-    return stacked
 
 
 def _in_network(boxes: Numbers, scale: float, device: torch.device) -> Tensor:
@@ -154,17 +143,20 @@ class _Found(NamedTuple):
 def _detections(
     network: FastRCNN, photo: Photo, proposals: Numbers, settings: DetectionSettings, run: Run
 ) -> list[_Found]:
-    """Return the detections of each class, MOST_DETECTIONS in all."""
+    """Return the detections of each class, MOST_DETECTIONS in all; EvaluationError where a number is not one."""
     small, scale = _resized(photo, settings)
     with torch.no_grad():
-        scores, changes = network(as_input(_stacked([small]), run.device), [_in_network(proposals, scale, run.device)])
+        scores, changes = network(
+            as_input(stacked([small], GREY), run.device), [_in_network(proposals, scale, run.device)]
+        )
     shares = scores.double().softmax(1).cpu().numpy()
     moves = changes.double().cpu().numpy()
+    for values in (shares, moves):
+        check_numbers(values, "a detection")
     height, width = photo.shape[:2]
     found = []
     for number in range(1, 1 + len(CLASSES)):
-        # A score that is not a number stays, so that the measure refuses it.
-        rows = np.flatnonzero(~(shares[:, number] <= LEAST_SCORE))
+        rows = np.flatnonzero(shares[:, number] > LEAST_SCORE)
         boxes = corrected(proposals[rows], moves[rows, number], width, height)
         kept = surest(boxes, shares[rows, number])
         found.append(_Found(shares[rows, number][kept], boxes[kept]))

@@ -2,8 +2,15 @@
 
 Notes
 -----
-R. Girshick, "Fast R-CNN" (2015). Deviations: batch norm of the trunk, where it has some, goes on learning; photos are padded
-so that a cell of conv5 is centred on the px that it stands for.
+R. Girshick, "Fast R-CNN" (2015). Deviations:
+
+- All layers learn; his networks of this size keep conv1 as it is. Biases learn as weights do (his: twice as fast, without decay).
+- Batch norm of the trunk, where it has some, goes on learning, from the grey px around photos too.
+- Corrections are in units of fixed deviations, as in his later program (py-faster-rcnn), not in those of the training set.
+- Photos are padded so that a cell of conv5 is centred on the px that it stands for.
+
+As there, photos of a batch are padded to one size. Near the right and the lower edge of a smaller one, the network sees grey
+where it sees the padding of its own layers when the photo is alone, as in measuring. Regions far from these edges are seen alike.
 """
 
 from __future__ import annotations

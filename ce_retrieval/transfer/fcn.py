@@ -4,7 +4,9 @@ Notes
 -----
 J. Long, E. Shelhamer, T. Darrell, "Fully Convolutional Networks for Semantic Segmentation" (2015). Deviations: their FCN-16s and
 FCN-8s are of VGG-16; here the finer scores come from conv5 (16 px) and pool1 (8 px), the finest maps of AlexNet at these steps.
-All upsampling is bilinear and fixed (theirs is learned in part).
+All upsampling is bilinear and fixed (theirs is learned in part). FCN-16s and FCN-8s are trained at once (theirs go on from the
+coarser one), and the scores of fc7 start at Gaussian numbers (theirs at 0). Biases learn as weights do (theirs: twice as fast).
+Batch norm of the trunk, where it has some, goes on learning, from the grey px around photos too.
 """
 
 from __future__ import annotations

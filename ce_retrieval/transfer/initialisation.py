@@ -14,6 +14,7 @@ from ce_retrieval.models.paper_region import PaperRegion
 from ce_retrieval.reading import open_regular
 from ce_retrieval.transfer.alexnet import AlexNet, draw_gaussian, layout_trunk
 from ce_retrieval.transfer.settings import Initialisation
+from ce_retrieval.transfer.stages import SIDE
 from ce_retrieval.transfer.weights_file import AlexNetWeights, read_alexnet
 
 # CaffeNet's Gaussian numbers: 0.005 in the two large layers, 0.01 elsewhere.
@@ -57,7 +58,7 @@ def initialised(init: Initialisation, *, side: int, units: int, classes: int, se
     draw_gaussian([network.fc6, network.fc7], _LARGE, generator)
     draw_gaussian([network.fc8], _DEVIATION, generator)
     if weights is not None:
-        _take_full(network, weights, init.path)
+        _take_full(network, weights, init.path, side)
     return network.eval()
 
 
@@ -109,14 +110,20 @@ def _checkpoint_trunk(init: Initialisation) -> nn.Sequential:
     return network.encoder
 
 
-def _take_full(network: AlexNet, weights: AlexNetWeights, path: str) -> None:
+def _take_full(network: AlexNet, weights: AlexNetWeights, path: str, side: int) -> None:
     """Copy fc6 and fc7 of a file; CheckpointError where their shapes do not fit."""
     for name, (weight, bias) in weights.full.items():
         layer: nn.Linear = getattr(network, name)
         if weight.shape != layer.weight.shape:
             found, wanted = tuple(weight.shape), tuple(layer.weight.shape)
+            changes = [f"`units` to {len(weight)}"] if found[0] != wanted[0] else []
+            if (
+                name == "fc6" and found[1] != wanted[1] and side != SIDE
+            ):  # of the tasks, classification alone has `size`
+                changes.append(f"`size` to {SIDE}")
+            remedy = f"set {' and '.join(changes)}, or " if changes else ""
             raise CheckpointError(
-                f"{path}: {weights.names[name]}.weight has shape {found}, this network expects {wanted}; set `units` to "
-                f"{len(weight)} and `size` to 227, or leave fc6 and fc7 out of the file"
+                f"{path}: {weights.names[name]}.weight has shape {found}, this network expects {wanted}; "
+                f"{remedy}leave fc6 and fc7 out of the file"
             )
         layer.load_state_dict({"weight": weight, "bias": bias})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from ce_retrieval.errors import SourceError
 from ce_retrieval.pixels import Photo
 from ce_retrieval.transfer.boxes import corrections, overlap_table
+from ce_retrieval.transfer.photo_sets import PhotoSet
 from ce_retrieval.transfer.proposals import Proposals
-from ce_retrieval.transfer.voc import VocFolder
 from ce_retrieval.transfer.voc_measures import Numbers
 from ce_retrieval.transfer.voc_objects import CLASSES
 
@@ -37,8 +36,8 @@ class Objects(NamedTuple):
     difficult: NDArray[np.bool_]
 
 
-class ObjectPhotos:
-    """The photos of a detection set; each is decoded when it is needed.
+class ObjectPhotos(PhotoSet):
+    """The photos of a detection set; each is decoded when it is needed. All else is read and checked at once.
 
     Parameters
     ----------
@@ -48,26 +47,24 @@ class ObjectPhotos:
 
     Raises
     ------
-    SourceError : there is no such folder, its set is missing or malformed, or a photo has no proposals.
+    SourceError : as `PhotoSet`; an annotation is missing or malformed; a photo has no proposals, or one lies outside it.
     """
 
     def __init__(self, root: str | Path, part: str, proposals: Proposals) -> None:
-        self.folder = VocFolder(root)
-        self.names = self.folder.names(part)
+        super().__init__(root, part, "Main")
         self._proposals = proposals
         proposals.check(self.names)
+        self._annotations = [self.folder.annotation(name) for name in self.names]
+        for name, found in zip(self.names, self._annotations, strict=True):
+            proposals.boxes(name, found.width, found.height)
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def photo(self, row: int) -> Photo:
-        """Return a photo uint8 (H, W, 3); SourceError, PhotoError."""
-        return self.folder.photo(self.names[row])
+    def any_counts(self) -> bool:
+        """Return whether a photo shows an object that is not difficult."""
+        return any(not one.difficult for found in self._annotations for one in found.objects)
 
     def objects(self, row: int, photo: Photo) -> Objects:
-        """Return the objects of a photo; SourceError where its file is missing or malformed, or of another photo."""
-        name = self.names[row]
-        found = self.folder.annotation(name)
+        """Return the objects of a photo; SourceError where their file is of a photo of another size."""
+        name, found = self.names[row], self._annotations[row]
         height, width = photo.shape[:2]
         if (found.width, found.height) != (width, height):
             raise SourceError(
@@ -81,14 +78,9 @@ class ObjectPhotos:
         )
 
     def proposals(self, row: int, photo: Photo) -> Numbers:
-        """Return the proposals of a photo: float64 (N, 4); SourceError where one lies outside the photo."""
+        """Return the proposals of a photo: float64 (N, 4); SourceError where one lies outside it."""
         height, width = photo.shape[:2]
         return self._proposals.boxes(self.names[row], width, height)
-
-
-def fingerprint(*sets: ObjectPhotos) -> str:
-    """Return the SHA-256 of the names of the photos of sets."""
-    return hashlib.sha256(repr([one.names for one in sets]).encode()).hexdigest()
 
 
 class Regions(NamedTuple):

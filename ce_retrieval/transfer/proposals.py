@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.errors import SourceError, counted, some
-from ce_retrieval.reading import read_regular
+from ce_retrieval.errors import SettingsError, SourceError, counted, cut, some
+from ce_retrieval.reading import LongFileError, read_regular
+from ce_retrieval.transfer.mat_files import LargeFileError, read_cells
 from ce_retrieval.transfer.voc_measures import Numbers
 
 _REMEDY = "make the file again, as docs/transfer.md says"
+_MOST_BYTES = 1 << 31  # of a file, also unpacked: VOC 2012 with 2000 boxes a photo has 0.7 GB
 
 
 class Proposals:
@@ -32,7 +34,8 @@ class Proposals:
 
     Raises
     ------
-    SourceError : a file is missing, of neither kind, or malformed, or two of them have the same photo.
+    SettingsError : no file is given.
+    SourceError : a file is missing, of neither kind, too large, or malformed, or two of them have the same photo.
 
     Attributes
     ----------
@@ -40,16 +43,22 @@ class Proposals:
     """
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
+        if not paths:
+            raise SettingsError("`proposals` is missing: give a file of boxes that may hold objects")
         self._boxes: dict[str, tuple[Path, NDArray[np.float32]]] = {}
         self.sha256 = []
         self._paths = [Path(path) for path in paths]
         for path in self._paths:
             data = _read(path)
             self.sha256.append(hashlib.sha256(data).hexdigest())
+            held = 0
             for name, boxes in _parsed(path, data):
                 if name in self._boxes:
                     raise SourceError(f"{path}: has the photo {name}, as {self._boxes[name][0]} has; leave one out")
                 self._boxes[name] = path, _checked(path, name, boxes)
+                held += self._boxes[name][1].nbytes
+                if held > _MOST_BYTES:
+                    raise _too_large(path)
 
     def check(self, names: Sequence[str]) -> None:
         """Raise SourceError where a photo has no boxes."""
@@ -68,13 +77,19 @@ class Proposals:
 
 def _read(path: Path) -> bytes:
     try:
-        return read_regular(path)
+        return read_regular(path, _MOST_BYTES)
+    except LongFileError:
+        raise _too_large(path) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SourceError(f"{path}: {reason}; give a file of proposals") from None
 
 
-def _parsed(path: Path, data: bytes) -> Iterator[tuple[str, NDArray[np.generic]]]:
+def _too_large(path: Path) -> SourceError:
+    return SourceError(f"{path}: holds more than {_MOST_BYTES >> 20} MiB of boxes; give several files")
+
+
+def _parsed(path: Path, data: bytes) -> Iterator[tuple[str, object]]:
     """Yield names of photos and their boxes, not yet checked."""
     match path.suffix.lower():
         case ".npz":
@@ -85,35 +100,50 @@ def _parsed(path: Path, data: bytes) -> Iterator[tuple[str, NDArray[np.generic]]
             raise SourceError(f"{path}: is no file of proposals; give a .npz or .mat file")
     try:
         yield from reader(data)
+    except LargeFileError:
+        raise _too_large(path) from None
     except Exception as error:  # hostile bytes make the parsers raise nearly anything
         reason = " ".join(str(error).split())[:80] or type(error).__name__
         raise SourceError(f"{path}: cannot be read ({reason}); {_REMEDY}") from None
 
 
-def _npz(data: bytes) -> Iterator[tuple[str, NDArray[np.generic]]]:
+def _npz(data: bytes) -> Iterator[tuple[str, object]]:
     if not zipfile.is_zipfile(io.BytesIO(data)):
         raise ValueError("no zip archive")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:  # a member unpacks to what its entry says, at most
+        if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
+            raise LargeFileError
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         for name in arrays.files:
             yield name, arrays[name]
 
 
-def _mat(data: bytes) -> Iterator[tuple[str, NDArray[np.generic]]]:
-    from scipy.io import loadmat
-
-    found = loadmat(io.BytesIO(data), variable_names=["images", "boxes"])
-    images, boxes = found["images"].ravel(), found["boxes"].ravel()
+def _mat(data: bytes) -> Iterator[tuple[str, object]]:
+    found = read_cells(data, ("images", "boxes"), _MOST_BYTES)
+    missing = [name for name in ("images", "boxes") if name not in found]
+    if missing:
+        raise ValueError(f"no variable {missing[0]}")
+    images, boxes = found["images"], found["boxes"]
+    if len(images) != len(boxes):
+        raise ValueError(f"{len(images)} images, but boxes of {len(boxes)}")
     for image, box in zip(images, boxes, strict=True):
-        # An image without boxes has an empty array, of whatever shape.
-        yield str(np.ravel(image)[0]), box[:, [1, 0, 3, 2]] if box.size else np.empty((0, 4))
+        if not isinstance(image, str) or not image:
+            raise ValueError("an image is not a name")
+        if isinstance(box, str) or (box.size and box.shape[1:] != (4,)):
+            yield image, box
+        else:  # an image without boxes has an empty array, of whatever shape
+            yield image, box[:, [1, 0, 3, 2]] if box.size else np.empty((0, 4))
 
 
-def _checked(path: Path, name: str, boxes: NDArray[np.generic]) -> NDArray[np.float32]:
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "iuf":
+def _checked(path: Path, name: str, boxes: object) -> NDArray[np.float32]:
+    """Return boxes as float32; SourceError where they are not boxes."""
+    found = f"{boxes.dtype} {boxes.shape}" if isinstance(boxes, np.ndarray) else type(boxes).__name__
+    if not isinstance(boxes, np.ndarray) or boxes.shape[1:] != (4,) or boxes.dtype.kind not in "iuf":
         raise SourceError(
-            f"{path}: {name} has {boxes.dtype} {boxes.shape}, expected numbers (N, 4) of xmin, ymin, xmax, ymax; {_REMEDY}"
+            f"{path}: {name} has {cut(found)}, expected numbers (N, 4) of xmin, ymin, xmax, ymax; {_REMEDY}"
         )
-    values = boxes.astype(np.float32)
+    with np.errstate(over="ignore"):  # too large a number becomes an infinite one
+        values = boxes.astype(np.float32)
     if not (np.isfinite(values).all() and (values >= 1).all() and (values[:, :2] <= values[:, 2:]).all()):
-        raise SourceError(f"{path}: a box of {name} has ends below 1 or in the wrong order; {_REMEDY}")
+        raise SourceError(f"{path}: a box of {name} has ends below 1, not finite, or in the wrong order; {_REMEDY}")
     return values

@@ -17,7 +17,7 @@ from ce_retrieval.own_files import RESULTS, TRANSFER, check_free, check_results,
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import check_folder, replace_file
 from ce_retrieval.transfer.labelled import Task
-from ce_retrieval.transfer.voc_measures import Curve, classification_curve
+from ce_retrieval.transfer.voc_measures import Curve, check_numbers, classification_curve
 
 TABLE = "table.md"
 LEVEL = 0.95
@@ -66,10 +66,7 @@ def measured(task: Task, scores: NDArray[np.floating[Any]], *, seed: int, photos
     if targets.ndim == 2:
         curves = {name: classification_curve(scores[:, n], targets[:, n]) for n, name in enumerate(task.classes)}
         return average_precisions(curves, seed=seed, photos=photos)
-    if np.isnan(scores).any():
-        raise EvaluationError(
-            "a score of a photo is not a number: the network has diverged; train it with a lower `rate`"
-        )
+    check_numbers(scores, "a photo")
     right = scores.argmax(axis=1) == targets
     shown = [targets == number for number in range(len(task.classes))]
     each = {

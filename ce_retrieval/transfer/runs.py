@@ -19,6 +19,7 @@ from ce_retrieval.models.checkpoint import load_tensors
 from ce_retrieval.own_files import RESULTS
 from ce_retrieval.pixels import Photo
 from ce_retrieval.storage import make_folder, writer_lock
+from ce_retrieval.training.memory import is_out_of_memory
 from ce_retrieval.transfer.alexnet import AlexNet
 from ce_retrieval.transfer.crops import as_input, random_crops
 from ce_retrieval.transfer.draws import FIRST_CROPS, FIRST_LOSSES, generator_on
@@ -113,7 +114,7 @@ def run_seeds(
     Raises
     ------
     CheckpointError : weights or the checkpoint are missing, damaged or of another network.
-    TrainingError : `out` holds an unfinished run, another one, or nothing to resume.
+    TrainingError : `out` holds an unfinished run, another one, or nothing to resume; memory runs out.
     StorageError : `out` cannot be written, or holds files that ceret did not write.
     """
     weights = weights_hash(parse_initialisation(settings.init))
@@ -124,13 +125,26 @@ def run_seeds(
         done = _to_resume(files, settings) if resume else _start(files)
         run = Run(settings, files, device, progress or (lambda text, done, total: None), resumed=resume)
         for seed in range(settings.seed + len(done), settings.seed + settings.seeds):
-            # On a GPU, the quickest way to compute differs from run to run, and with it the last bits.
-            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-                done.append(one(run, seed))
+            done.append(_learned(one, run, seed))
             files.write(done, settings.seeds)
             (out / CHECKPOINT).unlink(missing_ok=True)
         files.write(done, settings.seeds)
+        (out / CHECKPOINT).unlink(missing_ok=True)  # of a run that ended between the two lines above
     return done
+
+
+def _learned(one: Callable[[Run, int], SeedResult], run: Run, seed: int) -> SeedResult:
+    """Return the result of a seed; TrainingError where its network does not fit into memory."""
+    try:
+        # On a GPU, the quickest way to compute differs from run to run, and with it the last bits.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            return one(run, seed)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"a photo and the network do not fit into the memory of {run.device}: use smaller photos or fewer `units`"
+        ) from None
 
 
 @contextlib.contextmanager

@@ -8,26 +8,24 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ce_retrieval.errors import EvaluationError, SourceError, some
-from ce_retrieval.pixels import Photo, resize
+from ce_retrieval.errors import EvaluationError
 from ce_retrieval.training.data import Order
 from ce_retrieval.transfer.crops import as_input
 from ce_retrieval.transfer.draws import DROPOUT, FIRST_SCORES, MIRRORS, generator_on
 from ce_retrieval.transfer.fcn import FullyConvolutional
-from ce_retrieval.transfer.pixel_labels import TEST, TRAIN, MaskedPhotos, fingerprint, stacked
+from ce_retrieval.transfer.photo_sets import GREY, check_apart, fingerprint, stacked
+from ce_retrieval.transfer.pixel_labels import TEST, TRAIN, MaskedPhotos
 from ce_retrieval.transfer.results import SeedResult, percent
 from ce_retrieval.transfer.runs import Progress, Run, run_seeds
 from ce_retrieval.transfer.settings import SegmentationSettings
 from ce_retrieval.transfer.stages import SIDE
 from ce_retrieval.transfer.voc import VOID
-from ce_retrieval.transfer.voc_measures import ConfusionMatrix
+from ce_retrieval.transfer.voc_measures import ConfusionMatrix, check_numbers
 from ce_retrieval.transfer.voc_objects import CLASSES
 
 NAMES = ("background", *CLASSES)
-_SQUARE = round(SIDE * 256 / 227)  # to which the photos are resized by which first weights are rescaled
 _CPU = torch.device("cpu")
 
 
@@ -57,13 +55,11 @@ def segment(
     SettingsError : there are fewer photos than a batch needs.
     SourceError, PhotoError : photos, masks or sets cannot be read, or a photo is in both sets.
     TrainingError : the loss is not finite; memory runs out; as `runs.run_seeds`.
-    EvaluationError : all pixels to measure are VOID.
+    EvaluationError : a score is not a number, or all pixels to measure are VOID.
     CheckpointError, StorageError : as `runs.run_seeds`.
     """
     train, test = (MaskedPhotos(data, part) for part in (TRAIN, TEST))
-    shared = sorted(set(train.names) & set(test.names))
-    if shared:
-        raise SourceError(f"{data}: {some(shared, 1)} is in the sets {TRAIN} and {TEST}; copy the sets again")
+    check_apart(train, test)
     about = {"data": str(data), "photos": fingerprint(train, test), "test_photos": len(test)}
     one = partial(_one_seed, train, test, settings)
     return run_seeds(Path(out), about, settings, one, device=device, resume=resume, progress=progress)
@@ -72,10 +68,7 @@ def segment(
 def _one_seed(
     train: MaskedPhotos, test: MaskedPhotos, settings: SegmentationSettings, run: Run, seed: int
 ) -> SeedResult:
-    def squares(rows: NDArray[np.int64]) -> Photo:
-        return np.stack([resize(train.pair(int(row))[0], (_SQUARE, _SQUARE)) for row in rows])
-
-    first = run.first_network(seed, side=SIDE, classes=len(NAMES), count=len(train), pixels=squares)
+    first = run.first_network(seed, side=SIDE, classes=len(NAMES), count=len(train), pixels=train.squares)
     step = int(settings.fcn.removesuffix("s"))
     network = FullyConvolutional(first, len(NAMES), step, generator_on(_CPU, seed, FIRST_SCORES)).to(run.device)
     order = Order(len(train), settings.fine_tuning.batch, seed)
@@ -83,7 +76,9 @@ def _one_seed(
     def loss(number: int) -> Tensor:
         pairs = [train.pair(int(row)) for row in order.rows(number, _CPU)]
         mirrored = np.random.default_rng([seed, number, MIRRORS]).random(len(pairs)) < 0.5
-        photos, masks = stacked(pairs, mirrored)
+        turned = [slice(None, None, -1 if one else 1) for one in mirrored]
+        photos = stacked([photo[:, turn] for (photo, _), turn in zip(pairs, turned, strict=True)], GREY)
+        masks = stacked([mask[:, turn] for (_, mask), turn in zip(pairs, turned, strict=True)], VOID)
         scores = network(as_input(photos, run.device), generator_on(run.device, seed, number, DROPOUT))
         return pixel_loss(scores, torch.from_numpy(masks).to(run.device))
 
@@ -93,7 +88,9 @@ def _one_seed(
         photo, mask = test.pair(row)
         with torch.no_grad():
             scores = network(as_input(photo[None], run.device))[0]
-        counts.add(mask, scores.argmax(0).cpu().numpy())
+        scores = scores.cpu().numpy()
+        check_numbers(scores, "a pixel")
+        counts.add(mask, scores.argmax(0))
         run.report(f"seed {seed}: testing", row + 1, len(test))
     return _figures(counts, seed, len(train))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +99,12 @@ class VocFolder:
         """Return the objects of a photo, from Annotations/NAME.xml; SourceError as `parse_annotation`."""
         path = self.root / "Annotations" / f"{name}.xml"
         return parse_annotation(_read(path), path=str(path))
+
+    def check_files(self, paths: Iterable[Path]) -> None:
+        """Raise SourceError where a file is missing: a training should not end by it after hours."""
+        for path in paths:
+            if not path.is_file():
+                _read(path)  # says what stands there, if anything
 
     def photo_path(self, name: str) -> Path:
         """Return the path of a photo."""

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ce_retrieval.errors import EvaluationError
+from ce_retrieval.transfer.voc import VOID
 
 Numbers = NDArray[np.float64]
 
 MIN_OVERLAP = 0.5
-VOID = 255
 # Matlab's 0:0.1:1, which counts from both ends: 0.3 is 3 * 0.1, a little above the nearest number to 3 / 10.
 RECALLS = (*(0.1 * step for step in range(6)), *(1 - 0.1 * step for step in range(4, -1, -1)))
 
@@ -58,12 +58,17 @@ def _curve(right: NDArray[np.bool_], wrong: NDArray[np.bool_], positives: int) -
     return Curve(recall, precision)
 
 
-def _surest_first(scores: Numbers, what: str) -> NDArray[np.int64]:
-    """Return the order of the scores; equal ones stay in the order in which they were given, as in the kits."""
+def check_numbers(scores: ArrayLike, what: str) -> None:
+    """Raise EvaluationError where a score of `what` is not a number."""
     if np.isnan(scores).any():
         raise EvaluationError(
             f"a score of {what} is not a number: the network has diverged; train it with a lower `rate`"
         )
+
+
+def _surest_first(scores: Numbers, what: str) -> NDArray[np.int64]:
+    """Return the order of the scores; equal ones stay in the order in which they were given, as in the kits."""
+    check_numbers(scores, what)
     return np.argsort(-scores, kind="stable")
 
 

@@ -1,22 +1,13 @@
-"""Boxes, regions and proposals of detection, each against an independent computation."""
-
-import io
+"""Boxes and regions of detection, each against an independent computation."""
 
 import numpy as np
 import pytest
-import scipy.io
 import torch
+from transfer_networks import random_boxes as boxes
 
-from ce_retrieval.errors import SourceError
 from ce_retrieval.transfer.boxes import corrected, corrections, overlap_table, surest
 from ce_retrieval.transfer.fast_rcnn import detection_loss, pooled_regions
 from ce_retrieval.transfer.objects import Objects, drawn_regions, mirrored_boxes
-from ce_retrieval.transfer.proposals import Proposals
-
-
-def boxes(count, seed=0, side=(90, 70)):
-    ends = np.sort(np.random.default_rng(seed).integers(1, side, (count, 2, 2)), axis=1)
-    return ends.reshape(count, 4).astype(np.float64)
 
 
 def area(box):
@@ -119,51 +110,3 @@ def test_regions_are_drawn_as_in_fast_rcnn():
     assert sorted(far.labels) == [0, 7, 12]
     none = Objects(truth[2:], np.array([0]), np.array([True]))
     assert drawn_regions(boxes(20), none, 8, rng).labels.tolist() == [0] * 8
-
-
-def test_files_of_proposals(tmp_path):
-    one, two = boxes(5, 1), boxes(3, 2)
-    np.savez(tmp_path / "a.npz", **{"000001": one.astype(np.int32)})
-    cells, names = np.empty((1, 2), object), np.empty((2, 1), object)
-    cells[0, 0], cells[0, 1] = two[:, [1, 0, 3, 2]].astype(np.uint16), np.empty((0, 0))
-    names[0, 0], names[1, 0] = "000002", "000003"
-    scipy.io.savemat(tmp_path / "b.mat", {"images": names, "boxes": cells})
-    found = Proposals([tmp_path / "a.npz", tmp_path / "b.mat"])
-    assert np.array_equal(found.boxes("000001", 90, 70), one) and np.array_equal(found.boxes("000002", 90, 70), two)
-    assert len(found.sha256) == 2 and found.sha256 != Proposals([tmp_path / "b.mat", tmp_path / "a.npz"]).sha256
-    found.check(["000001", "000002"])
-    for names_of, words in ((["000001", "000003"], "1 photo, 000003"), (["9", "8"], "2 photos")):
-        with pytest.raises(SourceError, match=f"no boxes of {words}"):
-            found.check(names_of)
-    with pytest.raises(SourceError, match="000001 is not within its 20x70 px"):
-        found.boxes("000001", 20, 70)
-    with pytest.raises(SourceError, match="has the photo 000001, as"):
-        Proposals([tmp_path / "a.npz", tmp_path / "a.npz"])
-
-
-def packed(**arrays):
-    file = io.BytesIO()
-    np.savez(file, **arrays)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "words"),
-    [
-        ("none.npz", None, "no such file"),
-        ("a.txt", b"1 2 3 4", "give a .npz or .mat file"),
-        ("a.npz", b"nothing", "cannot be read"),
-        ("a.mat", b"nothing", "cannot be read"),
-        ("a.npz", packed(one=np.array([[None] * 4])), "cannot be read"),
-        ("a.npz", packed(one=np.zeros((3, 5))), r"one has float64 \(3, 5\), expected"),
-        ("a.npz", packed(one=np.array([[1, 1, np.nan, 2]])), "wrong order"),
-        ("a.npz", packed(one=np.array([[0, 1, 3, 2]])), "below 1"),
-        ("a.npz", packed(one=np.array([[3, 1, 2, 2]])), "wrong order"),
-    ],
-)
-def test_files_that_are_refused(tmp_path, name, data, words):
-    if data is not None:
-        (tmp_path / name).write_bytes(data)
-    with pytest.raises(SourceError, match=words) as told:
-        Proposals([tmp_path / name])
-    assert "\n" not in str(told.value) and name in str(told.value)

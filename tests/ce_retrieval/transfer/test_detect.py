@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from transfer_networks import slim_alexnet
 from voc_sets import write_objects
 
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError, SourceError, TrainingError
 from ce_retrieval.transfer import runs
+from ce_retrieval.transfer.crops import as_input
 from ce_retrieval.transfer.detect import detect
 from ce_retrieval.transfer.fast_rcnn import FastRCNN
+from ce_retrieval.transfer.photo_sets import GREY, stacked
 from ce_retrieval.transfer.settings import DetectionSettings, FineTuning
 
 CPU = torch.device("cpu")
@@ -67,6 +68,30 @@ def test_a_region_is_seen_alike_alone_and_among_others():
         )
 
 
+def test_scores_that_are_not_numbers_are_no_result(voc, tmp_path):
+    settings = replace(SETTINGS, fine_tuning=FineTuning(steps=1, batch=1, rate=1e9))  # its only loss is still a number
+    refused(voc, tmp_path, EvaluationError, "a score of a detection is not a number", settings=settings)
+    assert not (tmp_path / "table.md").exists()
+
+
+def test_a_network_that_finds_nothing(voc, tmp_path, monkeypatch):
+    monkeypatch.setattr("ce_retrieval.transfer.detect.LEAST_SCORE", 1.0)
+    (seed,) = run(voc, tmp_path)
+    assert seed.figures == {"map_11": 0, "map_area": 0} and seed.classes["car"] == {"ap_11": 0, "ap_area": 0}
+
+
+def test_a_region_far_from_the_edge_of_a_smaller_photo_is_seen_alike_among_larger_ones():
+    network = FastRCNN(slim_alexnet(), 4, torch.Generator().manual_seed(0)).eval()
+    rng = np.random.default_rng(1)
+    small, large = (rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((160, 200), (190, 260)))
+    region, other = torch.tensor([[32.0, 32, 70, 60]]), torch.tensor([[0.0, 0, 9, 9]])
+    with torch.no_grad():
+        alone = network(as_input(small[None], CPU), [region])
+        among = network(as_input(stacked([small, large], GREY), CPU), [region, other])
+    for one, two in zip(alone, among, strict=True):
+        assert torch.allclose(one, two[:1], atol=1e-3 * float(one.abs().max()))
+
+
 class Killed(BaseException):
     pass
 
@@ -104,7 +129,12 @@ def test_bad_input(tmp_path):
     refused(root, out, SourceError, "no boxes of 1 photo, 000004")
     np.savez(root / "proposals.npz", **{**good, "000001": np.array([[1, 1, 97, 80]])})
     refused(root, out, SourceError, "a box of 000001 is not within its 96x80 px")
+    np.savez(root / "proposals.npz", **{**good, "000004": np.array([[1, 1, 96, 81]])})
+    refused(root, out, SourceError, "a box of 000004 is not within its 96x80 px")
     np.savez(root / "proposals.npz", **good)
+    with pytest.raises(SettingsError, match="`proposals` is missing: give a file"):
+        detect(root, out, SETTINGS, proposals=[], device=CPU)
+    assert not out.exists()
     refused(root, out, SettingsError, "`batch` is 4", settings=replace(SETTINGS, fine_tuning=FineTuning(batch=4)))
     wild = replace(SETTINGS, fine_tuning=FineTuning(steps=9, batch=3, rate=1e9))
     refused(root, out, TrainingError, "the loss is", "lower `rate`", settings=wild)
@@ -115,8 +145,11 @@ def test_bad_input(tmp_path):
     (out / "checkpoint.safetensors").unlink()
     start, end = text.index("<object>"), text.rindex("</object>") + len("</object>")
     annotation.write_text(text[:start] + text[end:])
-    refused(root, out, EvaluationError, "no class")
-    (out / "checkpoint.safetensors").unlink()
-    Image.new("L", (96, 80)).save(root / "JPEGImages/000004.jpg")
+    refused(root, tmp_path / "new", EvaluationError, "no photo of the set test shows an object")
+    annotation.unlink()
+    refused(root, tmp_path / "new", SourceError, "000004.xml", "no such file")
+    (root / "JPEGImages/000004.jpg").unlink()
+    refused(root, tmp_path / "new", SourceError, "000004.jpg", "no such file")
+    assert not (tmp_path / "new").exists()  # before the training, not after it
     (root / "ImageSets/Main/test.txt").write_text("000001\n")
     refused(root, tmp_path / "new", SourceError, "000001 is in the sets trainval and test")

@@ -174,6 +174,14 @@ def test_weights_that_do_not_fit(state, words, tmp_path):
     refused(lambda: start(f"weights:{path}"), str(path), *words)
 
 
+def test_weights_of_other_units_name_options_that_the_task_has(tmp_path):
+    path = tmp_path / "a.pth"
+    torch.save(altered(classifier_1_weight=torch.ones(UNITS, 9216)), path)
+    with pytest.raises(CheckpointError) as told:
+        start(f"weights:{path}", side=227, units=8)
+    assert f"set `units` to {UNITS}, or leave" in str(told.value) and "`size`" not in str(told.value)
+
+
 def test_files_that_hold_no_weights(tmp_path):
     class Code:
         def __reduce__(self):

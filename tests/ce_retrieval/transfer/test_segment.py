@@ -13,7 +13,7 @@ from voc_sets import write_objects
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError, SourceError, TrainingError
 from ce_retrieval.transfer import runs
 from ce_retrieval.transfer.fcn import FullyConvolutional
-from ce_retrieval.transfer.pixel_labels import stacked
+from ce_retrieval.transfer.photo_sets import stacked
 from ce_retrieval.transfer.segment import pixel_loss, segment
 from ce_retrieval.transfer.settings import FineTuning, SegmentationSettings
 
@@ -87,14 +87,13 @@ def test_the_loss_leaves_void_out():
     assert float(pixel_loss(scores, torch.full_like(masks, 255))) == 0
 
 
-def test_photos_of_several_sizes_are_stacked_with_void():
+def test_photos_and_masks_of_several_sizes_are_stacked():
     small, large = np.full((2, 3, 3), 9, np.uint8), np.full((4, 2, 3), 8, np.uint8)
     small[:, 0] = 1
-    masks = np.array([[1, 0, 0]] * 2, np.uint8), np.full((4, 2), 2, np.uint8)
-    photos, labels = stacked([(small, masks[0]), (large, masks[1])], np.array([True, False]))
-    assert photos.shape == (2, 4, 3, 3) and labels.shape == (2, 4, 3)
-    assert photos[0, 0, :, 0].tolist() == [9, 9, 1] and labels[0, 0].tolist() == [0, 0, 1]
-    assert (labels[0, 2:] == 255).all() and (labels[1, :, 2] == 255).all() and (photos[1, :, 2] == 127).all()
+    photos, masks = stacked([small[:, ::-1], large], 127), stacked([small[..., 0], large[..., 0]], 255)
+    assert photos.shape == (2, 4, 3, 3) and masks.shape == (2, 4, 3)
+    assert photos[0, 0, :, 0].tolist() == [9, 9, 1] and masks[0, 0].tolist() == [1, 9, 9]
+    assert (masks[0, 2:] == 255).all() and (masks[1, :, 2] == 255).all() and (photos[1, :, 2] == 127).all()
 
 
 def test_it_learns_and_writes_its_results(voc, tmp_path):
@@ -106,6 +105,21 @@ def test_it_learns_and_writes_its_results(voc, tmp_path):
     assert (
         "| random | FCN-8s | " in table and "mean IU %" in table and "4 photos measured, each at its own size" in table
     )
+
+
+def test_scores_that_are_not_numbers_are_no_result(voc, tmp_path):
+    settings = replace(SETTINGS, fine_tuning=FineTuning(steps=1, batch=1, rate=1e9))  # its only loss is still a number
+    refused(voc, tmp_path, EvaluationError, "a score of a pixel is not a number", "lower `rate`", settings=settings)
+    assert not (tmp_path / "table.md").exists()
+
+
+def test_memory_that_runs_out_in_measuring(voc, tmp_path):
+    def full(text, done, total):
+        if text == "seed 0: testing":
+            raise MemoryError
+
+    with pytest.raises(TrainingError, match="do not fit into the memory of cpu: use smaller photos"):
+        segment(voc, tmp_path, SETTINGS, device=CPU, progress=full)
 
 
 class Killed(BaseException):
@@ -123,11 +137,15 @@ def test_a_resumed_run_ends_with_the_same_bytes(voc, tmp_path):
         segment(voc, tmp_path / "cut", SETTINGS, device=CPU, progress=kill)
     with pytest.raises(TrainingError, match="unfinished run"):
         segment(voc, tmp_path / "cut", SETTINGS, device=CPU)
-    steps = []
+    steps, checkpoint = [], (tmp_path / "cut/checkpoint.safetensors").read_bytes()
     segment(voc, tmp_path / "cut", SETTINGS, device=CPU, resume=True, progress=lambda *told: steps.append(told))
     assert steps[0] == ("seed 0: training", 5, 6)
     for name in ("results.json", "table.md"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    # A kill after the last result and before the checkpoint is removed: the run is over, the next one may begin.
+    (tmp_path / "cut/checkpoint.safetensors").write_bytes(checkpoint)
+    segment(voc, tmp_path / "cut", SETTINGS, device=CPU, resume=True)
+    assert not (tmp_path / "cut/checkpoint.safetensors").exists()
     assert json.loads((tmp_path / "cut/results.json").read_text())["about"]["task"] == "segment"
 
 
@@ -151,7 +169,8 @@ def test_bad_input(tmp_path):
     refused(root, out, SourceError, "000004.png", "9x8", "96x80")
     (out / "checkpoint.safetensors").unlink()
     mask.unlink()
-    refused(root, out, SourceError, "000004.png", "no such file")
+    refused(root, tmp_path / "new", SourceError, "000004.png", "no such file")
+    assert not (tmp_path / "new").exists()  # before the training, not after it
     (root / "ImageSets/Segmentation/val.txt").write_text("000001\n")
     refused(root, tmp_path / "new", SourceError, "000001 is in the sets train and val")
     (root / "ImageSets/Segmentation/val.txt").unlink()

@@ -1,7 +1,8 @@
-"""Small networks of the tests of transfer."""
+"""Small networks and random boxes of the tests of transfer."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -87,3 +88,9 @@ def slim_alexnet(*, seed=0, units=UNITS, classes=CLASSES, norm=True, pad=0):
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
         nn.init.zeros_(layer.bias)
     return network.eval()
+
+
+def random_boxes(count, seed=0, side=(90, 70)):
+    """Boxes within a photo of this width and height, float64 (count, 4)."""
+    ends = np.sort(np.random.default_rng(seed).integers(1, side, (count, 2, 2)), axis=1)
+    return ends.reshape(count, 4).astype(np.float64)
