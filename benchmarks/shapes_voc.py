@@ -34,6 +34,8 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     root: Path = options.out
+    if root.exists():
+        parser.error(f"{root} is there already: remove it, or choose another --out")
     for folder in ("ImageSets/Main", "ImageSets/Segmentation", "JPEGImages", "Annotations", "SegmentationClass"):
         (root / folder).mkdir(parents=True)
     shapes = sorted(options.shapes.rglob("*.png"))
