@@ -34,6 +34,8 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     root: Path = options.out
+    if root.exists():
+        parser.error(f"{root} is there already: remove it, or choose another --out")
     for folder in ("ImageSets/Main", "ImageSets/Segmentation", "JPEGImages", "Annotations", "SegmentationClass"):
         (root / folder).mkdir(parents=True)
     shapes = sorted(options.shapes.rglob("*.png"))
@@ -45,7 +47,10 @@ def main() -> None:
         (("test", "val"), options.test, shapes[:held_out], options.count[1]),
     ):
         files = sorted(path for path in photos.rglob("*") if path.suffix.lower() in (".jpg", ".png", ".webp"))
-        cut = [shape for path in masks if (shape := cut_shape(path)) is not None]
+        cut: dict[str, list[np.ndarray]] = {name: [] for name in NAMES}
+        for path in masks:
+            if (shape := cut_shape(path)) is not None:
+                cut[shape[0]].append(shape[1])
         names = [f"{next(numbers):06d}" for _ in range(count)]
         for name in names:
             write_photo(root, name, files, cut, rng)
@@ -83,13 +88,14 @@ def read_photo(path: Path) -> np.ndarray:
 
 
 def write_photo(
-    root: Path, name: str, files: list[Path], shapes: list[tuple[str, np.ndarray]], rng: np.random.Generator
+    root: Path, name: str, files: list[Path], shapes: dict[str, list[np.ndarray]], rng: np.random.Generator
 ) -> None:
     """Write a photo with shapes, its annotation, and its mask."""
     photo, classes = read_photo(files[rng.integers(len(files))]), np.zeros((SIDE, SIDE), np.uint8)
     objects = []
     for _ in range(rng.integers(1, 3)):
-        kind, shape = shapes[rng.integers(len(shapes))]
+        kind = NAMES[rng.integers(len(NAMES))]
+        shape = shapes[kind][rng.integers(len(shapes[kind]))]
         scale = rng.uniform(LEAST, MOST) / max(shape.shape)
         height, width = (max(2, round(scale * side)) for side in shape.shape)
         small = np.array(Image.fromarray(shape).resize((width, height), Image.Resampling.NEAREST))

@@ -49,37 +49,57 @@ class MethodResult:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Fills:
     """What a method made of the queries.
 
     Attributes
     ----------
-    values : every error of every query, float64 (Q,) by name.
+    method : Method
+    pixels : uint8 (N, 3), under the hole of each query in turn, row by row.
     kind : as `kind_shares` returns them.
-    judged : what a network makes of the fills; None: not measured.
     cost : seconds a query, and what else filling cost.
     failed : by row, why a query could not be filled.
-    filled : the pixels of the fills, uint8 (N, 3): under the hole of each query in turn, row by row.
     """
 
     method: Method
-    values: dict[str, Floats]
+    pixels: np.ndarray
     kind: dict[str, Floats]
-    judged: Judged | None
     cost: Cost
     failed: dict[int, str]
-    filled: np.ndarray
 
 
-def measure_method(material: Material, method: Method, report: Progress, *, spent: float) -> Measured:
-    """Fill the queries by a method and measure the fills; spent: seconds a query that a search by pixels took before."""
-    queries, judge = material.queries, material.perceptual
+@dataclass(frozen=True)
+class Measures:
+    """What is measured of fills.
+
+    Attributes
+    ----------
+    values : every error of every query, float64 (Q,) by name.
+    judged : what a network makes of the fills; None: not measured.
+    """
+
+    values: dict[str, Floats]
+    judged: Judged | None
+
+
+Measured = tuple[Fills, Measures]
+
+
+def fill_by(material: Material, method: Method, report: Progress, *, spent: float) -> Fills:
+    """Fill the queries by a method; spent: seconds a query that a search by pixels took before."""
+    queries = material.queries
     filled = fill_queries(material, method, lambda done, total: report(f"filling by {method.name}", done, total))
     cost = filled.cost._replace(seconds=spent + filled.cost.seconds / len(queries))
-    values = _values(queries, filled.photos, material.metrics)
     kind = kind_shares(queries.labels, material.labels, filled.labels)
-    judged = judge.compare(queries, filled.photos) if judge else None
-    return Measured(method, values, kind, judged, cost, filled.failed, filled.photos[queries.holes])
+    return Fills(method, filled.photos[queries.holes], kind, cost, filled.failed)
+
+
+def measure_fills(material: Material, fills: Fills) -> Measures:
+    """Measure what a method made."""
+    queries, judge = material.queries, material.perceptual
+    photos = queries.photos.copy()
+    photos[queries.holes] = fills.pixels
+    return Measures(_values(queries, photos, material.metrics), judge.compare(queries, photos) if judge else None)
 
 
 def kind_shares(
@@ -129,10 +149,10 @@ def _own(name: str, metric: Metric, truth: np.ndarray, fill: np.ndarray, hole: n
     return found.astype(np.float64)
 
 
-def failures(queries: Queries, measured: Sequence[Measured]) -> dict[int, LeftOut]:
+def failures(queries: Queries, fills: Sequence[Fills]) -> dict[int, LeftOut]:
     """Return, by row, the queries that a method could not fill; EvaluationError where these are all."""
     failed: dict[int, LeftOut] = {}
-    for one in measured:
+    for one in fills:
         for row, reason in one.failed.items():
             failed.setdefault(row, LeftOut(queries.names[row], f"{one.method.name}: {reason}"))
     if len(failed) == len(queries):
@@ -155,20 +175,20 @@ def results_of(
     # Methods with the same features and focus share their search.
     judge = material.perceptual
     truth = judge.truth(material.queries)[kept] if judge else None
-    searches = {_search(one.method): one.method for one in measured if one.method.descriptor}
+    searches = {_search(one.method): one.method for one, _ in measured if one.method.descriptor}
     precisions = {key: _precision(material, method, kept, known) for key, method in searches.items()}
     results = []
-    for one in measured:
-        values = {name: of_all[kept] for name, of_all in one.values.items()}
+    for one, of in measured:
+        values = {name: of_all[kept] for name, of_all in of.values.items()}
         kind = {name: share[kept] for name, share in one.kind.items()}
         means = {name: float(np.nanmean(share)) for name, share in kind.items() if not np.isnan(share).all()}
         distances: dict[str, float] = {}
         photos = {**values, **kind}
-        if judge and truth is not None and one.judged is not None:
-            each = one.judged.distances[kept]
+        if judge and truth is not None and of.judged is not None:
+            each = of.judged.distances[kept]
             distances = dict(zip(judge.layers, each.mean(axis=0).tolist(), strict=True))
             photos["perceptual"] = each.mean(axis=1)
-            photos["kid"] = 1000 * kernel_distances(truth, one.judged.features[kept])
+            photos["kid"] = 1000 * kernel_distances(truth, of.judged.features[kept])
         precision = precisions[_search(one.method)] if one.method.descriptor else None
         summary = summarise(**{name: values[name] for name in PHOTO_METRICS})
         results.append(MethodResult(one.method, summary, precision, means, distances, one.cost, photos))

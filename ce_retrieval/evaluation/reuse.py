@@ -22,7 +22,7 @@ import numpy as np
 import indexes
 from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.evaluation.fills import Material
-from ce_retrieval.evaluation.measuring import Measured
+from ce_retrieval.evaluation.measuring import Fills, Measures
 from ce_retrieval.evaluation.methods import Method, completion_settings, network_of
 from ce_retrieval.evaluation.perceptual import Judged
 from ce_retrieval.evaluation.queries import Queries
@@ -75,7 +75,9 @@ class KeptFiles:
 
 
 class KeptMethods:
-    """What methods made of the queries of one evaluation.
+    """What methods made of the queries of one evaluation, and what was measured of it.
+
+    The two are kept apart: a further measure of the fills, or a network that judges them, does not make them again.
 
     Parameters
     ----------
@@ -98,31 +100,38 @@ class KeptMethods:
         about: Mapping[str, Any],
     ) -> None:
         self._files, self._material, self._networks = files, material, networks
-        left_out = ("methods", "collection")
+        left_out = ("methods", "collection", "perceptual")
         settings = {name: value for name, value in asdict(material.settings).items() if name not in left_out}
-        stated = {name: about[name] for name in ("size", "collection", "perceptual", "libraries")}
+        stated = {name: about[name] for name in ("size", "collection", "libraries")}
+        self._common = [stated, settings, of_index(index), *of_queries(material.queries)]
         metrics = {name: _source_of(name, metric) for name, metric in material.metrics.items()}
-        self._common = [stated, settings, metrics, of_index(index), *of_queries(material.queries)]
+        self._measures = [about["perceptual"], metrics]
 
-    def get(self, method: Method) -> Measured | None:
-        """Return what was kept of a method; None for nothing, or for what is damaged."""
-        if (kept := self._files.get(self._parts(method))) is None:
-            return None
-        told, arrays = kept
-        values = {name.removeprefix(_VALUE): arrays[name] for name in arrays if name.startswith(_VALUE)}
-        kind = {name.removeprefix(_KIND): arrays[name] for name in arrays if name.startswith(_KIND)}
-        judged = Judged(arrays["distances"], arrays["features"]) if "features" in arrays else None
-        failed = {int(row): reason for row, reason in told["failed"].items()}
-        return Measured(method, values, kind, judged, Cost(*told["cost"]), failed, arrays["filled"])
+    def fills(self, method: Method, make: Callable[[], Fills]) -> Fills:
+        """Return what was kept of a method, or what `make` makes; StorageError where that cannot be kept."""
+        parts = self._parts(method)
+        if kept := self._files.get(parts):
+            told, arrays = kept
+            kind = {name.removeprefix(_KIND): arrays[name] for name in arrays if name.startswith(_KIND)}
+            failed = {int(row): reason for row, reason in told["failed"].items()}
+            return Fills(method, arrays["filled"], kind, Cost(*told["cost"]), failed)
+        fills = make()
+        arrays = {"filled": fills.pixels, **{_KIND + name: array for name, array in fills.kind.items()}}
+        self._files.put(parts, {"cost": fills.cost, "failed": fills.failed}, arrays)
+        return fills
 
-    def put(self, measured: Measured) -> None:
-        """Keep what a method made; StorageError where it cannot be written."""
-        arrays: dict[str, Any] = {_VALUE + name: array for name, array in measured.values.items()}
-        arrays |= {_KIND + name: array for name, array in measured.kind.items()}
-        if measured.judged is not None:
-            arrays |= measured.judged._asdict()
-        told = {"cost": measured.cost, "failed": measured.failed}
-        self._files.put(self._parts(measured.method), told, {"filled": measured.filled, **arrays})
+    def measures(self, fills: Fills, make: Callable[[], Measures]) -> Measures:
+        """Return what was kept of a method's fills, or what `make` makes; StorageError where that cannot be kept."""
+        parts = ["measures", *self._common, *self._measures, _hash(fills.pixels.tobytes())]
+        if kept := self._files.get(parts):
+            arrays = kept[1]
+            values = {name.removeprefix(_VALUE): arrays[name] for name in arrays if name.startswith(_VALUE)}
+            judged = Judged(arrays["distances"], arrays["features"]) if "features" in arrays else None
+            return Measures(values, judged)
+        made = make()
+        arrays = {_VALUE + name: array for name, array in made.values.items()}
+        self._files.put(parts, None, arrays | (made.judged._asdict() if made.judged is not None else {}))
+        return made
 
     def shares(self, method: Method, compute: Callable[[], Floats]) -> Floats:
         """Return what `compute` returns of the search of a method, or what it returned before."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ce_retrieval.evaluation.collection import drawn_photos, indexes_for
 from ce_retrieval.evaluation.comparison import check_names
 from ce_retrieval.evaluation.fills import Material
 from ce_retrieval.evaluation.leaks import Leak
-from ce_retrieval.evaluation.measuring import MethodResult, failures, measure_method, results_of
+from ce_retrieval.evaluation.measuring import MethodResult, failures, fill_by, measure_fills, results_of
 from ce_retrieval.evaluation.method_names import parse_methods
 from ce_retrieval.evaluation.methods import Method, completion_settings, network_of
 from ce_retrieval.evaluation.perceptual import Perceptual
@@ -159,13 +160,11 @@ def evaluate(
     kept = KeptMethods(files, material, index, networks, about) if files else None
     measured = []
     for method in methods:
-        one = kept.get(method) if kept else None
-        if one is None:
-            one = measure_method(material, method, report, spent=scan.seconds.get(method.base, 0.0))
-            if kept:
-                kept.put(one)
-        measured.append(one)
-    failed = failures(material.queries, measured)
+        fill = partial(fill_by, material, method, report, spent=scan.seconds.get(method.base, 0.0))
+        fills = kept.fills(method, fill) if kept else fill()
+        measure = partial(measure_fills, material, fills)
+        measured.append((fills, kept.measures(fills, measure) if kept else measure()))
+    failed = failures(material.queries, [fills for fills, _ in measured])
     served = np.array([row not in failed for row in range(len(clean))])
     filled = material.queries.only(np.flatnonzero(served))
     pixels = np.repeat(served, material.queries.holes.sum(axis=(1, 2)))
@@ -174,7 +173,7 @@ def evaluate(
         settings=settings,
         queries=filled,
         results=results_of(material, measured, failed, kept.shares if kept else None),
-        fills=[one.filled[pixels] for one in measured],
+        fills=[fills.pixels[pixels] for fills, _ in measured],
         leaks=list(scan.leaks.values()),
         unreadable=unreadable,
         unserved=[*refused.values(), *failed.values()],

@@ -56,29 +56,33 @@ def test_all_kinds_of_holes_and_seeds_are_measured_on_the_same_photos(place):
     assert str(place) not in page and f"{found['center'].results[0].summary.l2:.2f}" in page
 
 
+def never(*_, **__):
+    raise AssertionError("nothing is made again")
+
+
 def test_a_second_run_measures_nothing_and_gives_the_same_bytes(place, monkeypatch):
     (place / "some.toml").write_text(TEXT.replace('"center", ', "").replace("[0, 3]", "[3]"))
     run_experiment(read_experiment(place / "some.toml"), place / "out")
     before = written(place / "out")
-    measured = []
-    monkeypatch.setattr(run, "measure_method", lambda material, method, *a, **k: measured.append(method.name))
+    monkeypatch.setattr(run, "fill_by", never)
+    monkeypatch.setattr(run, "measure_fills", never)
     monkeypatch.setattr(scan, "_scan", None)
     monkeypatch.setattr(measuring, "search_contexts", None)
     run_experiment(read_experiment(place / "some.toml"), place / "out")
-    assert not measured and written(place / "out") == before
+    assert written(place / "out") == before
 
 
 def test_a_new_method_with_features_of_its_own_is_measured_alone(place, opened, tmp_path, monkeypatch):
     cell = replace(read_experiment(place / "some.toml").cells()[0], methods=("smooth", "thumbnail:16"), limit=2)
     folders = {"out": tmp_path / "x", "reuse": tmp_path / "kept"}
     first = evaluate([place / "queries"], opened, settings=cell, **folders)
-    measured, measure = [], run.measure_method
+    measured, fill_by = [], run.fill_by
 
     def counted(material, method, *arguments, **named):
         measured.append(method.name)
-        return measure(material, method, *arguments, **named)
+        return fill_by(material, method, *arguments, **named)
 
-    monkeypatch.setattr(run, "measure_method", counted)
+    monkeypatch.setattr(run, "fill_by", counted)
     more = evaluate([place / "queries"], opened, settings=replace(cell, methods=(*cell.methods, "hog")), **folders)
     assert measured == ["hog"] and [one.summary for one in more.results[:2]] == [one.summary for one in first.results]
 
@@ -86,13 +90,13 @@ def test_a_new_method_with_features_of_its_own_is_measured_alone(place, opened, 
 @pytest.mark.slow
 def test_what_has_changed_is_measured_again_and_the_rest_is_not(place, monkeypatch):
     run_experiment(read_experiment(place / "some.toml"), place / "out")
-    measured, measure = [], run.measure_method
+    measured, fill_by = [], run.fill_by
 
     def counted(material, method, *arguments, **named):
         measured.append((material.settings.masks, material.settings.holes_seed, method.name))
-        return measure(material, method, *arguments, **named)
+        return fill_by(material, method, *arguments, **named)
 
-    monkeypatch.setattr(run, "measure_method", counted)
+    monkeypatch.setattr(run, "fill_by", counted)
     (place / "some.toml").write_text(TEXT.replace('"oracle", ', '"ring", ').replace("[0, 3]", "[3]"))
     run_experiment(read_experiment(place / "some.toml"), place / "out")
     assert [one[2] for one in measured] == ["smooth", "ring", "thumbnail:16+rim"] * 2, "seed 3 draws other photos"
@@ -188,6 +192,8 @@ def test_own_metrics_are_columns_with_intervals_and_are_kept(place, opened, tmp_
     experiment = read_experiment(place / "some.toml")
     cell = experiment.cells()[0]
     metrics = {"worst": worst}
+    evaluate(experiment.photos, opened, tmp_path / "x", cell, reuse=tmp_path / "kept")
+    monkeypatch.setattr(run, "fill_by", never)  # a further measure fills nothing again
     first = evaluate(experiment.photos, opened, tmp_path / "x", cell, reuse=tmp_path / "kept", metrics=metrics)
     for one in first.results:
         truth, hole = first.queries.photos, first.queries.holes
@@ -196,7 +202,7 @@ def test_own_metrics_are_columns_with_intervals_and_are_kept(place, opened, tmp_
     table = markdown_table(first).splitlines()
     assert "| worst |" in table[0] and "worst" in tables(first).splitlines()[len(table) + 1]
 
-    monkeypatch.setattr("ce_retrieval.evaluation.run.measure_method", None)  # nothing is measured again
+    monkeypatch.setattr(run, "measure_fills", never)
     again = evaluate(experiment.photos, opened, tmp_path / "x", cell, reuse=tmp_path / "kept", metrics=metrics)
     assert markdown_table(again) == markdown_table(first)
 

@@ -102,13 +102,13 @@ def experiment(tmp_path, query_folder, crop_index, no_figures):
 
 def test_an_experiment_measures_each_part_and_draws_them(experiment, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    measured, measure = [], run.measure_method
+    measured, fill_by = [], run.fill_by
 
     def counted(material, method, *arguments, **named):
         measured.append((material.settings.collection, method.name))
-        return measure(material, method, *arguments, **named)
+        return fill_by(material, method, *arguments, **named)
 
-    monkeypatch.setattr(run, "measure_method", counted)
+    monkeypatch.setattr(run, "fill_by", counted)
     out = tmp_path / "out"
     found = run_experiment(read_experiment(experiment), out)
     assert list(found) == ["center, 4 photos", "center, 20 photos"]

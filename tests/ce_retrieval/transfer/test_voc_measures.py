@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import voc_kit as kit
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from ce_retrieval.errors import EvaluationError
 from ce_retrieval.transfer.voc_measures import (
@@ -118,9 +120,41 @@ def test_what_has_no_figure():
         ConfusionMatrix(2).add(np.zeros((1, 1), np.uint8), np.full((1, 1), 2))
 
 
-def test_the_area_agrees_with_scikit_learn_where_the_precision_falls():
-    """Its average precision does not make the curve monotonic: the two are the same where it is."""
-    metrics = pytest.importorskip("sklearn.metrics")
-    truth = np.array([1] * 6 + [-1] * 5)
-    curve = classification_curve(-np.arange(11.0), truth)
-    assert curve.area() == pytest.approx(metrics.average_precision_score(truth > 0, -np.arange(11.0)))
+def test_detections_agree_with_coco_where_the_rules_do(monkeypatch):
+    """Objects lie apart, none is difficult: then COCO matches as VOC does. It reads the curve at 101 recalls."""
+    rng = np.random.default_rng(0)
+    truth, found = [], []
+    for _ in range(12):
+        corners = 60.0 * np.argwhere(rng.random((4, 4)) < 0.4) + 1 + rng.integers(0, 10, 2)
+        boxes = np.concatenate([corners, corners + rng.integers(15, 40, corners.shape)], axis=1)
+        truth.append(TrueBoxes(boxes, np.zeros(len(boxes), bool)))
+        # Some twice, some missed, most of them moved a little: about half find their object.
+        chosen = boxes[rng.integers(0, len(boxes), len(boxes) + 2)]
+        found.append(chosen + np.repeat(rng.integers(-9, 10, (len(chosen), 2)), 2, axis=0).reshape(-1, 4))
+    photos = np.repeat(np.arange(12), [len(one) for one in found])
+    boxes, scores = np.concatenate(found), rng.permutation(len(photos)) / len(photos)
+    curve = detection_curve(photos, scores, boxes, truth)
+
+    def entry(photo, box):
+        size = [*box[:2], *(box[2:] - box[:2] + 1)]
+        return {"image_id": int(photo), "category_id": 1, "bbox": [float(value) for value in size]}
+
+    monkeypatch.setattr("builtins.print", lambda *_, **__: None)
+    coco, answers = COCO(), COCO()
+    shown = [entry(photo, box) for photo, one in enumerate(truth) for box in one.boxes]
+    given = [entry(*each) | {"score": float(score)} for *each, score in zip(photos, boxes, scores, strict=True)]
+    for data, entries in ((coco, shown), (answers, given)):
+        described = [
+            {**one, "id": n, "area": one["bbox"][2] * one["bbox"][3], "iscrowd": 0} for n, one in enumerate(entries, 1)
+        ]
+        data.dataset = {"images": [{"id": n} for n in range(12)], "annotations": described, "categories": [{"id": 1}]}
+        data.createIndex()
+    evaluation = COCOeval(coco, answers, "bbox")
+    evaluation.params.iouThrs, evaluation.params.maxDets = np.array([0.5]), [1000]
+    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e9]], ["all"]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    recalls = evaluation.params.recThrs
+    best = [curve.precision[curve.recall >= recall].max(initial=0.0) for recall in recalls]
+    assert np.allclose(evaluation.eval["precision"][0, :, 0, 0, 0], best, atol=CLOSE)
+    assert 0.2 < np.mean(best) < 0.9 and curve.recall[-1] == pytest.approx(evaluation.eval["recall"][0, 0, 0, 0])
