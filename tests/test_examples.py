@@ -83,7 +83,8 @@ def test_every_example_is_tried_here() -> None:
 def test_examples_are_short() -> None:
     lengths = {path.name: len(path.read_text().splitlines()) for path in EXAMPLES}
     assert lengths["compare_features.py"] <= 40
-    assert all(length <= 60 for name, length in lengths.items() if name != "demo.py"), lengths
+    programs = {"demo.py": 190, "selective_search.py": 80}  # used as they are, not only read
+    assert all(length <= programs.get(name, 60) for name, length in lengths.items()), lengths
 
 
 def test_fill_a_hole(folder: Path, query: tuple[Path, Path, np.ndarray], tmp_path: Path) -> None:
