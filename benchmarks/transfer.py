@@ -28,7 +28,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "val", "encoder", "autoencoder", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--seeds", type=int, default=3, choices=range(2, 101), metavar="2-100", help="an interval needs two"
+    )
     parser.add_argument("--only", choices=("probe", "fine-tuning"), help="one half of the work")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()

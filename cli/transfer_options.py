@@ -105,7 +105,8 @@ def transfer_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def chosen_settings(task: str, options: dict[str, Any]) -> TransferSettings:
     """Return the settings that options name; a usage error for an option that the task, or a probe, does not have."""
-    given = {name: value for name, value in options.items() if value not in (None, False, ())}
+    # Not given: None, a flag that is off, no file. 0 is a value, though Python takes it for False.
+    given = {name: value for name, value in options.items() if not (value is None or value is False or value == ())}
     kind = SETTINGS[task]
     known = {*ranges(TransferSettings), *_TRAINING, *(entry.name for entry in fields(kind)), "device"}
     for name in given:

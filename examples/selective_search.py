@@ -40,13 +40,10 @@ def proposed(photo: np.ndarray) -> np.ndarray:
 
 def photo_names(root: Path) -> list[str]:
     """Return the names of the photos of `trainval` and `test`."""
-    names = []
-    for part in PARTS:
-        path = root / f"ImageSets/Main/{part}.txt"
-        if not path.is_file():
-            sys.exit(f"Error: {path}: no such file: give a folder of PASCAL VOC, as VOCdevkit/VOC2007")
-        names += path.read_text().split()
-    return names
+    paths = [root / f"ImageSets/Main/{part}.txt" for part in PARTS]
+    if missing := [path for path in paths if not path.is_file()]:
+        sys.exit(f"Error: {missing[0]}: no such file: give a folder of PASCAL VOC, as VOCdevkit/VOC2007")
+    return [name for path in paths for name in path.read_text().split()]
 
 
 def main(root: Path, out: Path) -> None:
@@ -58,6 +55,8 @@ def main(root: Path, out: Path) -> None:
     if out.exists():
         with np.load(out) as found:
             boxes = dict(found)
+    if not boxes.keys() <= set(names):
+        sys.exit(f"Error: {out} is there already, and holds something else: choose another name")
     left = [name for name in names if name not in boxes]
     for number, name in enumerate(left, start=1):
         path = root / f"JPEGImages/{name}.jpg"

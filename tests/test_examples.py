@@ -256,6 +256,10 @@ def test_selective_search(tmp_path: Path) -> None:
         why = run_example("selective_search.py", tmp_path / "VOC2007", out, fails=True)
         assert why.startswith("Error: ") and "000001.jpg cannot be read" in why
         assert "no such file" in run_example("selective_search.py", tmp_path, out, fails=True)
+        np.savez(out, mine=np.zeros(3))
+        before = out.read_bytes()
+        assert "holds something else" in run_example("selective_search.py", tmp_path / "VOC2007", out, fails=True)
+        assert out.read_bytes() == before
         assert "use boxes.npz" in run_example("selective_search.py", tmp_path / "VOC2007", "boxes", fails=True)
 
 

@@ -9,7 +9,6 @@ from transfer_networks import slim_alexnet
 from voc_sets import write_objects
 
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError, SourceError, TrainingError
-from ce_retrieval.transfer import runs
 from ce_retrieval.transfer.crops import as_input
 from ce_retrieval.transfer.detect import detect
 from ce_retrieval.transfer.fast_rcnn import FastRCNN
@@ -17,6 +16,7 @@ from ce_retrieval.transfer.photo_sets import GREY, stacked
 from ce_retrieval.transfer.settings import DetectionSettings, FineTuning
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.usefixtures("slim")
 SETTINGS = DetectionSettings(
     units=16,
     shorter=128,
@@ -26,29 +26,13 @@ SETTINGS = DetectionSettings(
 )
 
 
-@pytest.fixture(autouse=True)
-def slim(monkeypatch):
-    monkeypatch.setattr(
-        runs,
-        "initialised",
-        lambda init, *, side, units, classes, seed: slim_alexnet(units=units, classes=classes, seed=seed),
-    )
-
-
-@pytest.fixture(scope="module")
-def voc(tmp_path_factory):
-    root = tmp_path_factory.mktemp("voc") / "VOC2007"
-    write_objects(root)
-    return root
-
-
 def run(root, out, settings=SETTINGS, **options):
     return detect(root, out, settings, proposals=[root / "proposals.npz"], device=CPU, **options)
 
 
-def test_it_learns_and_writes_its_results(voc, tmp_path):
+def test_it_learns_and_writes_its_results(objects_folder, tmp_path):
     settings = replace(SETTINGS, fine_tuning=FineTuning(steps=80, batch=4, rate=0.02))
-    (seed,) = run(voc, tmp_path, settings)
+    (seed,) = run(objects_folder, tmp_path, settings)
     assert seed.figures["map_11"] > 60 and seed.figures["map_area"] > 60 and seed.photos == 8
     assert seed.classes["sheep"] == {"ap_11": None, "ap_area": None}
     table = (tmp_path / "table.md").read_text()
@@ -68,15 +52,15 @@ def test_a_region_is_seen_alike_alone_and_among_others():
         )
 
 
-def test_scores_that_are_not_numbers_are_no_result(voc, tmp_path):
+def test_scores_that_are_not_numbers_are_no_result(objects_folder, tmp_path):
     settings = replace(SETTINGS, fine_tuning=FineTuning(steps=1, batch=1, rate=1e9))  # its only loss is still a number
-    refused(voc, tmp_path, EvaluationError, "a score of a detection is not a number", settings=settings)
+    refused(objects_folder, tmp_path, EvaluationError, "a score of a detection is not a number", settings=settings)
     assert not (tmp_path / "table.md").exists()
 
 
-def test_a_network_that_finds_nothing(voc, tmp_path, monkeypatch):
+def test_a_network_that_finds_nothing(objects_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("ce_retrieval.transfer.detect.LEAST_SCORE", 1.0)
-    (seed,) = run(voc, tmp_path)
+    (seed,) = run(objects_folder, tmp_path)
     assert seed.figures == {"map_11": 0, "map_area": 0} and seed.classes["car"] == {"ap_11": 0, "ap_area": 0}
 
 
@@ -96,19 +80,19 @@ class Killed(BaseException):
     pass
 
 
-def test_a_resumed_run_ends_with_the_same_bytes(voc, tmp_path):
-    run(voc, tmp_path / "whole")
+def test_a_resumed_run_ends_with_the_same_bytes(objects_folder, tmp_path):
+    run(objects_folder, tmp_path / "whole")
 
     def kill(text, done, total):
         if text == "seed 0: training" and done == 5:
             raise Killed
 
     with pytest.raises(Killed):
-        run(voc, tmp_path / "cut", progress=kill)
+        run(objects_folder, tmp_path / "cut", progress=kill)
     with pytest.raises(TrainingError, match="another run"):
-        run(voc, tmp_path / "cut", replace(SETTINGS, regions=8), resume=True)
+        run(objects_folder, tmp_path / "cut", replace(SETTINGS, regions=8), resume=True)
     steps = []
-    run(voc, tmp_path / "cut", resume=True, progress=lambda *told: steps.append(told))
+    run(objects_folder, tmp_path / "cut", resume=True, progress=lambda *told: steps.append(told))
     assert steps[0] == ("seed 0: training", 5, 6)
     for name in ("results.json", "table.md"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -11,33 +11,17 @@ from transfer_networks import slim_alexnet
 from voc_sets import write_objects
 
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError, SourceError, TrainingError
-from ce_retrieval.transfer import runs
 from ce_retrieval.transfer.fcn import FullyConvolutional
 from ce_retrieval.transfer.photo_sets import stacked
 from ce_retrieval.transfer.segment import pixel_loss, segment
 from ce_retrieval.transfer.settings import FineTuning, SegmentationSettings
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.usefixtures("slim")
 SETTINGS = SegmentationSettings(
     units=16, fine_tuning=FineTuning(steps=6, batch=3, rate=0.05, checkpoint_every=2), fcn="8s"
 )
 STEPS = {"32s": 32, "16s": 16, "8s": 8}
-
-
-@pytest.fixture(autouse=True)
-def slim(monkeypatch):
-    monkeypatch.setattr(
-        runs,
-        "initialised",
-        lambda init, *, side, units, classes, seed: slim_alexnet(units=units, classes=classes, seed=seed),
-    )
-
-
-@pytest.fixture(scope="module")
-def voc(tmp_path_factory):
-    root = tmp_path_factory.mktemp("voc") / "VOC2012"
-    write_objects(root)
-    return root
 
 
 def network(step, seed=0, **options):
@@ -96,9 +80,9 @@ def test_photos_and_masks_of_several_sizes_are_stacked():
     assert (masks[0, 2:] == 255).all() and (masks[1, :, 2] == 255).all() and (photos[1, :, 2] == 127).all()
 
 
-def test_it_learns_and_writes_its_results(voc, tmp_path):
+def test_it_learns_and_writes_its_results(objects_folder, tmp_path):
     settings = replace(SETTINGS, fine_tuning=FineTuning(steps=60, batch=4, rate=0.05))
-    (seed,) = segment(voc, tmp_path, settings, device=CPU)
+    (seed,) = segment(objects_folder, tmp_path, settings, device=CPU)
     assert seed.figures["mean_iu"] > 60 and seed.figures["pixel_accuracy"] > 85 and seed.photos == 8
     assert seed.classes["car"]["iu"] > 40 and seed.classes["sheep"]["iu"] is None and "background" in seed.classes
     table = (tmp_path / "table.md").read_text()
@@ -107,44 +91,53 @@ def test_it_learns_and_writes_its_results(voc, tmp_path):
     )
 
 
-def test_scores_that_are_not_numbers_are_no_result(voc, tmp_path):
+def test_scores_that_are_not_numbers_are_no_result(objects_folder, tmp_path):
     settings = replace(SETTINGS, fine_tuning=FineTuning(steps=1, batch=1, rate=1e9))  # its only loss is still a number
-    refused(voc, tmp_path, EvaluationError, "a score of a pixel is not a number", "lower `rate`", settings=settings)
+    refused(
+        objects_folder,
+        tmp_path,
+        EvaluationError,
+        "a score of a pixel is not a number",
+        "lower `rate`",
+        settings=settings,
+    )
     assert not (tmp_path / "table.md").exists()
 
 
-def test_memory_that_runs_out_in_measuring(voc, tmp_path):
+def test_memory_that_runs_out_in_measuring(objects_folder, tmp_path):
     def full(text, done, total):
         if text == "seed 0: testing":
             raise MemoryError
 
     with pytest.raises(TrainingError, match="do not fit into the memory of cpu: use smaller photos"):
-        segment(voc, tmp_path, SETTINGS, device=CPU, progress=full)
+        segment(objects_folder, tmp_path, SETTINGS, device=CPU, progress=full)
 
 
 class Killed(BaseException):
     pass
 
 
-def test_a_resumed_run_ends_with_the_same_bytes(voc, tmp_path):
-    segment(voc, tmp_path / "whole", SETTINGS, device=CPU)
+def test_a_resumed_run_ends_with_the_same_bytes(objects_folder, tmp_path):
+    segment(objects_folder, tmp_path / "whole", SETTINGS, device=CPU)
 
     def kill(text, done, total):
         if text == "seed 0: training" and done == 5:
             raise Killed
 
     with pytest.raises(Killed):
-        segment(voc, tmp_path / "cut", SETTINGS, device=CPU, progress=kill)
+        segment(objects_folder, tmp_path / "cut", SETTINGS, device=CPU, progress=kill)
     with pytest.raises(TrainingError, match="unfinished run"):
-        segment(voc, tmp_path / "cut", SETTINGS, device=CPU)
+        segment(objects_folder, tmp_path / "cut", SETTINGS, device=CPU)
     steps, checkpoint = [], (tmp_path / "cut/checkpoint.safetensors").read_bytes()
-    segment(voc, tmp_path / "cut", SETTINGS, device=CPU, resume=True, progress=lambda *told: steps.append(told))
+    segment(
+        objects_folder, tmp_path / "cut", SETTINGS, device=CPU, resume=True, progress=lambda *told: steps.append(told)
+    )
     assert steps[0] == ("seed 0: training", 5, 6)
     for name in ("results.json", "table.md"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     # A kill after the last result and before the checkpoint is removed: the run is over, the next one may begin.
     (tmp_path / "cut/checkpoint.safetensors").write_bytes(checkpoint)
-    segment(voc, tmp_path / "cut", SETTINGS, device=CPU, resume=True)
+    segment(objects_folder, tmp_path / "cut", SETTINGS, device=CPU, resume=True)
     assert not (tmp_path / "cut/checkpoint.safetensors").exists()
     assert json.loads((tmp_path / "cut/results.json").read_text())["about"]["task"] == "segment"
 
