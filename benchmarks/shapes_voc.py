@@ -21,8 +21,8 @@ from ce_retrieval.transfer.voc_objects import CLASSES
 SIDE = 150  # px
 NAMES = ("aeroplane", "bird", "car", "cat", "person")
 TINT = 0.4
-LEAST, MOST = 40, 90  # px, the longer side of a shape
-SIZES, RATIOS = (36, 50, 70, 98), (0.5, 1.0, 2.0)  # of the windows: roots of their areas, px, and width by height
+LEAST, MOST = 70, 130  # px, the longer side of a shape
+SIZES, RATIOS = (50, 70, 98, 130), (0.5, 1.0, 2.0)  # of the windows: roots of their areas, px, and width by height
 
 
 def main() -> None:

@@ -1,68 +1,129 @@
-"""What first weights are worth to classification: every initialisation, by labels a class, over several seeds.
+"""What first weights are worth to other tasks: every initialisation, over several seeds.
 
-    python benchmarks/transfer.py --data scenes/train --val scenes/val --encoder runs/region/best.safetensors \\
-        --autoencoder runs/autoencoder/best.safetensors --out runs/transfer
+    python benchmarks/shapes_voc.py --shapes shapes --train scenes/train --test scenes/val --out VOCshapes
+    python benchmarks/transfer.py --data scenes/train --val scenes/val --voc VOCshapes \\
+        --encoder runs/region/best.safetensors --autoencoder runs/autoencoder/best.safetensors --out runs/transfer
 
-Writes transfer.md into --out, row by row. What is done there is not done again, so a run that was stopped goes on; two processes
-may share the work by --only.
+Classification by labels a class; detection and segmentation of pasted shapes. Writes transfer.md into --out, cell by cell. What
+is done there is not done again, so a run that was stopped goes on; two processes may share the work by --only.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from ce_retrieval.transfer.classify import classify
+from ce_retrieval.transfer.detect import detect
 from ce_retrieval.transfer.results import ResultFiles, SeedResult, figures
 from ce_retrieval.transfer.runs import CHECKPOINT
-from ce_retrieval.transfer.settings import ClassificationSettings, FineTuning
+from ce_retrieval.transfer.segment import segment
+from ce_retrieval.transfer.settings import (
+    LAYERS,
+    ClassificationSettings,
+    DetectionSettings,
+    FineTuning,
+    SegmentationSettings,
+    TransferSettings,
+)
 
 # Photos of 150 px are seen at about the size at which the weights were trained.
-SIZE = 131
-STEPS = {10: 60, 100: 200}  # of training all layers, by labels a class
-RATE = 3e-3
+CLASSES = ClassificationSettings(size=131, crops=1)
+RATE = 3e-3  # of training all layers from rescaled weights; three times as much diverges
+DETECTION = DetectionSettings(units=1024, shorter=200, fine_tuning=FineTuning(steps=1200, batch=2, rate=0.06))
+SEGMENTATION = SegmentationSettings(units=512, fcn="8s", fine_tuning=FineTuning(steps=300, batch=4, rate=0.05))
+CPU = torch.device("cpu")
+BY_LAYER = 100  # labels a class
+
+
+class Column(NamedTuple):
+    """A column of the table: a task, how it is learned, and the figure that is shown."""
+
+    name: str
+    part: str
+    settings: TransferSettings
+    figure: str = "accuracy"
+
+
+COLUMNS = (
+    *(
+        Column(f"probe, {labels or 'all'} labels", "probe", replace(CLASSES, labels=labels))
+        for labels in (10, 100, None)
+    ),
+    *(
+        Column(
+            f"all layers, {labels} labels",
+            "fine-tuning",
+            replace(CLASSES, labels=labels, fine_tuning=FineTuning(steps=steps, rate=RATE, checkpoint_every=50)),
+        )
+        for labels, steps in ((10, 60), (100, 300))
+    ),
+    Column("detection, mAP %", "shapes", DETECTION, "map_11"),
+    Column("segmentation, mean IU %", "shapes", SEGMENTATION, "mean_iu"),
+)
+LAYER_COLUMNS = tuple(
+    Column(layer, "layers", replace(CLASSES, labels=BY_LAYER, layer=layer))
+    for layer in LAYERS
+    if layer != CLASSES.layer
+)
 
 
 def main() -> None:
     """Measure what is not there yet, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("data", "val", "encoder", "autoencoder", "out"):
+    for name in ("data", "val", "voc", "encoder", "autoencoder", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument(
-        "--seeds", type=int, default=3, choices=range(2, 101), metavar="2-100", help="an interval needs two"
-    )
-    parser.add_argument("--only", choices=("probe", "fine-tuning"), help="one half of the work")
+    parser.add_argument("--seeds", type=int, default=3, choices=range(1, 101), metavar="1-100")
+    parser.add_argument("--only", choices=("probe", "fine-tuning", "shapes", "layers"), help="a part of the work")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    for column in (*COLUMNS, *LAYER_COLUMNS):
+        for init, rescale in rows(options):
+            if options.only in (None, column.part) and is_measured(column, rescale):
+                one(options, column, init, rescale)
+                write_table(options)
+
+
+def rows(options: argparse.Namespace) -> list[tuple[str, bool]]:
+    """Return the rows of the table: an initialisation, and whether it is rescaled."""
     starts = ("random", f"autoencoder:{options.autoencoder}", f"encoder:{options.encoder}")
-    columns = [("probe", 10), ("probe", 100), ("probe", None), ("fine-tuning", 10), ("fine-tuning", 100)]
-    for way, labels in columns:
-        for init in starts:
-            for rescale in (False, True):
-                # Without rescaling, Gaussian fc6 and fc7 take thousands of steps to begin to learn.
-                if options.only in (None, way) and (rescale or way == "probe"):
-                    one(options, init, rescale, way, labels)
-                    write_table(options.out, starts, columns)
+    return [(init, rescale) for init in starts for rescale in (False, True)]
 
 
-def folder(out: Path, init: str, rescale: bool, way: str, labels: int | None) -> Path:
-    """Return where the results of a cell of the table are."""
-    return out / f"{init.partition(':')[0]}{'-rescaled' if rescale else ''}-{way}-{labels or 'all'}"
+def is_measured(column: Column, rescale: bool) -> bool:
+    """Return whether a column has a cell for weights that are rescaled, or not.
+
+    Without rescaling, Gaussian fc6 and fc7 take thousands of steps to begin to learn classes. To detect and to segment, the
+    last layers are not rescaled, and need rates at which rescaled ones diverge; batch norm bears them.
+    """
+    return column.part == "probe" or rescale == (column.part == "fine-tuning")
 
 
-def one(options: argparse.Namespace, init: str, rescale: bool, way: str, labels: int | None) -> None:
+def folder(out: Path, column: Column, init: str, rescale: bool) -> Path:
+    """Return where the results of a cell are."""
+    row = init.partition(":")[0] + ("-rescaled" if rescale else "")
+    return out / f"{column.name.partition(' %')[0].replace(', ', '-').replace(' ', '-')}-{row}"
+
+
+def one(options: argparse.Namespace, column: Column, init: str, rescale: bool) -> None:
     """Measure a cell of the table, if it is not there."""
-    out = folder(options.out, init, rescale, way, labels)
+    out = folder(options.out, column, init, rescale)
     if finished(out):
         return
-    tuning = None if way == "probe" else FineTuning(steps=STEPS[labels or 0], batch=32, rate=RATE, checkpoint_every=50)
-    settings = ClassificationSettings(
-        init=init, rescale=rescale, seeds=options.seeds, labels=labels, size=SIZE, crops=1, fine_tuning=tuning
-    )
+    settings = replace(column.settings, init=init, rescale=rescale, seeds=options.seeds)
     resume = (out / "results.json").exists() or (out / CHECKPOINT).exists()
-    classify(options.data, out, settings, val=options.val, device=torch.device("cpu"), resume=resume)
-    print(out.name, figures(finished(out))["accuracy"], flush=True)
+    match settings:
+        case ClassificationSettings():
+            classify(options.data, out, settings, val=options.val, device=CPU, resume=resume)
+        case DetectionSettings():
+            proposals = [options.voc / "proposals.npz"]
+            detect(options.voc, out, settings, proposals=proposals, device=CPU, resume=resume)
+        case SegmentationSettings():
+            segment(options.voc, out, settings, device=CPU, resume=resume)
+    print(out.name, figures(finished(out))[column.figure], flush=True)
 
 
 def finished(out: Path) -> list[SeedResult]:
@@ -72,20 +133,33 @@ def finished(out: Path) -> list[SeedResult]:
     return [SeedResult(**seed) for seed in stored["seeds"]] if stored.get("complete") else []
 
 
-def write_table(out: Path, starts: tuple[str, ...], columns: list[tuple[str, int | None]]) -> None:
-    """Write transfer.md: a row for each initialisation, the accuracy and its interval in each column."""
-    heads = [f"{way}, {labels or 'all'} labels" for way, labels in columns]
-    lines = ["| initialisation | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
-    for init in starts:
-        for rescale in (False, True):
-            cells = []
-            for way, labels in columns:
-                seeds = finished(folder(out, init, rescale, way, labels))
-                found = figures(seeds)["accuracy"] if seeds else None
-                cells.append("" if found is None else f"{found.mean:.1f} ({found.low:.1f} to {found.high:.1f})")
-            name = init.partition(":")[0] + (" + rescale" if rescale else "")
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    (out / "transfer.md").write_text("\n".join(lines) + "\n")
+def write_table(options: argparse.Namespace) -> None:
+    """Write transfer.md: the figures and their intervals over the seeds."""
+    lines = [
+        *table(options, COLUMNS),
+        "",
+        f"By the layer of the probe, {BY_LAYER} labels:",
+        "",
+        *table(options, LAYER_COLUMNS),
+    ]
+    (options.out / "transfer.md").write_text("\n".join(lines) + "\n")
+
+
+def table(options: argparse.Namespace, columns: tuple[Column, ...]) -> list[str]:
+    """Return the lines of a table: a row for each initialisation that any column has."""
+    lines = ["| initialisation | " + " | ".join(one.name for one in columns) + " |", "|---|" + "---:|" * len(columns)]
+    for init, rescale in rows(options):
+        if not any(is_measured(column, rescale) for column in columns):
+            continue
+        cells = []
+        for column in columns:
+            seeds = finished(folder(options.out, column, init, rescale))
+            found = figures(seeds)[column.figure] if seeds else None
+            cell = "" if found is None else f"{found.mean:.1f}"
+            cells.append(f"{cell} ({found.low:.1f} to {found.high:.1f})" if found and found.low is not None else cell)
+        name = init.partition(":")[0] + (" + rescale" if rescale else "")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
 
 
 if __name__ == "__main__":

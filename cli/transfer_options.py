@@ -81,6 +81,12 @@ _OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--probe", is_flag=True, help="For classify: train one layer on pool5 as it is, in place of all layers."
     ),
+    click.option(
+        "--layer",
+        type=click.Choice(ranges(SETTINGS["classify"])["layer"].choices or ()),
+        help=_help("layer"),
+        show_default=_default("classify", "layer"),
+    ),
     _number("labels"),
     click.option(
         "--fcn",
@@ -119,6 +125,8 @@ def chosen_settings(task: str, options: dict[str, Any]) -> TransferSettings:
         raise click.UsageError(
             f"--probe trains no layer of the network: leave out {option_name(next(iter(training)))}, or --probe"
         )
+    if given.get("layer") and not given.get("probe") and task == "classify":
+        raise click.UsageError("--layer is of a probe: give --probe too, or leave out --layer")
     values: dict[str, Any] = {name: value for name, value in given.items() if name in ranges(kind)}
     tuned = FineTuning(**{name: training.get(name, _default(task, name)) for name in _TRAINING})
     values["fine_tuning"] = None if given.get("probe") else tuned

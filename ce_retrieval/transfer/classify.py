@@ -18,7 +18,7 @@ from ce_retrieval.transfer.crops import as_input, averaged_outputs, random_crops
 from ce_retrieval.transfer.draws import DROPOUT, TRAINING_CROPS, generator_on
 from ce_retrieval.transfer.labelled import LabelledPhotos, Task, open_task
 from ce_retrieval.transfer.losses import classification_loss
-from ce_retrieval.transfer.probe import LinearProbe
+from ce_retrieval.transfer.probe import LinearProbe, probed_features
 from ce_retrieval.transfer.results import SeedResult, measured
 from ce_retrieval.transfer.runs import Progress, Run, run_seeds
 from ce_retrieval.transfer.settings import ClassificationSettings
@@ -77,16 +77,17 @@ def _one_seed(task: Task, settings: ClassificationSettings, run: Run, seed: int)
 
 
 def _probed(task: Task, settings: ClassificationSettings, run: Run, rows: NDArray[np.int64], seed: int) -> Tensor:
-    """Return the scores of a probe on pool5; the features of each photo are computed once."""
+    """Return the scores of a probe on a layer; the features of each photo are computed once."""
 
     def pixels(few: NDArray[np.int64]) -> Photo:
         return task.train.pixels(rows[few], settings.decoded_side)
 
     network = _first_network(task, settings, run, seed, len(rows), pixels)
-    features = _outputs(network.features, task.train, rows, settings, run, f"seed {seed}: training photos")
+    compute = probed_features(network.trunk, settings.layer)
+    features = _outputs(compute, task.train, rows, settings, run, f"seed {seed}: training photos")
     probe = LinearProbe(features, torch.from_numpy(task.train.targets[rows]), len(task.classes))
     every = np.arange(len(task.test))
-    return probe.scores(_outputs(network.features, task.test, every, settings, run, f"seed {seed}: testing"))
+    return probe.scores(_outputs(compute, task.test, every, settings, run, f"seed {seed}: testing"))
 
 
 def _fine_tuned(task: Task, settings: ClassificationSettings, run: Run, rows: NDArray[np.int64], seed: int) -> Tensor:

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as functional
+from torch import Tensor, nn
 
 from ce_retrieval.errors import TrainingError
 from ce_retrieval.transfer.losses import classification_loss
+from ce_retrieval.transfer.stages import trunk_to
 
 DECAY = 1e-3  # of the probe's weights; features have a mean square of 1 / D, so that a photo's norm is about 1
 _STEPS = 200
+# To how many cells a side the maps of a layer are averaged: about as many features of each (9,216 to 9,600), as in the figures
+# of R. Zhang, P. Isola, A. Efros, "Colorful Image Colorization" (2016).
+_CELLS = {"conv1": 10, "conv2": 6, "conv3": 5, "conv4": 5, "conv5": 6}
 _FLAT = 1e-6  # share of the largest deviation below which a feature counts as constant
+
+
+def probed_features(trunk: nn.Sequential, layer: str) -> Callable[[Tensor], Tensor]:
+    """Return what computes the features of photos (B, 3, S, S) for a probe: (B, D).
+
+    Parameters
+    ----------
+    trunk : conv1 to pool5.
+    layer : "conv1" to "conv5", whose maps are averaged to at most 10, 6, 5, 5 and 6 cells a side; or "pool5", as it is.
+    """
+    part = trunk_to(trunk, layer)
+
+    def features(photos: Tensor) -> Tensor:
+        maps = part(photos)
+        if layer in _CELLS:
+            height, width = (min(_CELLS[layer], side) for side in maps.shape[2:])
+            maps = functional.adaptive_avg_pool2d(maps, (height, width))
+        return maps.flatten(1)
+
+    return features
 
 
 class LinearProbe:

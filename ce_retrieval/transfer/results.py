@@ -168,7 +168,7 @@ def summary(task: str, settings: dict[str, Any], seeds: Sequence[SeedResult]) ->
     start = settings["init"] + (" + rescale" if settings["rescale"] else "")
     match task:
         case "classify":
-            way = "fine-tuning" if settings["fine_tuning"] else "linear probe"
+            way = "fine-tuning" if settings["fine_tuning"] else f"linear probe, {settings['layer']}"
             columns = {"training": way, "labels a class": str(settings["labels"] or "all")}
         case "detect":
             columns = {"network": "Fast R-CNN"}

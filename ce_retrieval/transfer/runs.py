@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ce_retrieval.errors import LockedIndexError, TrainingError
 from ce_retrieval.models.checkpoint import load_tensors
-from ce_retrieval.own_files import RESULTS
+from ce_retrieval.own_files import RESULTS, foreign
 from ce_retrieval.pixels import Photo
 from ce_retrieval.storage import make_folder, writer_lock
 from ce_retrieval.training.memory import is_out_of_memory
@@ -160,7 +160,10 @@ def _writing(out: Path) -> Iterator[None]:
 
 
 def _start(files: ResultFiles) -> list[SeedResult]:
-    if (files.out / CHECKPOINT).exists() or files.are_of_unfinished_run():
+    path = files.out / CHECKPOINT
+    if path.exists() and load_tensors(path)[1].get("kind") != KIND:
+        raise foreign(path)
+    if path.exists() or files.are_of_unfinished_run():
         raise TrainingError(f"{files.out} holds an unfinished run: set `resume` to continue it, or use another `out`")
     return []
 

@@ -10,6 +10,7 @@ from ce_retrieval.settings import COUNT, MOST, Checked, Range, setting
 
 KINDS = ("random", "encoder", "autoencoder", "weights")
 FCNS = ("32s", "16s", "8s")
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "pool5")
 _SIDE = Range(low=32, high=10_000)
 FORMS = "random, encoder:CHECKPOINT, autoencoder:CHECKPOINT or weights:FILE"
 
@@ -92,7 +93,8 @@ class ClassificationSettings(TransferSettings):
 
     Attributes
     ----------
-    fine_tuning : train all layers in this way; None: a linear probe, which trains one layer on pool5 as it is.
+    fine_tuning : train all layers in this way; None: a linear probe, which trains one layer on a layer as it is.
+    layer : the layer that a probe learns from, one of LAYERS.
     labels : photos of each class to learn from, drawn by the seed; None: all.
     size : side of the crops, px.
     crops : random crops over which a photo's scores are averaged.
@@ -101,11 +103,19 @@ class ClassificationSettings(TransferSettings):
     task: ClassVar[str] = "classify"
 
     fine_tuning: FineTuning | None = None
+    layer: str = setting("pool5", choices=LAYERS, help="Layer that a probe learns from.")
     labels: int | None = setting(
         None, COUNT, help="Photos of each class to learn from, drawn by the seed [default: all]."
     )
     size: int = setting(227, low=67, high=1024, help="Side of the crops, px.")
     crops: int = setting(10, low=1, high=1000, help="Random crops over which a photo's scores are averaged.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fine_tuning is not None and self.layer != "pool5":
+            raise SettingsError(
+                f"`layer` is {self.layer}, but no probe is trained: leave out `layer`, or `fine_tuning`"
+            )
 
     @property
     def decoded_side(self) -> int:

@@ -45,6 +45,18 @@ def split_trunk(trunk: nn.Sequential) -> Stages:
     return Stages(nn.Sequential(*layers[:conv2]), nn.Sequential(*layers[conv2:pool5]), nn.Sequential(*layers[pool5:]))
 
 
+def trunk_to(trunk: nn.Sequential, layer: str) -> nn.Sequential:
+    """Return the layers of a trunk to the ReLU of conv1 to conv5, or to pool5: the whole; they are shared, not copied."""
+    if layer == "pool5":
+        return trunk
+    layers = list(trunk)
+    # A convolution with a stride of 2 takes the place of a pooling.
+    convolutions = [n for n, one in enumerate(layers) if isinstance(one, nn.Conv2d) and _stride(one) != 2]
+    start = convolutions[int(layer.removeprefix("conv")) - 1]
+    end = next(n for n in range(start, len(layers)) if isinstance(layers[n], nn.ReLU))
+    return nn.Sequential(*layers[: end + 1])
+
+
 def _stride(layer: nn.MaxPool2d | nn.Conv2d) -> int:
     stride = layer.stride
     return int(stride[0] if isinstance(stride, tuple) else stride)

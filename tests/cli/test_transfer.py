@@ -30,8 +30,10 @@ def test_a_probe_and_a_training(ceret, folders, tmp_path):
     told = ceret(*arguments(folders, tmp_path / "probe", "--init", "random", "--probe", "--rescale"))
     assert told.exit_code == 0, told.output
     lines = told.stdout.splitlines()
-    assert lines[2] == "| random + rescale | linear probe | all | 100.0 |"
+    assert lines[2] == "| random + rescale | linear probe, pool5 | all | 100.0 |"
     assert lines[3:] == [f"written: {tmp_path / 'probe' / name}" for name in ("results.json", "table.md")]
+    told = ceret(*arguments(folders, tmp_path / "conv3", "--init", "random", "--probe", "--layer", "conv3"))
+    assert told.exit_code == 0 and "| random | linear probe, conv3 | all | " in told.stdout, told.output
     training = ("--init", "random", "--steps", 2, "--batch", 2, "--labels", 1, "--seed", 5)
     told = ceret(*arguments(folders, tmp_path / "run", *training, "--json"))
     about = json.loads(told.stdout)
@@ -48,6 +50,8 @@ def test_bad_input(ceret, one_line_error, folders, tmp_path):
         (("--init", "encoder"), ("--init", "encoder:FILE", "paper-region")),
         (("--init", f"weights:{tmp_path / 'none.pth'}"), ("none.pth", "no such file")),
         (("--init", "random", "--probe", "--steps", "5"), ("--steps", "--probe")),
+        (("--init", "random", "--layer", "conv3"), ("--layer", "--probe")),
+        (("--init", "random", "--probe", "--layer", "conv6"), ("--layer", "conv5")),
         (("--init", "random", "--labels", "3"), ("--labels is 3", "use 2 or less")),
         (("--init", "random", "--device", "tpu"), ("--device",)),
         (("--init", "random", "--resume"), ("nothing to resume", "--resume")),

@@ -11,6 +11,7 @@ from transfer_networks import tiny_network
 from voc_sets import write_voc
 
 from ce_retrieval.errors import CeretError, PhotoError, SettingsError, SourceError, StorageError, TrainingError
+from ce_retrieval.models.checkpoint import save_tensors
 from ce_retrieval.transfer import runs as module
 from ce_retrieval.transfer.classify import classify
 from ce_retrieval.transfer.settings import ClassificationSettings, FineTuning
@@ -64,7 +65,7 @@ def test_a_probe_learns_and_writes_its_results(folders, tmp_path):
     told = json.loads((tmp_path / "a/results.json").read_bytes())
     assert told["complete"] and told["about"]["settings"]["labels"] == 4 and told["about"]["test_photos"] == 9
     table = (tmp_path / "a/table.md").read_text()
-    assert f"| random | linear probe | 4 | {told['figures']['accuracy']['mean']:.1f} (" in table and "| down |" in table
+    assert f"| random | linear probe, pool5 | 4 | {told['figures']['accuracy']['mean']:.1f} (" in table and "| down |" in table
     # Again, into another folder: the same bytes.
     run(folders, tmp_path / "b", PROBE)
     assert written(tmp_path / "a") == written(tmp_path / "b")
@@ -126,6 +127,26 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(folders, tmp_path):
     assert not any(text.startswith("seed 0") for text, _ in steps)
     assert resumed == whole and written(out) == written(tmp_path / "whole")
     assert run(folders, out, TRAINED, resume=True) == whole and not (out / "checkpoint.safetensors").exists()
+
+
+def test_a_layer_is_for_a_probe_alone():
+    with pytest.raises(SettingsError, match="`layer` is conv3"):
+        replace(TRAINED, layer="conv3")
+    assert replace(PROBE, layer="conv3").layer == "conv3"
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("kind", ["text", "weights"])
+def test_a_foreign_checkpoint_is_named_and_kept(folders, tmp_path, kind, resume):
+    path = tmp_path / "checkpoint.safetensors"
+    if kind == "text":
+        path.write_text("mine")
+    else:
+        save_tensors(path, {"weight": torch.zeros(3)}, {"kind": "network"})
+    before = path.read_bytes()
+    with pytest.raises(CeretError, match=r"checkpoint\.safetensors") as error:
+        run(folders, tmp_path, TRAINED, resume=resume)
+    assert "unfinished" not in str(error.value) and path.read_bytes() == before
 
 
 def test_training_changes_all_layers_and_learns(folders, tmp_path, networks):

@@ -8,8 +8,17 @@ from transfer_networks import slim_alexnet
 from ce_retrieval.models import PaperRegionConfig
 from ce_retrieval.models.build import build_network
 from ce_retrieval.transfer import fcn
-from ce_retrieval.transfer.alexnet import CAFFENET, TORCHVISION, AlexNet, layout_trunk
-from ce_retrieval.transfer.stages import SIDE, cells, conv1_padding, padded_for_conv5, padded_for_fc6, split_trunk
+from ce_retrieval.transfer.alexnet import CAFFENET, TORCHVISION, AlexNet, draw_gaussian, layout_trunk
+from ce_retrieval.transfer.probe import probed_features
+from ce_retrieval.transfer.stages import (
+    SIDE,
+    cells,
+    conv1_padding,
+    padded_for_conv5,
+    padded_for_fc6,
+    split_trunk,
+    trunk_to,
+)
 
 TRUNKS = {
     "batch norm": lambda: build_network(PaperRegionConfig()).encoder,
@@ -65,3 +74,24 @@ def test_cells_cover_the_photo(step, pad, length):
     maps = conv5(pool1(pad(torch.zeros(1, 3, length, 40), 0)))
     rows = maps.shape[2] if step == 16 else pool5(maps).shape[2] - 5
     assert rows == cells(length, step) and step * (rows - 1) >= length - 1 > step * (rows - 2)
+
+
+@pytest.mark.parametrize("name", TRUNKS)
+def test_a_probe_reads_the_layer_it_names(name):
+    """About as many features of each layer, means of maps behind their ReLU."""
+    trunk = TRUNKS[name]().eval()
+    draw_gaussian([one for one in trunk if isinstance(one, nn.Conv2d)], 0.05, torch.Generator().manual_seed(0))
+    widths = [one.out_channels for one in trunk if isinstance(one, nn.Conv2d) and one.stride != (2, 2)]
+    photos = torch.rand(2, 3, SIDE, SIDE) * 2 - 1
+    with torch.no_grad():
+        for number, (width, side) in enumerate(zip(widths, (10, 6, 5, 5, 6), strict=True), start=1):
+            layer = f"conv{number}"
+            maps = trunk_to(trunk, layer)(photos)
+            assert maps.shape[:2] == (2, width) and float(maps.min()) == 0 < float(maps.max())
+            found = probed_features(trunk, layer)(photos)
+            assert found.shape == (2, width * side**2)
+            first = maps[:, :, : -(-maps.shape[2] // side), : -(-maps.shape[3] // side)].mean((2, 3))
+            torch.testing.assert_close(found.view(2, width, side, side)[:, :, 0, 0], first)
+        assert torch.equal(probed_features(trunk, "pool5")(photos), trunk(photos).flatten(1))
+        small = probed_features(trunk, "conv5")(photos[:, :, :67, :67])
+        assert small.shape == (2, widths[4] * trunk_to(trunk, "conv5")(photos[:, :, :67, :67]).shape[2] ** 2)
