@@ -28,11 +28,13 @@ class LabelledPhotos:
     Attributes
     ----------
     names : N, for messages.
+    sizes : N, of their files in bytes.
     targets : int64 (N,), the number of each photo's class; or int8 (N, classes) of 1 shown, -1 not shown, 0 does not count.
     decode : from a row and a side in px to uint8 (side, side, 3), the photo resized whole; PhotoError, SourceError.
     """
 
     names: tuple[str, ...]
+    sizes: tuple[int, ...]
     targets: NDArray[np.integer]
     decode: Callable[[int, int], Photo]
 
@@ -63,10 +65,10 @@ class Task:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of names and classes of all photos."""
+        """SHA-256 of names, classes and sizes in bytes of all photos."""
         digest = hashlib.sha256(repr((self.kind, self.classes)).encode("utf-8", "backslashreplace"))
         for part in (self.train, self.test):
-            digest.update(repr(part.names).encode("utf-8", "backslashreplace"))
+            digest.update(repr((part.names, part.sizes)).encode("utf-8", "backslashreplace"))
             digest.update(part.targets.tobytes())
         return digest.hexdigest()
 
@@ -129,7 +131,8 @@ def _voc_task(folder: VocFolder) -> Task:
 
 def _voc_photos(folder: VocFolder, part: str) -> LabelledPhotos:
     names, labels = folder.labels(part)
-    return LabelledPhotos(names, labels, lambda row, side: folder.photo(names[row], side))
+    sizes = folder.file_sizes(map(folder.photo_path, names))
+    return LabelledPhotos(names, tuple(sizes), labels, lambda row, side: folder.photo(names[row], side))
 
 
 _Entry = tuple[PhotoSource, PhotoItem]
@@ -163,10 +166,22 @@ def _folder_task(data: str, val: str, train: list[_Entry], test: list[_Entry]) -
     return Task("folders", classes, *(_folder_photos(entries, numbers) for entries in (train, test)))
 
 
+def _size(item: PhotoItem) -> int:
+    """Return the size of a photo's file in bytes; -1 of a row of a table."""
+    if not item.path:
+        return item.length
+    try:
+        return os.path.getsize(item.path)
+    except OSError as error:
+        raise SourceError(f"{item.path}: {(error.strerror or str(error)).lower()}: copy the photo again") from None
+
+
 def _folder_photos(entries: list[_Entry], numbers: dict[str, int]) -> LabelledPhotos:
     def decode(row: int, side: int) -> Photo:
         source, item = entries[row]
         return decode_photo(source.read(item), name=f"{source.root}/{item.key}", size=side).pixels
 
     targets = np.array([numbers[item.label] for _, item in entries], np.int64)
-    return LabelledPhotos(tuple(item.key for _, item in entries), targets, decode)
+    names = tuple(item.key for _, item in entries)
+    sizes = tuple(_size(item) for _, item in entries)
+    return LabelledPhotos(names, sizes, targets, decode)

@@ -54,6 +54,7 @@ class ObjectPhotos(PhotoSet):
         super().__init__(root, part, "Main")
         self._proposals = proposals
         proposals.check(self.names)
+        self.sizes += self.folder.file_sizes(map(self.folder.annotation_path, self.names))
         self._annotations = [self.folder.annotation(name) for name in self.names]
         for name, found in zip(self.names, self._annotations, strict=True):
             proposals.boxes(name, found.width, found.height)

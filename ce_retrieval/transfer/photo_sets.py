@@ -34,7 +34,7 @@ class PhotoSet:
     def __init__(self, root: str | Path, part: str, task: str) -> None:
         self.folder, self.part = VocFolder(root), part
         self.names = self.folder.names(part, task)
-        self.folder.check_files(map(self.folder.photo_path, self.names))
+        self.sizes = self.folder.file_sizes(map(self.folder.photo_path, self.names))  # of all files that it reads
 
     def __len__(self) -> int:
         return len(self.names)
@@ -49,8 +49,8 @@ class PhotoSet:
 
 
 def fingerprint(*sets: PhotoSet) -> str:
-    """Return the SHA-256 of the names of the photos of sets."""
-    return hashlib.sha256(repr([one.names for one in sets]).encode()).hexdigest()
+    """Return the SHA-256 of the names of the photos of sets, and of the sizes of their files."""
+    return hashlib.sha256(repr([(one.names, one.sizes) for one in sets]).encode()).hexdigest()
 
 
 def check_apart(train: PhotoSet, test: PhotoSet) -> None:

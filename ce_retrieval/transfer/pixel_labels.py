@@ -29,7 +29,7 @@ class MaskedPhotos(PhotoSet):
 
     def __init__(self, root: str | Path, part: str) -> None:
         super().__init__(root, part, "Segmentation")
-        self.folder.check_files(map(self.folder.mask_path, self.names))
+        self.sizes += self.folder.file_sizes(map(self.folder.mask_path, self.names))
 
     def pair(self, row: int) -> tuple[Photo, NDArray[np.uint8]]:
         """Return a photo uint8 (H, W, 3) and the class of each of its pixels, uint8 (H, W) as `VocFolder.mask`.

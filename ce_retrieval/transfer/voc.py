@@ -97,18 +97,22 @@ class VocFolder:
 
     def annotation(self, name: str) -> Annotation:
         """Return the objects of a photo, from Annotations/NAME.xml; SourceError as `parse_annotation`."""
-        path = self.root / "Annotations" / f"{name}.xml"
+        path = self.annotation_path(name)
         return parse_annotation(_read(path), path=str(path))
 
-    def check_files(self, paths: Iterable[Path]) -> None:
-        """Raise SourceError where a file is missing: a training should not end by it after hours."""
-        for path in paths:
-            if not path.is_file():
-                _read(path)  # says what stands there, if anything
+    def file_sizes(self, paths: Iterable[Path]) -> list[int]:
+        """Return the sizes of files in bytes; SourceError where one is missing: a training should not end by it after hours."""
+        return [
+            path.stat().st_size if path.is_file() else len(_read(path)) for path in paths
+        ]  # it says what stands there
 
     def photo_path(self, name: str) -> Path:
         """Return the path of a photo."""
         return self.root / "JPEGImages" / f"{name}.jpg"
+
+    def annotation_path(self, name: str) -> Path:
+        """Return the path of the annotation of a photo."""
+        return self.root / "Annotations" / f"{name}.xml"
 
     def mask_path(self, name: str) -> Path:
         """Return the path of a mask."""

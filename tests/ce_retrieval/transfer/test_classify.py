@@ -1,6 +1,7 @@
 """Classification from photos to files: what is learned, the same bytes for the same seed, resumed runs, bad input."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -65,7 +66,10 @@ def test_a_probe_learns_and_writes_its_results(folders, tmp_path):
     told = json.loads((tmp_path / "a/results.json").read_bytes())
     assert told["complete"] and told["about"]["settings"]["labels"] == 4 and told["about"]["test_photos"] == 9
     table = (tmp_path / "a/table.md").read_text()
-    assert f"| random | linear probe, pool5 | 4 | {told['figures']['accuracy']['mean']:.1f} (" in table and "| down |" in table
+    assert (
+        f"| random | linear probe, pool5 | 4 | {told['figures']['accuracy']['mean']:.1f} (" in table
+        and "| down |" in table
+    )
     # Again, into another folder: the same bytes.
     run(folders, tmp_path / "b", PROBE)
     assert written(tmp_path / "a") == written(tmp_path / "b")
@@ -127,6 +131,17 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(folders, tmp_path):
     assert not any(text.startswith("seed 0") for text, _ in steps)
     assert resumed == whole and written(out) == written(tmp_path / "whole")
     assert run(folders, out, TRAINED, resume=True) == whole and not (out / "checkpoint.safetensors").exists()
+
+
+def test_a_photo_that_has_changed_is_of_another_run(folders, tmp_path):
+    """The name stays, the file does not: no result is part of both."""
+    mine = tmp_path / "photos"
+    shutil.copytree(folders, mine)
+    run(mine, tmp_path / "out", PROBE)
+    path = next((mine / "train").rglob("*.png"))
+    Image.open(path).convert("L").save(path)
+    with pytest.raises(TrainingError, match="another run"):
+        run(mine, tmp_path / "out", PROBE, resume=True)
 
 
 def test_a_layer_is_for_a_probe_alone():

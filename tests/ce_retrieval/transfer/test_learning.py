@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 def labelled(targets, pixels=None):
     names = tuple(f"photo{n}" for n in range(len(targets)))
-    return LabelledPhotos(names, np.asarray(targets), lambda row, side: pixels[row])
+    return LabelledPhotos(names, (1,) * len(names), np.asarray(targets), lambda row, side: pixels[row])
 
 
 def test_the_loss_of_several_classes_leaves_difficult_ones_out():
