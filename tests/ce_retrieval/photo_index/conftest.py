@@ -1,5 +1,6 @@
 """Small collections, small segments, and the content of an index for comparison."""
 
+import dataclasses
 import io
 import json
 import tarfile
@@ -116,3 +117,16 @@ def helpers():
         write_table=write_table,
         write_tar=write_tar,
     )
+
+
+@pytest.fixture
+def kind_settings(fake_kind):
+    return dataclasses.replace(SETTINGS, kind="kind")
+
+
+@pytest.fixture
+def kind_index(tmp_path, photos, small_segments, kind_settings):
+    """An index of `photos` with kind features: four segments."""
+    path = tmp_path / "told.ceret"
+    build_index([photos], path, kind_settings)
+    return path

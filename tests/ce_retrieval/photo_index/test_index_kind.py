@@ -3,12 +3,12 @@
 import dataclasses
 import json
 import re
-import shutil
 
 import fake_kind as fakes
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from kind_features import expected_kinds, kind_files, kinds_of
 from PIL import Image
 
 from ce_retrieval.descriptors import make_descriptor
@@ -17,7 +17,6 @@ from ce_retrieval.errors import (
     CorruptIndexError,
     DescriptorError,
     NoKindError,
-    PhotoError,
     PhotoIndexError,
     SettingsError,
 )
@@ -33,39 +32,6 @@ from ce_retrieval.photo_index import (
 from ce_retrieval.photo_index.decode_budget import make_decode_budget
 from ce_retrieval.retrieval.search import find_neighbors
 from cli.main import main
-
-
-@pytest.fixture
-def settings(helpers, fake_kind):
-    return dataclasses.replace(helpers.SETTINGS, kind="kind")
-
-
-@pytest.fixture
-def told(tmp_path, photos, small_segments, settings):
-    """An index of `photos` with kind features: four segments."""
-    path = tmp_path / "told.ceret"
-    build_index([photos], path, settings)
-    return path
-
-
-def kinds_of(path):
-    return np.concatenate(list(PhotoIndex.open(path).kinds()))
-
-
-def kind_files(path):
-    return sorted(str(file.relative_to(path)) for file in path.rglob("kind-*"))
-
-
-def expected_kinds(path, hole=None):
-    """What the index should hold, photo by photo, alone."""
-    index = PhotoIndex.open(path)
-    kind = make_one_vector("kind", 32)
-    found = []
-    for record in index.records(range(len(index))):
-        pixels = index.read_photo(record, 32).pixels
-        square = np.asarray(Image.fromarray(pixels).resize((kind.size, kind.size), Image.Resampling.BICUBIC))
-        found.append(kind.describe(square[None], hole)[0])
-    return np.stack(found)
 
 
 def hole_at(top, left, side=6):
@@ -84,29 +50,29 @@ def change_weights(monkeypatch, fake_kind):
     monkeypatch.setattr(fake_kind, "weights_sha256", fakes.NEW)
 
 
-def test_a_vector_of_norm_1_for_each_photo_stands_beside_the_features(told, index, settings):
-    manifest = read_manifest(told)
+def test_a_vector_of_norm_1_for_each_photo_stands_beside_the_features(kind_index, index, kind_settings):
+    manifest = read_manifest(kind_index)
     assert (manifest.kind.descriptor, manifest.kind.channels, manifest.kind.weights_sha256) == ("kind", 48, fakes.OLD)
-    found = kinds_of(told)
+    found = kinds_of(kind_index)
     assert found.dtype == np.float16 and found.shape == (30, 48)
     np.testing.assert_allclose(np.linalg.norm(found.astype(np.float32), axis=1), 1, atol=2e-3)
-    np.testing.assert_allclose(found, expected_kinds(told), atol=2e-3)
-    assert verify_index(told).problems == () and verify_index(told).files == 12
-    plain, both = (list(PhotoIndex.open(path).grids()) for path in (index, told))
+    np.testing.assert_allclose(found, expected_kinds(kind_index), atol=2e-3)
+    assert verify_index(kind_index).problems == () and verify_index(kind_index).files == 12
+    plain, both = (list(PhotoIndex.open(path).grids()) for path in (index, kind_index))
     np.testing.assert_array_equal(np.concatenate(both), np.concatenate(plain))
 
 
-def test_the_format_says_that_they_are_there(told, index):
-    for path, version in ((told, 3), (index, 1)):
+def test_the_format_says_that_they_are_there(kind_index, index):
+    for path, version in ((kind_index, 3), (index, 1)):
         content = json.loads((path / "manifest.json").read_bytes())
         assert content["version"] == version and ("kind" in content) == (version == 3)
 
 
-def test_under_the_protocol_of_a_centre_hole_nothing_sees_a_centre(tmp_path, photos, settings, helpers):
+def test_under_the_protocol_of_a_centre_hole_nothing_sees_a_centre(tmp_path, photos, kind_settings, helpers):
     from ce_retrieval.holes.strategies import center_holes
 
     out = tmp_path / "c.ceret"
-    build_index([photos], out, dataclasses.replace(settings, hole="center"))
+    build_index([photos], out, dataclasses.replace(kind_settings, hole="center"))
     np.testing.assert_allclose(kinds_of(out), expected_kinds(out, center_holes(1, 128)), atol=2e-3)
     index = PhotoIndex.open(out)
     hole = np.zeros((40, 40), bool)
@@ -116,7 +82,7 @@ def test_under_the_protocol_of_a_centre_hole_nothing_sees_a_centre(tmp_path, pho
         find_neighbors(index, helpers.pixels(3), hole_at(2, 2), 1, features="kind")
 
 
-def test_the_bytes_do_not_depend_on_threads_or_on_stops(tmp_path, photos, settings, told, helpers):
+def test_the_bytes_do_not_depend_on_threads_or_on_stops(tmp_path, photos, kind_settings, kind_index, helpers):
     class Stop(Exception):
         pass
 
@@ -125,185 +91,99 @@ def test_the_bytes_do_not_depend_on_threads_or_on_stops(tmp_path, photos, settin
             raise Stop
 
     for workers in (1, 4):
-        build_index([photos], tmp_path / f"{workers}.ceret", dataclasses.replace(settings, workers=workers))
-        assert helpers.contents(tmp_path / f"{workers}.ceret") == helpers.contents(told)
+        build_index([photos], tmp_path / f"{workers}.ceret", dataclasses.replace(kind_settings, workers=workers))
+        assert helpers.contents(tmp_path / f"{workers}.ceret") == helpers.contents(kind_index)
     stopped = tmp_path / "stopped.ceret"
     with pytest.raises(Stop):
-        build_index([photos], stopped, settings, stop)
+        build_index([photos], stopped, kind_settings, stop)
     for kind in ("none", "kind"):
         if kind == "none":
             with pytest.raises(PhotoIndexError, match=r"was built with kind kind, not none: choose another folder"):
-                build_index([photos], stopped, dataclasses.replace(settings, kind=kind))
+                build_index([photos], stopped, dataclasses.replace(kind_settings, kind=kind))
         else:
-            assert build_index([photos], stopped, settings).present == 16
-    assert helpers.contents(stopped) == helpers.contents(told)
+            assert build_index([photos], stopped, kind_settings).present == 16
+    assert helpers.contents(stopped) == helpers.contents(kind_index)
 
 
-def test_new_photos_get_them_too(told, photos, helpers):
-    before = kinds_of(told)
+def test_new_photos_get_them_too(kind_index, photos, helpers):
+    before = kinds_of(kind_index)
     helpers.write_photos(photos, range(100, 107))
     (photos / "even" / "0002.png").unlink()
-    report = add_photos(told, [photos])
+    report = add_photos(kind_index, [photos])
     assert (report.added, report.count, report.kind) == (7, 36, "kind")
-    after = kinds_of(told)
-    np.testing.assert_allclose(after, expected_kinds(told), atol=2e-3)
-    assert len(after) == 36 and verify_index(told).problems == () and len(before) == 30
+    after = kinds_of(kind_index)
+    np.testing.assert_allclose(after, expected_kinds(kind_index), atol=2e-3)
+    assert len(after) == 36 and verify_index(kind_index).problems == () and len(before) == 30
 
 
-def test_an_index_without_them_gets_them_to_the_same_bytes(index, told, photos, helpers):
-    with pytest.raises(NoKindError, match=f"has no kind features: add them with `ceret add {index} --kind kind`"):
-        _ = PhotoIndex.open(index).kind
-    assert add_photos(index, [photos]).kind is None, "nobody has asked for them"
-    seen = []
-    report = add_photos(index, kind="kind", progress=lambda done, total: seen.append((done, total)))
-    assert (report.kind, report.added, report.present) == ("kind", 0, 30) and seen[-1] == (30, 30)
-    assert kind_files(index) == kind_files(told)
-    np.testing.assert_array_equal(kinds_of(index), kinds_of(told))
-    before = helpers.contents(index)
-    add_photos(index, kind="kind")
-    assert helpers.contents(index) == before, "nothing is described again"
-
-
-def test_photos_that_are_new_changed_and_gone_when_they_are_added(index, photos, helpers, fake_kind):
-    helpers.write_photos(photos, range(100, 107))
-    (photos / "even" / "0002.png").unlink()
-    (photos / "even" / "0004.png").write_bytes(helpers.encoded(70))
-    report = add_photos(index, [photos], kind="kind")
-    assert (report.added, len(report.changed), len(report.vanished), report.count) == (7, 1, 1, 36)
-    np.testing.assert_allclose(kinds_of(index), expected_kinds(index), atol=2e-3)
-    assert verify_index(index).problems == ()
-
-
-def test_a_photo_that_was_gone_then_and_comes_back_is_described(index, photos, fake_kind):
-    aside = (photos / "even" / "0002.png").rename(photos.parent / "aside.png")
-    add_photos(index, [photos], kind="kind")
-    aside.rename(photos / "even" / "0002.png")
-    assert add_photos(index, [photos]).count == 30
-    np.testing.assert_allclose(kinds_of(index), expected_kinds(index), atol=2e-3)
-    (photos / "even" / "0002.png").rename(aside)
-    assert add_photos(index, [photos]).count == 29
-    aside.rename(photos / "even" / "0002.png")
-    segments = len(read_manifest(index).segments)
-    assert add_photos(index, [photos]).count == 30 and len(read_manifest(index).segments) == segments
-
-
-def test_a_stopped_run_goes_on_where_it_was(index, photos, fake_kind, helpers):
-    def stop(done, total):
-        if done >= 20:
-            raise KeyboardInterrupt
-
-    before = (index / "manifest.json").read_bytes()
-    with pytest.raises(KeyboardInterrupt):
-        add_photos(index, kind="kind", progress=stop)
-    assert (index / "manifest.json").read_bytes() == before and len(kind_files(index)) == 2
-    assert len(PhotoIndex.open(index)) == 30
-    file = index / kind_files(index)[0]
-    written = file.stat().st_mtime_ns
-    add_photos(index, kind="kind")
-    assert file.stat().st_mtime_ns == written and verify_index(index).problems == ()
-    np.testing.assert_allclose(kinds_of(index), expected_kinds(index), atol=2e-3)
-
-
-def test_other_writers_delete_what_a_stopped_run_left(index, photos, fake_kind):
-    def stop(done, total):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        add_photos(index, kind="kind", progress=lambda done, total: done < 20 or stop(done, total))
-    assert kind_files(index)
-    add_photos(index, [photos])
-    assert kind_files(index) == []
-
-
-def test_they_can_be_left_out_and_dropped(told, photos, index, helpers):
-    opened = PhotoIndex.open(told)
-    report = add_photos(told, kind="none")
-    assert report.kind is None and read_manifest(told).kind is None
-    assert len(list(opened.kinds())) == 4, "readers keep what they opened"
-    add_photos(told)
-    assert len(list(opened.kinds())) == 4, "even after another writer"
-    del opened
-    add_photos(told)
-    assert helpers.contents(told) == helpers.contents(index)
-
-
-def test_a_photo_that_cannot_be_read_any_more_is_named(index, photos, tmp_path, helpers, fake_kind):
-    more = helpers.write_photos(tmp_path / "more", range(50, 54))
-    add_photos(index, [more])
-    (more / "even" / "0050.png").unlink()
-    before = (index / "manifest.json").read_bytes()
-    with pytest.raises(PhotoError, match=r"0050\.png of .* cannot be read any more: put it back, or bring the index"):
-        add_photos(index, [photos], kind="kind")
-    assert (index / "manifest.json").read_bytes() == before
-    assert add_photos(index, kind="kind").kind == "kind", "without sources all of them are brought up to date"
-
-
-def test_changed_weights_are_named_and_can_be_taken(told, photos, settings, helpers, monkeypatch, fake_kind):
+def test_changed_weights_are_named_and_can_be_taken(kind_index, photos, kind_settings, helpers, monkeypatch, fake_kind):
     change_weights(monkeypatch, fake_kind)
-    before = helpers.contents(told)
-    index = PhotoIndex.open(told)
+    before = helpers.contents(kind_index)
+    index = PhotoIndex.open(kind_index)
     assert find_neighbors(index, helpers.pixels(3), hole_at(9, 9), 1)[0].record.key == "odd/0003.png"
     message = (
-        f"kind features of {told} were made with weights {fakes.OLD[:12]}, but kind has weights {fakes.NEW[:12]} now: "
-        f"put the old weights back, or make them anew with `ceret add {told} --kind kind`"
+        f"kind features of {kind_index} were made with weights {fakes.OLD[:12]}, but kind has weights {fakes.NEW[:12]} now: "
+        f"put the old weights back, or make them anew with `ceret add {kind_index} --kind kind`"
     )
     for act in (
-        lambda: find_neighbors(PhotoIndex.open(told), helpers.pixels(3), hole_at(9, 9), 1, features="kind"),
-        lambda: add_photos(told, [photos]),
+        lambda: find_neighbors(PhotoIndex.open(kind_index), helpers.pixels(3), hole_at(9, 9), 1, features="kind"),
+        lambda: add_photos(kind_index, [photos]),
     ):
         with pytest.raises(NoKindError, match=re.escape(message)):
             act()
     with pytest.raises(PhotoIndexError, match=r"with other weights of the kind kind: change it with `ceret add"):
-        build_index([photos], told, settings)
-    assert helpers.contents(told) == before
-    old = kind_files(told)
-    add_photos(told, kind="kind")
+        build_index([photos], kind_index, kind_settings)
+    assert helpers.contents(kind_index) == before
+    old = kind_files(kind_index)
+    add_photos(kind_index, kind="kind")
     assert len(list(index.kinds())) == 4, "readers keep what they opened"
-    assert read_manifest(told).kind.weights_sha256 == fakes.NEW
+    assert read_manifest(kind_index).kind.weights_sha256 == fakes.NEW
     del index
-    add_photos(told)
-    assert len(kind_files(told)) == 4 and not set(kind_files(told)) & set(old)
-    found = find_neighbors(PhotoIndex.open(told), helpers.pixels(3), hole_at(9, 9), 1, features="kind")
+    add_photos(kind_index)
+    assert len(kind_files(kind_index)) == 4 and not set(kind_files(kind_index)) & set(old)
+    found = find_neighbors(PhotoIndex.open(kind_index), helpers.pixels(3), hole_at(9, 9), 1, features="kind")
     assert found[0].record.key == "odd/0003.png"
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "unlink"])
-def test_a_damaged_file_is_named_and_can_be_made_anew(told, helpers, harm):
-    whole = helpers.contents(told)
-    path = told / kind_files(told)[1]
+def test_a_damaged_file_is_named_and_can_be_made_anew(kind_index, helpers, harm):
+    whole = helpers.contents(kind_index)
+    path = kind_index / kind_files(kind_index)[1]
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.unlink()
     if harm != "unlink":
         path.write_bytes(data if harm == "flip" else data[:-1])
-    found = verify_index(told)
+    found = verify_index(kind_index)
     assert len(found.problems) == 1 and str(path) in found.problems[0]
-    for act in (lambda: list(PhotoIndex.open(told).kinds()), lambda: add_photos(told)):
-        with pytest.raises(CorruptIndexError, match=rf"{path} .*make it anew with `ceret add {told} --kind KIND`"):
+    for act in (lambda: list(PhotoIndex.open(kind_index).kinds()), lambda: add_photos(kind_index)):
+        with pytest.raises(
+            CorruptIndexError, match=rf"{path} .*make it anew with `ceret add {kind_index} --kind KIND`"
+        ):
             act()
-    add_photos(told, kind="kind")
-    assert helpers.contents(told) == whole
+    add_photos(kind_index, kind="kind")
+    assert helpers.contents(kind_index) == whole
 
 
-def test_verify_compares_them_with_the_manifest(told, helpers):
-    manifest = json.loads((told / "manifest.json").read_bytes())
-    helpers.edit_manifest(told, kind={**manifest["kind"], "channels": 47})
-    problems = verify_index(told).problems
+def test_verify_compares_them_with_the_manifest(kind_index, helpers):
+    manifest = json.loads((kind_index / "manifest.json").read_bytes())
+    helpers.edit_manifest(kind_index, kind={**manifest["kind"], "channels": 47})
+    problems = verify_index(kind_index).problems
     assert len(problems) == 4
-    file = read_manifest(told).kind_file
+    file = read_manifest(kind_index).kind_file
     found = "cannot be read (its vectors are float16 of shape (8, 48), expected float16 (8, 47))"
     assert problems[1].startswith(
-        f"{told / 'segments' / '000002' / file} {found}: restore it from a copy, or make it anew"
+        f"{kind_index / 'segments' / '000002' / file} {found}: restore it from a copy, or make it anew"
     )
 
 
-def test_damage_elsewhere_stops_a_change_of_kind(told):
-    (told / "segments" / "000002" / "vectors.h5").write_bytes(b"")
+def test_damage_elsewhere_stops_a_change_of_kind(kind_index):
+    (kind_index / "segments" / "000002" / "vectors.h5").write_bytes(b"")
     with pytest.raises(CorruptIndexError, match=r"vectors\.h5 has 0 bytes"):
-        add_photos(told, kind="none")
+        add_photos(kind_index, kind="none")
 
 
-def test_without_torch_an_index_has_none_and_says_so(tmp_path, photos, settings, helpers, monkeypatch):
+def test_without_torch_an_index_has_none_and_says_so(tmp_path, photos, kind_settings, helpers, monkeypatch):
     monkeypatch.setattr(builder, "missing_packages", lambda: ["torch"])
     out = tmp_path / "plain.ceret"
     done = ceret("index", photos, "--out", out, "--features", "thumbnail:8", "--size", 32)
@@ -347,9 +227,9 @@ def test_the_kind_is_checked_when_the_settings_are_made(kind):
         IndexSettings(kind=kind)
 
 
-def test_features_that_are_the_kind_are_not_stored_twice(tmp_path, photos, settings, helpers, small_segments):
+def test_features_that_are_the_kind_are_not_stored_twice(tmp_path, photos, kind_settings, helpers, small_segments):
     out = tmp_path / "own.ceret"
-    build_index([photos], out, dataclasses.replace(settings, features="kind", size=128))
+    build_index([photos], out, dataclasses.replace(kind_settings, features="kind", size=128))
     manifest = read_manifest(out)
     assert manifest.kind_is_own and manifest.kind_file is None and kind_files(out) == []
     np.testing.assert_allclose(np.linalg.norm(kinds_of(out).astype(np.float32), axis=1), 1, atol=2e-3)
@@ -371,22 +251,6 @@ def test_memory_is_counted(fake_kind, monkeypatch):
         make_decode_budget(plain, 2, 400 << 20, kind)
 
 
-def test_a_source_that_moved_keeps_them(told, photos, tmp_path):
-    from ce_retrieval.photo_index import relocate_index
-
-    before = kinds_of(told)
-    moved = photos.rename(tmp_path / "moved")
-    relocate_index(told, photos, moved)
-    np.testing.assert_array_equal(kinds_of(told), before)
-    assert add_photos(told).present == 30
-
-
-def test_a_copy_of_an_index_is_changed_alone(told, tmp_path):
-    shutil.copytree(told, tmp_path / "copy.ceret")
-    add_photos(tmp_path / "copy.ceret", kind="none")
-    assert len(kinds_of(told)) == 30
-
-
 def test_the_kind_that_ships_is_the_default(tmp_path, photos, shipped_weights, one_thread_torch):
     out = tmp_path / "shipped.ceret"
     report = build_index([photos / "odd"], out, IndexSettings(features="thumbnail:8", size=32, workers=1))
@@ -402,11 +266,11 @@ def test_the_kind_that_ships_is_the_default(tmp_path, photos, shipped_weights, o
     assert read_manifest(out) == whole and "torch" in whole.libraries
 
 
-def test_the_kind_of_a_network_that_fails(tmp_path, photos, settings):
+def test_the_kind_of_a_network_that_fails(tmp_path, photos, kind_settings):
     missing = tmp_path / "none.onnx"
     for act in (
-        lambda: build_index([photos], tmp_path / "x.ceret", dataclasses.replace(settings, kind=f"onnx:{missing}")),
-        lambda: build_index([photos], tmp_path / "x.ceret", dataclasses.replace(settings, kind="onnx:")),
+        lambda: build_index([photos], tmp_path / "x.ceret", dataclasses.replace(kind_settings, kind=f"onnx:{missing}")),
+        lambda: build_index([photos], tmp_path / "x.ceret", dataclasses.replace(kind_settings, kind="onnx:")),
     ):
         with pytest.raises((DescriptorError, SettingsError), match=r"there is no such file|expected a file"):
             act()
