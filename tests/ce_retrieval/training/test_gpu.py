@@ -109,7 +109,7 @@ def test_resident_and_streamed_photos_give_the_same_batches(device, tiny_config)
 @pytest.mark.gpu
 @NO_GPU
 def test_out_of_memory_names_a_batch_that_fits(tmp_path):
-    """On the CPU, test_trainer.py pretends that memory runs out."""
+    """On the CPU, test_training_failures.py pretends that memory runs out."""
     config = preset_config("compact", batch=4096, steps=2)
     photos = make_photos(4200, config.network.size)
     torch.cuda.empty_cache()
