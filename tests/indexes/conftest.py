@@ -1,10 +1,11 @@
-"""Cards for tests: real ones, or FAISS's CPU classes in their place."""
+"""What the tests of indexes share: cards, real ones or FAISS's CPU classes in their place, and small grids."""
 
 import sys
 
 import faiss
 import pytest
 from fake_cards import fake_faiss
+from pooled_cases import collection, exact_index
 
 
 @pytest.fixture
@@ -27,3 +28,13 @@ def any_card(request, cards):
     if not (hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus()):
         pytest.skip("needs faiss-gpu and a GPU")
     return faiss
+
+
+@pytest.fixture(scope="module")
+def grids():
+    return collection()
+
+
+@pytest.fixture(scope="module")
+def exact(grids):
+    return exact_index(grids)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fake_cards import MOST
-from test_pooled import (
+from pooled_cases import (
     CELLS,
     CHANNELS,
     COUNT,
@@ -23,16 +23,6 @@ from indexes.codebook import Codebook
 from indexes.first_pass import CardVectors, CodeScan
 from indexes.pooled import PooledIndex
 from indexes.pooling import Pooling
-
-
-@pytest.fixture(scope="module")
-def grids():
-    return collection()
-
-
-@pytest.fixture(scope="module")
-def exact(grids):
-    return exact_index(grids)
 
 
 def on_cards(grids):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_pooled import (
+from pooled_cases import (
     CELLS,
     CHANNELS,
     COUNT,
@@ -10,7 +10,6 @@ from test_pooled import (
     check_distances,
     check_equal,
     collection,
-    exact_index,
     random_weights,
     recall,
 )
@@ -20,16 +19,6 @@ from indexes.base import EngineError
 from indexes.codebook import Codebook
 from indexes.lists import ALL_LISTS, ListCodebook
 from indexes.pooled import PooledIndex
-
-
-@pytest.fixture(scope="module")
-def grids():
-    return collection()
-
-
-@pytest.fixture(scope="module")
-def exact(grids):
-    return exact_index(grids)
 
 
 @pytest.fixture(scope="module")

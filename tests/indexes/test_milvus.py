@@ -93,7 +93,7 @@ def store(tmp_path):
 
 
 def test_pooled_grids_are_searched_by_milvus(store, monkeypatch):
-    from test_pooled import CELLS, CHANNELS, check_distances, collection, exact_index, random_weights, recall
+    from pooled_cases import CELLS, CHANNELS, check_distances, collection, exact_index, random_weights, recall
 
     monkeypatch.setattr(pooled, "CANDIDATES", 1)  # so that the fewest are measured
     grids, queries, weights = collection(2500), collection(6, seed=1), random_weights(6)
@@ -115,7 +115,7 @@ def test_pooled_grids_are_searched_by_milvus(store, monkeypatch):
 
 
 def test_more_than_milvus_returns_is_measured(store, monkeypatch):
-    from test_pooled import CELLS, CHANNELS, check_equal, collection, exact_index, random_weights
+    from pooled_cases import CELLS, CHANNELS, check_equal, collection, exact_index, random_weights
 
     monkeypatch.setattr(milvus, "MOST", 600)
     grids, queries, weights = collection(900), collection(3, seed=1), random_weights(3)
