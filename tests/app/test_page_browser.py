@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from page_hand import LONG, choose, paint
 from page_server import GRADIOS_OWN, page_of
 from PIL import Image
 
@@ -13,7 +14,6 @@ from cli.main import main
 pytest.importorskip("gradio", reason="Gradio is not installed")
 pytestmark = [pytest.mark.web, *GRADIOS_OWN]
 
-LONG = 60_000  # ms
 QUICK = ("--method", "scenes", "--rerank", "rim", "--aligned", "8")
 
 
@@ -28,24 +28,6 @@ def photo(tmp_path, bundled_photos):
     path = tmp_path / "beach.png"
     Image.fromarray(np.ascontiguousarray(bundled_photos[2][60:220, 100:300])).save(path)
     return path
-
-
-def paint(page):
-    """Draw a stroke across the middle of the photo."""
-    box = page.locator("#canvas canvas").first.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x - 40, y)
-    page.mouse.down()
-    page.mouse.move(x + 40, y + 10, steps=6)
-    page.mouse.up()
-
-
-def choose(page, photo):
-    page.locator("#chooser .drop").wait_for(timeout=LONG)
-    page.set_input_files("#chooser input[type=file]", str(photo))
-    page.wait_for_function("document.querySelector('#about-photo').innerText.includes('pixels')", timeout=LONG)
-    page.wait_for_timeout(800)
-    page.locator("#canvas canvas").first.scroll_into_view_if_needed()
 
 
 def fetched(page, button, folder):

@@ -8,10 +8,10 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from page_server import GRADIOS_OWN, QUICK, Tab, fetched, page_of
+from page_filling import CONTROLS, ELLIPSE, encoded, filled, named, painted
+from page_server import GRADIOS_OWN, QUICK, fetched, page_of
 from PIL import Image
 
-from ce_retrieval.app.fill_controls import NONE
 from ce_retrieval.completion.methods import METHODS
 from ce_retrieval.completion.scenes.completer import SceneCompleter
 from ce_retrieval.completion.settings import TERM_WEIGHTS
@@ -21,32 +21,6 @@ from cli.main import main
 
 pytest.importorskip("gradio", reason="Gradio is not installed")
 pytestmark = GRADIOS_OWN
-
-CONTROLS = {
-    "seam": 16,
-    "trust": 0.2,
-    "where": "",
-    "rerank": "guided",
-    "aligned": None,
-    "kind": "auto",
-    "places": "auto",
-    "allow_same_photo": False,
-    "mixed": False,
-    "fill": "blend",
-    "start": "auto",
-    "k": None,
-}
-ELLIPSE = {"kind": "ellipse", "box": [30, 20, 70, 60]}
-
-
-def encoded(pixels, kind="PNG", **more):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **more)
-    return buffer.getvalue()
-
-
-def painted(*actions):
-    return json.dumps({"size": [100, 80], "actions": list(actions)})
 
 
 @pytest.fixture(scope="module")
@@ -79,39 +53,6 @@ def tab(page, photo):
     tab = page.another()
     assert "beach.png, 100 × 80 pixels" in tab.choose(photo)[0]
     return tab
-
-
-def filled(tab: Tab, painting=None, method="scenes", other=NONE, collection="crops", **settings):
-    """What the page shows after a fill, by name."""
-    values = [*({**CONTROLS, **QUICK} | settings).values()]
-    shown = tab.call(
-        "fill",
-        painted(ELLIPSE) if painting is None else painting,
-        collection,
-        method,
-        other,
-        *values,
-        *TERM_WEIGHTS.values(),
-    )
-    return named(shown)
-
-
-def named(shown):
-    names = (
-        "begin",
-        "stop",
-        "status",
-        "all",
-        "slider",
-        "versus",
-        "about",
-        "picture",
-        "record",
-        "mask",
-        "command",
-        "others",
-    )
-    return dict(zip((*names, "gallery", "origins", "looked"), shown, strict=True))
 
 
 def by_command(tab, shown, photo, tmp_path, method, index, *more):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from page_hand import LONG, choose, paint
 from page_server import GRADIOS_OWN, page_of
 from PIL import Image
-from test_page_browser import LONG, choose, paint
 
 pytest.importorskip("gradio", reason="Gradio is not installed")
 pytestmark = [pytest.mark.web, pytest.mark.slow, *GRADIOS_OWN]

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from page_filling import encoded, filled
 from page_server import GRADIOS_OWN, fetched, page_of
 from PIL import Image
 from place_views import lit, oval, psnr, removed, seen, turned
-from test_page_fill import encoded, filled
 
 from ce_retrieval.app import others
 from cli.main import main
