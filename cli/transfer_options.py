@@ -79,7 +79,9 @@ _OPTIONS: tuple[Decorator, ...] = (
     ),
     click.option("--rescale", is_flag=True, help=_help("rescale")),
     click.option(
-        "--probe", is_flag=True, help="For classify: train one layer on pool5 as it is, in place of all layers."
+        "--probe",
+        is_flag=True,
+        help="For classify: train one layer on pool5, or on --layer, as it is, in place of all layers.",
     ),
     click.option(
         "--layer",

@@ -102,9 +102,8 @@ class VocFolder:
 
     def file_sizes(self, paths: Iterable[Path]) -> list[int]:
         """Return the sizes of files in bytes; SourceError where one is missing: a training should not end by it after hours."""
-        return [
-            path.stat().st_size if path.is_file() else len(_read(path)) for path in paths
-        ]  # it says what stands there
+        # Reading what is not a file raises the error that says what stands there.
+        return [path.stat().st_size if path.is_file() else len(_read(path)) for path in paths]
 
     def photo_path(self, name: str) -> Path:
         """Return the path of a photo."""

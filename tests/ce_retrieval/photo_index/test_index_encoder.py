@@ -20,12 +20,15 @@ from ce_retrieval.models import CompactConfig, shipped  # noqa: E402
 from ce_retrieval.models.build import build_network  # noqa: E402
 from ce_retrieval.models.checkpoint import save_network  # noqa: E402
 from ce_retrieval.models.compression import export_compressed  # noqa: E402
+from ce_retrieval.models.precision import has_bfloat16  # noqa: E402
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index, read_manifest  # noqa: E402
 from ce_retrieval.photo_index.decode_budget import make_decode_budget  # noqa: E402
 from ce_retrieval.retrieval.search import find_neighbors, search_contexts  # noqa: E402
 from cli.main import main  # noqa: E402
 
 SIZE = 32
+# A photo alone and in a batch: on some CPUs, the sums of bfloat16 depend on the batch.
+ALONE = 3e-2 if has_bfloat16("cpu") else 2e-3
 TINY = CompactConfig(size=SIZE, widths=(8, 16, 16), mixers=1)
 
 
@@ -88,7 +91,7 @@ def test_an_index_holds_the_features_and_the_hash(learned, photos, weights):
     assert (manifest.cells, manifest.channels, manifest.size, manifest.count) == (4, 5, SIZE, 30)
     assert manifest.weights_sha256 == shipped.load_weights(str(weights)).sha256
     assert manifest.libraries["torch"] == torch.__version__
-    np.testing.assert_allclose(grids_of(index), described(index, photos), atol=2e-3)
+    np.testing.assert_allclose(grids_of(index), described(index, photos), atol=ALONE)
 
 
 @pytest.mark.parametrize(("hole", "layer"), [("none", "cells"), ("center", "context")])
@@ -98,7 +101,7 @@ def test_search_is_exact_on_what_is_stored(tmp_path, photos, settings, weights, 
     index = PhotoIndex.open(path)
     assert index.manifest.descriptor == f"encoder:{layer}:{weights}"
     stored = grids_of(index)
-    np.testing.assert_allclose(stored, described(index, photos), atol=2e-3)
+    np.testing.assert_allclose(stored, described(index, photos), atol=ALONE)
     rng = np.random.default_rng(5)
     queries = rng.integers(0, 256, (6, SIZE // 4, SIZE // 4, 3), dtype=np.uint8).repeat(4, axis=1).repeat(4, axis=2)
     holes = np.zeros((6, SIZE, SIZE), bool)
@@ -155,7 +158,7 @@ def test_photos_are_added_with_the_same_weights(learned, photos, helpers):
     helpers.write_photos(photos, range(100, 107))
     assert add_photos(learned, [photos]).added == 7
     index = PhotoIndex.open(learned)
-    np.testing.assert_allclose(grids_of(index), described(index, photos), atol=2e-3)
+    np.testing.assert_allclose(grids_of(index), described(index, photos), atol=ALONE)
 
 
 def test_the_weights_of_the_package(tmp_path, photos, weights, monkeypatch, small_segments):
