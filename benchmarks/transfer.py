@@ -41,20 +41,32 @@ BY_LAYER = 100  # labels a class
 
 
 class Column(NamedTuple):
-    """A column of the table: a task, how it is learned, whether from rescaled weights, and the figure that is shown."""
+    """A column of the table.
+
+    Attributes
+    ----------
+    name : its head.
+    part : of the work, for --only.
+    settings : the task, and how it is learned.
+    rescaled : the rows that it has: weights that are rescaled, or not.
+    most_seeds : where more would take hours.
+    figure : that is shown.
+    """
 
     name: str
     part: str
     settings: TransferSettings
     rescaled: tuple[bool, ...]
+    most_seeds: int = 100
     figure: str = "accuracy"
 
 
 COLUMNS = (
     *(
-        Column(f"probe, {labels or 'all'} labels", "probe", replace(CLASSES, labels=labels), (False, True))
-        for labels in (10, 100, None)
+        Column(f"probe, {labels} labels", "probe", replace(CLASSES, labels=labels), (False, True))
+        for labels in (10, 100)
     ),
+    Column("probe, all labels", "probe", CLASSES, (False,), most_seeds=1),
     *(
         Column(
             f"all layers, {labels} labels",
@@ -64,8 +76,8 @@ COLUMNS = (
         )
         for labels, steps in ((10, 60), (100, 300))
     ),
-    Column("detection, mAP %", "shapes", DETECTION, (True,), "map_11"),
-    Column("segmentation, mean IU %", "shapes", SEGMENTATION, (False,), "mean_iu"),
+    Column("detection, mAP %", "shapes", DETECTION, (True,), 1, "map_11"),
+    Column("segmentation, mean IU %", "shapes", SEGMENTATION, (False,), figure="mean_iu"),
 )
 LAYER_COLUMNS = tuple(
     Column(layer, "layers", replace(CLASSES, labels=BY_LAYER, layer=layer), (False,))
@@ -108,7 +120,7 @@ def one(options: argparse.Namespace, column: Column, init: str, rescale: bool) -
     out = folder(options.out, column, init, rescale)
     if finished(out):
         return
-    settings = replace(column.settings, init=init, rescale=rescale, seeds=options.seeds)
+    settings = replace(column.settings, init=init, rescale=rescale, seeds=min(options.seeds, column.most_seeds))
     resume = (out / "results.json").exists() or (out / CHECKPOINT).exists()
     match settings:
         case ClassificationSettings():

@@ -127,7 +127,7 @@ def chosen_settings(task: str, options: dict[str, Any]) -> TransferSettings:
         raise click.UsageError(
             f"--probe trains no layer of the network: leave out {option_name(next(iter(training)))}, or --probe"
         )
-    if given.get("layer") and not given.get("probe") and task == "classify":
+    if "layer" in given and not given.get("probe"):
         raise click.UsageError("--layer is of a probe: give --probe too, or leave out --layer")
     values: dict[str, Any] = {name: value for name, value in given.items() if name in ranges(kind)}
     tuned = FineTuning(**{name: training.get(name, _default(task, name)) for name in _TRAINING})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ce_retrieval.errors import LockedIndexError, TrainingError
+from ce_retrieval.errors import CheckpointError, LockedIndexError, TrainingError
 from ce_retrieval.models.checkpoint import load_tensors
 from ce_retrieval.own_files import RESULTS, foreign
 from ce_retrieval.pixels import Photo
@@ -159,11 +160,22 @@ def _writing(out: Path) -> Iterator[None]:
         yield
 
 
-def _start(files: ResultFiles) -> list[SeedResult]:
-    path = files.out / CHECKPOINT
-    if path.exists() and load_tensors(path)[1].get("kind") != KIND:
+def _checkpoint_header(out: Path) -> dict[str, Any] | None:
+    """Return the header of the checkpoint in a folder, if there is one; StorageError where ceret did not write the file."""
+    path = out / CHECKPOINT
+    if not os.path.lexists(path):
+        return None
+    try:
+        header = load_tensors(path)[1]
+    except CheckpointError:
+        raise foreign(path) from None
+    if header.get("kind") != KIND:
         raise foreign(path)
-    if path.exists() or files.are_of_unfinished_run():
+    return header
+
+
+def _start(files: ResultFiles) -> list[SeedResult]:
+    if _checkpoint_header(files.out) or files.are_of_unfinished_run():
         raise TrainingError(f"{files.out} holds an unfinished run: set `resume` to continue it, or use another `out`")
     return []
 
@@ -171,12 +183,10 @@ def _start(files: ResultFiles) -> list[SeedResult]:
 def _to_resume(files: ResultFiles, settings: TransferSettings) -> list[SeedResult]:
     """Return the seeds that a run has finished; TrainingError where it is another run, or there is none."""
     out, done = files.out, files.finished()
-    path = out / CHECKPOINT
-    if path.exists():
-        header = load_tensors(path)[1]
-        if header.get("kind") != KIND or header["about"] != files.about:
+    if header := _checkpoint_header(out):
+        if header["about"] != files.about:
             raise TrainingError(
-                f"{path} is of another run: resume with the same photos and settings, or use another `out`"
+                f"{out / CHECKPOINT} is of another run: resume with the same photos and settings, or use another `out`"
             )
     elif not done:
         what = f"{out / RESULTS} is of another run" if (out / RESULTS).exists() else f"{out} holds nothing to resume"

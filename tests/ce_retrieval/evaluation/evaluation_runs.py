@@ -4,8 +4,10 @@ import json
 
 from ce_retrieval.evaluation import EvaluationSettings, evaluate, write_report
 
+METHODS = ("thumbnail:16@none", "thumbnail:16+rim+blend", "hog+mean", "smooth", "oracle", "ring+blend")
 
-def run(folder, index, out, methods, progress=None, **settings):
+
+def run(folder, index, out, methods=METHODS, progress=None, **settings):
     folders = folder if isinstance(folder, list) else [folder]
     return evaluate(folders, index, out, EvaluationSettings(tuple(methods), **settings), progress)
 

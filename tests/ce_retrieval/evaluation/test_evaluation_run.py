@@ -5,7 +5,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from evaluation_runs import results_of, run
+from evaluation_runs import METHODS, results_of, run
 from PIL import Image
 
 from ce_retrieval import complete
@@ -20,12 +20,11 @@ from ce_retrieval.models.seen_photos import write_seen
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, build_index
 
 BICUBIC = Image.Resampling.BICUBIC
-METHODS = ("thumbnail:16@none", "thumbnail:16+rim+blend", "hog+mean", "smooth", "oracle", "ring+blend")
 
 
 @pytest.fixture(scope="session")
 def evaluation(query_folder, opened, tmp_path_factory):
-    return run(query_folder, opened, tmp_path_factory.mktemp("out"), METHODS)
+    return run(query_folder, opened, tmp_path_factory.mktemp("out"))
 
 
 def test_figures_worked_out_by_hand(query_folder, opened, collection, tmp_path):
@@ -95,7 +94,7 @@ def test_precision_by_hand_and_only_for_methods_that_find_neighbours(
 
 def test_the_figures_are_a_function_of_seed_photos_and_index(evaluation, query_folder, opened, tmp_path):
     first = results_of(evaluation, tmp_path / "a")
-    again = results_of(run(query_folder, PhotoIndex.open(opened.path), tmp_path / "b", METHODS), tmp_path / "b")
+    again = results_of(run(query_folder, PhotoIndex.open(opened.path), tmp_path / "b"), tmp_path / "b")
     assert again == first
     order = (4, 2, 0, 5, 3, 1)  # with the index of HOG that is there by now
     other = results_of(run(query_folder, opened, tmp_path / "b", [METHODS[n] for n in order]), tmp_path / "c")

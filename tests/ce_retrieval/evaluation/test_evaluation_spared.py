@@ -124,17 +124,17 @@ def test_bad_input_is_refused_before_anything_is_done(query_folder, crop_folder,
     with pytest.raises(FilterError, match=r"none of 60 photos .* passes the filter"):
         run(query_folder, opened, tmp_path / "out", ("scenes+rim+where=width > 5000",), never)
     with pytest.raises(CeretError, match="nowhere"):
-        run(tmp_path / "nowhere", opened, tmp_path / "out", ("oracle",), progress=never)
+        run(tmp_path / "nowhere", opened, tmp_path / "out", progress=never)
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
-        run(query_folder, opened, tmp_path / "file", ("oracle",), progress=never)
+        run(query_folder, opened, tmp_path / "file", progress=never)
     build_index(
         [crop_folder / "photo0"], tmp_path / "tiny.ceret", IndexSettings("thumbnail:8", "none", 8, 1, kind="none")
     )
     with pytest.raises(EvaluationError, match="SSIM needs 11 px"):
         run(query_folder, PhotoIndex.open(tmp_path / "tiny.ceret"), tmp_path / "out", ("oracle",), never)
     with pytest.raises(PhotoIndexError, match=r"no index at .*none\.ceret"):
-        run(query_folder, PhotoIndex.open(tmp_path / "none.ceret"), tmp_path / "out", ("oracle",))
+        run(query_folder, PhotoIndex.open(tmp_path / "none.ceret"), tmp_path / "out")
 
 
 def test_settings_out_of_range_are_named():

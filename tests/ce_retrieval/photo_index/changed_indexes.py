@@ -1,5 +1,7 @@
 """What an index holds, for the tests of its changes."""
 
+import hashlib
+
 import numpy as np
 
 from ce_retrieval.photo_index import PhotoIndex
@@ -17,6 +19,4 @@ def described(index):
 
 
 def hashes_of(paths):
-    import hashlib
-
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

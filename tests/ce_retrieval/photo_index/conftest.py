@@ -127,6 +127,6 @@ def kind_settings(fake_kind):
 @pytest.fixture
 def kind_index(tmp_path, photos, small_segments, kind_settings):
     """An index of `photos` with kind features: four segments."""
-    path = tmp_path / "told.ceret"
+    path = tmp_path / "kind.ceret"
     build_index([photos], path, kind_settings)
     return path

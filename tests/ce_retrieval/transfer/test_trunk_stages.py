@@ -86,7 +86,9 @@ def test_a_probe_reads_the_layer_it_names(name):
     with torch.no_grad():
         for number, (width, side) in enumerate(zip(widths, (10, 6, 5, 5, 6), strict=True), start=1):
             layer = f"conv{number}"
-            maps = trunk_to(trunk, layer)(photos)
+            part = trunk_to(trunk, layer)
+            assert sum(isinstance(one, nn.Conv2d) and one.stride != (2, 2) for one in part) == number
+            maps = part(photos)
             assert maps.shape[:2] == (2, width) and float(maps.min()) == 0 < float(maps.max())
             found = probed_features(trunk, layer)(photos)
             assert found.shape == (2, width * side**2)
