@@ -312,8 +312,12 @@ def test_a_killed_run_is_finished_by_the_next(completer, photos, mask, tmp_path)
         for _ in range(3):
             runs.stdin.write("go\n")
             runs.stdin.flush()
-            process = int(runs.stdout.readline())
-            reported = [Path(runs.stdout.readline().strip()) for _ in range(4)]
+            reported = []
+            while not (line := runs.stdout.readline().strip()).isdigit():
+                assert line, "the script has ended"
+                reported.append(Path(line))  # by the process before, in the moment before it was killed
+            process = int(line)
+            reported += [Path(runs.stdout.readline().strip()) for _ in range(4)]
             time.sleep(rng.uniform(0, 0.03))
             os.kill(process, signal.SIGKILL)
             # What was reported is there, whole; what has its final name is a whole picture.
