@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
 
+import numpy as np
 import pytest
+from painter_hand import MASKED, PHOTO, Hand
+from ports import free_port
 
 FLAGS = (
     "--headless",
@@ -104,9 +107,41 @@ def serve() -> Iterator[Callable[..., str]]:
 
         def served(blocks: Any, folder: Path) -> str:
             _, address, _ = blocks.launch(
-                server_name="127.0.0.1", allowed_paths=[str(folder)], prevent_thread_lock=True, quiet=True
+                server_name="127.0.0.1",
+                server_port=free_port(),  # Gradio's own search leaves a socket open for each port that is taken
+                allowed_paths=[str(folder)],
+                prevent_thread_lock=True,
+                quiet=True,
             )
             closing.callback(blocks.close)
             return address
 
         yield served
+
+
+@pytest.fixture(scope="module")
+def site(serve: Callable[..., str], bundled_photos: list, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The address of a page with two painters, and the folder with what it was sent."""
+    from painter_page import painter_page
+
+    folder = tmp_path_factory.mktemp("painter")
+    coffee = bundled_photos[2]
+    mask = np.zeros(MASKED, bool)
+    mask[20:50, 30:70] = True
+    photos = {"coffee": coffee, "masked": coffee[90:180, :120], "wide": coffee[:100]}
+    photos["large"] = np.kron(coffee, np.ones((4, 4, 1), np.uint8))
+    return serve(painter_page(folder, photos, {"masked": mask}), folder), folder
+
+
+@pytest.fixture(scope="module")
+def window(open_shared_page: Callable[..., Any], site: tuple[str, Path]) -> Any:
+    return open_shared_page(site[0], viewport={"width": 1000, "height": 900})
+
+
+@pytest.fixture
+def hand(window: Any, site: tuple[str, Path]) -> Hand:
+    """The left painter with a photo of 600x400 and nothing painted, as large as the window allows, its brush chosen."""
+    made = Hand(window, site[1])
+    made.show("coffee", PHOTO)
+    made.click("brush")
+    return made

@@ -3,6 +3,12 @@
 LONG = 60_000  # ms
 
 
+def arrived(page):
+    """Wait until the parts of the page are there: Gradio shows each as its scripts arrive."""
+    for place in ("#chooser .drop", "#canvas [data-part=stage]", "#method input", "#fill"):
+        page.locator(place).first.wait_for(timeout=LONG)
+
+
 def paint(page):
     """Draw a stroke across the middle of the photo."""
     box = page.locator("#canvas canvas").first.bounding_box()
@@ -14,7 +20,7 @@ def paint(page):
 
 
 def choose(page, photo):
-    page.locator("#chooser .drop").wait_for(timeout=LONG)
+    arrived(page)
     page.set_input_files("#chooser input[type=file]", str(photo))
     page.wait_for_function("document.querySelector('#about-photo').innerText.includes('pixels')", timeout=LONG)
     page.wait_for_timeout(800)

@@ -6,13 +6,13 @@ import contextlib
 import gc
 import json
 import secrets
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from ports import free_port
 
 from ce_retrieval.app.server import served
 from ce_retrieval.app.settings import AppSettings
@@ -23,12 +23,6 @@ GRADIOS_OWN = [
     for kind in ("DeprecationWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
 ]
 QUICK = {"rerank": "rim", "aligned": 8, "kind": "none", "places": "none"}
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @contextlib.contextmanager

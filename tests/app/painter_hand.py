@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+PHOTO, MASKED = (400, 600), (90, 120)  # shapes of the photo that is painted on, and of that with a mask
+
 # The photo's pixels whose centres show red, as text of 0 and 1.
 SHOWN_HOLE = """(element, [width, height]) => {
   const stage = element.querySelector('[data-part=stage]'), canvas = element.querySelector('canvas.hole');
@@ -37,8 +39,8 @@ class Hand:
         return self.page.locator(f"#{self.side}-{name}").locator("textarea, input").first
 
     def push(self, name: str) -> None:
-        """Click a button of the page, wherever it is: without Playwright's scrolling and waiting."""
-        self.page.evaluate("id => document.querySelector(id).click()", f"#{self.side}-{name}")
+        """Click a button of the page, wherever it is, as soon as it is there: Gradio shows parts as their scripts arrive."""
+        self.page.locator(f"#{self.side}-{name}").dispatch_event("click")
 
     def show(self, name: str, shape: tuple[int, int]) -> None:
         """Show a photo that the page knows, of this size, with nothing painted."""

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from page_hand import LONG, choose, paint
+from page_hand import LONG, arrived, choose, paint
 from page_server import GRADIOS_OWN, page_of
 from PIL import Image
 
@@ -75,7 +75,7 @@ def test_paint_fill_choose_download(open_page, address, photo, tmp_path, crop_in
 
 def test_a_photo_can_be_pasted_and_a_fault_is_said(open_page, address):
     page = open_page(address, viewport={"width": 1024, "height": 800}, color_scheme="dark")
-    page.locator("#chooser .drop").wait_for(timeout=LONG)
+    arrived(page)
     page.click("#fill")
     page.locator("#status [role=alert]").wait_for(timeout=LONG)
     assert "Choose a photo first" in page.locator("#status").inner_text()
@@ -95,8 +95,8 @@ def test_a_photo_can_be_pasted_and_a_fault_is_said(open_page, address):
 @pytest.mark.slow
 def test_photos_can_be_dropped_anywhere_and_among_the_others(open_page, address):
     page = open_page(address, viewport={"width": 1280, "height": 900})
-    page.locator("#chooser .drop").wait_for(timeout=LONG)
-    dropped = """async ([place, names]) => {
+    arrived(page)
+    dropped = """async (place, names) => {
       const carried = new DataTransfer();
       for (const [number, name] of names.entries()) {
         const canvas = Object.assign(document.createElement('canvas'), {width: 60 + number, height: 40});
@@ -104,12 +104,12 @@ def test_photos_can_be_dropped_anywhere_and_among_the_others(open_page, address)
         carried.items.add(new File([blob], name, {type: 'image/png'}));
       }
       const event = new DragEvent('drop', {dataTransfer: carried, bubbles: true, cancelable: true});
-      document.querySelector(place).dispatchEvent(event);
+      place.dispatchEvent(event);
       return event.defaultPrevented;
     }"""
-    assert page.evaluate(dropped, ["#title", ["dropped.png"]])
+    assert page.locator("#title").evaluate(dropped, ["dropped.png"])
     page.wait_for_function("document.querySelector('#about-photo').innerText.includes('60 × 40')", timeout=LONG)
-    assert page.evaluate(dropped, ["#others-of-place .drop", ["a.png", "b.png", "c.png"]])
+    assert page.locator("#others-of-place .drop").evaluate(dropped, ["a.png", "b.png", "c.png"])
     tiles = page.locator("#others-of-place .tiles li")
     tiles.nth(2).wait_for(timeout=LONG)
     page.get_by_role("button", name="Remove b.png").click()
@@ -130,7 +130,7 @@ def test_nothing_is_cut_off(open_page, address, photo, width, tmp_path):
 
 def test_what_is_there_has_a_name_for_screen_readers(open_page, address):
     page = open_page(address)
-    page.locator("#chooser .drop").wait_for(timeout=LONG)
+    arrived(page)
     nameless = page.evaluate(
         """() => [...document.querySelectorAll('button, input, select, textarea, [role=button]')]
           .filter((one) => one.offsetParent !== null && !one.closest('footer'))

@@ -2,51 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-from painter_hand import Hand, overlap
+from painter_hand import MASKED, PHOTO, Hand, overlap
 
 pytestmark = pytest.mark.web
-
-SHAPE = (400, 600)
-SMALL = (90, 120)
-
-
-@pytest.fixture(scope="module")
-def site(serve: Callable[..., str], bundled_photos: list, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """The address of a page with two painters, and the folder with what it was sent."""
-    from painter_page import painter_page
-
-    folder = tmp_path_factory.mktemp("painter")
-    coffee = bundled_photos[2]
-    mask = np.zeros(SMALL, bool)
-    mask[20:50, 30:70] = True
-    photos = {"coffee": coffee, "masked": coffee[90:180, :120], "wide": coffee[:100]}
-    photos["large"] = np.kron(coffee, np.ones((4, 4, 1), np.uint8))
-    return serve(painter_page(folder, photos, {"masked": mask}), folder), folder
-
-
-@pytest.fixture(scope="module")
-def window(open_shared_page: Callable[..., Any], site: tuple[str, Path]) -> Any:
-    return open_shared_page(site[0], viewport={"width": 1000, "height": 900})
-
-
-@pytest.fixture
-def hand(window: Any, site: tuple[str, Path]) -> Hand:
-    """The left painter with a photo of 600x400 and nothing painted, as large as the window allows, its brush chosen."""
-    made = Hand(window, site[1])
-    made.show("coffee", SHAPE)
-    made.click("brush")
-    return made
-
-
-def disc(x: float, y: float, radius: float) -> np.ndarray:
-    rows, cols = np.mgrid[: SHAPE[0], : SHAPE[1]] + 0.5
-    return np.hypot(cols - x, rows - y) <= radius
 
 
 def test_a_stroke_arrives_as_it_is_shown(hand):
@@ -135,79 +95,6 @@ def test_the_page_scrolls_where_the_whole_photo_is_shown(hand):
     hand.page.evaluate("scrollTo(0, 0)")
 
 
-def test_an_ellipse_by_the_keyboard_alone(hand):
-    hand.press("c", "Enter")
-    (first,) = hand.actions()
-    assert first["kind"] == "ellipse" and np.allclose(
-        np.add(first["box"][:2], first["box"][2:]) / 2, [300, 200], atol=0.1
-    )
-    hand.press("ArrowRight", "ArrowRight", "ArrowDown", "Shift+ArrowRight", "Shift+ArrowUp", "Alt+ArrowLeft")
-    (moved,) = hand.actions()
-    step = 10 / float(hand.stage.get_attribute("data-zoom"))
-    (x0, y0, x1, y1), (a0, b0, a1, b1) = first["box"], moved["box"]
-    assert np.allclose([a1 - a0, b1 - b0], [x1 - x0 + step, y1 - y0 + step], atol=0.05)
-    assert np.allclose([a0 + a1, b0 + b1], [x0 + x1 + 4 * step - 2, y0 + y1 + 2 * step], atol=0.1)
-    assert overlap(hand.hole(), hand.shown_hole()) > 0.98
-    hand.press("Control+z")
-    assert hand.actions() == [first]  # all the arrow keys together
-    hand.press("Delete")
-    assert hand.actions() == []
-
-
-@pytest.mark.slow
-def test_a_tool_button_pressed_by_the_keyboard_places_a_rectangle(hand):
-    hand.root.locator("[data-tool=rectangle]").focus()
-    for key in ("Enter", "ArrowUp", "Escape", "ArrowUp"):
-        hand.page.keyboard.press(key)
-    assert [action["kind"] for action in hand.actions()] == [
-        "rectangle",
-        "rectangle",
-    ]  # done with one, the next is placed
-
-
-@pytest.mark.slow
-def test_shapes_are_dragged_moved_and_sized_with_the_mouse(hand):
-    hand.click("rectangle")
-    hand.drag((100, 100), (200, 180))
-    assert hand.hole().sum() == pytest.approx(100 * 80, rel=0.05)
-    hand.drag((150, 140), (250, 160))  # by its middle
-    assert np.allclose(hand.actions()[0]["box"], [200, 120, 300, 200], atol=1.5)
-    hand.drag((300, 200), (330, 260))  # by its corner
-    assert np.allclose(hand.actions()[0]["box"], [200, 120, 330, 260], atol=3)
-    hand.root.locator("[data-part=take-away]").check()
-    hand.drag((400, 50), (500, 80))
-    assert [action["erase"] for action in hand.actions()] == [True, True]
-    hand.root.locator("[data-part=take-away]").uncheck()
-
-
-@pytest.mark.slow
-def test_invert_grow_shrink_and_clear(hand):
-    hand.drag((300, 200), (301, 200))
-    spot = hand.hole()
-    radius = np.sqrt(spot.sum() / np.pi)
-    hand.click("grow")
-    hand.press("g", "g")
-    _, grow = hand.actions()
-    assert grow["kind"] == "grow" and grow["pixels"] == 6  # three presses of 2 px: one action
-    grown = hand.hole()
-    assert np.sqrt(grown.sum() / np.pi) == pytest.approx(radius + 6, abs=0.7)
-    assert overlap(grown, hand.shown_hole()) > 0.98
-    hand.press("s")
-    assert hand.hole().sum() < grown.sum() and overlap(hand.hole(), hand.shown_hole()) > 0.98
-    smaller = hand.hole()
-    hand.press("i")
-    inverted = hand.hole()
-    assert np.array_equal(inverted, ~smaller) and overlap(inverted, hand.shown_hole()) > 0.98
-    hand.press("Control+z")
-    assert np.array_equal(hand.hole(), smaller)
-    hand.click("clear")
-    assert not hand.hole().any() and hand.root.locator("[data-command=grow]").is_disabled()
-    hand.press("i")
-    assert hand.hole().all()
-    hand.page.wait_for_timeout(250)
-    assert hand.status() == "Hole of all of the photo."
-
-
 def test_the_original_is_shown_while_a_key_or_the_button_is_held(hand):
     hand.drag((100, 100), (150, 100))
     canvas = hand.root.locator("canvas.hole")
@@ -239,7 +126,7 @@ def test_keys_that_are_typed_into_other_fields_are_left_alone(hand):
 
 
 def test_an_uploaded_mask_is_where_the_painting_begins(hand):
-    hand.show("masked", SMALL)
+    hand.show("masked", MASKED)
     hole = hand.hole()
     assert hand.actions() == [{"kind": "mask"}] and hole[20:50, 30:70].all() and hole.sum() == 30 * 40
     assert overlap(hole, hand.shown_hole()) > 0.98
@@ -323,7 +210,7 @@ def test_a_finger_draws_and_two_fingers_zoom(open_page, site):
         site[0], viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True, device_scale_factor=2
     )
     hand = Hand(page, site[1])
-    hand.show("coffee", SHAPE)
+    hand.show("coffee", PHOTO)
     hand.root.scroll_into_view_if_needed()
     touch = page.context.new_cdp_session(page)
 
