@@ -66,7 +66,7 @@ COLUMNS = (
         Column(f"probe, {labels} labels", "probe", replace(CLASSES, labels=labels), (False, True))
         for labels in (10, 100)
     ),
-    Column("probe, all labels", "probe", CLASSES, (False,), most_seeds=1),
+    Column("probe, all labels", "probe", CLASSES, (False, True), most_seeds=1),
     *(
         Column(
             f"all layers, {labels} labels",
@@ -75,6 +75,13 @@ COLUMNS = (
             (True,),
         )
         for labels, steps in ((10, 60), (100, 300))
+    ),
+    Column(
+        "all layers, all labels",
+        "fine-tuning",
+        replace(CLASSES, fine_tuning=FineTuning(steps=900, rate=RATE, checkpoint_every=50)),
+        (True,),
+        most_seeds=1,
     ),
     Column("detection, mAP %", "shapes", DETECTION, (True,), 1, "map_11"),
     Column("segmentation, mean IU %", "shapes", SEGMENTATION, (False,), figure="mean_iu"),
