@@ -9,6 +9,7 @@ from typing import Any
 
 from ce_retrieval.app.messages import NO_PHOTO, PageError
 from ce_retrieval.app.orders import Order
+from ce_retrieval.app.others import MOST, TOO_MANY
 from ce_retrieval.app.services import Services
 from ce_retrieval.app.sessions import Session
 from ce_retrieval.app.similar_tab import Question, nearest
@@ -35,12 +36,13 @@ class Api:
             collection = gr.Dropdown(names, value=first, label="collection")
             method = gr.Dropdown(list(METHODS), value=DEFAULT_METHOD, label="method")
             settings = gr.JSON(label="settings")
+            others = gr.UploadButton("others", file_count="multiple")
             features = gr.Dropdown(["index", "kind", "places"], value="index", label="features")
             k = gr.Number(20, precision=0, label="k")
             where = gr.Textbox(label="where")
             picture, record, found = gr.File(label="picture"), gr.File(label="record"), gr.JSON(label="result")
             begin = [gr.Button("complete"), gr.Button("neighbors"), gr.Button("methods")]
-        asked = [photo, mask, painting, collection, method, settings]
+        asked = [photo, mask, painting, collection, method, settings, others]
         begin[0].click(self.complete, asked, [picture, record], api_name="complete", concurrency_limit=None)
         asked = [photo, mask, painting, collection, features, k, where]
         begin[1].click(self.neighbors, asked, found, api_name="neighbors", concurrency_limit=None)
@@ -54,13 +56,15 @@ class Api:
         collection: str | None = None,
         method: str | None = DEFAULT_METHOD,
         settings: dict[str, Any] | None = None,
+        others: list[str] | None = None,
     ) -> tuple[str, str]:
         """Fill the hole of a photo; return the PNG, and the JSON that says where every filled pixel came from."""
         services = self._services
         try:
             with services.sessions.passing() as session:
                 given, hole = self._given(session, photo, mask)
-                order = self._order(given, hole, painting, collection, method, settings)
+                folder = self._folder(session, others or [])
+                order = self._order(given, hole, painting, collection, method, settings, folder)
                 folders, number = (session.served, session.kept), session.number()
                 filled = await self._result(
                     session, lambda progress: services.filler.fill(order, number, folders, progress)
@@ -115,6 +119,14 @@ class Api:
             return given, None
         return given, take_mask(services.upload(mask), Path(mask).name, session.kept, invert=False, alpha=False)
 
+    def _folder(self, session: Session, others: list[str]) -> Path | None:
+        """Return the folder of the other photos of a call, None where it has none."""
+        if len(others) > MOST:
+            raise PageError(TOO_MANY)
+        for path in others:
+            session.others.add(self._services.upload(path), Path(path).name, self._services.settings.max_pixels)
+        return session.others.folder()
+
     def _order(
         self,
         photo: GivenPhoto,
@@ -123,6 +135,7 @@ class Api:
         collection: str | None,
         method: str | None,
         settings: Mapping[str, Any] | None,
+        others: Path | None,
     ) -> Order:
         """Return what is to be filled; an argument that the method does not read is an error here."""
         method = DEFAULT_METHOD if method is None else method
@@ -136,8 +149,8 @@ class Api:
             if method in METHODS and METHODS[method].index == "none"
             else collection or self._services.collections.first
         )
-        settings_of(method, given, has_index=name is not None)
-        return Order(photo, mask, painting or "", method, name, given)
+        settings_of(method, given, has_index=name is not None, has_others=others is not None)
+        return Order(photo, mask, painting or "", method, name, given, others)
 
     async def _result(self, session: Session, work: Any) -> Any:
         result = None

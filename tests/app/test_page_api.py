@@ -94,7 +94,7 @@ def test_without_a_hole_the_whole_photo_is_compared(page, sent):
 
 def test_a_painting_is_a_hole_too(page, sent):
     painting = json.dumps({"size": [100, 80], "actions": [{"kind": "rectangle", "box": [30, 20, 70, 60]}]})
-    picture, record = page.call("complete", sent[0], None, painting, "crops", "retrieval", {"rerank": "rim", "k": 3})
+    picture, record = page.call("complete", sent[0], None, painting, "crops", "retrieval", {"rerank": "rim", "k": 3}, None)
     record = json.loads(fetched(page, record))
     assert record["hole"]["box"] == [20, 30, 60, 70] and len(record["candidates"]) == 3 and picture["orig_name"]
 
@@ -113,12 +113,16 @@ def test_a_painting_is_a_hole_too(page, sent):
         ({4: "network", 5: {"seam": 3}}, "has no setting 'seam'"),
         ({5: ["seam"]}, "no JSON object"),
         ({2: "{"}, "painting"),
+        ({6: 1}, "The method scenes uses no other photos of the place"),
+        ({6: 41}, "More than 40 other photos"),
     ],
 )
-def test_faults_are_answered_by_a_line(page, sent, changes, said):
-    data = [*sent, "", None, "scenes", {"rerank": "rim", "aligned": 8}]
+def test_faults_are_answered_by_a_line(page, sent, here, changes, said):
+    data = [*sent, "", None, "scenes", {"rerank": "rim", "aligned": 8}, None]
     for place, value in changes.items():
         data[place] = value
+    if data[6]:  # so many other photos
+        data[6] *= [{"path": page.send((here / "beach.png").read_bytes(), "shot.png"), "meta": META}]
     with pytest.raises(AssertionError) as raised:
         page.call("complete", *data)
     assert said in str(raised.value) and "Traceback" not in str(raised.value) and "\n" not in str(raised.value).strip()

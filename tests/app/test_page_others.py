@@ -89,6 +89,14 @@ def test_they_fill_as_the_command_does(tab, photo, view, truth, tmp_path):
     assert "--others others" in shown["command"]
     looked = tab.call("look", event={"index": 0, "value": None})
     assert "png" in looked[3] and fetched(tab, looked[2])
+    # A program gets the same.
+    sent = [
+        {"path": tab.send(data, name), "meta": {"_type": "gradio.FileData"}}
+        for name, data in (("beach.png", photo), ("shot.png", encoded(view)), ("more.png", encoded(view[:180])))
+    ]
+    picture, record = tab.call("complete", sent[0], None, PAINTED, None, "places", {"seam": 4}, sent[1:])
+    assert fetched(tab, picture) == (tmp_path / "out" / "beach.png").read_bytes()
+    assert json.loads(fetched(tab, record))["others"] == theirs["others"]
 
 
 def index_of(shown):
