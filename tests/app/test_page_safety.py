@@ -76,10 +76,16 @@ def test_no_forged_value_reads_a_file_of_the_server(tab, photo, secret, number):
     """A mask or a photo that names a file, of a path or an address, in every event that takes one."""
     tab.choose(photo)
     value = forged(str(secret))[number]
-    for name, data in (("load_mask", [value, False, False]), ("complete", [value, None, "", None, "scenes", {}])):
+    given = {"path": tab.send(photo, "beach.png"), "meta": META}
+    for name, data in (
+        ("load_mask", [value, False, False]),
+        ("complete", [value, None, "", None, "network", {}, None]),
+        ("complete", [given, None, "", None, "places", {}, [value]]),
+    ):
         try:
             shown = tab.call(name, *data)
-        except AssertionError:
+        except AssertionError as error:
+            assert "enough input values" not in str(error), "the call itself is wrong"
             continue
         assert "did not come from the page" in str(shown[0]), (name, shown)
     for text in (value, json.dumps(value), json.dumps({"path": value, "name": "x.png"})):
@@ -120,7 +126,7 @@ def test_no_address_is_fetched(tab, photo):
         address = f"http://127.0.0.1:{other.server_port}/photo.png"
         for value in forged(address):
             with pytest.raises(AssertionError, match=r"did not come from the page|'meta' field"):
-                tab.call("complete", value, None, "", None, "network", {})
+                tab.call("complete", value, None, "", None, "network", {}, None)
                 raise AssertionError("it was taken")
             assert "did not come from the page" in tab.call("choose", json.dumps(value))[0]
         for route in (f"file={address}", f"proxy={address}", f"file={urllib.parse.quote(address, safe='')}"):
