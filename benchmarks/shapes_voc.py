@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.transfer.voc import VOID
-from ce_retrieval.transfer.voc_objects import CLASSES
+from ce_retrieval.transfer.sets.voc import VOID
+from ce_retrieval.transfer.sets.voc_objects import CLASSES
 
 SIDE = 150  # px
 NAMES = ("aeroplane", "bird", "car", "cat", "person")

@@ -18,7 +18,7 @@ from voc_sets import write_objects
 
 from ce_retrieval import load_photo
 from ce_retrieval.completion.settings import TERM_WEIGHTS
-from ce_retrieval.transfer.proposals import Proposals
+from ce_retrieval.transfer.sets.proposals import Proposals
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.transfer.voc_objects import CLASSES
+from ce_retrieval.transfer.sets.voc_objects import CLASSES
 
 BOX = (
     "<object><name>{name}</name><pose>Left</pose><truncated>{truncated}</truncated><difficult>{difficult}</difficult><bndbox>\

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from ce_retrieval.pixels import Photo
 from ce_retrieval.training.data import Order
-from ce_retrieval.transfer.alexnet import AlexNet
 from ce_retrieval.transfer.crops import as_input, averaged_outputs, random_crops
 from ce_retrieval.transfer.draws import DROPOUT, TRAINING_CROPS, generator_on
-from ce_retrieval.transfer.labelled import LabelledPhotos, Task, open_task
 from ce_retrieval.transfer.losses import classification_loss
+from ce_retrieval.transfer.networks.alexnet import AlexNet
 from ce_retrieval.transfer.probe import LinearProbe, probed_features
 from ce_retrieval.transfer.results import SeedResult, measured
 from ce_retrieval.transfer.runs import Progress, Run, run_seeds
+from ce_retrieval.transfer.sets.class_labels import LabelledPhotos, Task, open_task
 from ce_retrieval.transfer.settings import ClassificationSettings
 
 _AT_ONCE = 64  # photos that are decoded between two reports

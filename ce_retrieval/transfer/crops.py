@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ce_retrieval.pixels import Photo
 from ce_retrieval.transfer.draws import TEST_CROPS
-from ce_retrieval.transfer.labelled import LabelledPhotos
+from ce_retrieval.transfer.sets.class_labels import LabelledPhotos
 
 _AT_ONCE = 64  # crops that a network sees at a time
 

@@ -17,8 +17,11 @@ from ce_retrieval.training.data import Order
 from ce_retrieval.transfer.boxes import corrected, surest
 from ce_retrieval.transfer.crops import as_input
 from ce_retrieval.transfer.draws import DROPOUT, FIRST_SCORES, MIRRORS, REGIONS, generator_on
-from ce_retrieval.transfer.fast_rcnn import FastRCNN, detection_loss
-from ce_retrieval.transfer.objects import (
+from ce_retrieval.transfer.networks.fast_rcnn import FastRCNN, detection_loss
+from ce_retrieval.transfer.networks.stages import SIDE
+from ce_retrieval.transfer.results import SeedResult, average_precisions
+from ce_retrieval.transfer.runs import Progress, Run, run_seeds
+from ce_retrieval.transfer.sets.box_labels import (
     TEST,
     TRAIN,
     ObjectPhotos,
@@ -26,14 +29,11 @@ from ce_retrieval.transfer.objects import (
     drawn_regions,
     mirrored_boxes,
 )
-from ce_retrieval.transfer.photo_sets import GREY, check_apart, fingerprint, stacked
-from ce_retrieval.transfer.proposals import Proposals
-from ce_retrieval.transfer.results import SeedResult, average_precisions
-from ce_retrieval.transfer.runs import Progress, Run, run_seeds
+from ce_retrieval.transfer.sets.proposals import Proposals
+from ce_retrieval.transfer.sets.voc_objects import CLASSES
+from ce_retrieval.transfer.sets.voc_photos import GREY, check_apart, fingerprint, stacked
 from ce_retrieval.transfer.settings import DetectionSettings
-from ce_retrieval.transfer.stages import SIDE
 from ce_retrieval.transfer.voc_measures import Numbers, TrueBoxes, check_numbers, detection_curve
-from ce_retrieval.transfer.voc_objects import CLASSES
 
 # As in py-faster-rcnn. Fast R-CNN's first program keeps 40 detections of a class and photo on average, however unsure.
 LEAST_SCORE = 0.05  # of a detection; less sure ones are dropped

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ce_retrieval.errors import TrainingError
 from ce_retrieval.transfer.losses import classification_loss
-from ce_retrieval.transfer.stages import trunk_to
+from ce_retrieval.transfer.networks.stages import trunk_to
 
 DECAY = 1e-3  # of the probe's weights; features have a mean square of 1 / D, so that a photo's norm is about 1
 _STEPS = 200

@@ -16,7 +16,7 @@ from ce_retrieval.errors import EvaluationError, counted
 from ce_retrieval.own_files import RESULTS, TRANSFER, check_free, check_results, is_sealed, sealed_json, sealed_text
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import check_folder, replace_file
-from ce_retrieval.transfer.labelled import Task
+from ce_retrieval.transfer.sets.class_labels import Task
 from ce_retrieval.transfer.voc_measures import Curve, check_numbers, classification_curve
 
 TABLE = "table.md"

@@ -21,12 +21,12 @@ from ce_retrieval.own_files import RESULTS, foreign
 from ce_retrieval.pixels import Photo
 from ce_retrieval.storage import make_folder, writer_lock
 from ce_retrieval.training.memory import is_out_of_memory
-from ce_retrieval.transfer.alexnet import AlexNet
 from ce_retrieval.transfer.crops import as_input, random_crops
 from ce_retrieval.transfer.draws import FIRST_CROPS, FIRST_LOSSES, generator_on
 from ce_retrieval.transfer.fine_tuning import KIND, FineTuner
-from ce_retrieval.transfer.initialisation import initialised, weights_hash
-from ce_retrieval.transfer.rescaling import rescale
+from ce_retrieval.transfer.networks.alexnet import AlexNet
+from ce_retrieval.transfer.networks.initialisation import initialised, weights_hash
+from ce_retrieval.transfer.networks.rescaling import rescale
 from ce_retrieval.transfer.results import ResultFiles, SeedResult
 from ce_retrieval.transfer.settings import FineTuning, TransferSettings, parse_initialisation
 

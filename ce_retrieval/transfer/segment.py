@@ -14,16 +14,16 @@ from ce_retrieval.errors import EvaluationError
 from ce_retrieval.training.data import Order
 from ce_retrieval.transfer.crops import as_input
 from ce_retrieval.transfer.draws import DROPOUT, FIRST_SCORES, MIRRORS, generator_on
-from ce_retrieval.transfer.fcn import FullyConvolutional
-from ce_retrieval.transfer.photo_sets import GREY, check_apart, fingerprint, stacked
-from ce_retrieval.transfer.pixel_labels import TEST, TRAIN, MaskedPhotos
+from ce_retrieval.transfer.networks.fcn import FullyConvolutional
+from ce_retrieval.transfer.networks.stages import SIDE
 from ce_retrieval.transfer.results import SeedResult, percent
 from ce_retrieval.transfer.runs import Progress, Run, run_seeds
+from ce_retrieval.transfer.sets.pixel_labels import TEST, TRAIN, MaskedPhotos
+from ce_retrieval.transfer.sets.voc import VOID
+from ce_retrieval.transfer.sets.voc_objects import CLASSES
+from ce_retrieval.transfer.sets.voc_photos import GREY, check_apart, fingerprint, stacked
 from ce_retrieval.transfer.settings import SegmentationSettings
-from ce_retrieval.transfer.stages import SIDE
-from ce_retrieval.transfer.voc import VOID
 from ce_retrieval.transfer.voc_measures import ConfusionMatrix, check_numbers
-from ce_retrieval.transfer.voc_objects import CLASSES
 
 NAMES = ("background", *CLASSES)
 _CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ce_retrieval.errors import EvaluationError
-from ce_retrieval.transfer.voc import VOID
+from ce_retrieval.transfer.sets.voc import VOID
 
 Numbers = NDArray[np.float64]
 

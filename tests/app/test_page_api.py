@@ -94,7 +94,9 @@ def test_without_a_hole_the_whole_photo_is_compared(page, sent):
 
 def test_a_painting_is_a_hole_too(page, sent):
     painting = json.dumps({"size": [100, 80], "actions": [{"kind": "rectangle", "box": [30, 20, 70, 60]}]})
-    picture, record = page.call("complete", sent[0], None, painting, "crops", "retrieval", {"rerank": "rim", "k": 3}, None)
+    picture, record = page.call(
+        "complete", sent[0], None, painting, "crops", "retrieval", {"rerank": "rim", "k": 3}, None
+    )
     record = json.loads(fetched(page, record))
     assert record["hole"]["box"] == [20, 30, 60, 70] and len(record["candidates"]) == 3 and picture["orig_name"]
 

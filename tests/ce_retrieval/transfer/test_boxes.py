@@ -6,8 +6,8 @@ import torch
 from transfer_networks import random_boxes as boxes
 
 from ce_retrieval.transfer.boxes import corrected, corrections, overlap_table, surest
-from ce_retrieval.transfer.fast_rcnn import detection_loss, pooled_regions
-from ce_retrieval.transfer.objects import Objects, drawn_regions, mirrored_boxes
+from ce_retrieval.transfer.networks.fast_rcnn import detection_loss, pooled_regions
+from ce_retrieval.transfer.sets.box_labels import Objects, drawn_regions, mirrored_boxes
 
 
 def area(box):

@@ -11,8 +11,8 @@ from voc_sets import write_objects
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError, SourceError, TrainingError
 from ce_retrieval.transfer.crops import as_input
 from ce_retrieval.transfer.detect import detect
-from ce_retrieval.transfer.fast_rcnn import FastRCNN
-from ce_retrieval.transfer.photo_sets import GREY, stacked
+from ce_retrieval.transfer.networks.fast_rcnn import FastRCNN
+from ce_retrieval.transfer.sets.voc_photos import GREY, stacked
 from ce_retrieval.transfer.settings import DetectionSettings, FineTuning
 
 CPU = torch.device("cpu")

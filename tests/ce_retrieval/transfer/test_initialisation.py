@@ -9,8 +9,8 @@ from ce_retrieval.errors import CheckpointError, SettingsError
 from ce_retrieval.models import CompactConfig
 from ce_retrieval.models.build import build_network
 from ce_retrieval.models.checkpoint import save_network
-from ce_retrieval.transfer.alexnet import CAFFENET, TORCHVISION
-from ce_retrieval.transfer.initialisation import initialised
+from ce_retrieval.transfer.networks.alexnet import CAFFENET, TORCHVISION
+from ce_retrieval.transfer.networks.initialisation import initialised
 from ce_retrieval.transfer.settings import parse_initialisation
 
 

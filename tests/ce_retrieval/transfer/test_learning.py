@@ -8,10 +8,10 @@ import voc_kit as kit
 from ce_retrieval.errors import EvaluationError, TrainingError
 from ce_retrieval.transfer.crops import as_input, averaged_outputs, random_crops
 from ce_retrieval.transfer.fine_tuning import FineTuner
-from ce_retrieval.transfer.labelled import LabelledPhotos, Task
 from ce_retrieval.transfer.losses import classification_loss
 from ce_retrieval.transfer.probe import DECAY, LinearProbe
 from ce_retrieval.transfer.results import Interval, measured, over_seeds
+from ce_retrieval.transfer.sets.class_labels import LabelledPhotos, Task
 from ce_retrieval.transfer.settings import FineTuning
 
 CPU = torch.device("cpu")

@@ -5,11 +5,11 @@ import shutil
 import pytest
 from voc_sets import write_voc
 
-from ce_retrieval.transfer.labelled import open_task
-from ce_retrieval.transfer.objects import ObjectPhotos
-from ce_retrieval.transfer.photo_sets import fingerprint
-from ce_retrieval.transfer.pixel_labels import MaskedPhotos
-from ce_retrieval.transfer.proposals import Proposals
+from ce_retrieval.transfer.sets.box_labels import ObjectPhotos
+from ce_retrieval.transfer.sets.class_labels import open_task
+from ce_retrieval.transfer.sets.pixel_labels import MaskedPhotos
+from ce_retrieval.transfer.sets.proposals import Proposals
+from ce_retrieval.transfer.sets.voc_photos import fingerprint
 
 
 def of_objects(root):

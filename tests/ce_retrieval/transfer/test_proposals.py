@@ -11,8 +11,8 @@ import scipy.sparse
 from transfer_networks import random_boxes as boxes
 
 from ce_retrieval.errors import SourceError
-from ce_retrieval.transfer import proposals as module
-from ce_retrieval.transfer.proposals import Proposals
+from ce_retrieval.transfer.sets import proposals as module
+from ce_retrieval.transfer.sets.proposals import Proposals
 
 
 def flipped(given):

@@ -7,7 +7,7 @@ import torch
 from transfer_networks import CLASSES, photos, tiny_network
 
 from ce_retrieval.errors import TrainingError
-from ce_retrieval.transfer.rescaling import (
+from ce_retrieval.transfer.networks.rescaling import (
     LOSSES,
     RATED,
     TOLERANCE,

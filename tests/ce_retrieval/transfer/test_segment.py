@@ -11,9 +11,9 @@ from transfer_networks import slim_alexnet
 from voc_sets import write_objects
 
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError, SourceError, TrainingError
-from ce_retrieval.transfer.fcn import FullyConvolutional
-from ce_retrieval.transfer.photo_sets import stacked
+from ce_retrieval.transfer.networks.fcn import FullyConvolutional
 from ce_retrieval.transfer.segment import pixel_loss, segment
+from ce_retrieval.transfer.sets.voc_photos import stacked
 from ce_retrieval.transfer.settings import FineTuning, SegmentationSettings
 
 CPU = torch.device("cpu")

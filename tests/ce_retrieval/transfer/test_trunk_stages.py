@@ -7,10 +7,9 @@ from transfer_networks import slim_alexnet
 
 from ce_retrieval.models import PaperRegionConfig
 from ce_retrieval.models.build import build_network
-from ce_retrieval.transfer import fcn
-from ce_retrieval.transfer.alexnet import CAFFENET, TORCHVISION, AlexNet, draw_gaussian, layout_trunk
-from ce_retrieval.transfer.probe import probed_features
-from ce_retrieval.transfer.stages import (
+from ce_retrieval.transfer.networks import fcn
+from ce_retrieval.transfer.networks.alexnet import CAFFENET, TORCHVISION, AlexNet, draw_gaussian, layout_trunk
+from ce_retrieval.transfer.networks.stages import (
     SIDE,
     cells,
     conv1_padding,
@@ -19,6 +18,7 @@ from ce_retrieval.transfer.stages import (
     split_trunk,
     trunk_to,
 )
+from ce_retrieval.transfer.probe import probed_features
 
 TRUNKS = {
     "batch norm": lambda: build_network(PaperRegionConfig()).encoder,

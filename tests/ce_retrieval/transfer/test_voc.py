@@ -6,8 +6,8 @@ from PIL import Image
 from voc_sets import boxed, write_voc, xml
 
 from ce_retrieval.errors import PhotoError, SourceError
-from ce_retrieval.transfer.voc import VOID, VocFolder
-from ce_retrieval.transfer.voc_objects import CLASSES, VocObject
+from ce_retrieval.transfer.sets.voc import VOID, VocFolder
+from ce_retrieval.transfer.sets.voc_objects import CLASSES, VocObject
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from torch import nn
 from ce_retrieval.models import PaperRegionConfig
 from ce_retrieval.models.build import build_network
 from ce_retrieval.models.checkpoint import save_network
-from ce_retrieval.transfer.alexnet import AlexNet, Layout, layout_trunk
+from ce_retrieval.transfer.networks.alexnet import AlexNet, Layout, layout_trunk
 
 SIDE, UNITS, CLASSES = 67, 16, 3
 SMALL = {"side": SIDE, "units": UNITS, "classes": CLASSES}

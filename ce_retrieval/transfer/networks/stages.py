@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from ce_retrieval.transfer.alexnet import AlexNet
+from ce_retrieval.transfer.networks.alexnet import AlexNet
 
 SIDE = 227  # px, for which pool5 has GRID x GRID cells
 GRID = 6

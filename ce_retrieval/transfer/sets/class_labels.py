@@ -17,8 +17,8 @@ from ce_retrieval.photos import PhotoItem, PhotoSource, decode_photo, open_sourc
 from ce_retrieval.pixels import Photo
 from ce_retrieval.pool import worker_pool
 from ce_retrieval.transfer.draws import PHOTOS
-from ce_retrieval.transfer.voc import SETS, VocFolder
-from ce_retrieval.transfer.voc_objects import CLASSES
+from ce_retrieval.transfer.sets.voc import SETS, VocFolder
+from ce_retrieval.transfer.sets.voc_objects import CLASSES
 
 
 @dataclass(frozen=True)

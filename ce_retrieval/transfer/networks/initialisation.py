@@ -12,10 +12,10 @@ from ce_retrieval.models.checkpoint import load_network
 from ce_retrieval.models.config import PaperRegionConfig
 from ce_retrieval.models.paper_region import PaperRegion
 from ce_retrieval.reading import open_regular
-from ce_retrieval.transfer.alexnet import AlexNet, draw_gaussian, layout_trunk
+from ce_retrieval.transfer.networks.alexnet import AlexNet, draw_gaussian, layout_trunk
+from ce_retrieval.transfer.networks.stages import SIDE
+from ce_retrieval.transfer.networks.weights_file import AlexNetWeights, read_alexnet
 from ce_retrieval.transfer.settings import Initialisation
-from ce_retrieval.transfer.stages import SIDE
-from ce_retrieval.transfer.weights_file import AlexNetWeights, read_alexnet
 
 # CaffeNet's Gaussian numbers: 0.005 in the two large layers, 0.01 elsewhere.
 _DEVIATION, _LARGE = 0.01, 0.005

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ce_retrieval.errors import CheckpointError, cut, some
-from ce_retrieval.transfer.alexnet import LAYOUTS, Layout
+from ce_retrieval.transfer.networks.alexnet import LAYOUTS, Layout
 
 
 class _Names(NamedTuple):

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ce_retrieval.errors import SourceError
 from ce_retrieval.pixels import Photo
 from ce_retrieval.transfer.boxes import corrections, overlap_table
-from ce_retrieval.transfer.photo_sets import PhotoSet
-from ce_retrieval.transfer.proposals import Proposals
+from ce_retrieval.transfer.sets.proposals import Proposals
+from ce_retrieval.transfer.sets.voc_objects import CLASSES
+from ce_retrieval.transfer.sets.voc_photos import PhotoSet
 from ce_retrieval.transfer.voc_measures import Numbers
-from ce_retrieval.transfer.voc_objects import CLASSES
 
 TRAIN, TEST = "trainval", "test"
 # Fast R-CNN's: a region shows the object that it overlaps by OBJECT; it is background from LEAST_OVERLAP up to there.

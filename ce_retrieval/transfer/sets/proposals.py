@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.errors import SettingsError, SourceError, counted, cut, some
 from ce_retrieval.reading import LongFileError, read_regular
-from ce_retrieval.transfer.mat_files import LargeFileError, read_cells
+from ce_retrieval.transfer.sets.mat_files import LargeFileError, read_cells
 from ce_retrieval.transfer.voc_measures import Numbers
 
 _REMEDY = "make the file again, as docs/transfer.md says"

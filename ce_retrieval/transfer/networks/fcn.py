@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Generator, Tensor, nn
 
-from ce_retrieval.transfer.alexnet import AlexNet, draw_gaussian, dropped
-from ce_retrieval.transfer.stages import GRID, conv1_padding, padded_for_fc6, split_trunk
+from ce_retrieval.transfer.networks.alexnet import AlexNet, draw_gaussian, dropped
+from ce_retrieval.transfer.networks.stages import GRID, conv1_padding, padded_for_fc6, split_trunk
 
 _DEVIATION = 0.01
 # The cell that is centred on px 0 of the photo.

@@ -20,7 +20,7 @@ from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
 from ce_retrieval.photos.decode import decode_photo
 from ce_retrieval.pixels import Photo
 from ce_retrieval.reading import read_regular
-from ce_retrieval.transfer.voc_objects import CLASSES, Annotation, parse_annotation
+from ce_retrieval.transfer.sets.voc_objects import CLASSES, Annotation, parse_annotation
 
 VOID = 255  # in a mask: the border of an object, or one that is hard to see; measures leave it out
 SETS = "ImageSets"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.errors import SourceError
 from ce_retrieval.pixels import Photo
-from ce_retrieval.transfer.photo_sets import PhotoSet
+from ce_retrieval.transfer.sets.voc_photos import PhotoSet
 
 TRAIN, TEST = "train", "val"  # as in the paper: VOC 2012 keeps the masks of its test set
 

@@ -16,7 +16,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ce_retrieval.errors import TrainingError
-from ce_retrieval.transfer.alexnet import AlexNet
+from ce_retrieval.transfer.networks.alexnet import AlexNet
 
 ROUNDS = 30
 RATED = 16  # photos by which the rates are measured, as many as in the authors' program

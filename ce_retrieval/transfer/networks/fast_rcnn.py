@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Generator, Tensor, nn
 
-from ce_retrieval.transfer.alexnet import AlexNet, draw_gaussian, dropped
-from ce_retrieval.transfer.stages import CONV5, GRID, conv1_padding, padded_for_conv5, split_trunk
+from ce_retrieval.transfer.networks.alexnet import AlexNet, draw_gaussian, dropped
+from ce_retrieval.transfer.networks.stages import CONV5, GRID, conv1_padding, padded_for_conv5, split_trunk
 
 _SCORES, _BOXES = 0.01, 0.001  # deviations of first weights
 

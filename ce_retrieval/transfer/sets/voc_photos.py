@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ce_retrieval.errors import SourceError, some
 from ce_retrieval.pixels import Photo, resize
-from ce_retrieval.transfer.stages import SIDE
-from ce_retrieval.transfer.voc import VocFolder
+from ce_retrieval.transfer.networks.stages import SIDE
+from ce_retrieval.transfer.sets.voc import VocFolder
 
 GREY = 127  # behind a photo that is smaller than others of its batch
 _SQUARE = round(SIDE * 256 / 227)  # px, to which the photos are resized by which first weights are rescaled

@@ -1,0 +1,1 @@
+"""AlexNet and the networks made of it, and what they start from."""

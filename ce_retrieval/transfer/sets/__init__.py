@@ -1,0 +1,1 @@
+"""Photos with their labels, to train on and to measure: folders, and the sets of PASCAL VOC."""
