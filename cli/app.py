@@ -8,7 +8,7 @@ import click
 
 from ce_retrieval.app.settings import AppSettings
 from ce_retrieval.settings import ranges
-from cli.options import PATH, Decorator, number_option, option_name
+from cli.options import PATH, Decorator, number_option, option, option_name
 from cli.output import note, say
 from cli.values import Password
 
@@ -20,7 +20,7 @@ def _number(name: str, **more: Any) -> Decorator:
 
 
 @click.command()
-@click.option(
+@option(
     "--index",
     "indexes",
     metavar="NAME.ceret",
@@ -29,11 +29,11 @@ def _number(name: str, **more: Any) -> Decorator:
     help="An index to fill from; may be repeated. Without one, holes are filled from other photos of the place, and from the "
     "photo itself.",
 )
-@click.option("--host", default=AppSettings.host, show_default=True, metavar="ADDRESS", help=_HELP["host"].help)
+@option("--host", default=AppSettings.host, show_default=True, metavar="ADDRESS", help=_HELP["host"].help)
 @_number("port")
-@click.option("--auth", type=Password(), help="Ask for this user and password; FILE holds them in one line.")
-@click.option("--no-sources", is_flag=True, help=_HELP["no_sources"].help)
-@click.option(
+@option("--auth", type=Password(), help="Ask for this user and password; FILE holds them in one line.")
+@option("--no-sources", is_flag=True, help=_HELP["no_sources"].help)
+@option(
     "--report", type=PATH, metavar="DIR", help="Also show the results of an evaluation: the --out of `ceret evaluate`."
 )
 @_number("max_pixels", show_default="50 million")

@@ -10,7 +10,7 @@ import click
 
 from ce_retrieval.completion.methods import DEFAULT_METHOD, METHODS, settings_of
 from ce_retrieval.settings import Range
-from cli.options import PATH, Decorator, index_option, option_name
+from cli.options import PATH, Decorator, index_option, option, option_name
 from cli.values import File, Focus, TermWeight, number
 
 
@@ -41,7 +41,7 @@ def _option(name: str, offered: _Offered) -> Callable[..., Any]:
     differing = "".join(f"; {method}: {value}" for method, value in offered.defaults.items() if value != default)
     more: dict[str, Any] = {"help": allowed.help, "default": default}
     if isinstance(default, bool):
-        return click.option(option_name(name), name, is_flag=True, **more)
+        return option(option_name(name), name, is_flag=True, **more)
     if default is not None:
         more["show_default"] = f"{default}{differing}" if differing else True
     if name == "terms":
@@ -56,18 +56,16 @@ def _option(name: str, offered: _Offered) -> Callable[..., Any]:
         more.update(type=click.Choice(allowed.choices))
     elif allowed.low is not None:
         more.update(type=number(allowed))
-    return click.option(option_name(name), name, **more)
+    return option(option_name(name), name, **more)
 
 
 def completer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --method, --index, and every setting that a method offers."""
     methods = click.Choice(list(METHODS))
     options: list[Decorator] = [
-        click.option(
-            "--method", type=methods, default=DEFAULT_METHOD, show_default=True, help="Where the fill comes from."
-        ),
+        option("--method", type=methods, default=DEFAULT_METHOD, show_default=True, help="Where the fill comes from."),
         index_option("The index to fill from; not for --method network.", required=False),
-        click.option(
+        option(
             "--others",
             metavar="FOLDER",
             type=PATH,
@@ -75,8 +73,8 @@ def completer_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         *(_option(name, offered) for name, offered in _offered().items()),
     ]
-    for option in reversed(options):
-        function = option(function)
+    for add_option in reversed(options):
+        function = add_option(function)
     return function
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from ce_retrieval.evaluation.contexts.settings import SHARE, ContextSettings
-from cli.options import PATH, device_option, json_option, number_option
+from cli.options import PATH, device_option, json_option, number_option, option
 from cli.output import print_json, say, steps_bar, warn_left_out
 from cli.values import Listed
 
 
 @click.command()
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTOS...", type=PATH)
-@click.option(
+@option(
     "--index",
     "index_paths",
     metavar="NAME.ceret",
@@ -24,8 +24,8 @@ from cli.values import Listed
     help="The collection; may be repeated.",
 )
 @device_option
-@click.option("--features", metavar="NAME,...", default="", type=Listed(), help="Further features, indexed in DIR.")
-@click.option(
+@option("--features", metavar="NAME,...", default="", type=Listed(), help="Further features, indexed in DIR.")
+@option(
     "--holes",
     metavar="SHARE,...",
     default="0.25,0.5,0.75",
@@ -33,21 +33,19 @@ from cli.values import Listed
     type=Listed(SHARE),
     help="Central squares, by side.",
 )
-@click.option(
+@option(
     "--masks", metavar="STRATEGY|FOLDER,...", default="", type=Listed(), help="Further holes, as of `ceret evaluate`."
 )
-@click.option(
-    "--shapes", metavar="FOLDER", type=PATH, help="Object masks for the region strategy (PASCAL palette PNGs)."
-)
-@click.option("--blind", is_flag=True, help="Also search with the hole painted over.")
+@option("--shapes", metavar="FOLDER", type=PATH, help="Object masks for the region strategy (PASCAL palette PNGs).")
+@option("--blind", is_flag=True, help="Also search with the hole painted over.")
 @number_option("altered", ContextSettings, "How many altered copies of photos of the collection to search for.")
 @number_option("seed", ContextSettings, "Decides holes, copies, and the photos in the picture.")
-@number_option("limit", ContextSettings, "How many photos to measure, drawn by the seed [default: all].")
-@click.option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
+@number_option("limit", ContextSettings, "How many photos to measure, drawn by the seed.", show_default="all")
+@option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
 @number_option("k", ContextSettings, "Neighbours in the picture.")
 @number_option("rows", ContextSettings, "Photos in the picture, drawn by the seed.")
-@click.option("--photo", "shown", metavar="NAME", multiple=True, help="Show this one of PHOTOS; may be repeated.")
-@click.option("--out", required=True, metavar="DIR", type=PATH, help="Where the results go.")
+@option("--photo", "shown", metavar="NAME", multiple=True, help="Show this one of PHOTOS; may be repeated.")
+@option("--out", required=True, metavar="DIR", type=PATH, help="Where the results go.")
 @json_option
 def command(
     photos: tuple[Path, ...], index_paths: tuple[Path, ...], device: str, out: Path, as_json: bool, **settings: Any

@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 
 from ce_retrieval.errors import counted
-from cli.options import PATH, device_option, json_option, workers_option
+from cli.options import PATH, device_option, json_option, option, workers_option
 from cli.output import list_cut, print_json, progress_bar, say
 
 
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=PATH)
-@click.option("--exact", is_flag=True, help="Only files with the same bytes; no photo is read.")
+@option("--exact", is_flag=True, help="Only files with the same bytes; no photo is read.")
 @device_option
 @workers_option(None, "Threads that decode.", show_default="all cores")
 @json_option

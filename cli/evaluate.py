@@ -7,37 +7,37 @@ from typing import Any
 import click
 
 from ce_retrieval.evaluation.settings import EvaluationSettings
-from cli.options import PATH, json_option, number_option, searched_index_options, weights_option
+from cli.options import PATH, json_option, number_option, option, searched_index_options, weights_option
 from cli.output import print_json, say, steps_bar, warn_left_out
 
 
 @click.command()
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTOS...", type=PATH)
 @searched_index_options
-@click.option(
+@option(
     "--methods",
     metavar="NAME,...",
-    help="What to measure [default: the index's features by several fills, network, smooth, oracle].",
+    show_default="the index's features by several fills, network, smooth, oracle",
+    help="What to measure.",
 )
-@click.option(
+@option(
     "--masks",
     default=EvaluationSettings.masks,
     metavar="STRATEGY|FOLDER",
-    help=f"center, block, region, irregular, or mask files (default: {EvaluationSettings.masks}).",
+    show_default=True,
+    help="center, block, region, irregular, or mask files.",
 )
-@click.option(
-    "--shapes", metavar="FOLDER", type=PATH, help="Object masks for the region strategy (PASCAL palette PNGs)."
-)
+@option("--shapes", metavar="FOLDER", type=PATH, help="Object masks for the region strategy (PASCAL palette PNGs).")
 @number_option("seed", EvaluationSettings, "Decides holes, the photos on the sheets, and the draws of the intervals.")
-@number_option("limit", EvaluationSettings, "How many photos to measure, drawn by the seed [default: all].")
-@click.option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
+@number_option("limit", EvaluationSettings, "How many photos to measure, drawn by the seed.", show_default="all")
+@option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
 @weights_option
-@click.option(
+@option(
     "--perceptual",
     metavar="onnx:FILE[:LAYER,...]",
     help="Also measure how near a fill looks to the truth by this network's features [layers: its outputs with places].",
 )
-@click.option("--out", required=True, metavar="DIR", type=PATH, help="Where the results go.")
+@option("--out", required=True, metavar="DIR", type=PATH, help="Where the results go.")
 @json_option
 def command(
     photos: tuple[Path, ...],

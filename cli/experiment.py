@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from cli.options import PATH, json_option
+from cli.options import PATH, json_option, option
 from cli.output import note, print_json, say, steps_bar
 
 
 @click.command()
 @click.argument("experiment", metavar="FILE.toml", type=PATH)
-@click.option("--out", required=True, metavar="DIR", type=PATH, help="Where the results go.")
+@option("--out", required=True, metavar="DIR", type=PATH, help="Where the results go.")
 @json_option
 def command(experiment: Path, out: Path, as_json: bool) -> None:
     """Measure methods as FILE.toml says: several kinds of holes, several seeds, the same photos.

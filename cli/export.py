@@ -7,14 +7,14 @@ import click
 from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import export_index
 from ce_retrieval.photo_index.export import FORMATS
-from cli.options import PATH, json_option
+from cli.options import PATH, json_option, option
 from cli.output import print_result, progress_bar
 
 
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=PATH)
 @click.argument("out", metavar="OUT", type=PATH)
-@click.option("--to", type=click.Choice([*FORMATS]), required=True, help="What OUT holds, beside about.json.")
+@option("--to", type=click.Choice([*FORMATS]), required=True, help="What OUT holds, beside about.json.")
 @json_option
 def command(index_path: Path, out: Path, to: str, as_json: bool) -> None:
     """Write the photos of an index into a new folder OUT, for programs that do not know ceret.

@@ -14,6 +14,7 @@ from cli.options import (
     json_option,
     kind_option,
     number_option,
+    option,
     places_option,
     recipe_options,
     skip_duplicates_option,
@@ -26,15 +27,15 @@ DEFAULTS = IndexSettings()
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=PATH)
-@click.option("--out", required=True, metavar="NAME.ceret", type=PATH, help="The index to write.")
-@click.option(
+@option("--out", required=True, metavar="NAME.ceret", type=PATH, help="The index to write.")
+@option(
     "--features",
     default=DEFAULTS.features,
     show_default=True,
     help="The descriptor: encoder, kind, hog, gist, thumbnail, onnx:FILE, or with a parameter, as in thumbnail:16, "
     "encoder:context or encoder:FILE (docs/cli.md).",
 )
-@click.option(
+@option(
     "--hole",
     type=click.Choice(ranges(IndexSettings)["hole"].choices or ()),
     default=DEFAULTS.hole,

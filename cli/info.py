@@ -8,13 +8,13 @@ import click
 from ce_retrieval.photo_index import StoredKind, read_manifest
 from ce_retrieval.photo_index.codes import StoredCodes
 from cli.index import command as index_command
-from cli.options import PATH, json_option
+from cli.options import PATH, json_option, option
 from cli.output import print_json, say, with_options
 
 
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=PATH)
-@click.option(
+@option(
     "--skipped",
     "list_skipped",
     is_flag=True,

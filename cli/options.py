@@ -1,16 +1,34 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ce_retrieval.completion.settings import DEFAULT_K, SearchSettings
-from ce_retrieval.settings import COUNT, WORKERS, ranges
-from cli.values import File, Focus, Memory, number, readable_memory
+from ce_retrieval.settings import COUNT, MOST, WORKERS, ranges
+from cli.values import File, Focus, Memory, Ranged, number, readable_memory
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Option(click.Option):
+    """An option whose help has no brackets within brackets, and no end of a range that nobody reaches."""
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Return what the help says of the default and the range; a default that is a text is shown as it is."""
+        extra = super().get_help_extra(ctx)
+        if isinstance(self.show_default, str):
+            extra["default"] = self.show_default
+        if isinstance(self.type, Ranged) and self.type.allowed.high == MOST:
+            allowed = self.type.allowed
+            extra["range"] = f"x{'>' if allowed.without_low else '>='}{allowed.low:g}"
+        return extra
+
+
+option = partial(click.option, cls=Option)
 
 PATH = File(path_type=Path)
 
@@ -43,30 +61,31 @@ def options_of(command: click.Command) -> dict[str, str]:
 
 def index_option(help_text: str = "The index to search.", *, required: bool = True) -> Decorator:
     """Return the option --index."""
-    return click.option("--index", "index_path", metavar="NAME.ceret", type=PATH, required=required, help=help_text)
+    return option("--index", "index_path", metavar="NAME.ceret", type=PATH, required=required, help=help_text)
 
 
-weights_option: Decorator = click.option("--weights", metavar="FILE", type=File(), help=_SEARCH["weights"].help)
-device_option: Decorator = click.option(
+weights_option: Decorator = option("--weights", metavar="FILE", type=File(), help=_SEARCH["weights"].help)
+device_option: Decorator = option(
     "--device",
     metavar="auto|cpu|cuda|cuda:N",
     default="cpu",
     show_default=True,
     help="Where the index is searched; cuda: on all GPUs.",
 )
-store_option: Decorator = click.option(
+store_option: Decorator = option(
     "--store",
     metavar="http://HOST:PORT|milvus:FOLDER.db",
-    help="The Milvus that searches, to which `ceret publish` has written the index [default: this process searches].",
+    show_default="this process searches",
+    help="The Milvus that searches, to which `ceret publish` has written the index.",
 )
-json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-focus_option: Decorator = click.option(
+json_option: Decorator = option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+focus_option: Decorator = option(
     "--focus", type=Focus(), default=SearchSettings.focus, show_default=True, help=_SEARCH["focus"].help
 )
-k_option: Decorator = click.option(
+k_option: Decorator = option(
     "-k", type=number(COUNT), show_default=f"{DEFAULT_K}, or all of a smaller collection", help="Neighbours."
 )
-max_pixels_option: Decorator = click.option(
+max_pixels_option: Decorator = option(
     "--max-pixels",
     type=number(COUNT),
     default=_default_max_pixels,
@@ -106,7 +125,7 @@ def searched_index_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --index, --device, --store, --features, -k, --focus, --where and --exclude-same-source."""
-    features = click.option(
+    features = option(
         "--features",
         type=click.Choice(("index", "kind", "places")),
         default="index",
@@ -120,21 +139,21 @@ def search_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --where and --exclude-same-source."""
     apart = "exclude_same_source"
-    function = click.option(option_name(apart), apart, is_flag=True, help=_SEARCH[apart].help)(function)
-    return click.option("--where", metavar="EXPRESSION", help=_SEARCH["where"].help)(function)
+    function = option(option_name(apart), apart, is_flag=True, help=_SEARCH[apart].help)(function)
+    return option("--where", metavar="EXPRESSION", help=_SEARCH["where"].help)(function)
 
 
 def mask_options(text: str = "The hole: white = missing, the photo's size.", *, required: bool = True) -> Decorator:
     """Return --mask, with its help, and --invert-mask and --mask-alpha."""
     options = (
-        click.option("--mask", type=PATH, required=required, help=text),
-        click.option("--invert-mask", "invert", is_flag=True, help="Dark marks the hole, not white."),
-        click.option("--mask-alpha", "alpha", is_flag=True, help="Transparent marks the hole."),
+        option("--mask", type=PATH, required=required, help=text),
+        option("--invert-mask", "invert", is_flag=True, help="Dark marks the hole, not white."),
+        option("--mask-alpha", "alpha", is_flag=True, help="Transparent marks the hole."),
     )
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            function = option(function)
+        for add_option in reversed(options):
+            function = add_option(function)
         return function
 
     return add
@@ -144,22 +163,22 @@ def number_option(name: str, settings: Any, text: str, **more: Any) -> Decorator
     """Return the option of a number of a settings class, with its range and default; more: of `click.option`."""
     kind = number(ranges(settings)[name])
     values = {"default": getattr(settings, name), "show_default": True, **more}
-    return click.option(option_name(name), type=kind, help=text, **values)
+    return option(option_name(name), type=kind, help=text, **values)
 
 
 def workers_option(default: int | None, text: str, **more: Any) -> Decorator:
     """Return the option --workers; more: of `click.option`."""
-    return click.option("--workers", type=number(WORKERS), default=default, help=text, **{"show_default": True, **more})
+    return option("--workers", type=number(WORKERS), default=default, help=text, **{"show_default": True, **more})
 
 
 def kind_option(default: str | None, text: str) -> Decorator:
     """Return the option --kind."""
-    return click.option("--kind", metavar="kind|onnx:FILE|none", default=default, show_default=True, help=text)
+    return option("--kind", metavar="kind|onnx:FILE|none", default=default, show_default=True, help=text)
 
 
 def places_option(switch: str, default: bool | None, text: str) -> Decorator:
     """Return the option --places; switch: its name, with its opposite's where there is one."""
-    return click.option(switch, "places", is_flag=True, default=default, help=text)
+    return option(switch, "places", is_flag=True, default=default, help=text)
 
 
 def recipe_options(settings: Any) -> Decorator:
@@ -168,7 +187,7 @@ def recipe_options(settings: Any) -> Decorator:
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         text = "Least share of the ten nearest photos that a search by codes is to find."
         function = number_option("recall", settings, text)(function)
-        return click.option(
+        return option(
             "--recipe",
             type=click.Choice(ranges(settings)["recipe"].choices or ()),
             default=settings.recipe,
@@ -182,7 +201,7 @@ def recipe_options(settings: Any) -> Decorator:
 
 def search_memory_option(defaults: Any) -> Decorator:
     """Return --max-memory of a search; defaults: a settings object."""
-    return click.option(
+    return option(
         "--max-memory",
         type=Memory(ranges(type(defaults))["max_memory"]),
         default=defaults.max_memory,
@@ -193,20 +212,20 @@ def search_memory_option(defaults: Any) -> Decorator:
 
 def skip_duplicates_option(switch: str, default: bool | None, text: str) -> Decorator:
     """Return the option --skip-duplicates; switch: its name, with its opposite's where there is one."""
-    return click.option(switch, "skip_duplicates", is_flag=True, default=default, help=text)
+    return option(switch, "skip_duplicates", is_flag=True, default=default, help=text)
 
 
 def engine_option(default: str) -> Decorator:
     """Return the option --engine."""
     text = "What describes the photos: local, this process; ray, Ray on this machine; ray://HOST:PORT, the cluster it is part of."
-    return click.option("--engine", metavar="local|ray|ray://HOST:PORT", default=default, show_default=True, help=text)
+    return option("--engine", metavar="local|ray|ray://HOST:PORT", default=default, show_default=True, help=text)
 
 
 def work_options(defaults: Any) -> Decorator:
     """Add --workers and --max-memory; defaults: an `IndexSettings`."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        function = click.option(
+        function = option(
             "--max-memory",
             type=Memory(ranges(type(defaults))["max_memory"]),
             default=defaults.max_memory,

@@ -8,30 +8,30 @@ from ce_retrieval.errors import counted
 from ce_retrieval.training.packed import SIZES, THREADS
 from ce_retrieval.training.packed_shards import DEFAULT_QUALITY, DEFAULT_SHARD_BYTES, QUALITY, SHARD_BYTES
 from ce_retrieval.training.packing import FORMATS, pack_photos
-from cli.options import PATH, json_option, workers_option
+from cli.options import PATH, json_option, option, workers_option
 from cli.output import print_result, progress_bar, warn_passed_over, warn_skipped
 from cli.values import Memory, number, readable_memory
 
 
 @click.command("pack")
 @click.argument("photos", type=PATH, nargs=-1, required=True)
-@click.option("--out", type=PATH, required=True, help="HDF5 file to write, NAME.h5, or folder of shards.")
-@click.option(
+@option("--out", type=PATH, required=True, help="HDF5 file to write, NAME.h5, or folder of shards.")
+@option(
     "--size",
     type=number(SIZES),
     default=160,
     show_default=True,
     help="Side of the packed photos, px; crops are taken from them.",
 )
-@click.option(
+@option(
     "--format",
     type=click.Choice(FORMATS),
     default=FORMATS[0],
     show_default=True,
     help="h5: pixels in one file, read at full speed. webp: photos in tar shards, a tenth of the size.",
 )
-@click.option("--quality", type=number(QUALITY), show_default=str(DEFAULT_QUALITY), help="Of WebP.")
-@click.option(
+@option("--quality", type=number(QUALITY), show_default=str(DEFAULT_QUALITY), help="Of WebP.")
+@option(
     "--shard-size",
     type=Memory(SHARD_BYTES),
     show_default=readable_memory(DEFAULT_SHARD_BYTES),

@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 
 from ce_retrieval.errors import counted
-from cli.options import PATH, json_option
+from cli.options import PATH, json_option, option
 from cli.output import print_result, progress_bar
 
 
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=PATH)
-@click.option(
+@option(
     "--store",
     metavar="http://HOST:PORT|milvus:FOLDER.db",
     required=True,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cli.options import PATH, json_option, mask_options, max_pixels_option, open_index, search_options
+from cli.options import PATH, json_option, mask_options, max_pixels_option, open_index, option, search_options
 from cli.output import note, print_json, say, with_options
 
 
@@ -14,7 +14,7 @@ from cli.output import note, print_json, say, with_options
 @click.argument("photo", type=PATH)
 @mask_options("The hole: white = missing, the photo's size. Without it, photos like PHOTO are found.", required=False)
 @search_options
-@click.option("--out", type=PATH, metavar="NAME.png", help="Also draw the query and its neighbours.")
+@option("--out", type=PATH, metavar="NAME.png", help="Also draw the query and its neighbours.")
 @max_pixels_option
 @json_option
 def command(

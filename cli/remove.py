@@ -6,16 +6,16 @@ import click
 
 from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import remove_photos, restore_photos
-from cli.options import PATH, json_option
+from cli.options import PATH, json_option, option
 from cli.output import print_result
 
 
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=PATH)
 @click.argument("names", metavar="[PHOTO|FOLDER...]", nargs=-1, type=PATH)
-@click.option("--sha256", metavar="HASH", multiple=True, help="Photos whose file has this SHA-256; may be repeated.")
-@click.option("--where", metavar="EXPRESSION", help="Photos for which this holds, as in \"licence != 'CC0'\".")
-@click.option("--restore", is_flag=True, help="Let removed photos come back with the next `ceret add`.")
+@option("--sha256", metavar="HASH", multiple=True, help="Photos whose file has this SHA-256; may be repeated.")
+@option("--where", metavar="EXPRESSION", help="Photos for which this holds, as in \"licence != 'CC0'\".")
+@option("--restore", is_flag=True, help="Let removed photos come back with the next `ceret add`.")
 @json_option
 def command(
     index_path: Path, names: tuple[Path, ...], sha256: tuple[str, ...], where: str | None, restore: bool, as_json: bool

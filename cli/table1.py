@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ce_retrieval.evaluation.settings import EvaluationSettings
-from cli.options import PATH, json_option, number_option, searched_index_options, weights_option
+from cli.options import PATH, json_option, number_option, option, searched_index_options, weights_option
 from cli.output import print_json, say, steps_bar, warn_left_out
 
 
@@ -13,10 +13,10 @@ from cli.output import print_json, say, steps_bar, warn_left_out
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTOS...", type=PATH)
 @searched_index_options
 @number_option("seed", EvaluationSettings, "Decides the photos on the sheets, and the draws of the intervals.")
-@number_option("limit", EvaluationSettings, "How many photos to measure, drawn by the seed [default: all].")
-@click.option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
+@number_option("limit", EvaluationSettings, "How many photos to measure, drawn by the seed.", show_default="all")
+@option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")
 @weights_option
-@click.option("--out", required=True, metavar="DIR", type=PATH, help="Where the results go.")
+@option("--out", required=True, metavar="DIR", type=PATH, help="Where the results go.")
 @json_option
 def command(
     photos: tuple[Path, ...],

@@ -8,7 +8,7 @@ import click
 
 from ce_retrieval.settings import ranges
 from ce_retrieval.transfer.settings import SETTINGS, FineTuning, TransferSettings
-from cli.options import PATH, Decorator, number_option, option_name
+from cli.options import PATH, Decorator, number_option, option, option_name
 from cli.values import File
 
 _TASKS = tuple(SETTINGS)
@@ -44,53 +44,52 @@ def _number(name: str) -> Decorator:
     owner = FineTuning if name in _TRAINING else SETTINGS[tasks[0]]
     defaults = {task: _default(task, name) for task in tasks}
     several = len(set(defaults.values())) > 1
-    shown = ", ".join(f"{value} to {task}" for task, value in defaults.items()) if several else str(defaults[tasks[0]])
-    return number_option(
-        name, owner, _help(name), default=None, show_default=shown if defaults[tasks[0]] is not None else False
-    )
+    one = "all" if defaults[tasks[0]] is None else str(defaults[tasks[0]])
+    shown = ", ".join(f"{value} to {task}" for task, value in defaults.items()) if several else one
+    return number_option(name, owner, _help(name), default=None, show_default=shown)
 
 
 _OPTIONS: tuple[Decorator, ...] = (
-    click.option(
+    option(
         "--data",
         type=PATH,
         required=True,
         metavar="ROOT",
         help="A folder of PASCAL VOC, as VOCdevkit/VOC2007; to classify, also photos in a subfolder a class.",
     ),
-    click.option(
+    option(
         "--val",
         type=PATH,
         metavar="FOLDER",
         help="For classify: photos to measure, in the same subfolders; not for VOC.",
     ),
-    click.option(
+    option(
         "--proposals",
         type=File(),
         multiple=True,
         metavar="FILE",
         help="For detect: boxes that may hold objects, .npz or .mat; several for several files.",
     ),
-    click.option(
+    option(
         "--init",
         required=True,
         metavar="random|encoder:CHECKPOINT|autoencoder:CHECKPOINT|weights:FILE",
         help=_help("init"),
     ),
-    click.option("--rescale", is_flag=True, help=_help("rescale")),
-    click.option(
+    option("--rescale", is_flag=True, help=_help("rescale")),
+    option(
         "--probe",
         is_flag=True,
         help="For classify: train one layer on pool5, or on --layer, as it is, in place of all layers.",
     ),
-    click.option(
+    option(
         "--layer",
         type=click.Choice(ranges(SETTINGS["classify"])["layer"].choices or ()),
         help=_help("layer"),
         show_default=_default("classify", "layer"),
     ),
     _number("labels"),
-    click.option(
+    option(
         "--fcn",
         type=click.Choice(ranges(SETTINGS["segment"])["fcn"].choices or ()),
         help=_help("fcn"),
@@ -98,16 +97,16 @@ _OPTIONS: tuple[Decorator, ...] = (
     ),
     *(_number(name) for name in ("seeds", "seed", "steps", "batch", "rate", "checkpoint_every")),
     *(_number(name) for name in ("size", "units", "crops", "shorter", "longer", "regions")),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
-    click.option("--resume", is_flag=True, help="Continue the unfinished run in DIR."),
-    click.option("--out", type=PATH, required=True, metavar="DIR", help="Where the results go."),
+    option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    option("--resume", is_flag=True, help="Continue the unfinished run in DIR."),
+    option("--out", type=PATH, required=True, metavar="DIR", help="Where the results go."),
 )
 
 
 def transfer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a transfer."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
+    for add_option in reversed(_OPTIONS):
+        function = add_option(function)
     return function
 
 

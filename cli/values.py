@@ -21,25 +21,30 @@ def number_in(allowed: Range, text: Any) -> Any:
     return number if allowed.holds(number) else None
 
 
-class _Ranged(click.ParamType):
+class Ranged(click.ParamType):
     """A number of a range; click's own types let nan pass, and infinity where a range has no end."""
 
     allowed: Range
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
         number = number_in(self.allowed, value)
         if number is None:
             self.fail(f"{shown(value)} is not {self.allowed}", param, ctx)
         return number
 
 
-class _Whole(_Ranged, click.IntRange):
+class _Whole(Ranged, click.IntRange):
+    name = "integer"
+
     def __init__(self, allowed: Range) -> None:
         super().__init__(int(allowed.low or 0), int(allowed.high or 0))
         self.allowed = allowed
 
 
-class _Real(_Ranged, click.FloatRange):
+class _Real(Ranged, click.FloatRange):
+    name = "number"
+
     def __init__(self, allowed: Range) -> None:
         super().__init__(allowed.low, allowed.high, min_open=allowed.without_low, max_open=allowed.without_high)
         self.allowed = allowed

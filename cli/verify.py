@@ -7,15 +7,13 @@ import click
 
 from ce_retrieval.errors import counted
 from ce_retrieval.photo_index import verify_index
-from cli.options import PATH, json_option, workers_option
+from cli.options import PATH, json_option, option, workers_option
 from cli.output import print_json, progress_bar, say
 
 
 @click.command()
 @click.argument("index_path", metavar="NAME.ceret", type=PATH)
-@click.option(
-    "--photos", is_flag=True, help="Also read every photo and compare it with the hash of when it was indexed."
-)
+@option("--photos", is_flag=True, help="Also read every photo and compare it with the hash of when it was indexed.")
 @workers_option(os.cpu_count() or 1, "Threads for --photos.")
 @json_option
 def command(index_path: Path, photos: bool, workers: int, as_json: bool) -> None:

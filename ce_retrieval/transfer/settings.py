@@ -104,9 +104,7 @@ class ClassificationSettings(TransferSettings):
 
     fine_tuning: FineTuning | None = None
     layer: str = setting("pool5", choices=LAYERS, help="Layer that a probe learns from.")
-    labels: int | None = setting(
-        None, COUNT, help="Photos of each class to learn from, drawn by the seed [default: all]."
-    )
+    labels: int | None = setting(None, COUNT, help="Photos of each class to learn from, drawn by the seed.")
     size: int = setting(227, low=67, high=1024, help="Side of the crops, px.")
     crops: int = setting(10, low=1, high=1000, help="Random crops over which a photo's scores are averaged.")
 

@@ -201,3 +201,12 @@ def test_an_interrupt_ends_without_a_traceback(photo, mask, crop_index, tmp_path
     assert process.returncode == 1 and time.monotonic() - begun < 2
     assert (output, errors.strip()) == ("", "Aborted!")
     assert 0 < len(os.listdir(out)) < 800
+
+
+def test_the_help_says_defaults_and_ranges_without_noise(ceret):
+    """No brackets in brackets, and no end of a range that nobody reaches."""
+    for command in COMMANDS:
+        text = ceret(command, "--help").stdout
+        assert "1000000000" not in text and "RANGE" not in text and "[default: (" not in text, command
+    text = " ".join(ceret("transfer", "--help").stdout.split())
+    assert "[default: 1; 1<=x<=1000]" in text and "[default: 0.001; x>0]" in text and "[default: all; x>=1]" in text

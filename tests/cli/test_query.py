@@ -52,7 +52,7 @@ def test_a_small_collection_lowers_the_default_k_but_not_a_given_one(
 
 
 def test_the_default_k_that_is_shown_is_that_of_the_library(ceret):
-    assert f"[default: ({search.DEFAULT_K}, or all" in ceret("query", "--help").stdout
+    assert f"[default: {search.DEFAULT_K}, or all" in ceret("query", "--help").stdout
 
 
 def test_a_picture_is_written(ceret, photo, mask, crop_index, tmp_path):
