@@ -98,7 +98,7 @@ _OPTIONS: tuple[Decorator, ...] = (
     *(_number(name) for name in ("seeds", "seed", "steps", "batch", "rate", "checkpoint_every")),
     *(_number(name) for name in ("size", "units", "crops", "shorter", "longer", "regions")),
     option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
-    option("--resume", is_flag=True, help="Continue the unfinished run in DIR."),
+    option("--resume", is_flag=True, help="Continue the run in DIR, also with more seeds."),
     option("--out", type=PATH, required=True, metavar="DIR", help="Where the results go."),
 )
 

@@ -1,4 +1,4 @@
-"""Training of all layers on a task, whose resumed runs end bit-identical."""
+"""Training of all layers on a task. On a CPU, a run that was stopped and resumed ends bit-identical."""
 
 from __future__ import annotations
 

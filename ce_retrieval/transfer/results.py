@@ -108,6 +108,18 @@ def over_seeds(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - reach, mean + reach)
 
 
+def same_run(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Return whether what two runs say of themselves makes them one: seeds may be added, and files may be moved."""
+    return _identity(one) == _identity(other)
+
+
+def _identity(about: dict[str, Any]) -> dict[str, Any]:
+    """Return what makes a run. Hashes say which photos and weights it read, wherever they were."""
+    settings = {name: value for name, value in about.get("settings", {}).items() if name != "seeds"}
+    settings["init"] = str(settings.get("init")).partition(":")[0]
+    return {**{name: value for name, value in about.items() if name not in ("data", "val")}, "settings": settings}
+
+
 class ResultFiles:
     """results.json and table.md in a folder.
 
@@ -115,10 +127,11 @@ class ResultFiles:
     ----------
     out : the folder.
     about : JSON values that say what was run; results of another run are not continued.
+    made_with : by what: the device, and versions of libraries.
     """
 
-    def __init__(self, out: Path, about: dict[str, Any]) -> None:
-        self.out, self.about = out, json.loads(json.dumps(about))
+    def __init__(self, out: Path, about: dict[str, Any], made_with: dict[str, str] | None = None) -> None:
+        self.out, self.about, self.made_with = out, json.loads(json.dumps(about)), made_with or {}
 
     def check(self) -> None:
         """Raise StorageError where the folder cannot be written, or a file stands there that ceret did not write."""
@@ -129,11 +142,14 @@ class ResultFiles:
     def finished(self) -> tuple[SeedResult, ...]:
         """Return the seeds of results.json if it is of this very run; none where there is no such file."""
         found = self.stored()
-        return tuple(SeedResult(**one) for one in found["seeds"]) if found.get("about") == self.about else ()
+        return (
+            tuple(SeedResult(**one) for one in found["seeds"]) if same_run(found.get("about", {}), self.about) else ()
+        )
 
-    def are_of_unfinished_run(self) -> bool:
-        """Return whether results.json is of a run, this one or another, that has not trained all its seeds."""
-        return self.stored().get("complete") is False
+    @property
+    def complete(self) -> bool | None:
+        """Whether results.json is of a run, this one or another, that has trained all its seeds; None without the file."""
+        return self.stored().get("complete")
 
     def stored(self) -> dict[str, Any]:
         """Return results.json; nothing where there is none, or it is empty."""
@@ -148,6 +164,7 @@ class ResultFiles:
         values = {
             "about": self.about,
             "complete": len(seeds) == wanted,
+            "made_with": self.made_with,
             "figures": {name: vars(one) for name, one in figures(seeds).items()},
             "seeds": [vars(one) for one in seeds],
         }
@@ -191,6 +208,16 @@ def _measured_how(about: dict[str, Any]) -> str:
             return "each at its own size"
 
 
+def _trained_how(about: dict[str, Any]) -> str:
+    """Return a sentence on how all layers were trained, "" for a probe."""
+    way = about["settings"]["fine_tuning"]
+    if way is None:
+        return ""
+    return (
+        f" {counted(way['steps'], 'step')} of {counted(way['batch'], 'photo')}, at a rate of {way['rate']:g} at first."
+    )
+
+
 def table(about: dict[str, Any], seeds: Sequence[SeedResult]) -> str:
     """Return the figures in Markdown: over the seeds, and of each class."""
     lines = [*summary(about["task"], about["settings"], seeds), ""]
@@ -198,7 +225,7 @@ def table(about: dict[str, Any], seeds: Sequence[SeedResult]) -> str:
     many = " to ".join(str(number) for number in dict.fromkeys((photos[0], photos[-1])))
     lines += [
         f"{about['data']}: {counted(len(seeds), 'seed')}, each trained on {many} photos; {about['test_photos']} photos measured, "
-        f"{_measured_how(about)}."
+        f"{_measured_how(about)}.{_trained_how(about)}"
         + (f" In brackets: {100 * LEVEL:g} % intervals of the mean over seeds (Student)." if len(seeds) > 1 else ""),
         "",
     ]

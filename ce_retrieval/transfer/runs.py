@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ce_retrieval.errors import CheckpointError, LockedIndexError, TrainingError
 from ce_retrieval.models.checkpoint import load_tensors
 from ce_retrieval.own_files import RESULTS, foreign
+from ce_retrieval.photo_index.manifest import library_versions
 from ce_retrieval.pixels import Photo
 from ce_retrieval.storage import make_folder, writer_lock
 from ce_retrieval.training.memory import is_out_of_memory
@@ -27,7 +28,7 @@ from ce_retrieval.transfer.fine_tuning import KIND, FineTuner
 from ce_retrieval.transfer.networks.alexnet import AlexNet
 from ce_retrieval.transfer.networks.initialisation import initialised, weights_hash
 from ce_retrieval.transfer.networks.rescaling import rescale
-from ce_retrieval.transfer.results import ResultFiles, SeedResult
+from ce_retrieval.transfer.results import ResultFiles, SeedResult, same_run
 from ce_retrieval.transfer.settings import FineTuning, TransferSettings, parse_initialisation
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -109,18 +110,18 @@ def run_seeds(
     settings : TransferSettings
     one : trains and measures one seed.
     device : where the network runs.
-    resume : continue the unfinished run of `out`; one that has ended gives its results.
+    resume : continue the run of `out`, with more seeds too; one that has all of them gives its results.
     progress : called with (step's text, done, total).
 
     Raises
     ------
     CheckpointError : weights or the checkpoint are missing, damaged or of another network.
-    TrainingError : `out` holds an unfinished run, another one, or nothing to resume; memory runs out.
+    TrainingError : `out` holds a run, or with `resume` another one, more seeds, or none; memory runs out.
     StorageError : `out` cannot be written, or holds files that ceret did not write.
     """
     weights = weights_hash(parse_initialisation(settings.init))
     about = {"task": settings.task, **about, "settings": asdict(settings), "weights_sha256": weights}
-    files = ResultFiles(out, about)
+    files = ResultFiles(out, about, {"device": str(device), **library_versions(("torch",))})
     files.check()
     with _writing(out):
         done = _to_resume(files, settings) if resume else _start(files)
@@ -175,20 +176,26 @@ def _checkpoint_header(out: Path) -> dict[str, Any] | None:
 
 
 def _start(files: ResultFiles) -> list[SeedResult]:
-    if _checkpoint_header(files.out) or files.are_of_unfinished_run():
+    if _checkpoint_header(files.out) or files.complete is False:
         raise TrainingError(f"{files.out} holds an unfinished run: set `resume` to continue it, or use another `out`")
+    if files.complete:
+        raise TrainingError(f"{files.out} holds the results of a run: set `resume` to add seeds, or use another `out`")
     return []
 
 
 def _to_resume(files: ResultFiles, settings: TransferSettings) -> list[SeedResult]:
     """Return the seeds that a run has finished; TrainingError where it is another run, or there is none."""
     out, done = files.out, files.finished()
-    if header := _checkpoint_header(out):
-        if header["about"] != files.about:
-            raise TrainingError(
-                f"{out / CHECKPOINT} is of another run: resume with the same photos and settings, or use another `out`"
-            )
-    elif not done:
-        what = f"{out / RESULTS} is of another run" if (out / RESULTS).exists() else f"{out} holds nothing to resume"
-        raise TrainingError(f"{what}: leave out `resume` to start a run, or check `out` and the settings")
-    return list(done)[: settings.seeds]
+    header = _checkpoint_header(out)
+    foreign_run = "is of another run: resume with the same photos and settings, or use another `out`"
+    if header and not same_run(header["about"], files.about):
+        raise TrainingError(f"{out / CHECKPOINT} {foreign_run}")
+    if not header and not done:
+        if (out / RESULTS).exists():
+            raise TrainingError(f"{out / RESULTS} {foreign_run}")
+        raise TrainingError(f"{out} holds nothing to resume: leave out `resume` to start a run, or check `out`")
+    if len(done) > settings.seeds:
+        raise TrainingError(
+            f"{out / RESULTS} has {len(done)} seeds: set `seeds` to {len(done)} or more, or use another `out`"
+        )
+    return list(done)

@@ -64,7 +64,9 @@ class FineTuning(Checked):
 
 @dataclass(frozen=True)
 class TransferSettings(Checked):
-    """What the tasks share. On one machine and device, the results are a function of the settings and of the photos.
+    """What the tasks share.
+
+    On a CPU, the results are a function of the settings and of the photos; on a GPU that is so for `classify` alone.
 
     Attributes
     ----------
@@ -123,7 +125,9 @@ class ClassificationSettings(TransferSettings):
 
 @dataclass(frozen=True)
 class DetectionSettings(TransferSettings):
-    """How a network learns to find objects (Fast R-CNN, Girshick 2015, whose defaults these are).
+    """How a network learns to find objects.
+
+    Fast R-CNN (Girshick 2015): the sides of photos and the proposals of a step are its own, steps and rate are not.
 
     Attributes
     ----------

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-UNITS = 4096  # of fc6 and fc7
 DROPOUT = 0.5
 CONVOLUTIONS = ((11, 4), (5, 1), (3, 1), (3, 1), (3, 1))  # kernel and stride of conv1 to conv5
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -64,22 +65,22 @@ class VocFolder:
         path = self.root / SETS / task / f"{part}.txt"
         return _once(path, [self._name(path, line, words) for line, words in _lines(path, 1)])
 
-    def labels(self, part: str, classes: Sequence[str] = CLASSES) -> tuple[tuple[str, ...], NDArray[np.int8]]:
+    def labels(self, part: str) -> tuple[tuple[str, ...], NDArray[np.int8]]:
         """Return what the photos of a set show, from Main/CLASS_PART.txt.
 
         Returns
         -------
         names : of the photos, N.
-        labels : int8 (N, len(classes)): 1 shown, -1 not shown, 0 shown, but only by objects marked as difficult.
+        labels : int8 (N, len(CLASSES)): 1 shown, -1 not shown, 0 shown, but only by objects marked as difficult.
 
         Raises
         ------
-        SourceError : a class is not one of VOC; a file is missing, malformed, or lists other photos than the first one.
+        SourceError : a file is missing, malformed, or lists other photos than the first one.
         """
         columns: list[list[int]] = []
         names: tuple[str, ...] = ()
-        first = self._class_set(classes[0], part)
-        for name in classes:
+        first = self._class_set(CLASSES[0], part)
+        for name in CLASSES:
             path = self._class_set(name, part)
             listed, column = [], []
             for line, words in _lines(path, 2):
@@ -145,10 +146,7 @@ class VocFolder:
         return mask
 
     def _class_set(self, name: str, part: str) -> Path:
-        path = self.root / SETS / "Main" / f"{name}_{part}.txt"
-        if name not in CLASSES:
-            raise SourceError(f"{path}: {shown(name)} is not a class of VOC; use some of {', '.join(CLASSES)}")
-        return path
+        return self.root / SETS / "Main" / f"{name}_{part}.txt"
 
     @staticmethod
     def _name(path: Path, line: int, words: Sequence[str]) -> str:
@@ -182,9 +180,8 @@ def _lines(path: Path, words: int) -> list[tuple[int, list[str]]]:
 
 
 def _once(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    seen = set(names)
-    if len(seen) < len(names):
-        twice = sorted(name for name in seen if names.count(name) > 1) if len(names) < 10_000 else []
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
         raise SourceError(f"{path}: lists photos twice ({some(twice, 1)}); copy the set again")
     return tuple(names)
 

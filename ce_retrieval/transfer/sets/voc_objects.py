@@ -41,14 +41,11 @@ class VocObject(NamedTuple):
         px as in the file: the first pixel of a photo is 1, and both ends belong to the box.
     difficult : bool
         Hard to recognise: measures leave it out.
-    truncated : bool
-        The box does not hold all of the object.
     """
 
     name: str
     box: tuple[float, float, float, float]
     difficult: bool
-    truncated: bool
 
 
 class Annotation(NamedTuple):
@@ -105,9 +102,7 @@ def _object(element: ElementTree.Element, width: int, height: int, path: str) ->
         raise SourceError(
             f"{path}: the box {box} of a {name} is not within 1 to {width} and 1 to {height} px; correct it in the file"
         )
-    return VocObject(
-        name, (xmin, ymin, xmax, ymax), _flag(element, "difficult", path), _flag(element, "truncated", path)
-    )
+    return VocObject(name, (xmin, ymin, xmax, ymax), _is_difficult(element, path))
 
 
 def _text(element: ElementTree.Element, place: str, path: str) -> str:
@@ -135,9 +130,9 @@ def _side(root: ElementTree.Element, place: str, path: str) -> int:
     return int(value)
 
 
-def _flag(element: ElementTree.Element, name: str, path: str) -> bool:
-    """Return whether a mark is set; a file without it leaves it unset, as the development kit does."""
-    text = (element.findtext(name) or "0").strip()
+def _is_difficult(element: ElementTree.Element, path: str) -> bool:
+    """Return whether an object is marked as difficult; without the mark it is not, as in the development kit."""
+    text = (element.findtext("difficult") or "0").strip()
     if text not in ("0", "1"):
-        raise SourceError(f"{path}: {name} is {shown(text)}, expected 0 or 1; correct it in the file")
+        raise SourceError(f"{path}: difficult is {shown(text)}, expected 0 or 1; correct it in the file")
     return text == "1"

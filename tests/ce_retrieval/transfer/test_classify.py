@@ -225,8 +225,30 @@ def test_folders_that_hold_something_else(folders, tmp_path):
     refused(lambda: run(folders, tmp_path, PROBE), StorageError, "table.md", "did not write it")
     assert (tmp_path / "table.md").read_text() == "mine"
     refused(lambda: run(folders, tmp_path / "new", PROBE, resume=True), TrainingError, "nothing to resume")
-    run(folders, tmp_path / "done", replace(PROBE, seeds=1))
+
+
+def test_seeds_are_added_to_a_run_that_has_ended_and_its_results_are_kept(folders, tmp_path):
+    """Where the photos lie makes no other run: they are known by what they are."""
+    out, moved = tmp_path / "done", tmp_path / "moved"
+    both = run(folders, tmp_path / "both", PROBE)
+    run(folders, out, replace(PROBE, seeds=1))
+    before = written(out)
+    for settings, options, words in (
+        (PROBE, {}, ("holds the results of a run", "set `resume` to add seeds")),
+        (replace(PROBE, crops=1), {"resume": True}, ("results.json is of another run", "use another `out`")),
+    ):
+        refused(
+            lambda settings=settings, options=options: run(folders, out, settings, **options), TrainingError, *words
+        )
+    assert written(out) == before
+    shutil.copytree(folders, moved)
+    trained = []
+    assert run(moved, out, PROBE, resume=True, progress=lambda text, *_: trained.append(text)) == both
+    assert not any(text.startswith("seed 0") for text in trained)
+    known = json.loads((out / "results.json").read_text())
+    assert known["about"]["data"] == str(moved / "train") and known["complete"] and len(known["seeds"]) == 2
+    assert known["made_with"].keys() >= {"ceret", "torch", "device"}
     refused(
-        lambda: run(folders, tmp_path / "done", PROBE, resume=True), TrainingError, "results.json is of another run"
+        lambda: run(folders, out, replace(PROBE, seeds=1), resume=True), TrainingError, "has 2 seeds: set `seeds` to 2"
     )
-    run(folders, tmp_path / "done", replace(PROBE, seeds=1, crops=1))  # its own finished results are replaced
+    assert len(json.loads((out / "results.json").read_text())["seeds"]) == 2
