@@ -101,6 +101,12 @@ def one_line(text: str) -> str:
     return _UNSEEN.sub(escape, text)
 
 
+def reason_of(error: OSError | ValueError) -> str:
+    """Return why the system refused, for a message, as in "permission denied"; ValueError: of a path that none can be."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return reason[:1].lower() + reason[1:]
+
+
 def some(names: Sequence[str], most: int = 3, between: str = ", ") -> str:
     """Return names for a message: the first few, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

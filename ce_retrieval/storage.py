@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ce_retrieval.errors import LockedIndexError, StorageError
+from ce_retrieval.errors import LockedIndexError, StorageError, reason_of
 from ce_retrieval.reading import open_regular
 
 LOCK = "lock"
@@ -32,12 +32,10 @@ def storage_errors(path: Path, denied: str = "make it writable, or choose anothe
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        reason = reason[:1].lower() + reason[1:]
         remedy = (
             denied if error.errno in _DENIED else _REMEDIES.get(error.errno or 0, "free space or choose another folder")
         )
-        raise StorageError(f"cannot write {path}: {reason}; {remedy}") from error
+        raise StorageError(f"cannot write {path}: {reason_of(error)}; {remedy}") from error
 
 
 def check_folder(folder: Path) -> None:

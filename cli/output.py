@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ce_retrieval.errors import CeretError, SettingsError, one_line
+from ce_retrieval.errors import CeretError, SettingsError, one_line, reason_of
 from cli.options import options_of
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _one_line(error: Exception) -> str | None:
         return "out of memory: use smaller photos, or fewer --workers"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{(error.strerror or str(error)).lower()}: check the path"
+        return f"{where}{reason_of(error)}: check the path"
     return None
 
 
@@ -149,7 +149,7 @@ def _print(text: str | bytes) -> None:
 def stdout_error(error: OSError) -> click.ClickException:
     """Return the error of one line for a stdout that cannot be written; nothing more is printed there."""
     sys.stdout = io.StringIO()  # or Python would try again at its end
-    reason = (error.strerror or str(error)).lower()
+    reason = reason_of(error)
     return click.ClickException(f"stdout cannot be written: {reason}; what the command writes to files is there")
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ce_retrieval.descriptors.onnx_sidecar import Sidecar
-from ce_retrieval.errors import DescriptorError
+from ce_retrieval.errors import DescriptorError, reason_of
 from ce_retrieval.reading import open_regular, read_regular
 
 # Where tensors are in a model: message -> field number -> the message in it (onnx.proto, whose numbers never change).
@@ -83,7 +83,7 @@ def model_hash(model: Path, sidecar: Sidecar, output: str) -> str:
             with open_regular(path) as file:
                 whole.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
-            raise DescriptorError(f"{model}: its weights in {path} cannot be read ({error.strerror})") from error
+            raise DescriptorError(f"{model}: its weights in {path} cannot be read ({reason_of(error)})") from error
     return whole.hexdigest()
 
 

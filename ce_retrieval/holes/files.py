@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ce_retrieval.errors import MaskError
+from ce_retrieval.errors import MaskError, reason_of
 from ce_retrieval.holes.strategies import resize_hole, uniforms_for
 from ce_retrieval.holes.turned import turn_for
 from ce_retrieval.own_files import own_names
@@ -113,7 +113,7 @@ def mask_paths(folder: str | Path) -> list[Path]:
         left_out = own_names(str(root), names) | photos_with_masks(names)
         paths = sorted(root / name for name in names - left_out if is_mask_name(name))
     except OSError as error:
-        raise MaskError(f"mask folder {root} cannot be read ({error.strerror}): check its permissions") from error
+        raise MaskError(f"mask folder {root} cannot be read ({reason_of(error)}): check its permissions") from error
     if not paths:
         raise MaskError(f"mask folder {root} holds no mask: expected images ({', '.join(MASK_SUFFIXES)})")
     return paths

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ce_retrieval.errors import CorruptIndexError, PhotoIndexError
+from ce_retrieval.errors import CorruptIndexError, PhotoIndexError, reason_of
 from ce_retrieval.photo_index.codes import StoredCodes
 from ce_retrieval.photo_index.kept_out import NOTHING, KeptOut
 from ce_retrieval.photo_index.kinds import StoredKind
@@ -204,7 +204,7 @@ def read_manifest(folder: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise _no_index(folder) from error
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise PhotoIndexError(f"{path} cannot be read: {reason}; make it readable, or give another index") from error
     try:
         content = json.loads(data)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from ce_retrieval.errors import ClusterError, InstallationError, cut
+from ce_retrieval.errors import ClusterError, InstallationError, cut, reason_of
 from ce_retrieval.photo_index import batches
 from ce_retrieval.photo_index.batches import Describe, Described, Describing, Pipeline, Task
 from ce_retrieval.photo_index.manifest import Manifest
@@ -60,7 +60,7 @@ def check_engine(engine: str) -> None:
             raise ConnectionError("what answers is not Ray")
     except OSError as error:
         raise ClusterError(
-            f"no Ray cluster answers at {address} ({(error.strerror or str(error)).lower()}): start one with "
+            f"no Ray cluster answers at {address} ({reason_of(error)}): start one with "
             f"`ray start --head --port={port}`, or give the address that this prints"
         ) from error
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ce_retrieval.errors import CorruptIndexError
+from ce_retrieval.errors import CorruptIndexError, reason_of
 from ce_retrieval.photo_index.manifest_parts import PHOTOS, VECTORS, Segment, StoredFile, digest
 from ce_retrieval.photo_index.segment_parsers import (
     grids_in,
@@ -46,7 +46,7 @@ def _other_size(size: int, stored: StoredFile) -> str:
 
 
 def _unreadable(error: OSError) -> str:
-    return f"cannot be read: {(error.strerror or str(error)).lower()}"
+    return f"cannot be read: {reason_of(error)}"
 
 
 def check_segment(folder: Path, segment: Segment) -> None:

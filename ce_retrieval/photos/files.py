@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ce_retrieval.errors import PhotoError, SettingsError
+from ce_retrieval.errors import PhotoError, SettingsError, reason_of
 from ce_retrieval.own_files import check_free, marked
 from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
 from ce_retrieval.photos.decode import DecodedPhoto, decode_photo
@@ -48,8 +48,7 @@ def read_bytes(path: str | os.PathLike[str], *, name: str | None = None) -> byte
     except NotAFileError:
         raise PhotoError(f"{name}: not a regular file; give a photo") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PhotoError(f"{name}: cannot be read: {reason}") from None
+        raise PhotoError(f"{name}: cannot be read: {reason_of(error)}; check the path") from None
 
 
 def load_photo(

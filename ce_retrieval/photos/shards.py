@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ce_retrieval.errors import PhotoError, SourceError
+from ce_retrieval.errors import PhotoError, SourceError, reason_of
 from ce_retrieval.photos.base import (
     NO_STAMP,
     PassedOver,
@@ -73,14 +73,14 @@ class TarSource:
             with open_regular(self.root) as file:
                 self._descriptor = os.dup(file.fileno())
         except OSError as error:
-            raise SourceError(f"{self.root}: cannot be opened: {error.strerror}; give a tar") from None
+            raise SourceError(f"{self.root}: cannot be opened: {reason_of(error)}; give a tar") from None
         self._closer = weakref.finalize(self, os.close, self._descriptor)
         self._count: int | None = None
         try:
             start = os.pread(self._descriptor, 6, 0)
         except OSError as error:
             self.close()
-            raise SourceError(f"{self.root}: cannot be read: {error.strerror}") from None
+            raise SourceError(f"{self.root}: cannot be read: {reason_of(error)}") from None
         for magic, name in _COMPRESSED.items():
             if start.startswith(magic):
                 self.close()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
-from ce_retrieval.errors import SourceError
+from ce_retrieval.errors import SourceError, reason_of
 from ce_retrieval.own_files import own_names
 from ce_retrieval.photos.base import PassedOver, is_image_name, masks_beside, plain_text, unread_suffix
 
@@ -143,7 +143,7 @@ def _folder(
 
 
 def _why(error: OSError) -> str:
-    return f"the folder cannot be listed: {(error.strerror or str(error)).lower()}"
+    return f"the folder cannot be listed: {reason_of(error)}"
 
 
 def _names(folder: str) -> list[tuple[str, bool]]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ce_retrieval.errors import CheckpointError, LockedIndexError, StorageError, TrainingError
+from ce_retrieval.errors import CheckpointError, LockedIndexError, StorageError, TrainingError, reason_of
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
 from ce_retrieval.models.compression import export_compressed
@@ -204,7 +204,7 @@ class RunFolder:
         except (ValueError, KeyError, AttributeError, csv.Error):
             pass
         except OSError as error:
-            raise TrainingError(f"{self.metrics} cannot be read ({error.strerror}): make it readable") from None
+            raise TrainingError(f"{self.metrics} cannot be read ({reason_of(error)}): make it readable") from None
         raise TrainingError(f"{self.metrics} was altered and has no column of steps any more: move it away, and resume")
 
 

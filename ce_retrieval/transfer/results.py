@@ -213,9 +213,8 @@ def _trained_how(about: dict[str, Any]) -> str:
     way = about["settings"]["fine_tuning"]
     if way is None:
         return ""
-    return (
-        f" {counted(way['steps'], 'step')} of {counted(way['batch'], 'photo')}, at a rate of {way['rate']:g} at first."
-    )
+    steps, photos = counted(way["steps"], "step"), counted(way["batch"], "photo")
+    return f" Trained for {steps} of {photos}, at a rate of {way['rate']:g} at first."
 
 
 def table(about: dict[str, Any], seeds: Sequence[SeedResult]) -> str:

@@ -75,7 +75,7 @@ def test_in_the_place_of_a_shard(ceret, one_line_error, crop_folder, tmp_path, p
     pipe("shards/b.parquet")
     arguments = ["--out", tmp_path / "a.ceret", *BUILD]
     error = one_line_error(ceret("index", tmp_path / "shards" / "a.tar", *arguments))
-    assert "a.tar: cannot be opened: Not a regular file; give a tar" in error
+    assert "a.tar: cannot be opened: not a regular file; give a tar" in error
     both = ceret("index", tmp_path / "shards", crop_folder / "photo1", *arguments)
     assert both.exit_code == 0 and both.stderr.lower().count("not a regular file") == 2
 
@@ -87,5 +87,5 @@ def test_in_the_place_of_metrics(tmp_path, pipe):
 
     pipe("run/metrics.csv")
     (tmp_path / "run" / "checkpoints" / "step-00000001").mkdir(parents=True)
-    with pytest.raises(TrainingError, match=r"metrics.csv cannot be read \(Not a regular file\)"):
+    with pytest.raises(TrainingError, match=r"metrics.csv cannot be read \(not a regular file\)"):
         RunFolder(tmp_path / "run").check(resume=True)

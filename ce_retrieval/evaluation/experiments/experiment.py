@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ce_retrieval.errors import EvaluationError, shown
+from ce_retrieval.errors import EvaluationError, reason_of, shown
 from ce_retrieval.evaluation.settings import EvaluationSettings
 from ce_retrieval.holes.strategies import STRATEGIES
 from ce_retrieval.reading import read_regular
@@ -81,7 +81,7 @@ def read_experiment(path: str | Path) -> Experiment:
     try:
         content = tomllib.loads(read_regular(path).decode())
     except OSError as error:
-        raise EvaluationError(f"{path} cannot be read: {error.strerror or error}; give an experiment's file") from error
+        raise EvaluationError(f"{path} cannot be read: {reason_of(error)}; give an experiment's file") from error
     except ValueError as error:  # not UTF-8, or not TOML
         raise EvaluationError(f"{path} is not TOML ({error}): see docs/evaluation.md for an example") from error
     known = [*_LISTS[:1], "index", *(one.name for one in fields(EvaluationSettings) if "seed" not in one.name), "seeds"]

@@ -6,7 +6,7 @@ import hashlib
 
 from torch import Generator, nn
 
-from ce_retrieval.errors import CheckpointError
+from ce_retrieval.errors import CheckpointError, reason_of
 from ce_retrieval.models.build import build_network
 from ce_retrieval.models.checkpoint import load_network
 from ce_retrieval.models.config import PaperRegionConfig
@@ -70,7 +70,7 @@ def weights_hash(init: Initialisation) -> str | None:
         with open_regular(init.path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise CheckpointError(f"{init.path}: {reason}; give the path of a file of weights") from None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.errors import SettingsError, SourceError, counted, some
+from ce_retrieval.errors import SettingsError, SourceError, counted, reason_of, some
 from ce_retrieval.photos import PhotoItem, PhotoSource, decode_photo, open_sources
 from ce_retrieval.pixels import Photo
 from ce_retrieval.pool import worker_pool
@@ -173,7 +173,7 @@ def _size(item: PhotoItem) -> int:
     try:
         return os.path.getsize(item.path)
     except OSError as error:
-        raise SourceError(f"{item.path}: {(error.strerror or str(error)).lower()}: copy the photo again") from None
+        raise SourceError(f"{item.path}: {reason_of(error)}: copy the photo again") from None
 
 
 def _folder_photos(entries: list[_Entry], numbers: dict[str, int]) -> LabelledPhotos:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.errors import SettingsError, SourceError, counted, cut, some
+from ce_retrieval.errors import SettingsError, SourceError, counted, cut, reason_of, some
 from ce_retrieval.reading import LongFileError, read_regular
 from ce_retrieval.transfer.sets.mat_files import LargeFileError, read_cells
 from ce_retrieval.transfer.voc_measures import Numbers
@@ -81,7 +81,7 @@ def _read(path: Path) -> bytes:
     except LongFileError:
         raise _too_large(path) from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise SourceError(f"{path}: {reason}; give a file of proposals") from None
 
 

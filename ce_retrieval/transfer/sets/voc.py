@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.errors import PhotoError, SourceError, shown, some
+from ce_retrieval.errors import PhotoError, SourceError, reason_of, shown, some
 from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
 from ce_retrieval.photos.decode import decode_photo
 from ce_retrieval.pixels import Photo
@@ -159,7 +159,7 @@ def _read(path: Path) -> bytes:
     try:
         return read_regular(path, _MOST_BYTES)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         raise SourceError(f"{path}: {reason}; unpack the archive of VOC again, or check the path") from None
 
 

@@ -147,7 +147,7 @@ def test_a_file_that_says_something_else_is_refused(place, old, new, told):
 
 
 def test_a_file_that_is_not_there_and_results_of_others(place):
-    with pytest.raises(EvaluationError, match=r"other\.toml cannot be read: No such file"):
+    with pytest.raises(EvaluationError, match=r"other\.toml cannot be read: no such file"):
         read_experiment(place / "other.toml")
     (place / "out").mkdir()
     (place / "out" / "experiment.md").write_text("mine")

@@ -63,7 +63,7 @@ def test_where_nothing_can_be_saved(tmp_path, pixels):
 
 
 def test_what_cannot_be_loaded(tmp_path):
-    with pytest.raises(PhotoError, match=r"missing.jpg: cannot be read: No such file"):
+    with pytest.raises(PhotoError, match=r"missing.jpg: cannot be read: no such file"):
         load_photo(tmp_path / "missing.jpg")
     with pytest.raises(PhotoError, match="a folder; give a photo"):
         load_photo(tmp_path)

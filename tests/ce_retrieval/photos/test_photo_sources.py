@@ -93,7 +93,7 @@ def test_bad_photos_are_items_that_say_why(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
     source = open_source(tmp_path)
-    reasons = {"gone.jpg": "No such file", "pipe.png": "not a regular file", "self.png": "symbolic link"}
+    reasons = {"gone.jpg": "no such file", "pipe.png": "not a regular file", "self.png": "symbolic link"}
     assert keys(source) == ["empty.jpg", *sorted(reasons)]
     assert source.read(PhotoItem("empty.jpg")) == b""
     for key, reason in reasons.items():

@@ -66,6 +66,7 @@ def test_a_probe_learns_and_writes_its_results(folders, tmp_path):
     told = json.loads((tmp_path / "a/results.json").read_bytes())
     assert told["complete"] and told["about"]["settings"]["labels"] == 4 and told["about"]["test_photos"] == 9
     table = (tmp_path / "a/table.md").read_text()
+    assert "Trained for" not in table
     assert (
         f"| random | linear probe, pool5 | 4 | {told['figures']['accuracy']['mean']:.1f} (" in table
         and "| down |" in table
@@ -130,6 +131,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(folders, tmp_path):
     assert ("seed 1: training", 5) in steps and ("seed 1: training", 4) not in steps
     assert not any(text.startswith("seed 0") for text, _ in steps)
     assert resumed == whole and written(out) == written(tmp_path / "whole")
+    assert "Trained for 6 steps of 4 photos, at a rate of 0.01 at first." in (out / "table.md").read_text()
     assert run(folders, out, TRAINED, resume=True) == whole and not (out / "checkpoint.safetensors").exists()
 
 
