@@ -113,6 +113,11 @@ def some(names: Sequence[str], most: int = 3, between: str = ", ") -> str:
     return between.join(names[:most]) + more
 
 
+def are(names: Sequence[str]) -> str:
+    """Return the verb for `some` of these names: is or are."""
+    return "is" if len(names) == 1 else "are"
+
+
 def counted(number: int, noun: str, one: str = "", more: str = "") -> str:
     """Return a number with its noun, as in "1 photo" and "2 photos", and a verb: `one` or `more`."""
     return f"{number} {noun} {one}".rstrip() if number == 1 else f"{number} {noun}s {more}".rstrip()

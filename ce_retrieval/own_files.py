@@ -101,6 +101,22 @@ def is_sealed(path: Path) -> bool:
     return found is not None and hashlib.sha256(data[: found.start()] + end).hexdigest().encode() == found[1]
 
 
+def sealed_values(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object of a file of `sealed_json`; None where there is none, or a part of one."""
+    try:
+        data = read_regular(path)
+        values = json.loads(data) if _JSON_SEAL.search(data) and is_sealed(path) else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def check_record_place(path: Path) -> None:
+    """Raise StorageError where the record of a completion would replace the results of another command."""
+    if sealed_values(path) is not None and read_record(path) is None:
+        raise _of_another_command(path)
+
+
 def read_record(path: Path) -> dict[str, Any] | None:
     """Return the record STEM.json of a completion, None where there is none that ceret wrote."""
     try:
@@ -153,8 +169,13 @@ def check_results(folder: Path, key: str) -> None:
     """Raise StorageError where RESULTS of a folder is no file of ceret, or of the other sort: without `key`."""
     path = folder / RESULTS
     check_free(path)
-    if path.exists() and path.stat().st_size and key not in json.loads(read_regular(path)):
-        raise StorageError(f"{path} is of another command than this one: choose another `out`")
+    values = sealed_values(path)
+    if values is not None and key not in values:
+        raise _of_another_command(path)
+
+
+def _of_another_command(path: Path) -> StorageError:
+    return StorageError(f"{path} is of another command than this one: choose another `out`")
 
 
 def foreign(path: Path) -> StorageError:

@@ -15,6 +15,7 @@ from ce_retrieval.errors import LockedIndexError, StorageError, reason_of
 from ce_retrieval.reading import open_regular
 
 LOCK = "lock"
+_OWN_LOCK = re.compile(rb"(\d+\n)?")  # the number of the process that wrote, or is about to
 _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter name",
@@ -211,13 +212,18 @@ def intended_name(name: str) -> str | None:
 def writer_lock(folder: Path) -> Iterator[None]:
     """Hold the exclusive right to write to `folder`; LockedIndexError names the process that holds it.
 
-    The lock is the operating system's (flock on the file `lock`), so a killed writer leaves none behind.
+    StorageError where ceret did not write the file `lock`. What locks is the operating system's flock on it, so a killed
+    writer leaves none behind.
     """
     path = folder / LOCK
     check_is_file(path)
+    if path.is_symlink():
+        raise _foreign_lock(path)
     with storage_errors(path, f"make {folder} writable, or work on a copy of it"):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
+        if not _OWN_LOCK.fullmatch(os.pread(handle, 32, 0)):
+            raise _foreign_lock(path)
         with storage_errors(path):
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -233,6 +239,10 @@ def writer_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _foreign_lock(path: Path) -> StorageError:
+    return StorageError(f"{path} is there already, and ceret did not write it: move it away, or choose another folder")
 
 
 class ReaderLock:

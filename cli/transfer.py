@@ -9,7 +9,7 @@ import click
 
 from ce_retrieval.transfer.settings import SETTINGS
 from cli.options import json_option
-from cli.output import print_json, say, steps_bar
+from cli.output import print_json, say, steps_bar, warn_passed_over
 from cli.transfer_options import chosen_settings, transfer_options
 
 
@@ -39,7 +39,7 @@ def command(task: str, data: Path, out: Path, resume: bool, as_json: bool, **opt
     from ce_retrieval.transfer.segment import segment
 
     learn: dict[str, Any] = {
-        "classify": partial(classify, val=options["val"]),
+        "classify": partial(classify, val=options["val"], say_passed_over=warn_passed_over),
         "detect": partial(detect, proposals=options["proposals"]),
         "segment": segment,
     }

@@ -103,7 +103,7 @@ class PassedOver:
         not_photos = {
             "that ceret wrote": self.results,
             "where the results go": self.outputs,
-            "that are the masks of photos beside them, by their names": self.masks,
+            "named as masks of photos beside them": self.masks,
         }
         lines += [f"passed over {n} file{'s' if n > 1 else ''} {what}" for what, n in not_photos.items() if n]
         return [*folders, *((root, line) for line in lines)]

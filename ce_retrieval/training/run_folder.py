@@ -20,7 +20,8 @@ from ce_retrieval.errors import CheckpointError, LockedIndexError, StorageError,
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
 from ce_retrieval.models.compression import export_compressed
-from ce_retrieval.models.seen_photos import SEEN, write_seen
+from ce_retrieval.models.seen_photos import SEEN, read_seen, write_seen
+from ce_retrieval.own_files import foreign
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import check_folder, clear_leftovers, make_folder, new_folder, replace_file, writer_lock
 from ce_retrieval.training.config import TrainConfig
@@ -57,12 +58,27 @@ class RunFolder:
             )
         if resume:
             self._rows()
+            self._check_own()
             return
         if newest is not None:
             raise TrainingError(f"{self.path} already holds a run: set `resume` to continue it, or use another `out`")
         for path in (self.best, self.half, self.metrics, self.seen, *sorted(self.samples.glob("step-*.png"))):
             if path.exists():
                 raise TrainingError(f"{path} is there already, of another run: move it away, or use another `out`")
+
+    def _check_own(self) -> None:
+        """Raise StorageError where a file that the run replaces is not a run's, or has been changed."""
+        for path in (self.best, self.half):
+            if path.exists():
+                try:
+                    load_tensors(path)
+                except CheckpointError:
+                    raise foreign(path) from None
+        if self.seen.exists():
+            try:
+                read_seen(self.best)
+            except CheckpointError:
+                raise foreign(self.seen) from None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -198,8 +214,9 @@ class RunFolder:
         if not self.metrics.exists():
             return []
         try:
-            rows = list(csv.DictReader(io.StringIO(read_regular(self.metrics).decode(), newline="")))
-            if all(row["step"].isdigit() for row in rows):
+            read = csv.DictReader(io.StringIO(read_regular(self.metrics).decode(), newline=""))
+            rows = list(read)
+            if all(row["step"].isdigit() for row in rows) and "step" in (read.fieldnames or ["step"]):
                 return rows
         except (ValueError, KeyError, AttributeError, csv.Error):
             pass

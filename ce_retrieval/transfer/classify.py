@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +35,7 @@ def classify(
     device: torch.device,
     resume: bool = False,
     progress: Progress | None = None,
+    say_passed_over: Callable[[Sequence[tuple[str, str]]], None] | None = None,
 ) -> list[SeedResult]:
     """Train on photos and measure others, once for each seed; write results.json and table.md into `out`.
 
@@ -43,6 +44,7 @@ def classify(
     data, val : as of `labelled.open_task`.
     out, device, resume, progress : as of `runs.run_seeds`.
     settings : ClassificationSettings
+    say_passed_over : called before the training with (path, line) for each kind of file that was not taken for a photo.
 
     Returns
     -------
@@ -57,6 +59,8 @@ def classify(
     """
     out = Path(out)
     with open_task(data, val, apart=[out]) as task:
+        if say_passed_over and task.passed_over:
+            say_passed_over(task.passed_over)
         about = {
             "data": str(data),
             "val": None if val is None else str(val),

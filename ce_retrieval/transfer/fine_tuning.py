@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ce_retrieval.errors import CheckpointError, TrainingError
+from ce_retrieval.errors import CheckpointError, TrainingError, counted
 from ce_retrieval.models.checkpoint import load_tensors, save_tensors
 from ce_retrieval.training.memory import is_out_of_memory
 from ce_retrieval.transfer.settings import FineTuning
@@ -71,7 +71,9 @@ class FineTuner:
         settings = self._settings
         loss = self._loss(self.step)
         if not math.isfinite(value := float(loss.detach())):
-            raise TrainingError(f"the loss is {value} after {self.step} steps: start a new run with a lower `rate`")
+            raise TrainingError(
+                f"the loss is {value} after {counted(self.step, 'step')}: start a new run with a lower `rate`"
+            )
         self.network.zero_grad()
         loss.backward()
         rate = settings.rate * 0.5 ** (8 * self.step // settings.steps)

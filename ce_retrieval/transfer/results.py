@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.errors import EvaluationError, counted
-from ce_retrieval.own_files import RESULTS, TRANSFER, check_free, check_results, is_sealed, sealed_json, sealed_text
-from ce_retrieval.reading import read_regular
+from ce_retrieval.errors import EvaluationError, counted, one_line
+from ce_retrieval.own_files import RESULTS, TRANSFER, check_free, check_results, sealed_json, sealed_text, sealed_values
 from ce_retrieval.storage import check_folder, replace_file
 from ce_retrieval.transfer.sets.class_labels import Task
 from ce_retrieval.transfer.voc_measures import Curve, check_numbers, classification_curve
 
 TABLE = "table.md"
 LEVEL = 0.95
+_MARKUP = re.compile(r"[\\|<*`]")  # of Markdown, in a class's name
 NAMES = {
     "accuracy": "accuracy %",
     "map_11": "mAP % (11 points, VOC 2007)",
@@ -152,12 +153,13 @@ class ResultFiles:
         return self.stored().get("complete")
 
     def stored(self) -> dict[str, Any]:
-        """Return results.json; nothing where there is none, or it is empty."""
-        path = self.out / RESULTS
-        if not path.is_file() or not is_sealed(path):
-            return {}
-        found: dict[str, Any] = json.loads(read_regular(path))
-        return found
+        """Return results.json; nothing where there is none, or a part of one."""
+        return sealed_values(self.out / RESULTS) or {}
+
+    def begin(self) -> None:
+        """Write results.json without a seed where there is none: other commands then leave the folder alone."""
+        if not self.stored():
+            self.write([], 1)
 
     def write(self, seeds: Sequence[SeedResult], wanted: int) -> None:
         """Write results.json; table.md too when all `wanted` seeds are there."""
@@ -165,7 +167,7 @@ class ResultFiles:
             "about": self.about,
             "complete": len(seeds) == wanted,
             "made_with": self.made_with,
-            "figures": {name: vars(one) for name, one in figures(seeds).items()},
+            "figures": {name: vars(one) for name, one in figures(seeds).items()} if seeds else {},
             "seeds": [vars(one) for one in seeds],
         }
         text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
@@ -238,7 +240,7 @@ def table(about: dict[str, Any], seeds: Sequence[SeedResult]) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(_MARKUP.sub(r"\\\g<0>", one_line(cell)) for cell in cells) + " |"
 
 
 def _cell(one: Interval) -> str:

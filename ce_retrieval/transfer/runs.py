@@ -20,7 +20,7 @@ from ce_retrieval.models.checkpoint import load_tensors
 from ce_retrieval.own_files import RESULTS, foreign
 from ce_retrieval.photo_index.manifest import library_versions
 from ce_retrieval.pixels import Photo
-from ce_retrieval.storage import make_folder, writer_lock
+from ce_retrieval.storage import LOCK, make_folder, writer_lock
 from ce_retrieval.training.memory import is_out_of_memory
 from ce_retrieval.transfer.crops import as_input, random_crops
 from ce_retrieval.transfer.draws import FIRST_CROPS, FIRST_LOSSES, generator_on
@@ -88,7 +88,12 @@ class Run:
         header: dict[str, Any] = {"seed": seed, "about": self.files.about}
         if self.resumed and path.exists() and load_tensors(path)[1]["seed"] == seed:
             tuner.load(path)
-        tuner.run(partial(self.report, f"seed {seed}: training"), lambda now: now.save(path, header))
+
+        def save(now: FineTuner) -> None:
+            self.files.begin()
+            now.save(path, header)
+
+        tuner.run(partial(self.report, f"seed {seed}: training"), save)
 
 
 def run_seeds(
@@ -151,20 +156,30 @@ def _learned(one: Callable[[Run, int], SeedResult], run: Run, seed: int) -> Seed
 
 @contextlib.contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """Make the folder and hold the right to write to it; TrainingError where another process writes."""
+    """Make the folder and hold the right to write to it; TrainingError where another process writes.
+
+    Where nothing is written, what was made for it goes again.
+    """
+    was_there = out.is_dir()
     make_folder(out)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(writer_lock(out))
         except LockedIndexError as error:
             raise TrainingError(str(error)) from None
-        yield
+        try:
+            yield
+        finally:
+            if os.listdir(out) == [LOCK]:
+                (out / LOCK).unlink(missing_ok=True)
+                if not was_there:
+                    out.rmdir()
 
 
 def _checkpoint_header(out: Path) -> dict[str, Any] | None:
     """Return the header of the checkpoint in a folder, if there is one; StorageError where ceret did not write the file."""
     path = out / CHECKPOINT
-    if not os.path.lexists(path):
+    if not os.path.lexists(path) or (path.is_file() and not path.stat().st_size):
         return None
     try:
         header = load_tensors(path)[1]

@@ -60,6 +60,8 @@ def segment(
     """
     train, test = (MaskedPhotos(data, part) for part in (TRAIN, TEST))
     check_apart(train, test)
+    if not test.any_counts():
+        raise EvaluationError(f"{data}: the masks of the set {TEST} hold no pixel that counts: check its masks")
     about = {"data": str(data), "photos": fingerprint(train, test), "test_photos": len(test)}
     one = partial(_one_seed, train, test, settings)
     return run_seeds(Path(out), about, settings, one, device=device, resume=resume, progress=progress)
@@ -108,8 +110,5 @@ def _figures(counts: ConfusionMatrix, seed: int, photos: int) -> SeedResult:
     classes = {
         name: {"iu": percent(float(value))} for name, value in zip(NAMES, counts.intersection_over_union(), strict=True)
     }
-    seen = int(counts.counts.sum())
-    if not seen:
-        raise EvaluationError(f"the masks of the set {TEST} hold no pixel that counts: check its masks")
-    right = float(np.diag(counts.counts).sum()) / seen
+    right = float(np.diag(counts.counts).sum() / counts.counts.sum())
     return SeedResult(seed, photos, {"mean_iu": 100 * counts.mean_iu(), "pixel_accuracy": 100 * right}, classes)

@@ -196,6 +196,34 @@ def test_a_folder_that_is_there_and_cannot_be_written_is_to_be_made_writable(tmp
         refuse()
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_of_others_that_is_named_like_the_lock_is_kept(tmp_path, link):
+    """Also one that a link leads to, and one that is not there yet."""
+    notes = tmp_path / "notes.txt"
+    notes.write_text("my notes")
+    lock = tmp_path / "out/lock"
+    lock.parent.mkdir()
+    if link:
+        lock.symlink_to(notes)
+    else:
+        notes.rename(lock)
+    with (
+        pytest.raises(StorageError, match="lock is there already, and ceret did not write it"),
+        writer_lock(lock.parent),
+    ):
+        pass
+    assert lock.read_text() == "my notes"
+    lock.unlink()
+    lock.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StorageError, match="did not write it"), writer_lock(lock.parent):
+        pass
+    assert not (tmp_path / "nowhere").exists()
+    lock.unlink()
+    lock.write_text("4711\n")  # of a writer that was killed
+    with writer_lock(lock.parent):
+        assert lock.read_text() == f"{os.getpid()}\n"
+
+
 def test_a_folder_has_no_readers_when_the_last_lock_is_closed_or_forgotten(tmp_path):
     def free():
         with no_readers(tmp_path) as found:

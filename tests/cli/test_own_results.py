@@ -176,7 +176,7 @@ def test_masks_beside_their_photos_are_not_photos(ceret, photos, hole, crop_inde
     for name in ("00_mask.png", "01-mask.png", "mask_02.png"):
         shutil.copy(hole, photos / name)
     built = ceret("index", photos, "--out", tmp_path / "a.ceret", *BUILD)
-    assert "4 photos" in built.stdout and "passed over 3 files that are the masks of photos beside them" in built.stderr
+    assert "4 photos" in built.stdout and "passed over 3 files named as masks of photos beside them" in built.stderr
     done = ceret("complete", photos, "--mask", photos, "--index", crop_index, *FILL, "--out", tmp_path / "out")
     assert "3 completed, 0 done before, 1 failed" in done.stdout
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]

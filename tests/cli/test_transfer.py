@@ -103,6 +103,23 @@ def test_what_the_other_tasks_refuse(ceret, one_line_error, voc, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_fill_does_not_replace_results(ceret, one_line_error, folders, crop_folder, tmp_path):
+    """A photo may be called results.png."""
+    out = tmp_path / "out"
+    assert ceret(*arguments(folders, out, "--init", "random", "--probe")).exit_code == 0
+    before = (out / "results.json").read_bytes()
+    photo = tmp_path / "results.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(photo)
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (20, 20, 40, 40))
+    mask.save(tmp_path / "mask.png")
+    told = ceret(
+        "complete", photo, "--mask", tmp_path / "mask.png", "--method", "patchmatch", "--start", "smooth", "--out", out
+    )
+    assert "results.json is of another command" in one_line_error(told)
+    assert (out / "results.json").read_bytes() == before and not (out / "results.png").exists()
+
+
 def test_an_evaluation_and_a_transfer_keep_each_others_results(
     ceret, one_line_error, folders, crop_folder, crop_index, tmp_path
 ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ class _Names(NamedTuple):
     full: tuple[str, str]
 
 
+_NUMBERS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _NAMES = (
     _Names(tuple(f"features.{number}" for number in (0, 3, 6, 8, 10)), ("classifier.1", "classifier.4")),
     _Names(tuple(f"conv{number}" for number in range(1, 6)), ("fc6", "fc7")),
@@ -90,10 +90,17 @@ def _pair(
         if key not in tensors:
             raise CheckpointError(f"{path}: {key} is missing; give the whole state dict of an AlexNet")
         tensor = tensors[key]
-        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
-            raise CheckpointError(f"{path}: {key} holds numbers that are not finite or whole ones; use another file")
+        if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta or tensor.dtype not in _NUMBERS:
+            kinds = ", ".join(str(kind).removeprefix("torch.") for kind in _NUMBERS)
+            raise CheckpointError(f"{path}: {key} is not a plain tensor of {kinds}; save it as one")
+        if not bool(tensor.isfinite().all()):
+            raise CheckpointError(f"{path}: {key} holds numbers that are not finite; use another file")
         found.append(tensor.float())
     weight, bias = found
+    if shape is None and weight.ndim != 2:
+        raise CheckpointError(
+            f"{path}: {name}.weight has shape {tuple(weight.shape)}, expected a matrix; use another file"
+        )
     if shape is not None and weight.shape != shape:
         raise CheckpointError(
             f"{path}: {name}.weight has shape {tuple(weight.shape)}, {whose} {shape}; use the weights of such a network"
@@ -120,7 +127,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             raise CheckpointError(f"{path}: truncated or no safetensors file ({error}); use another copy") from None
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError, KeyError, AttributeError) as error:
+    except Exception as error:  # bytes that are no pickle make the reader raise nearly anything
         reason = cut(str(error).split("\n")[0].split(". ")[0], 90) or type(error).__name__
         raise CheckpointError(
             f"{path}: cannot be read as tensors alone ({reason}); save it by torch.save(network.state_dict(), FILE)"

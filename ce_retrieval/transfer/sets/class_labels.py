@@ -6,18 +6,18 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.errors import SettingsError, SourceError, counted, reason_of, some
+from ce_retrieval.errors import SettingsError, SourceError, are, counted, reason_of, some
 from ce_retrieval.photos import PhotoItem, PhotoSource, decode_photo, open_sources
 from ce_retrieval.pixels import Photo
 from ce_retrieval.pool import worker_pool
 from ce_retrieval.transfer.draws import PHOTOS
-from ce_retrieval.transfer.sets.voc import SETS, VocFolder
+from ce_retrieval.transfer.sets.voc import SETS, VocFolder, check_names_apart
 from ce_retrieval.transfer.sets.voc_objects import CLASSES
 
 
@@ -56,12 +56,14 @@ class Task:
     kind : "voc" (several classes a photo, sigmoid) or "folders" (one class a photo, softmax).
     classes : names.
     train, test : LabelledPhotos
+    passed_over : (path, line) for each kind of file that was not taken for a photo.
     """
 
     kind: str
     classes: tuple[str, ...]
     train: LabelledPhotos
     test: LabelledPhotos
+    passed_over: Sequence[tuple[str, str]] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -89,7 +91,7 @@ class Task:
             found = np.flatnonzero(targets[:, number] == 1 if targets.ndim == 2 else targets == number)
             if len(found) < labels:
                 raise SettingsError(
-                    f"`labels` is {labels}, but {counted(len(found), 'photo shows', 'shows', 'show')} the class {name}: use "
+                    f"`labels` is {labels}, but {counted(len(found), 'photo', 'shows', 'show')} the class {name}: use "
                     f"{len(found)} or less"
                     if len(found)
                     else f"no photo to train on shows the class {name}: leave `labels` out"
@@ -119,14 +121,20 @@ def open_task(data: str | Path, val: str | Path | None, apart: Sequence[str | Pa
         yield _voc_task(VocFolder(data))
         return
     if val is None:
+        if any(Path(data).glob(f"*/{SETS}")):
+            VocFolder(data)  # says which of its folders to give
         raise SettingsError("`val` is missing: give a folder of photos to measure, with the same subfolders as `data`")
     with contextlib.ExitStack() as stack:
-        read = [_labelled(path, apart, stack) for path in (data, val)]
-        yield _folder_task(str(data), str(val), *read)
+        (train, some_notes), (test, more_notes) = (_labelled(path, apart, stack) for path in (data, val))
+        yield replace(_folder_task(str(data), str(val), train, test), passed_over=[*some_notes, *more_notes])
 
 
 def _voc_task(folder: VocFolder) -> Task:
-    return Task("voc", CLASSES, *(_voc_photos(folder, part) for part in ("trainval", "test")))
+    train, test = (_voc_photos(folder, part) for part in ("trainval", "test"))
+    check_names_apart(folder.root, {"trainval": train.names, "test": test.names})
+    if not (test.targets == 1).any():
+        raise SourceError(f"{folder.root}: no photo of the set test shows a class; copy the sets again")
+    return Task("voc", CLASSES, train, test)
 
 
 def _voc_photos(folder: VocFolder, part: str) -> LabelledPhotos:
@@ -138,15 +146,22 @@ def _voc_photos(folder: VocFolder, part: str) -> LabelledPhotos:
 _Entry = tuple[PhotoSource, PhotoItem]
 
 
-def _labelled(path: str | Path, apart: Sequence[str | Path], stack: contextlib.ExitStack) -> list[_Entry]:
-    """Return the photos below a path; each must have a label."""
+def _labelled(
+    path: str | Path, apart: Sequence[str | Path], stack: contextlib.ExitStack
+) -> tuple[list[_Entry], list[tuple[str, str]]]:
+    """Return the photos below a path, each of which must have a label, and (path, line) for what was passed over."""
     sources = open_sources([path], apart=apart)
     stack.callback(sources.close)
     entries = [(source, item) for source in sources for item in source.items()]
+    for source in sources:
+        for folder, reason in source.passed_over.folders.items():
+            raise SourceError(f"{source.root}/{folder}: {reason}; make it readable, or move it away")
     bare = [item.key for _, item in entries if not item.label]
     if bare:
-        raise SourceError(f"{path}: {some(bare, 1)} is in no subfolder: give each class a subfolder with its photos")
-    return entries
+        raise SourceError(
+            f"{path}: {some(bare, 1)} {are(bare)} in no subfolder: give each class a subfolder with its photos"
+        )
+    return entries, sources.notes()
 
 
 def _folder_task(data: str, val: str, train: list[_Entry], test: list[_Entry]) -> Task:
@@ -157,23 +172,34 @@ def _folder_task(data: str, val: str, train: list[_Entry], test: list[_Entry]) -
         )
     unknown = sorted({item.label for _, item in test} - set(classes))
     if unknown:
-        raise SourceError(f"{val}: the class {some(unknown, 1)} is not in {data}: name the subfolders of both alike")
-    known = {item.path for _, item in train if item.path}
-    shared = [item.path for _, item in test if item.path in known]
+        raise SourceError(
+            f"{val}: the class {some(unknown, 1)} {are(unknown)} not in {data}: name the subfolders of both alike"
+        )
+    known = {_place(*entry) for entry in train}
+    shared = [place for entry in test if (place := _place(*entry)) in known]
     if shared:
-        raise SourceError(f"{some(shared, 1)} is in both {data} and {val}: measure photos that are not trained on")
+        raise SourceError(
+            f"{some(shared, 1)} {are(shared)} in both {data} and {val}: measure photos that are not trained on"
+        )
     numbers = {name: number for number, name in enumerate(classes)}
-    return Task("folders", classes, *(_folder_photos(entries, numbers) for entries in (train, test)))
+    return Task("folders", classes, _folder_photos(train, numbers), _folder_photos(test, numbers))
 
 
-def _size(item: PhotoItem) -> int:
+def _place(source: PhotoSource, item: PhotoItem) -> str:
+    """Return where a photo lies: the path of its file, or its key in a shard."""
+    return item.path or f"{os.path.realpath(source.root)}/{item.key}"
+
+
+def _size(source: PhotoSource, item: PhotoItem) -> int:
     """Return the size of a photo's file in bytes; -1 of a row of a table."""
     if not item.path:
         return item.length
     try:
         return os.path.getsize(item.path)
     except OSError as error:
-        raise SourceError(f"{item.path}: {reason_of(error)}: copy the photo again") from None
+        place = f"{source.root}/{item.key}"
+        remedy = "remove the link" if os.path.islink(place) else "copy the photo again"
+        raise SourceError(f"{place}: {reason_of(error)}; {remedy}") from None
 
 
 def _folder_photos(entries: list[_Entry], numbers: dict[str, int]) -> LabelledPhotos:
@@ -183,5 +209,5 @@ def _folder_photos(entries: list[_Entry], numbers: dict[str, int]) -> LabelledPh
 
     targets = np.array([numbers[item.label] for _, item in entries], np.int64)
     names = tuple(item.key for _, item in entries)
-    sizes = tuple(_size(item) for _, item in entries)
+    sizes = tuple(_size(*entry) for entry in entries)
     return LabelledPhotos(names, sizes, targets, decode)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ce_retrieval.errors import SourceError
 from ce_retrieval.pixels import Photo
+from ce_retrieval.transfer.sets.voc import VOID
 from ce_retrieval.transfer.sets.voc_photos import PhotoSet
 
 TRAIN, TEST = "train", "val"  # as in the paper: VOC 2012 keeps the masks of its test set
@@ -30,6 +31,10 @@ class MaskedPhotos(PhotoSet):
     def __init__(self, root: str | Path, part: str) -> None:
         super().__init__(root, part, "Segmentation")
         self.sizes += self.folder.file_sizes(map(self.folder.mask_path, self.names))
+
+    def any_counts(self) -> bool:
+        """Return whether the mask of any photo has a pixel that is not VOID; SourceError where one before it is malformed."""
+        return any(bool((self.folder.mask(name) != VOID).any()) for name in self.names)
 
     def pair(self, row: int) -> tuple[Photo, NDArray[np.uint8]]:
         """Return a photo uint8 (H, W, 3) and the class of each of its pixels, uint8 (H, W) as `VocFolder.mask`.

@@ -10,13 +10,13 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.errors import PhotoError, SourceError, reason_of, shown, some
+from ce_retrieval.errors import PhotoError, SourceError, are, reason_of, shown, some
 from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
 from ce_retrieval.photos.decode import decode_photo
 from ce_retrieval.pixels import Photo
@@ -186,9 +186,17 @@ def _once(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def check_names_apart(root: Path, sets: Mapping[str, Sequence[str]]) -> None:
+    """Raise SourceError where a photo is in both of two sets of a folder; sets: their names, and those of their photos."""
+    (one, photos), (other, others) = sets.items()
+    shared = sorted(set(photos) & set(others))
+    if shared:
+        raise SourceError(f"{root}: {some(shared, 1)} {are(shared)} in the sets {one} and {other}; copy the sets again")
+
+
 def _palette_entries(data: bytes, path: Path) -> NDArray[np.uint8]:
     """Return the stored numbers of a PNG, without its palette's colours."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
@@ -202,5 +210,6 @@ def _palette_entries(data: bytes, path: Path) -> NDArray[np.uint8]:
     except SourceError:
         raise
     except Exception as error:  # hostile bytes make Pillow's parsers raise nearly anything
-        reason = " ".join(str(error).split())[:80] or type(error).__name__
-        raise SourceError(f"{path}: is not a PNG that can be read ({reason}); copy the file again") from None
+        unknown = isinstance(error, UnidentifiedImageError)  # its text names an object of Python
+        reason = "" if unknown else f" ({' '.join(str(error).split())[:80] or type(error).__name__})"
+        raise SourceError(f"{path}: is not a PNG that can be read{reason}; copy the file again") from None

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ce_retrieval.errors import SourceError, some
 from ce_retrieval.pixels import Photo, resize
 from ce_retrieval.transfer.networks.stages import SIDE
-from ce_retrieval.transfer.sets.voc import VocFolder
+from ce_retrieval.transfer.sets.voc import VocFolder, check_names_apart
 
 GREY = 127  # behind a photo that is smaller than others of its batch
 _SQUARE = round(SIDE * 256 / 227)  # px, to which the photos are resized by which first weights are rescaled
@@ -55,11 +54,7 @@ def fingerprint(*sets: PhotoSet) -> str:
 
 def check_apart(train: PhotoSet, test: PhotoSet) -> None:
     """Raise SourceError where a photo is in both sets."""
-    shared = sorted(set(train.names) & set(test.names))
-    if shared:
-        raise SourceError(
-            f"{train.folder.root}: {some(shared, 1)} is in the sets {train.part} and {test.part}; copy the sets again"
-        )
+    check_names_apart(train.folder.root, {train.part: train.names, test.part: test.names})
 
 
 def stacked(maps: Sequence[NDArray[np.uint8]], behind: int) -> NDArray[np.uint8]:

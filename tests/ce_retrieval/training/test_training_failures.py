@@ -11,7 +11,7 @@ pytest.importorskip("safetensors")
 
 from training_runs import CPU, OFTEN, Stopped, assert_same, final_state, stop_at  # noqa: E402
 
-from ce_retrieval.errors import CheckpointError, SettingsError, StorageError, TrainingError  # noqa: E402
+from ce_retrieval.errors import CeretError, CheckpointError, SettingsError, StorageError, TrainingError  # noqa: E402
 from ce_retrieval.training import Schedule  # noqa: E402
 from ce_retrieval.training.data import Batches  # noqa: E402
 from ce_retrieval.training.learner import Learner  # noqa: E402
@@ -130,6 +130,17 @@ def test_runs_are_not_mixed_up(tmp_path, photos, held_out, tiny_config):
     (tmp_path / "checkpoints" / "step-00000006" / "training.safetensors").write_bytes(b"cut")
     with pytest.raises(CheckpointError, match="truncated"):
         train(tiny_config(), photos, tmp_path, resume=True, **options)
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "best-float16.safetensors", "metrics.csv", "seen-photos.npy"])
+def test_a_resumed_run_replaces_no_file_of_others(tmp_path, photos, held_out, tiny_config, name):
+    config = tiny_config(steps=9)
+    with pytest.raises(Stopped):
+        train(config, photos, tmp_path, device=CPU, held_out=held_out, schedule=OFTEN, report=stop_at(5))
+    (tmp_path / name).write_text("my notes")
+    with pytest.raises(CeretError, match=rf"{name} (is there already, and ceret did not write it|was altered)"):
+        train(config, photos, tmp_path, device=CPU, held_out=held_out, schedule=OFTEN, resume=True)
+    assert (tmp_path / name).read_text() == "my notes"
 
 
 def test_devices_that_are_not_there():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from voc_sets import write_voc
 
 from ce_retrieval.errors import CeretError, PhotoError, SettingsError, SourceError, StorageError, TrainingError
 from ce_retrieval.models.checkpoint import save_tensors
+from ce_retrieval.own_files import EVALUATION, check_results
 from ce_retrieval.transfer import runs as module
 from ce_retrieval.transfer.classify import classify
 from ce_retrieval.transfer.settings import ClassificationSettings, FineTuning
@@ -166,6 +168,37 @@ def test_a_foreign_checkpoint_is_named_and_kept(folders, tmp_path, kind, resume)
     assert path.read_bytes() == before
 
 
+def test_a_folder_is_a_runs_from_its_first_checkpoint_on(folders, tmp_path):
+    """So another command does not put its results there, without which the run could not go on."""
+
+    def stopped(text, done, total):
+        if (text, done) == ("seed 0: training", 3):
+            raise KeyboardInterrupt
+
+    (tmp_path / "checkpoint.safetensors").touch()  # an empty file has nothing to lose
+    with pytest.raises(KeyboardInterrupt):
+        run(folders, tmp_path, TRAINED, progress=stopped)
+    with pytest.raises(StorageError, match=r"results\.json is of another command"):
+        check_results(tmp_path, EVALUATION)
+    assert len(run(folders, tmp_path, TRAINED, resume=True)) == 2
+
+
+def test_a_part_of_a_file_of_results_is_replaced(folders, tmp_path):
+    """A loss of power may leave it."""
+    (tmp_path / "results.json").write_text('{\n "software": "ceret",\n "x')
+    run(folders, tmp_path, replace(PROBE, seeds=1))
+    assert json.loads((tmp_path / "results.json").read_text())["complete"]
+
+
+def test_names_of_classes_do_not_break_the_table(folders, tmp_path):
+    mine = tmp_path / "photos"
+    shutil.copytree(folders, mine)
+    for part in ("train", "val"):
+        (mine / part / "flat").rename(mine / part / "a\n|*<b>")
+    run(mine, tmp_path / "out", replace(PROBE, seeds=1))
+    assert r"| a\\n\|\*\<b> |" in (tmp_path / "out/table.md").read_text()
+
+
 def test_training_changes_all_layers_and_learns(folders, tmp_path, networks):
     settings = replace(TRAINED, seeds=1, labels=None, fine_tuning=FineTuning(steps=60, batch=8, rate=0.02))
     (found,) = run(folders, tmp_path, settings)
@@ -186,6 +219,18 @@ def test_voc(tmp_path):
     refused(
         lambda: classify(tmp_path / "VOC2007", tmp_path / "x", PROBE, val=tmp_path, device=CPU), SettingsError, "`val`"
     )
+    sets = tmp_path / "VOC2007/ImageSets/Main"
+    for path in sets.glob("*_test.txt"):
+        (sets / path.name.replace("_test", "_trainval")).write_text(path.read_text())
+    refused(
+        lambda: classify(tmp_path / "VOC2007", tmp_path / "x", PROBE, device=CPU),
+        SourceError,
+        "are in the sets trainval and test",
+    )
+    for path in sets.glob("*_test.txt"):
+        path.write_text("000001 0\n")
+        (sets / path.name.replace("_test", "_trainval")).write_text("000002 1\n")
+    refused(lambda: classify(tmp_path / "VOC2007", tmp_path / "x", PROBE, device=CPU), SourceError, "shows a class")
 
 
 def refused(call, error, *words):
@@ -202,8 +247,11 @@ def test_photos_that_do_not_suit(folders, tmp_path):
         return lambda: classify(data, tmp_path / "out", settings, val=other, device=CPU)
 
     refused(attempt(train, None), SettingsError, "`val` is missing")
-    refused(attempt(train, train), SourceError, "is in both")
-    refused(attempt(train / "flat", val), SourceError, "in no subfolder")
+    refused(attempt(train, train), SourceError, "are in both")
+    with tarfile.open(tmp_path / "same.tar", "w") as tar:
+        tar.add(train, ".")
+    refused(attempt(tmp_path / "same.tar", tmp_path / "same.tar"), SourceError, "are in both")
+    refused(attempt(train / "flat", val), SourceError, "and 5 more are in no subfolder")
     refused(attempt(tmp_path / "none", val), SourceError, "no such")
     (tmp_path / "one").mkdir()
     (tmp_path / "one/flat").symlink_to(train / "flat")
@@ -213,8 +261,34 @@ def test_photos_that_do_not_suit(folders, tmp_path):
     (tmp_path / "broken/down").mkdir(parents=True)
     (tmp_path / "broken/down/a.png").write_bytes(b"nothing")
     refused(attempt(train, tmp_path / "broken"), PhotoError, "broken/down/a.png")
-    refused(attempt(train, val, replace(PROBE, labels=7)), SettingsError, "`labels` is 7", "across", "use 6 or less")
+    wanted = replace(PROBE, labels=7)
+    refused(
+        attempt(train, val, wanted), SettingsError, "`labels` is 7, but 6 photos show the class across: use 6 or less"
+    )
     refused(attempt(train, val, replace(TRAINED, fine_tuning=FineTuning(batch=13))), SettingsError, "`batch` is 13")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "broken/down/a.png").unlink()
+    (tmp_path / "broken/down/a.png").symlink_to(tmp_path / "nowhere.png")
+    refused(attempt(train, tmp_path / "broken"), SourceError, "a.png: no such file", "remove the link")
+    write_voc(tmp_path / "kit/VOC2007")
+    refused(attempt(tmp_path / "kit", None), SourceError, f"give {tmp_path}/kit/VOC2007")
+
+
+def test_no_folder_is_left_out_of_a_set(folders, tmp_path, unlistable):
+    """A class that cannot be read would make another task."""
+    unlistable("down")
+    refused(
+        lambda: run(folders, tmp_path / "out", PROBE), SourceError, "train/down/", "permission denied; make it readable"
+    )
+
+
+def test_what_is_not_taken_for_a_photo_is_said(folders, tmp_path):
+    mine, said = tmp_path / "photos", []
+    shutil.copytree(folders, mine)
+    Image.new("L", (40, 40)).save(mine / "val/flat/0_mask.png")
+    options = {"val": mine / "val", "device": CPU, "say_passed_over": said.extend}
+    classify(mine / "train", tmp_path / "out", replace(PROBE, seeds=1), **options)
+    assert said == [(str(mine / "val"), "passed over 1 file named as masks of photos beside them")]
 
 
 def test_a_loss_that_is_not_finite(folders, tmp_path):

@@ -165,6 +165,10 @@ def altered(**changes):
             {k: v for k, v in alexnet_state(TORCHVISION).items() if k != "features.10.bias"},
             ("features.10.bias", "missing"),
         ),
+        (altered(classifier_1_weight=torch.ones(UNITS)), ("classifier.1.weight", "(16,)", "expected a matrix")),
+        (altered(features_6_weight=torch.ones(2, 2).to_sparse()), ("features.6.weight", "not a plain tensor")),
+        (altered(features_6_weight=torch.ones(2, 2).to(torch.float8_e4m3fn)), ("not a plain tensor", "float16")),
+        (altered(features_6_weight=torch.ones(2, 2, dtype=torch.int64)), ("features.6.weight", "not a plain tensor")),
         ([1, 2], ("not a state dict",)),
     ],
 )
@@ -189,8 +193,9 @@ def test_files_that_hold_no_weights(tmp_path):
 
     torch.save({"a": Code()}, tmp_path / "code.pth")
     refused(lambda: start(f"weights:{tmp_path / 'code.pth'}"), "as tensors alone", "state_dict()")
-    (tmp_path / "text.pth").write_text("no weights")
-    refused(lambda: start(f"weights:{tmp_path / 'text.pth'}"), "as tensors alone")
+    for text in ("no weights", "this is text", "a", "Results", "sort", ""):
+        (tmp_path / "text.pth").write_text(text)
+        refused(lambda: start(f"weights:{tmp_path / 'text.pth'}"), "as tensors alone")
     (tmp_path / "a.safetensors").write_text("no weights")
     refused(lambda: start(f"weights:{tmp_path / 'a.safetensors'}"), "safetensors")
     refused(lambda: start(f"weights:{tmp_path / 'none.pth'}"), "no such file")
