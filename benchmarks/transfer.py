@@ -161,7 +161,7 @@ def write_table(options: argparse.Namespace) -> None:
 
 def table(options: argparse.Namespace, columns: tuple[Column, ...]) -> list[str]:
     """Return the lines of a table: a row for each initialisation that any column has."""
-    lines = ["| initialisation | " + " | ".join(one.name for one in columns) + " |", "|---|" + "---:|" * len(columns)]
+    lines = ["| first weights | " + " | ".join(one.name for one in columns) + " |", "|---|" + "---:|" * len(columns)]
     for init, rescale in rows(options):
         if not any(rescale in column.rescaled for column in columns):
             continue

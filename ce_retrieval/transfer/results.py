@@ -193,7 +193,7 @@ def summary(task: str, settings: dict[str, Any], seeds: Sequence[SeedResult]) ->
             columns = {"network": "Fast R-CNN"}
         case _:
             columns = {"network": f"FCN-{settings['fcn']}"}
-    head = ["initialisation", *columns, *(NAMES[name] for name in found)]
+    head = ["first weights", *columns, *(NAMES[name] for name in found)]
     cells = [start, *columns.values(), *(_cell(one) for one in found.values())]
     return [_row(head), "|---" * (1 + len(columns)) + "|" + "---:|" * len(found), _row(cells)]
 

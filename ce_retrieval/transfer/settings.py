@@ -78,7 +78,7 @@ class TransferSettings(Checked):
 
     task: ClassVar[str]
 
-    init: str = setting("random", help="What conv1 to pool5 start from.")
+    init: str = setting("random", help="The first weights of conv1 to pool5.")
     rescale: bool = setting(False, help="Rescale the first weights by the training photos (Krähenbühl et al. 2016).")
     seed: int = setting(0, low=0, high=2**31, help="The first seed; photos, first weights and order follow from it.")
     seeds: int = setting(1, low=1, high=1000, help="How many seeds: the table shows their mean and its interval.")
@@ -142,7 +142,7 @@ class DetectionSettings(TransferSettings):
     fine_tuning: FineTuning = FineTuning(steps=40_000, batch=2)
     shorter: int = setting(600, _SIDE, help="Shorter side to which photos are resized, px.")
     longer: int = setting(1000, _SIDE, help="Longest side of a resized photo, px.")
-    regions: int = setting(64, low=4, high=10**4, help="Proposals of each photo that a step learns from.")
+    regions: int = setting(64, low=4, high=10**4, help="Proposals drawn from each photo at every step.")
 
 
 @dataclass(frozen=True)
