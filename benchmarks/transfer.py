@@ -66,7 +66,7 @@ COLUMNS = (
         Column(f"probe, {labels} labels", "probe", replace(CLASSES, labels=labels), (False, True))
         for labels in (10, 100)
     ),
-    Column("probe, all labels", "probe", CLASSES, (False, True), most_seeds=1),
+    Column("probe, all labels", "probe", CLASSES, (False, True)),
     *(
         Column(
             f"all layers, {labels} labels",
@@ -149,10 +149,19 @@ def finished(out: Path) -> list[SeedResult]:
 
 def write_table(options: argparse.Namespace) -> None:
     """Write transfer.md: the figures and their intervals over the seeds."""
+    shapes = tuple(column for column in COLUMNS if column.part == "shapes")
     lines = [
-        *table(options, COLUMNS),
+        "# What first weights are worth to other tasks",
         "",
-        f"By the layer of the probe, {BY_LAYER} labels:",
+        "Accuracy in percent:",
+        "",
+        *table(options, tuple(column for column in COLUMNS if column not in shapes)),
+        "",
+        "Pasted shapes:",
+        "",
+        *table(options, shapes),
+        "",
+        f"Accuracy by the layer of the probe, {BY_LAYER} labels:",
         "",
         *table(options, LAYER_COLUMNS),
     ]

@@ -66,7 +66,7 @@ DEFAULTS = IndexSettings()
 def command(sources: tuple[Path, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Index the photos of SOURCES by context.
 
-    A SOURCE is a folder (searched recursively for JPEG, PNG, WebP, TIFF, BMP), a tar shard in WebDataset form, a parquet
+    A SOURCE is a folder (with all its subfolders), a tar shard in WebDataset form, a parquet
     file with an image column, a folder of tar shards or parquet files, or one photo. Files that cannot be read are skipped
     and listed. A stopped build resumes when the same command is run again; `ceret add` brings a finished one up to date.
     """

@@ -193,7 +193,8 @@ def recipe_options(settings: Any) -> Decorator:
             default=settings.recipe,
             show_default=True,
             help="How the index is searched. exact: all vectors, in memory; pooled: short codes, in memory, and the best "
-            "candidates exactly; auto: pooled from 100,000 photos on.",
+            "candidates exactly; lists: the same, but only a part of the codes is compared; auto: pooled from 100,000 photos on, "
+            "lists from 3,000,000 on.",
         )(function)
 
     return add

@@ -104,7 +104,7 @@ class FillEvents:
         """A candidate is looked at."""
         session = self._services.sessions.of(request.session_hash)
         try:
-            return self._view.shown_candidate(session, session.result(), int(event.index))
+            return self._view.shown_candidate(session.result(), int(event.index))
         except CeretError as error:
             raise self._gr.Error(self._services.say(error), print_exception=False) from None
 
@@ -112,7 +112,7 @@ class FillEvents:
         """The photos are to be shown from which the candidates come."""
         session = self._services.sessions.of(request.session_hash)
         try:
-            return self._view.shown_sources(session, session.result())
+            return self._view.shown_sources(session.result())
         except CeretError as error:
             raise self._gr.Error(self._services.say(error), print_exception=False) from None
 

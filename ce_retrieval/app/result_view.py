@@ -113,18 +113,18 @@ class ResultView:
             *(str(path) for path in (filled.record, filled.mask)),
             filled.command,
             gr.update(visible=bool(filled.candidates)),
-            gr.update(value=self._fills(session, filled), selected_index=filled.pick),
+            gr.update(value=self._fills(filled), selected_index=filled.pick),
             gr.update(value=[]),
             gr.update(visible=False),
         ]
 
-    def shown_candidate(self, session: Session, filled: Filled, number: int) -> list[Any]:
+    def shown_candidate(self, filled: Filled, number: int) -> list[Any]:
         """Return what is shown of a candidate that is looked at."""
         gr = self._gr
         if not 0 <= number < len(filled.candidates):
             raise PageError(RESULT_GONE)
         candidate = filled.candidates[number]
-        source = self._source_of(session, filled, number, SOURCE)
+        source = self._source_of(filled, number, SOURCE)
         can = filled.order.method in PICKED_BY and filled.pick != number
         return [
             gr.update(visible=True),
@@ -135,19 +135,19 @@ class ResultView:
             number,
         ]
 
-    def shown_sources(self, session: Session, filled: Filled) -> list[tuple[str, str]]:
+    def shown_sources(self, filled: Filled) -> list[tuple[str, str]]:
         """Return the photos that the candidates come from, with their captions."""
         shown = []
         for number, text in enumerate(self._captions(filled)):
-            path = self._source_of(session, filled, number, TILE) or next(iter(filled.tiles[number : number + 1]), None)
+            path = self._source_of(filled, number, TILE) or next(iter(filled.tiles[number : number + 1]), None)
             if path is not None:
                 shown.append((str(path), text))
         return shown
 
-    def _fills(self, session: Session, filled: Filled) -> list[tuple[str, str]]:
+    def _fills(self, filled: Filled) -> list[tuple[str, str]]:
         """Return the tiles of the gallery: fills, or the source photos where a method makes no fill of each."""
         if not filled.tiles:
-            return self.shown_sources(session, filled)
+            return self.shown_sources(filled)
         return [(str(path), text) for path, text in zip(filled.tiles, self._captions(filled), strict=True)]
 
     def _captions(self, filled: Filled) -> list[str]:
@@ -159,7 +159,7 @@ class ResultView:
             for one, neighbor in pairs
         ]
 
-    def _source_of(self, session: Session, filled: Filled, number: int, side: int) -> Path | None:
+    def _source_of(self, filled: Filled, number: int, side: int) -> Path | None:
         """Return a picture of a candidate's photo with the part that is used; None where it cannot be read any more."""
         if number >= len(filled.neighbors):
             return None

@@ -135,6 +135,8 @@ def encoding_of(im: Any, data: bytes, layout: Layout, conversion: Conversion, tu
         faults.append("its EXIF data are damaged: the result has none")
     if depth := _depth(im, data):
         lost.append(f"the result has 8 bits a channel, not {depth}")
+    if (frames := _frames(im)) > 1:
+        lost.append(f"the result is the first of {frames} {'pages' if im.format == 'TIFF' else 'frames'}")
     if im.mode in ("CMYK", "LAB"):
         lost.append(f"the result is RGB, not {im.mode.title() if im.mode == 'LAB' else im.mode}")
     elif conversion.to_srgb is not None and not carried:
@@ -148,6 +150,14 @@ def encoding_of(im: Any, data: bytes, layout: Layout, conversion: Conversion, tu
         faults=tuple(faults),
         lost=tuple(lost),
     )
+
+
+def _frames(im: Any) -> int:
+    """Return how many pictures a file holds; the previews behind a camera's JPEG do not count."""
+    try:
+        return 1 if im.format in ("JPEG", "MPO") else getattr(im, "n_frames", 1)
+    except Exception:  # of a TIFF whose further pages are damaged
+        return 1
 
 
 def _array(image: Image.Image | None, turn: Any) -> Photo | None:

@@ -236,6 +236,8 @@ def test_the_first_frame_of_many(photo, kind):
     options = {"lossless": True} if kind == "WEBP" else {}
     data = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
     assert np.array_equal(pixels(data), photo)
+    what = "pages" if kind == "TIFF" else "frames"
+    assert decode_photo(data, name="").encoding.lost == (f"the result is the first of 3 {what}",)
 
 
 def test_threads_agree_with_one(bundled_photos):
