@@ -123,11 +123,11 @@ def folder(out: Path, column: Column, init: str, rescale: bool) -> Path:
 
 
 def one(options: argparse.Namespace, column: Column, init: str, rescale: bool) -> None:
-    """Measure a cell of the table, if it is not there."""
-    out = folder(options.out, column, init, rescale)
-    if finished(out):
+    """Measure a cell of the table, or the seeds of it that are not there."""
+    out, seeds = folder(options.out, column, init, rescale), min(options.seeds, column.most_seeds)
+    if len(finished(out)) >= seeds:
         return
-    settings = replace(column.settings, init=init, rescale=rescale, seeds=min(options.seeds, column.most_seeds))
+    settings = replace(column.settings, init=init, rescale=rescale, seeds=seeds)
     resume = (out / "results.json").exists() or (out / CHECKPOINT).exists()
     match settings:
         case ClassificationSettings():
