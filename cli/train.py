@@ -54,9 +54,15 @@ def command(photos: tuple[Path, ...], preset: str, out: Path, as_json: bool, **o
         warn_passed_over(read.notes)
         held_out = open_all([options["val"]], side)[0] if options["val"] else None
         report = partial(_report, bar, config)
-        summary = train(config, packed, out, device=device, team=team, held_out=held_out, report=report, **inputs)
+        summary = train(
+            config, packed, out, device=device, team=team, held_out=held_out, report=report, warn=_warn, **inputs
+        )
     if team.leads:
         print_result(f"{summary.weights} (step {summary.best_step})", asdict(summary), as_json)
+
+
+def _warn(line: str) -> None:
+    note(f"note: {line}")
 
 
 def _report(bar: Any, config: TrainConfig, now: Any) -> None:

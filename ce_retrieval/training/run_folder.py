@@ -20,7 +20,7 @@ from ce_retrieval.errors import CheckpointError, LockedIndexError, StorageError,
 from ce_retrieval.holes.strategies import center_holes
 from ce_retrieval.models.checkpoint import export_half, load_tensors, save_network, save_tensors
 from ce_retrieval.models.compression import export_compressed
-from ce_retrieval.models.seen_photos import SEEN, read_seen, write_seen
+from ce_retrieval.models.seen_photos import SEEN, read_seen, signatures, were_seen, write_seen
 from ce_retrieval.own_files import foreign
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import check_folder, clear_leftovers, make_folder, new_folder, replace_file, writer_lock
@@ -174,6 +174,12 @@ class RunFolder:
     def note_photos(self, photos: np.ndarray) -> None:
         """Write the signatures of the photos that the run learns from, uint8 (N, P, P, 3)."""
         write_seen(self.path, photos)
+
+    def count_seen(self, photos: np.ndarray) -> int:
+        """Return how many photos, uint8 (N, P, P, 3), are among those that the run learns from."""
+        seen = read_seen(self.best)
+        assert seen is not None
+        return int(were_seen(signatures(photos), seen).sum())
 
     def finish(self, photos: np.ndarray, device: torch.device) -> None:
         """Add a compression of each layer to `best-float16.safetensors`, fitted to photos uint8 (N, S, S, 3).

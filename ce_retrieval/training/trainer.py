@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ce_retrieval.errors import counted
 from ce_retrieval.models.build import build_network
 from ce_retrieval.models.checkpoint import load_tensors, restore
 from ce_retrieval.models.compression import MOST_PHOTOS
@@ -82,6 +83,7 @@ def train(
     begin_with: str | Path | None = None,
     team: Team | None = None,
     report: Callable[[Progress], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Summary:
     """Train a network on packed photos.
 
@@ -100,6 +102,7 @@ def train(
     begin_with : file of weights to start from; None: random weights.
     team : the processes of the run; None: this one alone.
     report : called after every step whose losses have been read.
+    warn : called before the first step with what makes the figures too good: photos of `held_out` that are trained on.
 
     Raises
     ------
@@ -113,7 +116,7 @@ def train(
     engine, schedule, team = engine or Engine(), schedule or Schedule(), team or Team()
     folder = RunFolder(out)
     folder.check(resume=resume)
-    fingerprint = photos.fingerprint
+    fingerprint, given = photos.fingerprint, held_out
     if held_out is None:
         photos, held_out = split_photos(photos, config.seed)
     holes = hole_maker(config, device, shapes)
@@ -127,13 +130,19 @@ def train(
             folder.check(resume=resume)  # again: another run may have ended since
         team.wait()  # until the leader holds the folder, and nobody else writes checkpoints
         header = folder.resume(learner, fingerprint) if resume else None
+        if team.leads:
+            if not (resume and folder.seen.exists()):
+                folder.note_photos(photos.pixels)
+            seen = folder.count_seen(given.pixels) if given is not None else 0
+            if given is not None and seen and warn:
+                warn(
+                    f"{seen} of {counted(len(given), 'photo')} to validate on are trained on, too: their figures are too good"
+                )
         run = _Run(learner, folder, schedule, fingerprint, validation, elapsed=header["elapsed"] if header else 0.0)
         if header:
             run.best = header["best"]
         with contextlib.closing(batches):
             run.loop(batches, report)
-        if team.leads:
-            folder.note_photos(photos.pixels)
         if team.leads and folder.best.is_file():
             chosen = np.random.default_rng([config.seed, 4]).permutation(len(photos))[:MOST_PHOTOS]
             folder.finish(resized(photos.pixels[np.sort(chosen)], config.network.size), device)

@@ -152,3 +152,11 @@ def test_devices_that_are_not_there():
     for name in ("nonsense", "meta"):
         with pytest.raises(SettingsError, match="choose auto, cpu, cuda"):
             choose_device(name)
+
+
+def test_photos_that_are_trained_and_validated_on_are_said(tmp_path, photos, held_out, tiny_config):
+    config, said = tiny_config(steps=2), []
+    for name, other in (("same", photos), ("apart", held_out)):
+        train(config, photos, tmp_path / name, device=CPU, held_out=other, schedule=OFTEN, warn=said.append)
+    count = len(photos)
+    assert said == [f"{count} of {count} photos to validate on are trained on, too: their figures are too good"]
