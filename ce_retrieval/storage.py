@@ -15,7 +15,7 @@ from ce_retrieval.errors import LockedIndexError, StorageError, reason_of
 from ce_retrieval.reading import open_regular
 
 LOCK = "lock"
-_OWN_LOCK = re.compile(rb"(\d+\n)?")  # the number of the process that wrote, or is about to
+_OWN_LOCK = re.compile(rb"\d*\n?")  # the number of the process that wrote last, or a part of it from a full disk
 _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter name",

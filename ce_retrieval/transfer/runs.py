@@ -202,12 +202,12 @@ def _to_resume(files: ResultFiles, settings: TransferSettings) -> list[SeedResul
     """Return the seeds that a run has finished; TrainingError where it is another run, or there is none."""
     out, done = files.out, files.finished()
     header = _checkpoint_header(out)
-    foreign_run = "is of another run: resume with the same photos and settings, or use another `out`"
+    another_run = "is of another run: resume with the same photos and settings, or use another `out`"
     if header and not same_run(header["about"], files.about):
-        raise TrainingError(f"{out / CHECKPOINT} {foreign_run}")
+        raise TrainingError(f"{out / CHECKPOINT} {another_run}")
     if not header and not done:
         if (out / RESULTS).exists():
-            raise TrainingError(f"{out / RESULTS} {foreign_run}")
+            raise TrainingError(f"{out / RESULTS} {another_run}")
         raise TrainingError(f"{out} holds nothing to resume: leave out `resume` to start a run, or check `out`")
     if len(done) > settings.seeds:
         raise TrainingError(
