@@ -19,6 +19,7 @@ from ce_retrieval.storage import check_is_file
 SOFTWARE = "ceret"  # first entry of a record: a part of one, left by a loss of power, is known by it
 CANDIDATES, INDEX = ".candidates", ".ceret"  # suffixes of folders
 MOST_BYTES = 255  # of a file's name
+CONTEXTS, EXPERIMENT = "contexts.json", "experiment.md"  # what the commands of these names write
 RESULTS = "results.json"  # of an evaluation or a transfer: each has a key that the other lacks
 EVALUATION, TRANSFER = "methods", "seeds"
 _RECORD_KEYS = {"files", "hole", "method", "settings", "candidates"}
@@ -27,6 +28,7 @@ _MANIFEST_START = b'{\n "format": "ceret-index"'
 _KEYWORD = b"Software\0ceret "  # the SHA-256 of the rest of the file follows, in hexadecimal
 _HEADER = 33  # bytes of a PNG before its second chunk
 _MARK = 12 + len(_KEYWORD) + 64  # bytes of the chunk
+_PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
 # How sealed texts end: with the SHA-256 of what is before, or of the JSON without this entry.
 _JSON_SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
@@ -135,14 +137,23 @@ def read_record(path: Path) -> dict[str, Any] | None:
 def is_own(path: Path) -> bool:
     """Return whether ceret wrote a file and nobody has changed it since, as far as that can be told.
 
-    An empty file has nothing to lose, and counts too.
+    A file that holds nothing has nothing to lose, and counts too: an empty one, or what a loss of power left of a result.
     """
     try:
-        if path.is_file() and path.stat().st_size == 0:
+        if path.is_file() and _holds_nothing(path):
             return True
     except OSError:
         return False
     return is_sealed(path) if path.suffix in (".json", *_TEXT_SEALS) else is_marked(path) or _is_recorded(path)
+
+
+def _holds_nothing(path: Path) -> bool:
+    """Return whether a file is empty, all zeros, or the first bytes of a record or of a PNG."""
+    start = first_bytes(path, _HEADER)
+    if start[:1] == b"\0":
+        return not read_regular(path).strip(b"\0")
+    begun = _RECORD_START if path.suffix == ".json" else _PNG_START
+    return len(start) < _HEADER and (begun.startswith(start) or (path.suffix == ".png" and start.startswith(begun)))
 
 
 def check_free(path: Path, inputs: Mapping[str, Path] | None = None) -> None:
@@ -163,6 +174,20 @@ def check_free(path: Path, inputs: Mapping[str, Path] | None = None) -> None:
     check_is_file(path)
     if not is_own(path):
         raise foreign(path)
+
+
+def check_picture(path: Path, inputs: Mapping[str, Path] | None = None) -> None:
+    """Raise StorageError as `check_free`, or where the picture is a completion's, as the record beside it says."""
+    check_free(path, inputs)
+    if _is_recorded(path):
+        raise _of_another_command(path)
+
+
+def check_filled_place(path: Path) -> None:
+    """Raise StorageError where the fill STEM.png of a completion would replace a picture of an evaluation."""
+    others = (path.parent / name for name in (RESULTS, CONTEXTS, EXPERIMENT))
+    if os.path.lexists(path) and not path.with_suffix(".json").exists() and any(map(is_sealed, others)):
+        raise _of_another_command(path)
 
 
 def check_results(folder: Path, key: str) -> None:

@@ -7,6 +7,7 @@ import click
 
 from ce_retrieval.completion.settings import TERM_WEIGHT, TERM_WEIGHTS
 from ce_retrieval.errors import shown
+from ce_retrieval.reading import read_regular
 from ce_retrieval.settings import FOCUS, Range
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -148,8 +149,7 @@ class Password(click.ParamType):
         text = value
         if ":" not in value:
             try:
-                with open(value, encoding="utf-8") as file:
-                    text = file.readline().rstrip("\n")
+                text = read_regular(value).decode().partition("\n")[0].rstrip("\r")
             except (OSError, UnicodeDecodeError):
                 self.fail(f"{shown(value)} is neither USER:PASSWORD nor a file that holds this", param, ctx)
         user, _, password = text.partition(":")

@@ -21,6 +21,7 @@ from ce_retrieval.errors import CeretError, StorageError
 from ce_retrieval.holes.files import polarity_hint, read_mask
 from ce_retrieval.own_files import beside_name
 from ce_retrieval.photo_index import Origin
+from ce_retrieval.photo_index.writing import check_outside
 from ce_retrieval.photos import DEFAULT_MAX_PIXELS, DecodedPhoto, decode_photo
 from ce_retrieval.photos.files import RAISE_MAX_PIXELS, read_bytes
 from ce_retrieval.pool import worker_pool
@@ -58,6 +59,7 @@ def complete_folder(
     """
     out = Path(out)
     check_folder(out)
+    check_outside(out / "result")
     reading = reading or MaskReading()
 
     def load(job: Job | Outcome) -> _Loaded | Outcome:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ce_retrieval.errors import CeretError, MaskError, SourceError, StorageError, one_line
 from ce_retrieval.holes.files import MASK_SUFFIXES, is_mask_name
-from ce_retrieval.own_files import beside_name, check_free, check_record_place, read_record
+from ce_retrieval.own_files import beside_name, check_filled_place, check_free, check_record_place, read_record
 from ce_retrieval.photos import open_source
 from ce_retrieval.photos.base import masked_stem
 from ce_retrieval.photos.files import read_bytes
@@ -213,6 +213,7 @@ def check_target(job: Job, out: Path, sha256: str | None = None) -> None:
     for path in (Path(f"{target}.png"), record, beside / "seam.png", beside / "sheet.png", *beside.glob("[0-9]*.png")):
         check_free(path, inputs)
     check_record_place(record)
+    check_filled_place(Path(f"{target}.png"))
     old = read_record(record)
     if old is not None and not _is_result_of(old, job.photo, sha256):
         raise StorageError(

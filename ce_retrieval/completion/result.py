@@ -222,7 +222,7 @@ class Completion:
             filled[f"{beside}/{candidate.rank:02d}.png"] = self.hole
         for name in (*pictures, f"{stem}.json"):
             check_free(folder / name)
-        stale = [old for old in (folder / beside).glob("[0-9]*.png") if self.fills and is_own(old)]
+        stale = [old for old in (folder / beside).glob("[0-9]*.png") if is_own(old)]
         record = folder / f"{stem}.json"
         with taken_back([*(folder / name for name in pictures), folder / beside]):
             make_folder(folder / beside if len(pictures) > 1 else folder)

@@ -74,22 +74,19 @@ class NearestByPixels:
 
 
 def read_collection(index: PhotoIndex, scenes: PhotoCache, report: Progress) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (ids, photos uint8 (n, S, S, 3)) of every photo of the collection that can still be read.
+    """Yield (ids, photos uint8 (n, S, S, 3)) of every photo of the collection.
 
     Raises
     ------
-    EvaluationError : none can.
+    EvaluationError : one has changed or cannot be read any more: the figures would be those of another collection.
     """
-    count = 0
     for start in range(0, len(index), BLOCK):
         ids = np.arange(start, min(start + BLOCK, len(index)))
         found = scenes.get(ids)
-        count += len(found.positions)
-        if len(found.positions):
-            yield ids[found.positions], found.photos
+        if found.dropped:
+            raise EvaluationError(found.dropped[0])
+        yield ids, found.photos
         report("reading the collection", int(ids[-1]) + 1, len(index))
-    if not count:
-        raise EvaluationError(f"no photo of {index.path} can be read any more, the first: {found.dropped[0]}")
 
 
 def drawn_photos(index: PhotoIndex, settings: EvaluationSettings) -> np.ndarray | None:

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from ce_retrieval.own_files import EVALUATION, check_free, check_results
+from ce_retrieval.own_files import EVALUATION, check_free, check_picture, check_results
+from ce_retrieval.photo_index.writing import check_outside
 from ce_retrieval.storage import check_folder
 
-TABLE = "table.md"
+TABLE, TABLE1 = "table.md", "table1.md"
 SHEET_ROWS = 16  # photos on the contact sheets
 ROWS_A_SHEET = 8
 
@@ -18,7 +19,9 @@ def sheet_name(number: int) -> str:
 def check_place(out: Path) -> None:
     """Raise StorageError where an evaluation cannot write to `out`, or would replace a file that ceret did not write."""
     check_folder(out)
+    check_outside(out / TABLE)
     sheets = range(1, SHEET_ROWS // ROWS_A_SHEET + 1)
     check_results(out, EVALUATION)
-    for name in (TABLE, *map(sheet_name, sheets)):
-        check_free(out / name)
+    check_free(out / TABLE)
+    for number in sheets:
+        check_picture(out / sheet_name(number))

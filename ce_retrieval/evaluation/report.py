@@ -22,7 +22,7 @@ from ce_retrieval.evaluation.comparison import (
 from ce_retrieval.evaluation.intervals import Bootstrap, figure_of
 from ce_retrieval.evaluation.measuring import KIND, PRECISION_K, MethodResult
 from ce_retrieval.evaluation.methods import KEPT
-from ce_retrieval.evaluation.place import ROWS_A_SHEET, TABLE, check_place, sheet_name
+from ce_retrieval.evaluation.place import ROWS_A_SHEET, TABLE, TABLE1, check_place, sheet_name
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.evaluation.seen import MARK, seen_notes
 from ce_retrieval.evaluation.watch import BUSY, Cost
@@ -130,7 +130,8 @@ def _kind_notes(evaluation: Evaluation) -> list[str]:
 def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
     """Write table.md, sheet-NN.png and results.json into `out`; return the paths.
 
-    results.json comes last: where it stands, everything is written. Further sheets of an earlier evaluation are removed.
+    results.json comes last: where it stands, everything is written. What else is left of an earlier evaluation is removed:
+    further sheets, and Table 1.
     Where a file cannot be written, no new one is left.
 
     Raises
@@ -139,7 +140,7 @@ def write_report(evaluation: Evaluation, out: str | Path) -> list[Path]:
     """
     out = Path(out)
     check_place(out)
-    earlier = [sheet for sheet in out.glob("sheet-[0-9][0-9].png") if is_own(sheet)]
+    earlier = [one for one in (*out.glob("sheet-[0-9][0-9].png"), out / TABLE1) if one.exists() and is_own(one)]
     starts = range(0, len(evaluation.drawn), ROWS_A_SHEET)
     sheets = [out / sheet_name(number) for number, _ in enumerate(starts, start=1)]
     written = [out / TABLE, *sheets, out / RESULTS]

@@ -10,6 +10,7 @@ from ce_retrieval.errors import counted
 from ce_retrieval.evaluation.comparison import intervals_of
 from ce_retrieval.evaluation.intervals import LEVEL, Bootstrap, Interval
 from ce_retrieval.evaluation.measuring import MethodResult
+from ce_retrieval.evaluation.place import TABLE1
 from ce_retrieval.evaluation.report import notes, write_report
 from ce_retrieval.evaluation.run import Evaluation
 from ce_retrieval.evaluation.settings import EvaluationSettings
@@ -17,7 +18,6 @@ from ce_retrieval.own_files import check_free, sealed_text
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.storage import replace_file, taken_back
 
-TABLE1 = "table1.md"
 HOG, NETWORK = "hog", "network"
 LEARNED = "encoder:fill"  # where the index itself holds no learned features
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ce_retrieval.errors import PhotoError, SettingsError, reason_of
-from ce_retrieval.own_files import check_free, marked
+from ce_retrieval.own_files import check_free, check_picture, marked
 from ce_retrieval.photos.base import DEFAULT_MAX_PIXELS
 from ce_retrieval.photos.decode import DecodedPhoto, decode_photo
 from ce_retrieval.pixels import Bools, Photo
@@ -136,11 +136,11 @@ def check_place(path: str | os.PathLike[str], inputs: Mapping[str, Path]) -> Non
     SettingsError
         `path` is not a .png.
     StorageError
-        `path` holds an input or a file of others, or lies in no folder.
+        `path` holds an input, a file of others or the result of a completion, or lies in no folder.
     """
     target = Path(path)
     _check_png(target)
-    check_free(target, inputs)
+    check_picture(target, inputs)
     check_file(target)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ce_retrieval.errors import StorageError
 from ce_retrieval.pixels import Photo
 from ce_retrieval.settings import Range
-from ce_retrieval.storage import check_folder, new_folder
+from ce_retrieval.storage import check_folder, clear_new_folders, new_folder
 from ce_retrieval.training.packed import Decoding, PackReport
 
 QUALITY = Range(low=1, high=100, whole=True)
@@ -48,6 +48,7 @@ def write_shards(photos: Decoding, out: Path, *, quality: int, shard_bytes: int)
     """
     QUALITY.check("`quality`", quality)
     SHARD_BYTES.check("`shard_size`", shard_bytes)
+    clear_new_folders(out)
     with new_folder(out) as temporary:
         shard, count, size = None, 0, 0
         try:

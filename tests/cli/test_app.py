@@ -87,6 +87,7 @@ def test_an_address_of_another_machine(ceret, crop_index, one_line_error):
         (["--max-upload", 5], "'5' is not a whole number from 1024"),
         (["--at-once", 0], "'0' is not a whole number from 1 to 64"),
         (["--auth", "ann"], "'ann' is neither USER:PASSWORD nor a file that holds this"),
+        (["--auth", "/dev/zero"], "'/dev/zero' is neither USER:PASSWORD nor a file that holds this"),
         (["--auth", "ann:"], "expected USER:PASSWORD, or a file"),
     ],
 )

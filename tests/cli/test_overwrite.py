@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,6 +182,81 @@ def test_evaluate_keeps_results_that_have_been_edited(
     error = one_line_error(ceret(*arguments))
     assert f"{name} is there already, and ceret did not write it or it has changed since" in error
     assert contents(out) == before
+
+
+def test_no_command_replaces_pictures_of_another(ceret, one_line_error, photo, mask, crop_folder, crop_index, tmp_path):
+    """A photo may be called sheet-01; a sheet of neighbours may be asked for in the place of a fill."""
+    sheet = tmp_path / "sheet-01.png"
+    shutil.copy(photo, sheet)
+    measure = ["evaluate", crop_folder / "photo1", "--index", crop_index, "--methods", "smooth", "--keep-leaks"]
+    fill = ["complete", sheet, "--mask", mask, "--method", "patchmatch", "--start", "smooth"]
+    for first, second in ((measure, fill), (fill, measure)):
+        out = tmp_path / first[0]
+        assert ceret(*first, "--out", out).exit_code == 0
+        before = contents(out)
+        assert "sheet-01.png is of another command" in one_line_error(ceret(*second, "--out", out))
+        assert contents(out) == before
+    query = [
+        "query",
+        photo,
+        "--mask",
+        mask,
+        "--index",
+        crop_index,
+        "-k",
+        2,
+        "--out",
+        tmp_path / "complete/sheet-01.png",
+    ]
+    assert "sheet-01.png is of another command" in one_line_error(ceret(*query))
+    assert contents(tmp_path / "complete") == before
+
+
+def test_nothing_is_put_inside_an_index(ceret, one_line_error, photo, mask, crop_folder, crop_index, tmp_path):
+    index = tmp_path / "own.ceret"
+    shutil.copytree(crop_index, index)
+    before = contents(index)
+    for out in (index, index / "segments/y"):
+        for command in (
+            ["complete", photo, "--mask", mask, "--method", "patchmatch", "--start", "smooth"],
+            ["evaluate", crop_folder / "photo1", "--index", crop_index, "--methods", "smooth", "--keep-leaks"],
+            ["contexts", crop_folder / "photo1", "--index", crop_index],
+        ):
+            assert "lies inside the index" in one_line_error(ceret(*command, "--out", out))
+    assert contents(index) == before
+
+
+@pytest.mark.parametrize("left", [b"", bytes(700), b"\x89PN", b"\x89PNG\r\n\x1a\n\0\0"])
+def test_what_a_loss_of_power_leaves_of_a_result_is_made_again(ceret, photo, mask, tmp_path, left):
+    command = [
+        "complete",
+        photo,
+        "--mask",
+        mask,
+        "--method",
+        "patchmatch",
+        "--start",
+        "smooth",
+        "--out",
+        tmp_path / "out",
+    ]
+    assert ceret(*command).exit_code == 0
+    before = contents(tmp_path / "out")
+    (tmp_path / "out/photo.png").write_bytes(left)
+    (tmp_path / "out/photo.json").write_bytes(left if left[:1] in (b"", b"\0") else b'{\n "s')
+    assert ceret(*command).exit_code == 0
+    assert contents(tmp_path / "out")[Path("photo.png")] == before[Path("photo.png")]
+
+
+def test_pictures_of_another_hole_do_not_stay(ceret, photo, mask, crop_index, tmp_path):
+    command = ["complete", photo, "--index", crop_index, *RETRIEVAL, "--out", tmp_path / "out", "--mask"]
+    assert ceret(*command, mask, "--save-candidates").exit_code == 0
+    assert (tmp_path / "out/photo.candidates/01.png").exists()
+    other = np.zeros_like(np.asarray(Image.open(mask)))
+    other[5:20, 5:20] = 255
+    Image.fromarray(other).save(tmp_path / "other.png")
+    assert ceret(*command, tmp_path / "other.png").exit_code == 0
+    assert not list((tmp_path / "out/photo.candidates").glob("[0-9]*.png"))
 
 
 def test_a_record_that_has_been_edited_is_kept(ceret, one_line_error, photo, mask, crop_index, tmp_path):

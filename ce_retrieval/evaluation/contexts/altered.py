@@ -8,12 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ce_retrieval.errors import PhotoError
 from ce_retrieval.evaluation.queries import Queries
 from ce_retrieval.evaluation.settings import Progress
 from ce_retrieval.holes.strategies import uniforms_for
 from ce_retrieval.photo_index import PhotoIndex
-from ce_retrieval.photo_index.segments import PhotoRecord
 from ce_retrieval.pixels import Floats, Photo, resize, to_bytes, to_unit
 from ce_retrieval.pool import worker_pool
 
@@ -38,7 +36,7 @@ class Altered(NamedTuple):
 
 
 def altered_copies(index: PhotoIndex, count: int, seed: int, report: Progress) -> Altered:
-    """Return copies of photos that the seed draws from a collection, at the index's size; those that are unreadable are left out.
+    """Return copies of photos that the seed draws from a collection, at the index's size; PhotoError where one cannot be read.
 
     What is done to a photo depends on the seed and its name alone.
     """
@@ -46,22 +44,18 @@ def altered_copies(index: PhotoIndex, count: int, seed: int, report: Progress) -
     records = index.records(drawn)
     uniforms = uniforms_for(seed, [record.key for record in records], DRAWS)
 
-    def copied(number: int) -> Photo | None:
-        return _copy(index, records[number], uniforms[number])
+    size = index.manifest.size
+    photos = np.empty((len(records), size, size, 3), np.uint8)
 
-    photos, kept = [], []
+    def copied(number: int) -> Photo:
+        return resize(alter(index.read_photo(records[number]).pixels, uniforms[number]), (size, size))
+
     with worker_pool(os.cpu_count() or 1) as pool:
         for number, photo in enumerate(pool.map(copied, range(len(records)))):
-            if photo is not None:
-                photos.append(photo)
-                kept.append(number)
+            photos[number] = photo
             report("altering copies", number + 1, len(records))
-    size = index.manifest.size
-    stacked = np.stack(photos) if photos else np.empty((0, size, size, 3), np.uint8)
-    names, labels = (
-        zip(*((records[number].key, records[number].label) for number in kept), strict=True) if kept else ((), ())
-    )
-    return Altered(Queries(names, labels, stacked, np.zeros(stacked.shape[:3], bool)), drawn[kept])
+    names, labels = tuple(one.key for one in records), tuple(one.label for one in records)
+    return Altered(Queries(names, labels, photos, np.zeros(photos.shape[:3], bool)), drawn)
 
 
 def alter(photo: Photo, uniforms: Floats) -> Photo:
@@ -74,14 +68,6 @@ def alter(photo: Photo, uniforms: Floats) -> Photo:
     lit = to_bytes(cropped * np.float32(low + (high - low) * uniforms[4]))
     least, most = QUALITY
     return _recompressed(lit, int(least + (most - least) * uniforms[5]))
-
-
-def _copy(index: PhotoIndex, record: PhotoRecord, uniforms: Floats) -> Photo | None:
-    size = index.manifest.size
-    try:
-        return resize(alter(index.read_photo(record).pixels, uniforms), (size, size))
-    except PhotoError:
-        return None
 
 
 def _recompressed(photo: Photo, quality: int) -> Photo:

@@ -90,8 +90,10 @@ def read_experiment(path: str | Path) -> Experiment:
     if missing := [name for name in ("photos", "index", "methods") if name not in content]:
         raise EvaluationError(f"{path} lacks the key {missing[0]}: add it")
     lists = {name: _list(path, name, content.pop(name)) for name in _LISTS if name in content}
-    for name in _PATHS:
-        if isinstance(content.get(name), str):
+    for name in (*_PATHS, "masks"):
+        if "" in (content.get(name), *lists.get(name, ())):
+            raise EvaluationError(f"{path}: {name} is an empty text: give a path, or leave it out")
+        if name in _PATHS and isinstance(content.get(name), str):
             content[name] = _placed(path.parent, name, content[name])
     if not isinstance(index := content.pop("index"), str):
         raise EvaluationError(f"{path}: index is {shown(index)}: expected the path of an index")

@@ -10,7 +10,7 @@ from ce_retrieval.evaluation.plots.drawing import pdf_of, pixels_of
 from ce_retrieval.evaluation.plots.method_sheet import LARGE_PHOTOS, LARGEST, chosen_methods, method_sheet, spread
 from ce_retrieval.evaluation.plots.overview import overview_figure, planes_of
 from ce_retrieval.evaluation.run import Evaluation
-from ce_retrieval.own_files import check_free, sealed_pdf
+from ce_retrieval.own_files import check_picture, sealed_pdf
 from ce_retrieval.photos.files import save_result
 from ce_retrieval.storage import replace_file
 
@@ -21,7 +21,7 @@ FORMS = (".png", ".pdf")
 def check_figures(out: Path, kinds: Sequence[str]) -> None:
     """Raise StorageError where a figure would replace a file that ceret did not write; kinds: names of kinds of holes."""
     for path in (out / f"{figure}-{kind}{form}" for figure in FIGURES for kind in kinds for form in FORMS):
-        check_free(path)
+        check_picture(path)
 
 
 def write_figures(out: Path, evaluations: Mapping[str, tuple[Evaluation, Evaluation]]) -> list[Path]:

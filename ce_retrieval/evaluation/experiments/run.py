@@ -26,7 +26,7 @@ from ce_retrieval.evaluation.run import SCENE_BYTES, Evaluation, evaluate
 from ce_retrieval.evaluation.settings import EvaluationSettings, Metric, Progress
 from ce_retrieval.evaluation.watch import Cost
 from ce_retrieval.metrics import PHOTO_METRICS, summarise
-from ce_retrieval.own_files import check_free, sealed_text
+from ce_retrieval.own_files import check_free, check_picture, sealed_text
 from ce_retrieval.photo_index import PhotoIndex
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 from ce_retrieval.photos.files import save_result
@@ -70,7 +70,7 @@ def run_experiment(
     out, grows = Path(out), experiment.collection != (None,)
     _check_own(experiment, out / SUMMARY)
     if grows:
-        check_free(out / GROWTH)
+        check_picture(out / GROWTH)
         check_plots()
     names = [Path(masks).name or masks for masks in experiment.masks]
     if len(set(names)) < len(names):
@@ -114,7 +114,11 @@ def run_experiment(
 def _check_own(experiment: Experiment, path: Path) -> None:
     """Raise EvaluationError where a summary is of other photos or of another index; StorageError as `check_free`."""
     check_free(path)
-    if path.exists() and _identity(experiment) not in read_regular(path).decode(errors="replace"):
+    if (
+        path.exists()
+        and path.stat().st_size
+        and _identity(experiment) not in read_regular(path).decode(errors="replace")
+    ):
         raise EvaluationError(
             f"{path.parent} holds the results of another experiment, with other photos or another index: choose another `out`"
         )

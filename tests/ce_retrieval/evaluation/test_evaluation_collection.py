@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_retrieval.errors import EvaluationError
+from ce_retrieval.errors import EvaluationError, PhotoError
 from ce_retrieval.evaluation import collection as module
 from ce_retrieval.evaluation.collection import NearestByPixels, indexes_for, read_collection
+from ce_retrieval.evaluation.contexts.altered import altered_copies
 from ce_retrieval.photo_index import IndexSettings, PhotoIndex, add_photos, build_index
 from ce_retrieval.photo_index.photo_cache import PhotoCache
 
@@ -79,14 +80,18 @@ def own_collection(crop_folder, tmp_path):
     return tmp_path / "photos", PhotoIndex.open(tmp_path / "t.ceret")
 
 
-def test_photos_that_vanished_are_passed_over(own_collection):
+def test_a_photo_that_vanished_or_changed_is_an_error(own_collection):
+    """Without it the figures would be those of another collection, and a leak would not be seen."""
     photos, index = own_collection
-    (photos / "03.png").unlink()
     ids = np.concatenate([ids for ids, _ in read_collection(index, PhotoCache(index, 1 << 20, 2), silent)])
-    assert ids.tolist() == [i for i in range(15) if i != 3]
-    shutil.rmtree(photos)
-    with pytest.raises(EvaluationError, match=r"no photo of .* can be read any more"):
-        list(read_collection(index, PhotoCache(index, 1, 2), silent))
+    assert ids.tolist() == list(range(15))
+    Image.new("RGB", (64, 64)).save(photos / "03.png")
+    for told in ("has changed since it was indexed", "cannot be read any more"):
+        with pytest.raises(EvaluationError, match=rf"03\.png .*{told}.*`ceret add"):
+            list(read_collection(index, PhotoCache(index, 1, 2), silent))
+        (photos / "03.png").unlink(missing_ok=True)
+    with pytest.raises(PhotoError, match=r"03\.png of .* cannot be read any more"):
+        altered_copies(index, 15, 0, silent)
 
 
 def test_an_index_of_other_features_is_built_once(own_collection, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from ce_retrieval.errors import CeretError, EvaluationError, SettingsError
 from ce_retrieval.evaluation import evaluate, markdown_table, measuring, run, scan, tables
 from ce_retrieval.evaluation.experiments.experiment import read_experiment
-from ce_retrieval.evaluation.experiments.run import run_experiment
+from ce_retrieval.evaluation.experiments.run import _check_own, run_experiment
 from ce_retrieval.photo_index import PhotoIndex
 
 TEXT = """
@@ -136,6 +136,9 @@ def test_a_method_that_was_kept_is_as_it_was_measured(place, opened, tmp_path):
         ("limit = 8", "limit 8", r"is not TOML \("),
         ('index = "crops.ceret"', "index = 3", r"index is 3: expected the path of an index"),
         ('"smooth", ', '"smoothest", ', r"smoothest"),
+        ('photos = ["queries"]', 'photos = [""]', r"photos is an empty text: give a path"),
+        ('index = "crops.ceret"', 'index = ""', r"index is an empty text: give a path"),
+        ('["center", "irregular"]', '[""]', r"masks is an empty text"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused(place, old, new, told):
@@ -150,6 +153,8 @@ def test_a_file_that_is_not_there_and_results_of_others(place):
     with pytest.raises(EvaluationError, match=r"other\.toml cannot be read: no such file"):
         read_experiment(place / "other.toml")
     (place / "out").mkdir()
+    (place / "out" / "experiment.md").touch()  # an empty file has nothing to lose
+    _check_own(read_experiment(place / "some.toml"), place / "out" / "experiment.md")
     (place / "out" / "experiment.md").write_text("mine")
     with pytest.raises(CeretError, match=r"experiment\.md"):
         run_experiment(read_experiment(place / "some.toml"), place / "out")

@@ -154,6 +154,11 @@ def test_what_a_killed_process_left_is_deleted_but_not_what_another_writes(folde
     with h5py.File(busy, "w"):
         pack_photos([folder], tmp_path / "out.h5", 48)
     assert not left.exists() and foreign.exists() and busy.exists()
+    shards = tmp_path / f".shards.{'0' * 16}.tmp"
+    shards.mkdir()
+    (shards / "00000.tar").write_bytes(b"half of it")
+    pack_photos([folder], tmp_path / "shards", 48, format="webp")
+    assert not shards.exists()
 
 
 @pytest.mark.parametrize(
