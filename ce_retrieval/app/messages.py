@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import PurePosixPath
 
 from ce_retrieval.errors import CeretError, CorruptIndexError, FilterError, PhotoError
@@ -105,8 +106,13 @@ def last_part(name: str) -> str:
 
 
 def _named(text: str) -> str:
-    """Replace each path by the name of its file."""
-    return re.sub(rf"(['\"]?)({_PATH.pattern})\1", lambda found: f"“{last_part(found[2])}”", text, flags=_PATH.flags)
+    """Replace each path by the name of its file; in a command, by the name as a shell takes it."""
+
+    def name(found: re.Match[str]) -> str:
+        own = last_part(found[2])
+        return shlex.quote(own) if text[: found.start()].count("`") % 2 else f"“{own}”"
+
+    return re.sub(rf"(['\"]?)({_PATH.pattern})\1", name, text, flags=_PATH.flags)
 
 
 def _without_paths(text: str) -> str:

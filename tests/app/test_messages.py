@@ -14,7 +14,7 @@ from ce_retrieval.app.status import line, status
 from ce_retrieval.app.words import STEPS_OF
 from ce_retrieval.app.work import State
 from ce_retrieval.completion.candidate import Candidate
-from ce_retrieval.errors import CorruptIndexError, FilterError, PhotoError, SettingsError
+from ce_retrieval.errors import CeretError, CorruptIndexError, FilterError, PhotoError, SettingsError
 
 
 def candidate(**changes):
@@ -53,7 +53,7 @@ def candidate(**changes):
         ),
         (
             PhotoError("lost: /a/b.jpg.png: no file '/a/b.jpg.png'; run `ceret index /a/c --out d.ceret`"),
-            "Lost: “b.jpg.png”: no file “b.jpg.png”; run `ceret index “c” --out d.ceret`.",
+            "Lost: “b.jpg.png”: no file “b.jpg.png”; run `ceret index c --out d.ceret`.",
             HIDDEN,
         ),
         (PhotoError("in the index data/p.ceret 3 photos"), "In the index “p.ceret” 3 photos.", "In the index."),
@@ -179,3 +179,11 @@ def test_controls_are_named_as_the_page_names_them():
     for name in CONTROLS.values():
         if name.startswith("“"):
             assert f'"{name.strip("“”")}"' in text or name == "“Focus”", name
+
+
+def test_a_command_can_be_copied():
+    """No printer's quotes stand in it."""
+    error = CeretError("has no kind features: add them with `ceret add '/some where/my crops.ceret' --kind kind`")
+    assert told(error, hide=False).endswith("add them with `ceret add 'my crops.ceret' --kind kind`.")
+    error = CeretError("/a/b.jpg is gone: run `ceret add /c/d.ceret`")
+    assert told(error, hide=False) == "“b.jpg” is gone: run `ceret add d.ceret`."
