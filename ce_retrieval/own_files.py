@@ -32,6 +32,7 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
 # How sealed texts end: with the SHA-256 of what is before, or of the JSON without this entry.
 _JSON_SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}\n\Z')
+_JSON_END = b"\n}\n"
 _TEXT_SEAL = re.compile(rb"<!-- ceret: SHA-256 of the above ([0-9a-f]{64}) -->\n\Z")
 _PDF_SEAL = re.compile(rb"% ceret: SHA-256 of the above ([0-9a-f]{64})\n\Z")
 _TEXT_SEALS = {".md": _TEXT_SEAL, ".html": _TEXT_SEAL, ".pdf": _PDF_SEAL}
@@ -95,11 +96,15 @@ def is_sealed(path: Path) -> bool:
     except OSError:
         return False
     if path.suffix in _TEXT_SEALS:
-        found, end = _TEXT_SEALS[path.suffix].search(data), b""
-    else:
-        found, end = _JSON_SEAL.search(data), b"\n}\n"
-        if found is None:
-            return data.startswith(_RECORD_START) and b"\n}" not in data
+        return _is_whole(data, _TEXT_SEALS[path.suffix], b"")
+    if _JSON_SEAL.search(data) is None:
+        return data.startswith(_RECORD_START) and b"\n}" not in data
+    return _is_whole(data, _JSON_SEAL, _JSON_END)
+
+
+def _is_whole(data: bytes, seal: re.Pattern[bytes], end: bytes) -> bool:
+    """Return whether data have a seal, and it is of what stands before it, and of what ended that."""
+    found = seal.search(data)
     return found is not None and hashlib.sha256(data[: found.start()] + end).hexdigest().encode() == found[1]
 
 
@@ -107,16 +112,10 @@ def sealed_values(path: Path) -> dict[str, Any] | None:
     """Return the JSON object of a file of `sealed_json`; None where there is none, or a part of one."""
     try:
         data = read_regular(path)
-        values = json.loads(data) if _JSON_SEAL.search(data) and is_sealed(path) else None
+        values = json.loads(data) if _is_whole(data, _JSON_SEAL, _JSON_END) else None
     except (OSError, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
-
-
-def check_record_place(path: Path) -> None:
-    """Raise StorageError where the record of a completion would replace the results of another command."""
-    if sealed_values(path) is not None and read_record(path) is None:
-        raise _of_another_command(path)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -183,10 +182,15 @@ def check_picture(path: Path, inputs: Mapping[str, Path] | None = None) -> None:
         raise _of_another_command(path)
 
 
-def check_filled_place(path: Path) -> None:
-    """Raise StorageError where the fill STEM.png of a completion would replace a picture of an evaluation."""
+def check_first_fill(path: Path, record: Path) -> None:
+    """Raise StorageError where a completion that has no record yet would replace what another command wrote.
+
+    path, record : STEM.png and STEM.json, of which the latter is no record of a completion.
+    """
+    if sealed_values(record) is not None:
+        raise _of_another_command(record)
     others = (path.parent / name for name in (RESULTS, CONTEXTS, EXPERIMENT))
-    if os.path.lexists(path) and not path.with_suffix(".json").exists() and any(map(is_sealed, others)):
+    if os.path.lexists(path) and not record.exists() and any(map(is_sealed, others)):
         raise _of_another_command(path)
 
 

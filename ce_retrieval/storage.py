@@ -222,9 +222,9 @@ def writer_lock(folder: Path) -> Iterator[None]:
     with storage_errors(path, f"make {folder} writable, or work on a copy of it"):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
-        if not _OWN_LOCK.fullmatch(os.pread(handle, 32, 0)):
-            raise _foreign_lock(path)
         with storage_errors(path):
+            if not _OWN_LOCK.fullmatch(os.pread(handle, 32, 0)):
+                raise _foreign_lock(path)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

@@ -39,14 +39,15 @@ def command(
     """
     from ce_retrieval.figures import CELL, neighbour_sheet
     from ce_retrieval.holes.files import polarity_hint, read_mask
-    from ce_retrieval.photos import load_photo
-    from ce_retrieval.photos.files import check_place, save_result
+    from ce_retrieval.photo_index.writing import check_outside
+    from ce_retrieval.photos.files import check_place, load_photo, save_result
     from ce_retrieval.retrieval.neighbor import neighbor_photos
     from ce_retrieval.retrieval.search import default_focus, find_neighbors
 
     if mask is None and (invert or alpha):
         raise click.UsageError("--invert-mask and --mask-alpha say how to read a mask: give one with --mask")
     if out:
+        check_outside(out)
         check_place(out, {"photo": photo, **({"mask": mask} if mask else {})})
     pixels, _, _, encoding = load_photo(photo, max_pixels=max_pixels)
     hole = read_mask(mask, pixels.shape[:2], invert=invert, alpha=alpha, photo=photo) if mask else None

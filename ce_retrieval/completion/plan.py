@@ -11,7 +11,7 @@ from typing import Any
 
 from ce_retrieval.errors import CeretError, MaskError, SourceError, StorageError, one_line
 from ce_retrieval.holes.files import MASK_SUFFIXES, is_mask_name
-from ce_retrieval.own_files import beside_name, check_filled_place, check_free, check_record_place, read_record
+from ce_retrieval.own_files import beside_name, check_first_fill, check_free, read_record
 from ce_retrieval.photos import open_source
 from ce_retrieval.photos.base import masked_stem
 from ce_retrieval.photos.files import read_bytes
@@ -212,10 +212,10 @@ def check_target(job: Job, out: Path, sha256: str | None = None) -> None:
     beside = target.with_name(beside_name(target.name))
     for path in (Path(f"{target}.png"), record, beside / "seam.png", beside / "sheet.png", *beside.glob("[0-9]*.png")):
         check_free(path, inputs)
-    check_record_place(record)
-    check_filled_place(Path(f"{target}.png"))
     old = read_record(record)
-    if old is not None and not _is_result_of(old, job.photo, sha256):
+    if old is None:
+        check_first_fill(Path(f"{target}.png"), record)
+    elif not _is_result_of(old, job.photo, sha256):
         raise StorageError(
             f"{target}.png is the result of another photo, {old['photo']['path']}: choose another folder for the results, or "
             "move it away"

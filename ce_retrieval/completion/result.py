@@ -1,6 +1,7 @@
 """What a completion is, and how it is written: the filled photo, and where every filled pixel came from."""
 
 import contextlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,7 +15,7 @@ from ce_retrieval.completion.record import json_lines, run_lengths, sha256_of
 from ce_retrieval.completion.stages import Progress, telling
 from ce_retrieval.errors import SettingsError, shown
 from ce_retrieval.figures import neighbour_sheet
-from ce_retrieval.own_files import SOFTWARE, beside_name, check_free, is_own, sealed_json
+from ce_retrieval.own_files import SOFTWARE, beside_name, check_free, is_own, read_record, sealed_json
 from ce_retrieval.photos import DecodedPhoto
 from ce_retrieval.photos.files import save_filled, save_result
 from ce_retrieval.pixels import hole_box
@@ -222,8 +223,11 @@ class Completion:
             filled[f"{beside}/{candidate.rank:02d}.png"] = self.hole
         for name in (*pictures, f"{stem}.json"):
             check_free(folder / name)
-        stale = [old for old in (folder / beside).glob("[0-9]*.png") if is_own(old)]
         record = folder / f"{stem}.json"
+        provenance = self.provenance()
+        # Another choice among the same candidates leaves the pictures of all.
+        chosen_anew = not self.fills and _shows_the_same(read_record(record), {**(about or {}), **provenance})
+        stale = [] if chosen_anew else [old for old in (folder / beside).glob("*.png") if is_own(old)]
         with taken_back([*(folder / name for name in pictures), folder / beside]):
             make_folder(folder / beside if len(pictures) > 1 else folder)
             with storage_errors(record), contextlib.suppress(FileNotFoundError):
@@ -237,7 +241,7 @@ class Completion:
                 with storage_errors(folder / name):
                     files[name] = sha256_of(folder / name)
             encoding = {"encoding": like.encoding.about()} if like is not None else {}
-            text = json_lines({"software": SOFTWARE, **(about or {}), "files": files, **encoding, **self.provenance()})
+            text = json_lines({"software": SOFTWARE, **(about or {}), "files": files, **encoding, **provenance})
             # Nothing waits for the disk: what a loss of power leaves half written has another hash, and is made again.
             replace_file(record, sealed_json(text), synced=False)
         for old in stale:
@@ -249,6 +253,12 @@ class Completion:
         """Return the thumbnails as one picture uint8 (h, w, 3), beside the photo with its hole; ValueError without any."""
         captions = [f"{c.rank}  {Path(c.photo.rpartition(':')[2]).name}" for c in self.candidates]
         return neighbour_sheet(self.best, self.hole, self.thumbnails, captions, title="photo")
+
+
+def _shows_the_same(record: dict[str, Any] | None, told: dict[str, Any]) -> bool:
+    """Return whether an earlier record is of the same photo and hole, filled by the same method from the same photos."""
+    keys = ("photo", "hole", "method", "index", "others")
+    return record is not None and all(record.get(key) == json.loads(json.dumps(told.get(key))) for key in keys)
 
 
 def refilled(

@@ -15,6 +15,7 @@ import numpy as np
 
 from ce_retrieval.errors import SettingsError, SourceError, StorageError, counted
 from ce_retrieval.own_files import foreign
+from ce_retrieval.photo_index.writing import check_outside
 from ce_retrieval.storage import check_file, clear_leftovers, new_file, storage_errors
 from ce_retrieval.training.packed import Decoding, PackedPhotos, PackReport
 
@@ -30,6 +31,7 @@ def check_packed(out: Path) -> None:
     if out.suffix.lower() not in SUFFIXES:
         raise SettingsError(f"`out` is {out}: expected NAME.h5, since training knows packed photos by their suffix")
     check_file(out)
+    check_outside(out)
     if os.path.lexists(out) and not _is_packed(out):
         raise foreign(out)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ce_retrieval.errors import StorageError
+from ce_retrieval.photo_index.writing import check_outside
 from ce_retrieval.pixels import Photo
 from ce_retrieval.settings import Range
 from ce_retrieval.storage import check_folder, clear_new_folders, new_folder
@@ -27,6 +28,7 @@ def check_shards(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         raise StorageError(f"{out} is not empty: choose a new folder for the shards, or move its files away")
     check_folder(out)
+    check_outside(out)
 
 
 def write_shards(photos: Decoding, out: Path, *, quality: int, shard_bytes: int) -> PackReport:

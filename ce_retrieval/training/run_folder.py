@@ -22,6 +22,7 @@ from ce_retrieval.models.checkpoint import export_half, load_tensors, save_netwo
 from ce_retrieval.models.compression import export_compressed
 from ce_retrieval.models.seen_photos import SEEN, read_seen, signatures, were_seen, write_seen
 from ce_retrieval.own_files import foreign
+from ce_retrieval.photo_index.writing import check_outside
 from ce_retrieval.reading import read_regular
 from ce_retrieval.storage import check_folder, clear_leftovers, make_folder, new_folder, replace_file, writer_lock
 from ce_retrieval.training.config import TrainConfig
@@ -51,6 +52,7 @@ class RunFolder:
         StorageError where the folder cannot be written. To be called before long work.
         """
         check_folder(self.path)
+        check_outside(self.metrics)
         newest = self.newest()
         if resume and newest is None:
             raise TrainingError(

@@ -133,8 +133,7 @@ def train(
         if team.leads:
             if not (resume and folder.seen.exists()):
                 folder.note_photos(photos.pixels)
-            seen = folder.count_seen(given.pixels) if given is not None else 0
-            if given is not None and seen and warn:
+            if given is not None and warn and (seen := folder.count_seen(given.pixels)):
                 warn(
                     f"{seen} of {counted(len(given), 'photo')} to validate on are trained on, too: their figures are too good"
                 )

@@ -41,7 +41,7 @@ def classify(
 
     Parameters
     ----------
-    data, val : as of `labelled.open_task`.
+    data, val : as of `class_labels.open_task`.
     out, device, resume, progress : as of `runs.run_seeds`.
     settings : ClassificationSettings
     say_passed_over : called before the training with (path, line) for each kind of file that was not taken for a photo.

@@ -19,6 +19,7 @@ from ce_retrieval.errors import CheckpointError, LockedIndexError, TrainingError
 from ce_retrieval.models.checkpoint import load_tensors
 from ce_retrieval.own_files import RESULTS, foreign
 from ce_retrieval.photo_index.manifest import library_versions
+from ce_retrieval.photo_index.writing import check_outside
 from ce_retrieval.pixels import Photo
 from ce_retrieval.storage import LOCK, make_folder, writer_lock
 from ce_retrieval.training.memory import is_out_of_memory
@@ -128,6 +129,7 @@ def run_seeds(
     about = {"task": settings.task, **about, "settings": asdict(settings), "weights_sha256": weights}
     files = ResultFiles(out, about, {"device": str(device), **library_versions(("torch",))})
     files.check()
+    check_outside(out / RESULTS)
     with _writing(out):
         done = _to_resume(files, settings) if resume else _start(files)
         run = Run(settings, files, device, progress or (lambda text, done, total: None), resumed=resume)

@@ -215,14 +215,23 @@ def test_no_command_replaces_pictures_of_another(ceret, one_line_error, photo, m
 def test_nothing_is_put_inside_an_index(ceret, one_line_error, photo, mask, crop_folder, crop_index, tmp_path):
     index = tmp_path / "own.ceret"
     shutil.copytree(crop_index, index)
+    shutil.copytree(crop_folder / "photo0", tmp_path / "val/photo0")
     before = contents(index)
     for out in (index, index / "segments/y"):
         for command in (
             ["complete", photo, "--mask", mask, "--method", "patchmatch", "--start", "smooth"],
             ["evaluate", crop_folder / "photo1", "--index", crop_index, "--methods", "smooth", "--keep-leaks"],
             ["contexts", crop_folder / "photo1", "--index", crop_index],
+            ["transfer", "classify", "--data", crop_folder, "--val", tmp_path / "val", "--init", "random"],
+            ["train", crop_folder, "--steps", 1],
+            ["pack", crop_folder, "--format", "webp"],
         ):
-            assert "lies inside the index" in one_line_error(ceret(*command, "--out", out))
+            assert "lies inside the index" in one_line_error(ceret(*command, "--out", out)), command
+    for command in (
+        ["query", photo, "--index", crop_index, "--out", index / "a.png"],
+        ["pack", crop_folder, "--out", index / "a.h5"],
+    ):
+        assert "lies inside the index" in one_line_error(ceret(*command)), command
     assert contents(index) == before
 
 
@@ -256,7 +265,24 @@ def test_pictures_of_another_hole_do_not_stay(ceret, photo, mask, crop_index, tm
     other[5:20, 5:20] = 255
     Image.fromarray(other).save(tmp_path / "other.png")
     assert ceret(*command, tmp_path / "other.png").exit_code == 0
-    assert not list((tmp_path / "out/photo.candidates").glob("[0-9]*.png"))
+    assert not list((tmp_path / "out/photo.candidates").glob("*.png")) or {
+        f"photo.candidates/{path.name}" for path in (tmp_path / "out/photo.candidates").glob("*.png")
+    } <= set(json.loads((tmp_path / "out/photo.json").read_text())["files"])
+    assert not (tmp_path / "out/photo.candidates/01.png").exists()
+
+
+def test_pictures_of_all_candidates_stay_when_another_is_chosen(ceret, photo, mask, crop_index, tmp_path):
+    command = ["complete", photo, "--mask", mask, "--index", crop_index, "--method", "scenes", "--rerank", "rim"]
+    command += ["--aligned", 5, "--top", 3, "--kind", "none", "--out", tmp_path / "out"]
+    assert ceret(*command, "--save-candidates").exit_code == 0
+    before = contents(tmp_path / "out/photo.candidates")
+    assert {Path("01.png"), Path("02.png"), Path("03.png")} <= before.keys()
+    assert ceret(*command, "--pick", 2).exit_code == 0
+    after = contents(tmp_path / "out/photo.candidates")
+    assert all(after[name] == before[name] for name in before if name.stem.isdigit())
+    assert ceret(*command[:4], "--method", "patchmatch", "--start", "smooth", "--out", tmp_path / "out").exit_code == 0
+    left = list((tmp_path / "out").rglob("*.png"))
+    assert left == [tmp_path / "out/photo.png"], "of another method, neither candidates nor sheet nor seam stay"
 
 
 def test_a_record_that_has_been_edited_is_kept(ceret, one_line_error, photo, mask, crop_index, tmp_path):
