@@ -36,7 +36,7 @@ from cli.values import Listed
 @option(
     "--masks", metavar="STRATEGY|FOLDER,...", default="", type=Listed(), help="Further holes, as of `ceret evaluate`."
 )
-@option("--shapes", metavar="FOLDER", type=PATH, help="Object masks for the region strategy (PASCAL palette PNGs).")
+@option("--shapes", metavar="FOLDER", type=PATH, help="Object shapes for region holes: palette PNGs as in PASCAL VOC.")
 @option("--blind", is_flag=True, help="Also search with the hole painted over.")
 @number_option("altered", ContextSettings, "How many altered copies of photos of the collection to search for.")
 @number_option("seed", ContextSettings, "Decides holes, copies, and the photos in the picture.")

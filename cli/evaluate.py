@@ -27,7 +27,7 @@ from cli.output import print_json, say, steps_bar, warn_left_out
     show_default=True,
     help="center, block, region, irregular, or mask files.",
 )
-@option("--shapes", metavar="FOLDER", type=PATH, help="Object masks for the region strategy (PASCAL palette PNGs).")
+@option("--shapes", metavar="FOLDER", type=PATH, help="Object shapes for region holes: palette PNGs as in PASCAL VOC.")
 @number_option("seed", EvaluationSettings, "Decides holes, the photos on the sheets, and the draws of the intervals.")
 @number_option("limit", EvaluationSettings, "How many photos to measure, drawn by the seed.", show_default="all")
 @option("--keep-leaks", is_flag=True, help="Keep queries that have near-duplicates in the collection.")

@@ -28,7 +28,7 @@ class EvaluationSettings(Checked):
     seed : decides holes, `limit`, the photos on the sheets, and the draws of the intervals.
     holes_seed : decides the holes in its place; None: `seed`.
     masks : a strategy of `holes.strategies.STRATEGIES`, or a folder of mask files.
-    shapes : folder of object masks for the region strategy, None for smooth blobs.
+    shapes : folder of object shapes for the region strategy, None for smooth blobs.
     keep_leaks : measure queries with near-duplicates in the collection too.
     limit : number of queries, drawn by the seed; None: all.
     collection : photos of the collection that methods may fill from, drawn by the seed, so that the fewer are among the more;

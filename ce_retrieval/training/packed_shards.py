@@ -25,10 +25,10 @@ _FOLDER = re.compile(r"[^./\\:\s][^/\\:]{0,80}")
 
 def check_shards(out: Path) -> None:
     """Raise StorageError unless shards can be written to `out`: a new or an empty folder."""
+    check_outside(out / "00000.tar")
     if out.is_dir() and any(out.iterdir()):
         raise StorageError(f"{out} is not empty: choose a new folder for the shards, or move its files away")
     check_folder(out)
-    check_outside(out)
 
 
 def write_shards(photos: Decoding, out: Path, *, quality: int, shard_bytes: int) -> PackReport:

@@ -94,7 +94,7 @@ def train(
     out : folder of the run, see `RunFolder`.
     device : where to train.
     held_out : to validate on; None: a part of `photos`, see `split_photos`.
-    shapes : bool arrays of any sizes, object masks for region holes; None: smooth blobs.
+    shapes : bool arrays of any sizes, object shapes for region holes; None: smooth blobs.
     engine : how a step is computed.
     schedule : when to validate and to save.
     resume : continue from the newest checkpoint in `out`. A run of `steps` then ends bit-identical to one that was never
